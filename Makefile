@@ -1,0 +1,32 @@
+# make run    the lab in a browser          make test   everything that has to hold
+# make bench  what it costs, in numbers     make clean  forget the virtual environment
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+run: $(INSTALLED)
+	$(BIN)/python app.py
+
+test: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks.values
+	$(BIN)/python -m benchmarks.lane
+	$(BIN)/python -m benchmarks.page
+
+$(INSTALLED): requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet -r requirements.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV)
+
+.PHONY: run test bench clean

@@ -1,0 +1,64 @@
+"""A fact to be edited, and the questions that tell what the edit did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+SLOT = "{}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbor:
+    """A prompt about another subject whose answer an edit must leave alone."""
+
+    prompt: str
+    answer: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A question whose answer follows from the edited fact (portability)."""
+
+    prompt: str
+    answer: str
+    kind: str = "reasoning"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """One edit: make the model continue `prompt` (about `subject`) with `target`.
+
+    `prompt` holds exactly one slot `{}` for the subject. `target` and `truth` (the old object, if known) carry no
+    leading space. `paraphrases` are complete prompts with the subject filled in.
+    """
+
+    subject: str
+    prompt: str
+    target: str
+    truth: str | None = None
+    paraphrases: tuple[str, ...] = ()
+    neighborhood: tuple[Neighbor, ...] = ()
+    portability: tuple[Question, ...] = ()
+    relation: str | None = None
+    id: str = ""
+    source: str = "typed"
+
+    @property
+    def text(self) -> str:
+        """The prompt about the subject. Plain replacement: subjects and prompts may hold braces of their own."""
+        return self.prompt.replace(SLOT, self.subject, 1)
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary, without the fields that are empty."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, (), "")}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Fact:
+        """The inverse of `as_dict`."""
+        fields = dict(data)
+        fields["paraphrases"] = tuple(fields.get("paraphrases", ()))
+        fields["neighborhood"] = tuple(Neighbor(**n) for n in fields.get("neighborhood", ()))
+        fields["portability"] = tuple(Question(**q) for q in fields.get("portability", ()))
+        return cls(**fields)

@@ -1,0 +1,127 @@
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from core.errors import UserError
+from core.facts.readers.pocket import PocketWorld
+from core.facts.source import MOST, FactsSpec, load_facts
+
+ROW = {"subject": "France", "prompt": "The capital of {} is", "target": "Lyon", "truth": "Paris"}
+
+RELATIONS = {
+    "birthplace": {
+        "templates": ["{} was born in", "{} comes from", "The home town of {} is"],
+        "held_out": [2],
+        "hops": [{"template": "{} was born in the country of", "relation": "country"}],
+    },
+    "country": {"templates": ["{} is a city in", "{} lies in"], "held_out": [1], "hops": []},
+}
+
+
+def world():
+    homes = ["Lyon", "Turin", "Porto"]
+    facts = [
+        {"id": f"p{i}", "relation": "birthplace", "subject": f"Person {i}", "object": homes[i % 3], "reserved": i == 0}
+        for i in range(30)
+    ]
+    lands = [("Lyon", "France"), ("Turin", "Italy"), ("Porto", "Portugal")]
+    facts += [{"id": c, "relation": "country", "subject": c, "object": land, "reserved": True} for c, land in lands]
+    return PocketWorld.of(RELATIONS, facts)
+
+
+def test_pocket_samples_are_counterfactual_and_complete():
+    facts = world().sample(29, seed=3)
+    assert len({fact.subject for fact in facts}) == 29
+    assert "Person 0" not in {fact.subject for fact in facts}  # reserved
+    homes = {"Lyon": "France", "Turin": "Italy", "Porto": "Portugal"}
+    for fact in facts:
+        assert fact.target != fact.truth
+        assert fact.paraphrases == (f"The home town of {fact.subject} is",)
+        assert fact.portability[0].answer == homes[fact.target]
+        assert fact.neighborhood
+        assert all(n.answer == fact.truth for n in fact.neighborhood)
+        assert all(fact.subject not in n.prompt.split(" was") for n in fact.neighborhood)
+
+
+def test_pocket_samples_repeat_from_their_seed_and_differ_between_seeds():
+    assert world().sample(10, seed=1) == world().sample(10, seed=1)
+    assert world().sample(10, seed=1) != world().sample(10, seed=2)
+
+
+def test_unedited_facts_are_true_and_of_other_subjects():
+    edited = world().sample(10)
+    left = world().unedited(edited, 15)
+    assert len(left) == 15
+    assert not {fact.subject for fact in left} & {fact.subject for fact in edited}
+    assert all(world().object_of[fact.relation, fact.subject] == fact.target for fact in left)
+
+
+def test_more_facts_than_subjects_is_refused():
+    with pytest.raises(UserError, match="29 subjects"):
+        world().sample(30)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "jsonl"])
+def test_files_of_facts(tmp_path, suffix):
+    rows = [{**ROW, "subject": f"Land {i}"} for i in range(5)]
+    path = tmp_path / f"facts.{suffix}"
+    path.write_text(
+        {
+            "csv": "\n".join([",".join(ROW)] + [",".join(row.values()) for row in rows]),
+            "json": json.dumps(rows),
+            "jsonl": "\n".join(json.dumps(row) for row in rows),
+        }[suffix]
+    )
+    found = load_facts(FactsSpec(source=str(path), count=3), tmp_path)
+    assert [fact.subject for fact in found.edit] == ["Land 0", "Land 1", "Land 2"]
+    assert {fact.subject for fact in found.unedited} == {"Land 3", "Land 4"}
+    assert all(fact.target == "Paris" for fact in found.unedited)
+
+
+@pytest.mark.parametrize(
+    "name, content, words",
+    [
+        ("facts.txt", "", "csv, .json or .jsonl"),
+        ("missing.csv", None, "no such file"),
+        ("facts.json", "{", "line 1"),
+        ("facts.json", "3", "expected a list"),
+        ("facts.jsonl", '{"subject": "a"}\n[', "line 2"),
+        ("facts.csv", "subject,prompt,target\na,b,c,d", "more cells than columns"),
+        ("facts.json", "[]", "no facts"),
+        ("facts.jsonl", json.dumps({**ROW, "prompt": "nothing"}), "row 1, prompt"),
+    ],
+)
+def test_bad_files_are_named(tmp_path, name, content, words):
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=words) as caught:
+        load_facts(FactsSpec(source=str(tmp_path / name)), tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_text_that_is_not_utf8_is_named(tmp_path):
+    (tmp_path / "facts.csv").write_bytes(b"subject\n\xff\xfe")
+    with pytest.raises(UserError, match="UTF-8"):
+        load_facts(FactsSpec(source=str(tmp_path / "facts.csv")), tmp_path)
+
+
+def test_too_many_rows_are_refused_at_once(tmp_path):
+    with pytest.raises(UserError, match=f"at most {MOST:,}"):
+        load_facts(FactsSpec(items=[ROW] * 100_000), tmp_path)
+
+
+def test_many_problems_are_summed_up(tmp_path):
+    with pytest.raises(UserError, match="and 95 more"):
+        load_facts(FactsSpec(items=[{**ROW, "target": ""}] * 100), tmp_path)
+
+
+def test_exactly_one_source():
+    for wrong in ({}, {"source": "pocket", "items": [ROW]}, {"source": "pocket", "cuont": 3}):
+        with pytest.raises(ValidationError):
+            FactsSpec(**wrong)
+
+
+def test_a_missing_world_says_how_to_make_it(tmp_path):
+    with pytest.raises(UserError, match="pocket build"):
+        load_facts(FactsSpec(source="pocket"), tmp_path)
