@@ -1,0 +1,1 @@
+"""What is edited: loading a model, its anatomy, and running (part of) it."""

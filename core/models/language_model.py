@@ -1,0 +1,141 @@
+"""A language model, and the edited matrices that it wears for a moment."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from core.models.anatomy import Anatomy, linear_shape
+from core.models.tokens import encode_all
+
+WHOLE_BYTES = 100_000_000  # models up to this size are fingerprinted byte by byte, larger ones by samples
+CACHED_TEXTS = 200_000
+
+
+class LanguageModel:
+    """A causal language model with its tokenizer. Weights are the original ones except inside `worn`.
+
+    `reference` is what it was loaded from; `fingerprint` a SHA-256 of its configuration and weights.
+    """
+
+    def __init__(self, model: nn.Module, tokenizer: PreTrainedTokenizerBase, anatomy: Anatomy, reference: str):
+        self.model = model
+        self.tokenizer = tokenizer
+        self.anatomy = anatomy
+        self.reference = reference
+        self.layers: Sequence[nn.Module] = model.get_submodule(anatomy.layers)
+        self.config: Any = model.config.get_text_config()
+        self.device: torch.device = next(model.parameters()).device
+        self.dtype: torch.dtype = self.down(0).weight.dtype
+        self.n_layers = len(self.layers)
+        self.d_model, self.d_ffn = linear_shape(self.down(0)) or (0, 0)
+        self.n_parameters = sum(p.numel() for p in model.parameters())
+        # Rows x length of one forward pass. A CPU is busy with few tokens, and few are padded less; a GPU wants many.
+        self.token_budget = 512 if self.device.type == "cpu" else 16384
+        self.fingerprint = fingerprint(model)
+        self._originals: dict[int, Tensor] = {}
+        self._wearing: Mapping[int, Tensor] = {}
+        self._encoded: dict[str, list[int]] = {}
+
+    @property
+    def model_type(self) -> str:
+        return self.model.config.model_type
+
+    @property
+    def master_dtype(self) -> torch.dtype:
+        """The type of edited matrices: float32 (float64 for a float64 model), whatever the model computes in."""
+        return torch.promote_types(self.dtype, torch.float32)
+
+    @property
+    def max_length(self) -> int:
+        """The longest text in tokens, capped: long-context models report lengths that no memory holds."""
+        return min(getattr(self.config, "max_position_embeddings", None) or 4096, 4096)
+
+    @property
+    def head(self) -> nn.Module:
+        """The map from the last residual stream to logits."""
+        return self.model.get_output_embeddings()
+
+    def down(self, layer: int) -> nn.Module:
+        """The FFN down-projection of a layer."""
+        return self.layers[layer].get_submodule(self.anatomy.down)
+
+    def original(self, layer: int) -> Float[Tensor, "d_out d_in"]:
+        """W0 of a layer's down-projection, always [d_out, d_in]; a float32 copy made once. Not to be changed."""
+        if layer not in self._originals:
+            if layer in self._wearing:
+                raise RuntimeError(f"layer {layer} is worn before its original was copied")
+            self._originals[layer] = self._oriented(layer).to(self.master_dtype, copy=True).contiguous()
+        return self._originals[layer]
+
+    @contextmanager
+    def worn(self, weights: Mapping[int, Float[Tensor, "d_out d_in"]]) -> Iterator[None]:
+        """Let the model wear these down-projections; afterwards it wears exactly what it wore before.
+
+        `weights` is the complete set: layers that it does not name are the original ones, also inside another
+        `worn`. The matrices are copied, cast to the model's type; do not change them in place meanwhile.
+        """
+        for layer, weight in weights.items():
+            if weight.shape != self.original(layer).shape:
+                raise ValueError(f"layer {layer} wears {tuple(self.original(layer).shape)}, not {tuple(weight.shape)}")
+        before = self._wearing
+        self._wear(weights)
+        try:
+            yield
+        finally:
+            self._wear(before)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text as the model reads it: BOS once if the tokenizer has one, no EOS."""
+        return self.encode_all([text])[0]
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """`encode` of many texts; texts seen before are remembered. The lists are shared: do not change them."""
+        missing = [text for text in dict.fromkeys(texts) if text not in self._encoded]
+        if len(self._encoded) + len(missing) > CACHED_TEXTS:
+            self._encoded.clear()
+            missing = list(dict.fromkeys(texts))
+        self._encoded.update(zip(missing, encode_all(self.tokenizer, missing), strict=True))
+        return [self._encoded[text] for text in texts]
+
+    def _wear(self, weights: Mapping[int, Tensor]) -> None:
+        for layer in self._wearing.keys() - weights.keys():
+            self._put(layer, self._originals[layer])
+        for layer, weight in weights.items():
+            self._put(layer, weight)
+        self._wearing = dict(weights)
+
+    @torch.no_grad()
+    def _put(self, layer: int, weight: Tensor) -> None:
+        self._oriented(layer).copy_(weight)
+
+    def _oriented(self, layer: int) -> Tensor:
+        """A view of the stored weight as [d_out, d_in]."""
+        weight = self.down(layer).weight.detach()
+        return weight.T if self.anatomy.conv1d else weight
+
+
+def fingerprint(model: nn.Module) -> str:
+    """SHA-256 of a model's configuration and weights.
+
+    All bytes of models up to 100 MB; of larger ones the shapes and 4096 evenly spaced numbers of each tensor, which
+    tells checkpoints apart in the time of a blink.
+    """
+    config = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_") and k != "transformers_version"}
+    digest = hashlib.sha256(repr(sorted(config.items(), key=lambda item: item[0])).encode())
+    tensors = {name: p.detach() for name, p in model.named_parameters()}
+    whole = sum(t.numel() * t.element_size() for t in tensors.values()) <= WHOLE_BYTES
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        numbers = tensor.reshape(-1)
+        if not whole:
+            numbers = numbers[:: max(1, numbers.numel() // 4096)]
+        digest.update(numbers.contiguous().cpu().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,130 @@
+"""From a name to a model: the embedded one, a folder, or the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from core.errors import UserError
+from core.models.anatomy import anatomy_of
+from core.models.language_model import LanguageModel
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "float64": torch.float64,
+}
+
+
+def load_model(
+    reference: str,
+    device: str = "auto",
+    dtype: str = "auto",
+    trust_remote_code: bool = False,
+    assets: Path = ASSETS,
+) -> LanguageModel:
+    """Load a causal language model and its tokenizer, ready to be run and edited.
+
+    `reference` is "pocket" (the embedded model), a folder written by `save_pretrained`, or a hub id such as
+    "openai-community/gpt2-xl". `device` "auto" takes a GPU if there is one; `dtype` "auto" is float32 on a CPU and
+    bfloat16 (float16 where the GPU has no bfloat16) on a GPU. Folders are never completed from the network, and code
+    that a repository brings along is run only if `trust_remote_code`.
+
+    Raises `UserError` saying what is wrong with the reference, the device or the type.
+    """
+    place = resolve_device(device)
+    path, local = resolve_reference(reference, assets)
+    options: dict[str, Any] = {"local_files_only": local, "trust_remote_code": trust_remote_code}
+    try:
+        config = AutoConfig.from_pretrained(path, **options)
+        tokenizer = AutoTokenizer.from_pretrained(path, **options)
+        placement = {} if place.type == "cpu" else {"device_map": {"": place}}
+        model = AutoModelForCausalLM.from_pretrained(
+            path, config=config, dtype=resolve_dtype(dtype, place), **placement, **options
+        )
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        raise UserError(explain(reference, local, error)) from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise UserError(
+            f"The tokenizer of {reference} ({type(tokenizer).__name__}) reports no character offsets, so the subject's"
+            " last token cannot be found. Save it once as a fast tokenizer (tokenizer.json)."
+        )
+    model.eval().requires_grad_(False)
+    return LanguageModel(model, tokenizer, anatomy_of(model), reference)
+
+
+def resolve_reference(reference: str, assets: Path) -> tuple[str, bool]:
+    """(what transformers is asked for, whether it is a folder here)."""
+    folder = assets / "pocket" / "model" if reference == "pocket" else Path(reference).expanduser()
+    if folder.is_dir() and reference.strip():
+        if not (folder / "config.json").is_file():
+            raise UserError(
+                f"The folder {folder} holds no model: it has no config.json. Give a folder written by save_pretrained."
+            )
+        return str(folder), True
+    if reference == "pocket":
+        raise UserError(f"The embedded model is not at {folder}. Build it with: python -m core pocket train")
+    looks_like_path = reference.startswith((".", "/", "~")) or reference.count("/") > 1 or not reference.strip()
+    if looks_like_path or folder.exists():
+        raise UserError(
+            f"There is no model folder at {reference!r}. Give an existing folder, a hub id such as"
+            ' "openai-community/gpt2", or "pocket".'
+        )
+    return reference, False
+
+
+def resolve_device(device: str) -> torch.device:
+    """The device by its name; "auto" is the first GPU, else the CPU."""
+    if device == "auto":
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        place = torch.device(device)
+    except RuntimeError as error:
+        raise UserError(f"There is no device {device!r}: use auto, cpu, cuda or cuda:<number>.") from error
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        raise UserError(
+            f"The device {device!r} was asked for, but this machine has {torch.cuda.device_count()} GPUs"
+            ' that PyTorch can use. Use "auto" or "cpu".'
+        )
+    return torch.device("cuda", place.index or 0) if place.type == "cuda" else place
+
+
+def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """The floating-point type by its name; see `load_model` for "auto"."""
+    if dtype != "auto":
+        if dtype not in DTYPES:
+            raise UserError(f"There is no type {dtype!r}: use auto, {', '.join(DTYPES)}.")
+        return DTYPES[dtype]
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
+def explain(reference: str, local: bool, error: Exception) -> str:
+    """One line for the person from what transformers raised."""
+    said = " ".join(str(error).split())
+    low = said.lower()
+    if local:
+        return f"The folder of {reference!r} could not be loaded as a causal language model: {said[:300]}"
+    if "gated" in low or "restricted" in low or "401" in low and "private" not in low:
+        return (
+            f"The model {reference!r} asks for permission: accept its terms on its hub page and log in with"
+            " `hf auth login`."
+        )
+    if "unrecognized configuration class" in low or "unrecognized model" in low:
+        return f"{reference!r} is not a causal language model that transformers knows: {said[:200]}"
+    if "trust_remote_code" in low:
+        return f"{reference!r} brings its own code, which is not run unless trust_remote_code is set."
+    if "couldn't connect" in low or "offline" in low or "connection" in low:
+        return (
+            f"{reference!r} is no folder here and the hub cannot be reached. Check the network, or give a folder"
+            ' or "pocket".'
+        )
+    if "not a valid model identifier" in low or "not a local folder" in low or "404" in low:
+        return f'There is no model {reference!r}: it is neither a folder here nor a model on the hub, nor "pocket".'
+    return f"The model {reference!r} could not be loaded: {said[:300]}"

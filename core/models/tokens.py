@@ -1,0 +1,91 @@
+"""Token ids and positions: subjects inside prompts, answers after them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+from core.errors import UserError
+
+SLOT = "{}"
+
+
+def encode_all(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of each text as the model reads it: BOS once if the tokenizer adds one, never an EOS at the end."""
+    if not texts:
+        return []
+    rows = tokenizer(list(texts), return_attention_mask=False, verbose=False)["input_ids"]
+    return [row[slice(*kept(tokenizer, text, row))] for text, row in zip(texts, rows, strict=True)]
+
+
+def kept(tokenizer: PreTrainedTokenizerBase, text: str, ids: Sequence[int]) -> tuple[int, int]:
+    """[start, end) of the ids to keep: a BOS that the text already spells out counts once, an added EOS not at all."""
+    start, end = 0, len(ids)
+    bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+    if bos is not None and text.startswith(tokenizer.bos_token) and list(ids[:2]) == [bos, bos]:
+        start = 1
+    if eos is not None and end > start + 1 and ids[end - 1] == eos and not text.endswith(tokenizer.eos_token):
+        end -= 1
+    return start, end
+
+
+def subject_last(tokenizer: PreTrainedTokenizerBase, text: str, subject: str, start_hint: int | None = None) -> int:
+    """Index of the subject's last token among `encode_all`'s ids of `text`.
+
+    The text is tokenised whole and the token found by character offsets, so merges across the subject's borders are
+    seen as the model sees them: the last token that overlaps the subject counts. A subject that occurs more than once
+    is the one that starts at character `start_hint`; without the hint the last occurrence.
+    """
+    start = text.rfind(subject) if start_hint is None else start_hint
+    if not subject or text[start : start + len(subject)] != subject or start < 0:
+        raise UserError(
+            f"The subject {subject!r} does not occur in {text!r}"
+            + ("." if start_hint is None else f" at character {start_hint}.")
+        )
+    end = start + len(subject)
+    encoding = tokenizer(text, return_offsets_mapping=True, return_attention_mask=False, verbose=False)
+    first, last = kept(tokenizer, text, encoding["input_ids"])
+    offsets = encoding["offset_mapping"][first:last]
+    overlapping = [i for i, (left, right) in enumerate(offsets) if left < end and right > start]
+    if not overlapping:
+        raise UserError(f"The tokenizer drops the subject {subject!r} of {text!r}: no token covers it.")
+    return overlapping[-1]
+
+
+def slot_last(tokenizer: PreTrainedTokenizerBase, template: str, subject: str, before: str = "") -> tuple[str, int]:
+    """(text, index of the subject's last token) of `before` + `template` with its slot `{}` filled by `subject`.
+
+    The subject's occurrence is the slot's, wherever else the text repeats it.
+    """
+    if template.count(SLOT) != 1:
+        raise UserError(f"The prompt {template!r} needs exactly one slot {{}} for the subject.")
+    text = before + template.replace(SLOT, subject, 1)
+    return text, subject_last(tokenizer, text, subject, len(before) + template.index(SLOT))
+
+
+def answer_text(prompt: str, answer: str) -> str:
+    """Prompt and answer joined as a text: one space between them."""
+    return prompt + answer if prompt.endswith((" ", "\n")) else f"{prompt} {answer}"
+
+
+def split_answer(
+    tokenizer: PreTrainedTokenizerBase, prompt: Sequence[int], joined: Sequence[int], answer: str
+) -> list[int]:
+    """The answer's ids, from the ids of the prompt and of prompt and answer joined (`answer_text`).
+
+    Where the tokenizer merges across the border, so that the joined ids do not start with the prompt's, the answer
+    is tokenised alone with a leading space.
+    """
+    ids = list(joined[len(prompt) :])
+    if not ids or list(joined[: len(prompt)]) != list(prompt):
+        ids = tokenizer(f" {answer}", add_special_tokens=False, verbose=False)["input_ids"]
+    if not answer.strip() or not ids:
+        raise UserError(f"The answer {answer!r} has no tokens.")
+    return ids
+
+
+def answer_ids(tokenizer: PreTrainedTokenizerBase, prompt: str, answer: str) -> list[int]:
+    """Ids of `answer` (given without leading space) as the continuation of `prompt`, read after a space."""
+    rows = encode_all(tokenizer, [prompt, answer_text(prompt, answer)])
+    return split_answer(tokenizer, *rows, answer)
