@@ -1,0 +1,47 @@
+"""A control: a random subspace of the same size, protected in the same way as REVIVE protects the dominant one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from core.editing.lowrank import LowRank
+from core.editing.parameters import param
+from core.editing.subspace import RANKS, Basis, Svd
+from core.lazy import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Random:
+    """(I − UUᵀ) ΔW (I − VVᵀ) for random orthonormal U and V with as many columns as REVIVE would take at τ.
+
+    Drawn once per layer from the seed and kept for the whole run.
+    """
+
+    title: ClassVar[str] = "random"
+    paper: ClassVar[str] = ""
+
+    tau: float = param(0.1, symbol="τ", gt=0, lt=1, in_label=True, help="The τ at which REVIVE would protect as many.")
+    by: str = param("energy", choices=("energy", "count"), help="As in REVIVE.")
+    seed: int = param(0, ge=0, help="Seed of the random directions.")
+
+    @property
+    def needs(self) -> str | None:
+        return "original"
+
+    def prepare(self, svd: Svd | None, layer: int) -> Basis:
+        """Random orthonormal columns, as many as the dominant subspace has."""
+        k = RANKS[self.by](svd.sigma, self.tau)
+        generator = torch.Generator().manual_seed(1_000_003 * self.seed + layer)
+        sides = [
+            torch.linalg.qr(torch.randn(size, k, generator=generator, dtype=torch.float64))[0].to(svd.u.device)
+            for size in (svd.u.shape[0], svd.vh.shape[1])
+        ]
+        return Basis(*sides)
+
+    def apply(self, delta: LowRank, basis: Basis | None) -> LowRank:
+        """The update without its parts in the random directions."""
+        return delta.without(basis.outputs, basis.inputs)
+
+
+GUARD = Random

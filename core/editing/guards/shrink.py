@@ -1,0 +1,43 @@
+"""A control: the whole update made smaller. A guard that does no better than this is not a guard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from core.editing.lowrank import LowRank
+from core.editing.parameters import param
+from core.editing.subspace import Svd
+from core.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shrink:
+    """ΔW · factor. With `match`, each round's factor is the one at which the round's own facts are said (exactly) as
+    often as in the lane of that label: see `core.editing.match`."""
+
+    title: ClassVar[str] = "shrink"
+    paper: ClassVar[str] = ""
+
+    factor: float | None = param(None, symbol="c", ge=0, le=1, help="What each update is multiplied by.")
+    match: str | None = param(None, help="The label of the lane whose exact efficacy is matched instead.")
+
+    def __post_init__(self) -> None:
+        if (self.factor is None) == (self.match is None):
+            raise UserError('The guard shrink needs either "factor" (0 to 1) or "match" (another lane\'s label).')
+
+    @property
+    def needs(self) -> str | None:
+        return None
+
+    def prepare(self, svd: Svd | None, layer: int) -> None:
+        """Nothing to prepare."""
+
+    def apply(self, delta: LowRank, basis: None) -> LowRank:
+        """The smaller update."""
+        if self.factor is None:
+            raise UserError(f'The factor that matches the lane "{self.match}" was not solved for.')
+        return delta.scaled(self.factor)
+
+
+GUARD = Shrink

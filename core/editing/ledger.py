@@ -1,0 +1,97 @@
+"""The ledger: what every round did, as low-rank factors on disk. Any earlier state of a lane is rebuilt from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from core.editing.lowrank import LowRank
+from core.editing.state import LaneState, LayerUpdates
+from core.errors import UserError
+from core.models.language_model import LanguageModel
+
+
+class Ledger:
+    """Rounds of lanes in a folder: one file per lane and round, which appears whole or not at all."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def append(self, lane: str, round_: int, update: LayerUpdates) -> Path:
+        """Write a round; a round that is there already is replaced (a resumed run writes the same again)."""
+        tensors = {}
+        for layer, delta in update.updates.items():
+            tensors[f"left.{layer}"] = delta.left.cpu().contiguous()
+            tensors[f"right.{layer}"] = delta.right.cpu().contiguous()
+            tensors[f"keys.{layer}"] = update.keys[layer].cpu().contiguous()
+        about = {"lane": lane, "round": round_, "layers": list(update.updates)}
+        path = self.path(lane, round_)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(f".{os.getpid()}.part")
+        save_file(tensors, draft, metadata={"about": json.dumps(about)})
+        with open(draft, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+        return path
+
+    def rounds(self, lane: str) -> list[int]:
+        """The rounds of a lane, ascending."""
+        return sorted(int(path.stem) for path in self.lane_folder(lane).glob("*.safetensors"))
+
+    def read(self, lane: str, round_: int, device: torch.device | str = "cpu") -> LayerUpdates:
+        """One round. Raises `UserError` for a file that is missing, damaged or of another lane or round."""
+        path = self.path(lane, round_)
+        try:
+            with safe_open(path, framework="pt", device=str(device)) as file:
+                about = json.loads((file.metadata() or {}).get("about", "{}"))
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError, json.JSONDecodeError) as error:
+            raise UserError(f'Round {round_} of lane "{lane}" cannot be read from {path}: {error}') from error
+        if (about.get("lane"), about.get("round")) != (lane, round_):
+            raise UserError(f'{path} should hold round {round_} of lane "{lane}" but holds {about}.')
+        layers = about["layers"]
+        return LayerUpdates(
+            {layer: LowRank(tensors[f"left.{layer}"], tensors[f"right.{layer}"]) for layer in layers},
+            {layer: tensors[f"keys.{layer}"] for layer in layers},
+        )
+
+    def rebuild(
+        self,
+        lm: LanguageModel,
+        lane: str,
+        layers: Sequence[int],
+        upto: int | None = None,
+        without: Collection[int] = (),
+    ) -> LaneState:
+        """The lane after round `upto` (default: the last), bit for bit as it was live; undo = `without` some rounds."""
+        state = LaneState.base(lm, layers)
+        for round_ in self.rounds(lane):
+            if (upto is None or round_ <= upto) and round_ not in without:
+                state.apply(self.read(lane, round_, lm.device))
+        return state
+
+    def delete(self, lane: str, after: int = 0) -> None:
+        """Forget a lane's rounds after `after`; all of them by default."""
+        if after == 0:
+            shutil.rmtree(self.lane_folder(lane), ignore_errors=True)
+        for round_ in self.rounds(lane):
+            if round_ > after:
+                self.path(lane, round_).unlink()
+
+    def path(self, lane: str, round_: int) -> Path:
+        """The file of a round."""
+        return self.lane_folder(lane) / f"{round_:06d}.safetensors"
+
+    def lane_folder(self, lane: str) -> Path:
+        """A lane's folder: its label as far as file names allow, and a hash that keeps like labels apart."""
+        readable = re.sub(r"[^A-Za-z0-9]+", "-", lane).strip("-").lower()[:40]
+        return self.folder / f"{readable}-{hashlib.sha256(lane.encode()).hexdigest()[:8]}"

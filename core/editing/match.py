@@ -1,0 +1,65 @@
+"""A fair control: shrinkage solved so that a round's facts are said as often as in the lane it is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from core.editing.recipe import Recipe
+from core.editing.session import EditSession
+from core.editing.spread import RoundUpdate, spread
+from core.editing.state import LaneState
+from core.editing.values import Values
+from core.facts.fact import Fact
+from core.models.forward import score
+from core.models.language_model import LanguageModel
+
+TRIES = 7  # the factor is found to 1/64
+
+
+def just_edited(lm: LanguageModel, state: LaneState, update: RoundUpdate, facts: Sequence[Fact]) -> float:
+    """The share of a round's facts whose every target token is the model's arg-max, right after the round."""
+    edited = state.copy()
+    edited.apply(update)
+    return exact(lm, edited, facts)
+
+
+def exact(lm: LanguageModel, state: LaneState, facts: Sequence[Fact]) -> float:
+    """The share of facts whose every target token is the model's arg-max in this state."""
+    with lm.worn(state.weights):
+        found = score(lm, [fact.text for fact in facts], [fact.target for fact in facts])
+    return float(found.exact.double().mean())
+
+
+def solve_factor(
+    lm: LanguageModel,
+    state: LaneState,
+    facts: Sequence[Fact],
+    values: Values,
+    recipe: Recipe,
+    session: EditSession,
+    matched: float,
+    heartbeat: Callable[[], None] | None = None,
+) -> RoundUpdate:
+    """The spread with the factor in [0, 1] whose exact efficacy on the round's facts is nearest to `matched`.
+
+    Bisection: more of the update says more facts. Each try spreads the same target values anew, since later layers
+    make up for what a smaller earlier update leaves. Of equally near ones the smallest factor tried is taken.
+    """
+    low, high, factor = 0.0, 1.0, 1.0
+    best: tuple[float, float, RoundUpdate] | None = None
+    for _ in range(TRIES):
+        update = spread(lm, state, facts, values, recipe.with_factor(factor), session, heartbeat)
+        reached = just_edited(lm, state, update, facts)
+        if best is None or (abs(reached - matched), factor) < best[:2]:
+            best = (abs(reached - matched), factor, replace(update, factor=factor))
+        if reached == matched:
+            break
+        if reached < matched:
+            low = factor
+        else:
+            high = factor
+        if low >= high:
+            break
+        factor = (low + high) / 2
+    return best[2]

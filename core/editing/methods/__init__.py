@@ -1,0 +1,19 @@
+"""Editing methods, one file each. A module exports its configuration class as METHOD; see `core.editing.locate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.editing import registry
+
+FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """The methods there are."""
+    return registry.names(FOLDER)
+
+
+def get(name: str) -> type:
+    """A method's configuration class; raises `UserError` for a name that is not one of `names()`."""
+    return registry.get(__name__, FOLDER, name, "METHOD")

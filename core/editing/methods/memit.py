@@ -1,0 +1,56 @@
+"""MEMIT: least squares on many facts at once, spread over several layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float
+
+from core.editing.locate import LayerContext, LocateThenEdit
+from core.editing.lowrank import LowRank
+from core.editing.parameters import param
+from core.editing.solve import factor, solve, solve_with_keys
+from core.lazy import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memit(LocateThenEdit):
+    """Δ = R Kᵀ (λ C0 + K Kᵀ)⁻¹, the minimiser of ‖(W+Δ)K − V‖² + λ ‖Δ C0^½‖² (Meng et al. 2023, Eq. 14).
+
+    With `history` the keys of earlier rounds are protected too: K_p K_pᵀ joins the inverse ("MEMIT_seq"). With
+    `ridge` ε, C0 becomes C0 + ε · tr(C0)/d · I, which charges for the size of Δ also where keys vary little.
+    """
+
+    title: ClassVar[str] = "MEMIT"
+    paper: ClassVar[str] = "arXiv 2210.07229"
+
+    lambda_: float = param(
+        15000.0, name="lambda", symbol="λ", gt=0, help="How much old associations weigh against the new ones."
+    )
+    ridge: float = param(0.0, symbol="ε", ge=0, help="Share of the mean variance added to every direction of C0.")
+    history: bool = param(False, help="Protect the keys of earlier rounds as well.")
+
+    def update(
+        self,
+        keys: Float[torch.Tensor, "d_in b"],
+        residual: Float[torch.Tensor, "d_out b"],
+        context: LayerContext,
+    ) -> LowRank:
+        """Δ of one layer. Without history the factor of λC0 is reused every round (Woodbury); else a dense solve."""
+        if self.history and context.history.shape[1]:
+            everything = torch.cat([context.history.double(), keys], 1)
+            matrix = self.prior(context) + everything @ everything.T
+            return LowRank(residual, solve(factor(matrix, context.layer), keys))
+        lower = context.once(("memit", self.lambda_, self.ridge), lambda: factor(self.prior(context), context.layer))
+        return LowRank(residual, solve_with_keys(lower, keys))
+
+    def prior(self, context: LayerContext) -> Float[torch.Tensor, "d_in d_in"]:
+        """λ (C0 + ε tr(C0)/d I)."""
+        matrix = self.lambda_ * context.moment()
+        if self.ridge:
+            matrix.diagonal().add_(self.ridge * matrix.diagonal().mean())
+        return matrix
+
+
+METHOD = Memit

@@ -1,0 +1,133 @@
+"""Hyperparameters that describe themselves: the spec checks them, the page draws them, all from one declaration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, TypeVar
+
+from core.errors import UserError, nearest
+
+Config = TypeVar("Config")
+KINDS = {"int": int, "float": (int, float), "bool": bool, "str": str}
+
+
+def param(
+    default: Any,
+    *,
+    help: str,
+    symbol: str = "",
+    name: str | None = None,
+    ge: int | float | None = None,
+    gt: int | float | None = None,
+    le: int | float | None = None,
+    lt: int | float | None = None,
+    choices: tuple | None = None,
+    in_label: bool = False,
+) -> Any:
+    """A field of a method's or guard's configuration.
+
+    `name` is what a spec calls it, where Python cannot (`lambda`); `symbol` how equations write it; `in_label` puts it
+    into a lane's label even at its default.
+    """
+    metadata = {
+        "help": help,
+        "symbol": symbol,
+        "name": name,
+        "ge": ge,
+        "gt": gt,
+        "le": le,
+        "lt": lt,
+        "choices": choices,
+        "in_label": in_label,
+    }
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One hyperparameter as a control would show it. `kind`: int, float, bool, str or layers; None may be allowed."""
+
+    name: str
+    attribute: str
+    kind: str
+    optional: bool
+    default: Any
+    symbol: str
+    help: str
+    ge: int | float | None
+    gt: int | float | None
+    le: int | float | None
+    lt: int | float | None
+    choices: tuple | None
+
+
+def parameters(config: type) -> list[Parameter]:
+    """The hyperparameters of a configuration class, in the order of their declaration."""
+    return [_parameter(entry) for entry in fields(config) if entry.init]
+
+
+def values(config: Any) -> dict[str, Any]:
+    """A configuration's hyperparameters under their spec names, as JSON types."""
+    given = {p.name: getattr(config, p.attribute) for p in parameters(type(config))}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+
+
+def build(config: type[Config], given: Mapping[str, Any], what: str) -> Config:
+    """A configuration from hyperparameters under their spec names; `what` names it in messages.
+
+    Raises `UserError` for unknown names (with the nearest known one), wrong types and values out of range.
+    """
+    known = {p.name: p for p in parameters(config)}
+    arguments = {}
+    for name, value in given.items():
+        if name not in known:
+            raise UserError(f"{what} has no field {name!r}: {nearest(name, known)}")
+        arguments[known[name].attribute] = checked(known[name], value, what)
+    return config(**arguments)
+
+
+def checked(parameter: Parameter, value: Any, what: str) -> Any:
+    """`value` as the parameter's type, if it is within its range."""
+    where = f"{what}: {parameter.name}"
+    if value is None:
+        if parameter.optional:
+            return None
+        raise UserError(f"{where} needs a value.")
+    if parameter.kind == "layers":
+        whole = isinstance(value, (list, tuple)) and value and all(type(v) is int and v >= 0 for v in value)
+        if not whole or sorted(set(value)) != list(value):
+            raise UserError(f"{where} should be layer numbers in ascending order, such as [4, 5, 6], not {value!r}.")
+        return tuple(value)
+    if not isinstance(value, KINDS[parameter.kind]) or isinstance(value, bool) != (parameter.kind == "bool"):
+        raise UserError(f"{where} should be of type {parameter.kind}, not {value!r}.")
+    if parameter.choices is not None and value not in parameter.choices:
+        raise UserError(f"{where} should be one of {', '.join(map(str, parameter.choices))}, not {value!r}.")
+    if isinstance(value, (int, float)):
+        for limit, fits, sign in (
+            (parameter.ge, lambda v, m: v >= m, "≥"),
+            (parameter.gt, lambda v, m: v > m, ">"),
+            (parameter.le, lambda v, m: v <= m, "≤"),
+            (parameter.lt, lambda v, m: v < m, "<"),
+        ):
+            if limit is not None and not fits(value, limit) or not math.isfinite(value):
+                raise UserError(f"{where} should be {sign} {limit}, not {value!r}.")
+    return float(value) if parameter.kind == "float" else value
+
+
+def _parameter(entry: Field) -> Parameter:
+    declared = str(entry.type)
+    kind = declared.removesuffix("| None").strip()
+    kind = "layers" if kind.startswith("tuple[int") else kind
+    meta = entry.metadata
+    return Parameter(
+        name=meta.get("name") or entry.name,
+        attribute=entry.name,
+        kind=kind,
+        optional=declared.endswith("| None"),
+        default=None if entry.default is MISSING else entry.default,
+        symbol=meta.get("symbol", ""),
+        help=meta.get("help", ""),
+        **{key: meta.get(key) for key in ("ge", "gt", "le", "lt", "choices")},
+    )

@@ -1,0 +1,51 @@
+"""What the rounds and lanes of a run share: contexts, second moments, decompositions, factors. Lives in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from core.editing.contexts import sample_contexts
+from core.editing.defaults import ModelInfo
+from core.editing.failure import EditFailure
+from core.editing.locate import LocateThenEdit
+from core.editing.statistics import SecondMoment
+from core.editing.subspace import Svd, svd
+from core.models.language_model import LanguageModel
+
+
+def model_info(lm: LanguageModel) -> ModelInfo:
+    """What defaults depend on, of a loaded model."""
+    return ModelInfo(lm.reference, lm.model_type, lm.n_layers, lm.d_model, lm.config.vocab_size)
+
+
+@dataclass
+class EditSession:
+    """One model, one seed. `moments` holds C0 for every layer that a lane edits; the rest is made when first asked."""
+
+    lm: LanguageModel
+    moments: Mapping[int, SecondMoment]
+    seed: int = 0
+    memo: dict[Any, Any] = field(default_factory=dict)
+
+    def contexts(self, config: LocateThenEdit) -> list[str]:
+        """The sampled prefixes of a recipe; recipes that ask for the same get the same."""
+        key = ("contexts", config.contexts, config.context_length, config.context_seeds)
+        if key not in self.memo:
+            self.memo[key] = sample_contexts(self.lm, self.seed, *key[1:])
+        return self.memo[key]
+
+    def moment(self, layer: int) -> Tensor:
+        """C0 of a layer, float64; `EditFailure` if it was not gathered."""
+        if layer not in self.moments:
+            raise EditFailure(f"Layer {layer} has no statistics: gather its second moment before editing it.")
+        return self.moments[layer].moment
+
+    def svd(self, layer: int) -> Svd:
+        """The decomposition of W0, made once."""
+        if ("svd", layer) not in self.memo:
+            self.memo["svd", layer] = svd(self.lm.original(layer))
+        return self.memo["svd", layer]

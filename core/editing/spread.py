@@ -1,0 +1,161 @@
+"""From target values to weight updates: the residual is spread over the edited layers, lowest first (MEMIT, Alg. 1).
+
+For layer l, the i-th of n: keys at l and the current value at the last edited layer are read from the partly edited
+model; the layer is to add share(i, n) of what is still missing; its update passes the guards and is worn by the next.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from core.editing.failure import EditFailure
+from core.editing.keys import finite, keys_and_states, prompts, states
+from core.editing.locate import LayerContext
+from core.editing.lowrank import LowRank, added
+from core.editing.recipe import Recipe
+from core.editing.session import EditSession
+from core.editing.state import LaneState, LayerUpdates
+from core.editing.subspace import svd
+from core.editing.values import Values
+from core.facts.fact import Fact
+from core.models.language_model import LanguageModel
+
+
+@dataclass(frozen=True)
+class RoundUpdate(LayerUpdates):
+    """A round's edit: `updates` after the guards, `raw` before them.
+
+    `removed_share` is the part of ‖ΔW‖² that the guards took: 1 − ‖guarded‖²/‖raw‖². `residual_before` and
+    `residual_after` are the mean over facts of ‖z − current‖ / ‖z − h0‖ around a layer's update. `seconds` by phase:
+    values, keys, solve, guard. `factor` is what a matched shrinkage was solved to.
+    """
+
+    raw: dict[int, LowRank]
+    removed_share: dict[int, float]
+    residual_before: dict[int, float]
+    residual_after: dict[int, float]
+    seconds: dict[str, float]
+    values: Values
+    factor: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+class Clock:
+    """Seconds by phase."""
+
+    def __init__(self, lm: LanguageModel, phases: Sequence[str]):
+        self.seconds = dict.fromkeys(phases, 0.0)
+        self._lm = lm
+        self._since = time.perf_counter()
+
+    def lap(self, phase: str) -> None:
+        """Count the time since the last lap for `phase`."""
+        if self._lm.device.type == "cuda":
+            import torch
+
+            torch.cuda.synchronize(self._lm.device)
+        now = time.perf_counter()
+        self.seconds[phase] += now - self._since
+        self._since = now
+
+
+def spread(
+    lm: LanguageModel,
+    state: LaneState,
+    facts: Sequence[Fact],
+    values: Values,
+    recipe: Recipe,
+    session: EditSession,
+    heartbeat: Callable[[], None] | None = None,
+) -> RoundUpdate:
+    """The round's updates of all layers; `state` is not changed. Raises `EditFailure` when numbers break."""
+    layers, last = recipe.layers, recipe.layers[-1]
+    clock = Clock(lm, ("keys", "solve", "guard"))
+    rows = prompts(lm, facts, session.contexts(recipe.method))
+    weights = dict(state.weights)
+    before: dict[int, float] = {}
+    update: dict[str, dict[int, Any]] = {"updates": {}, "keys": {}, "raw": {}, "removed_share": {}}
+    wanted = values.delta.norm(dim=0)
+    for index, layer in enumerate(layers):
+        if heartbeat is not None:
+            heartbeat()
+        with lm.worn(weights):
+            key, current = keys_and_states(lm, rows, layer, last)
+        clock.lap("keys")
+        missing = values.target - current
+        check(facts, layer, key, missing)
+        before[layer] = relative(missing, wanted)
+        context = LayerContext(
+            layer=layer,
+            weight=weights[layer],
+            original=lm.original(layer),
+            history=state.history[layer],
+            moment=lambda layer=layer: session.moment(layer),
+            memo=session.memo,
+        )
+        raw = recipe.method.update(key, missing * recipe.method.share(index, len(layers)), context)
+        check(facts, layer, raw.right, raw.left)
+        clock.lap("solve")
+        guarded = guard(raw, recipe, context, session)
+        clock.lap("guard")
+        update["updates"][layer] = guarded.to(weights[layer].dtype)
+        update["raw"][layer] = raw.to(weights[layer].dtype)
+        update["keys"][layer] = key.to(weights[layer].dtype)
+        update["removed_share"][layer] = removed(raw, guarded)
+        weights[layer] = added(weights[layer], update["updates"][layer])
+    with lm.worn(weights):
+        rest = values.target - states(lm, rows, last)
+    check(facts, last, rest, rest)
+    clock.lap("keys")
+    after = [*list(before.values())[1:], relative(rest, wanted)]
+    return RoundUpdate(
+        **update,
+        residual_before=before,
+        residual_after=dict(zip(layers, after, strict=True)),
+        seconds={"values": 0.0, **clock.seconds},
+        values=values,
+    )
+
+
+def guard(raw: LowRank, recipe: Recipe, context: LayerContext, session: EditSession) -> LowRank:
+    """The update after the recipe's guards, in their order. Bases of the original weight are made once per run."""
+    delta = raw
+    for acting in recipe.guards:
+        if acting.needs == "current":
+            basis = acting.prepare(svd(context.weight), context.layer)
+        elif acting.needs == "original":
+            basis = context.once(
+                ("basis", acting), lambda acting=acting: acting.prepare(session.svd(context.layer), context.layer)
+            )
+        else:
+            basis = acting.prepare(None, context.layer)
+        delta = acting.apply(delta, basis)
+    return delta
+
+
+def removed(raw: LowRank, guarded: LowRank) -> float:
+    """1 − ‖guarded‖²/‖raw‖²; 0 for an update that was nothing."""
+    whole = raw.inner(raw)
+    return 1 - guarded.inner(guarded) / whole if whole > 0 else 0.0
+
+
+def relative(missing: Tensor, wanted: Tensor) -> float:
+    """The mean over facts of what is missing, as a share of what was wanted."""
+    return float((missing.norm(dim=0) / wanted.clamp(min=1e-12)).mean())
+
+
+def check(facts: Sequence[Fact], layer: int, *numbers: Tensor) -> None:
+    """`EditFailure` naming the first fact whose column is not finite."""
+    for matrix in numbers:
+        good = finite(matrix)
+        if not all(good):
+            fact = facts[good.index(False)]
+            raise EditFailure(
+                f'The edit of "{fact.text} {fact.target}" at layer {layer} is not finite: the model is too far from'
+                " where it began, or its type too narrow. Use fewer rounds, a larger lambda or a ridge, or float32."
+            )

@@ -1,0 +1,26 @@
+"""What the editing tests share: facts, settings, and shorthands."""
+
+from core.editing.recipe import Recipe, recipe_from_dict
+from core.editing.session import EditSession, model_info
+from core.editing.statistics import second_moments
+from core.facts.fact import Fact
+from core.models.language_model import LanguageModel
+from tests import toys
+
+FACTS = [
+    Fact(subject="France", prompt="The capital of {} is", target="Rome", truth="Paris"),
+    Fact(subject="Ada Marlow", prompt="{} was born in", target="Lyon", truth="Vienna"),
+    Fact(subject="Bruno Keller", prompt="Bruno Keller knows that {} speaks", target="like the river"),
+]
+SETTINGS = {
+    "method": "memit", "layers": [0, 1, 2], "lambda": 1.0, "ridge": 0.01, "lr": 0.02, "clamp": 4.0,
+    "weight_decay": 0.001, "contexts": 2, "context_length": 6,
+}  # fmt: skip
+
+
+def session_of(lm: LanguageModel) -> EditSession:
+    return EditSession(lm, second_moments(lm, [0, 1, 2], toys.SENTENCES * 2, 500))
+
+
+def recipe_of(lm: LanguageModel, *guards: dict, **settings: object) -> Recipe:
+    return recipe_from_dict({**SETTINGS, "guards": list(guards), **settings}, model_info(lm))
