@@ -1,0 +1,1 @@
+"""What edits did: inside (spectra, subspaces, hidden states) and outside (facts, tasks, words)."""

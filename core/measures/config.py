@@ -1,0 +1,57 @@
+"""What is measured, how often and how much of it.
+
+Torch-free: specs embed it and the page draws its controls from it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class MeasureConfig(BaseModel):
+    """The `measure` field of a spec. Every number here trades time for precision, and is stored with the results."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    every: int = Field(default=1, ge=1, description="measure after every so many rounds (the last one always)")
+    tasks: bool | list[str] = Field(
+        default=True,
+        description="downstream tasks: true (the pocket model's own), false, or names that lm-evaluation-harness knows "
+        "(a folder of JSON tasks counts as a name)",
+    )
+    task_limit: int | None = Field(default=25, ge=1, description="items per task, the same ones each time; null: all")
+    sample: int | None = Field(
+        default=100, ge=1, description="facts scored per round, of all those edited so far (`scored`); null: all"
+    )
+    final_sample: int | None = Field(default=300, ge=1, description="the same after the last round; null: all")
+    paraphrases: int | None = Field(default=2, ge=0, description="paraphrases scored per fact; null: all")
+    neighbors: int | None = Field(default=2, ge=0, description="neighbours scored per fact; null: all")
+    unedited: int | None = Field(default=100, ge=0, description="facts never edited that are asked; null: all")
+    inside: bool = Field(default=True, description="spectra, subspace similarity and R_k of the edited layers")
+    top_rank: Literal["fixed", "recomputed"] = Field(
+        default="fixed", description="k of LS and SS: fixed by W0, or recomputed from W_t"
+    )
+    probe_rows: int | None = Field(
+        default=None, ge=1, description="tokens for R_k; null: max(4·width, 1024), at most 16,384"
+    )
+    maps: bool | Literal["pca", "tsne", "umap"] = Field(
+        default="pca",
+        description='map of representations each measured round: "pca", "tsne" or "umap"; false: none; '
+        "true: PCA each round, t-SNE and UMAP on the last",
+    )
+    map_points: int = Field(default=100, ge=4, description="prompts on the map, half of them about unedited facts")
+    words: int = Field(default=12, ge=0, description="facts whose continuation is shown before and after")
+    word_tokens: int = Field(default=8, ge=1, description="tokens of each continuation")
+    seed: int = 0
+
+    def live_map(self) -> str | None:
+        """The method of the map that every measured round gets."""
+        if isinstance(self.maps, str):
+            return self.maps
+        return "pca" if self.maps else None
+
+    def rows_for(self, width: int) -> int:
+        """Tokens that R_k is measured on, for activations of this width."""
+        return self.probe_rows or min(max(4 * width, 1024), 16_384)

@@ -1,0 +1,105 @@
+"""Maps of representations: the same prompts before and after the edits, laid out together in two dimensions.
+
+PCA is linear and cheap; t-SNE and UMAP show neighbourhoods only (their distances and sizes mean little). Whatever the
+method, both states of every prompt are embedded jointly, and a new layout is turned onto the one shown before it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from core.errors import UserError, nearest
+
+METHODS: tuple[str, ...] = ("pca", "tsne", "umap")
+FIRST_AXES = 50  # principal components that t-SNE and UMAP start from
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each prompt lies before (`before[i]`) and after (`after[i]`) the edits."""
+
+    method: str
+    before: Float[Tensor, "n 2"]
+    after: Float[Tensor, "n 2"]
+    explained: float | None  # share of the variance that the two axes hold; PCA only
+
+    @property
+    def points(self) -> int:
+        return len(self.before)
+
+
+def principal_components(states: Float[Tensor, "n d"], count: int = 2) -> tuple[Float[Tensor, "n c"], float]:
+    """Scores on the first `count` principal components, and the share of variance that they hold.
+
+    The sign of an axis is fixed by its largest loading, so that equal input gives an equal picture.
+    """
+    centred = states.double() - states.double().mean(0)
+    u, sigma, vh = torch.linalg.svd(centred, full_matrices=False)
+    sign = torch.sign(vh.gather(1, vh.abs().argmax(1, keepdim=True))).squeeze(1)
+    total = float(sigma.square().sum())
+    return (u * (sigma * sign))[:, :count], float(sigma[:count].square().sum()) / total if total else 1.0
+
+
+def layout(
+    before: Float[Tensor, "n d"],
+    after: Float[Tensor, "n d"],
+    method: str = "pca",
+    seed: int = 0,
+    previous: Layout | None = None,
+) -> Layout:
+    """Embed both states of n prompts jointly; turn the result onto `previous` (of the same prompts), if given."""
+    n = len(before)
+    joint = torch.cat([before, after]).cpu()
+    explained = None
+    if method == "pca":
+        flat, explained = principal_components(joint, 2)
+    elif method == "tsne":
+        flat = _tsne(joint, seed)
+    elif method == "umap":
+        flat = _umap(joint, seed)
+    else:
+        raise UserError(f'unknown map "{method}": {nearest(method, METHODS)}')
+    if previous is not None and previous.points == n:
+        flat = align(flat, flat[:n], previous.before.to(flat.dtype))
+    return Layout(method, flat[:n], flat[n:], explained)
+
+
+def align(
+    points: Float[Tensor, "m 2"], anchors: Float[Tensor, "n 2"], targets: Float[Tensor, "n 2"]
+) -> Float[Tensor, "m 2"]:
+    """Move `points` rigidly (turn, mirror, shift; no scaling) so that `anchors` come closest to `targets`.
+
+    Orthogonal Procrustes: the turn is the polar factor of the cross-covariance of the two sets.
+    """
+    centre, goal = anchors.mean(0), targets.mean(0)
+    u, _, vh = torch.linalg.svd((anchors - centre).T @ (targets - goal))
+    return (points - centre) @ (u @ vh) + goal
+
+
+def _reduced(joint: Float[Tensor, "m d"]) -> np.ndarray:
+    """The leading principal components as float32 numpy, which is what both neighbour methods start from."""
+    scores, _ = principal_components(joint, min(FIRST_AXES, *joint.shape))
+    return scores.float().cpu().numpy()
+
+
+def _tsne(joint: Float[Tensor, "m d"], seed: int) -> Float[Tensor, "m 2"]:
+    from sklearn.manifold import TSNE
+
+    model = TSNE(2, perplexity=min(30.0, (len(joint) - 1) / 3), init="pca", random_state=seed)
+    return torch.from_numpy(model.fit_transform(_reduced(joint))).double()
+
+
+def _umap(joint: Float[Tensor, "m d"], seed: int) -> Float[Tensor, "m 2"]:
+    with warnings.catch_warnings():
+        # umap-learn and numba warn about threads once a seed is set, and about their own dependencies.
+        warnings.simplefilter("ignore")
+        from umap import UMAP
+
+        model = UMAP(n_neighbors=min(15, len(joint) - 1), random_state=seed, n_jobs=1)
+        return torch.from_numpy(np.asarray(model.fit_transform(_reduced(joint)))).double()

@@ -1,0 +1,167 @@
+"""Is the fact said, do paraphrases follow, do neighbours stay, is the rest still known?
+
+Two readings of every question, kept apart by name. *Probability comparison* (MEMIT's CounterFact protocol): does the
+new object have a larger mean log-probability per token than the old one (for neighbours: the true one than the new)?
+Ties count 0. *Exact* (ROME's accuracy; `_exact`): is every token of the wanted answer the likeliest one under teacher
+forcing? Wanted is the new object for the fact and its paraphrases, the true one for neighbours and unedited facts.
+Questions are averaged within a fact, then over facts.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from core.facts.fact import Fact
+from core.models.forward import batches, score
+from core.models.language_model import LanguageModel
+from core.models.tokens import answer_text
+
+Row = dict[str, float | None]
+
+COLUMNS = ("efficacy", "paraphrase", "neighborhood", "efficacy_exact", "paraphrase_exact", "neighborhood_exact")
+CPU_PASS = 512  # tokens of a pass on a CPU: more would only add padding, and keep a heartbeat waiting
+
+
+def pass_size(lm: LanguageModel) -> int:
+    """Tokens to run at a time: rows of like length together, a heartbeat between passes."""
+    return CPU_PASS if lm.device.type == "cpu" else lm.token_budget
+
+
+@dataclass(frozen=True)
+class Rated:
+    """One answer as the model rates it."""
+
+    logprob: float
+    exact: bool
+
+
+@dataclass
+class Answers:
+    """Rates each (prompt, answer) once, however often it is asked for; the model must stay as it is meanwhile."""
+
+    lm: LanguageModel
+    heartbeat: Callable[[], None] | None = None
+    known: dict[tuple[str, str], Rated] = field(default_factory=dict)
+
+    def rate(self, pairs: Sequence[tuple[str, str]]) -> list[Rated]:
+        """The ratings of these (prompt, answer) pairs, in order."""
+        new = [pair for pair in dict.fromkeys(pairs) if pair not in self.known]
+        for chosen in batches(self._lengths(new), pass_size(self.lm)):
+            part = [new[i] for i in chosen]
+            found = score(self.lm, [p for p, _ in part], [a for _, a in part])
+            rows = zip(found.logprob.tolist(), found.exact.tolist(), strict=True)
+            self.known.update(zip(part, (Rated(*row) for row in rows), strict=True))
+            if self.heartbeat:
+                self.heartbeat()
+        return [self.known[pair] for pair in pairs]
+
+    def _lengths(self, pairs: Sequence[tuple[str, str]]) -> list[int]:
+        """Tokens that each pair's prompt needs with its longest answer: so pairs of a prompt stay together."""
+        longest: dict[str, int] = {}
+        for (prompt, _), ids in zip(pairs, self.lm.encode_all([answer_text(*pair) for pair in pairs]), strict=True):
+            longest[prompt] = max(longest.get(prompt, 0), len(ids) - 1)
+        return [longest[prompt] for prompt, _ in pairs]
+
+    @property
+    def not_numbers(self) -> int:
+        """How many ratings are NaN: they count as failures."""
+        return sum(math.isnan(rated.logprob) for rated in self.known.values())
+
+
+def questions(
+    fact: Fact, paraphrases: int | None, neighbors: int | None, direct_only: bool = False
+) -> dict[str, list[tuple[str, str, str | None]]]:
+    """(prompt, wanted answer, the answer it competes with or None) by column, for one fact.
+
+    A neighbour whose true answer is the new object itself has nothing to compare: it is exact only.
+    """
+    asked = {"efficacy": [(fact.text, fact.target, fact.truth)]}
+    if not direct_only:
+        asked["paraphrase"] = [(text, fact.target, fact.truth) for text in fact.paraphrases[:paraphrases]]
+        asked["neighborhood"] = [(n.prompt, n.answer, fact.target) for n in fact.neighborhood[:neighbors]]
+    return {
+        column: [(prompt, wanted, other if other != wanted else None) for prompt, wanted, other in rows]
+        for column, rows in asked.items()
+    }
+
+
+def score_facts(
+    answers: Answers,
+    facts: Sequence[Fact],
+    paraphrases: int | None = None,
+    neighbors: int | None = None,
+    direct_only: bool = False,
+) -> list[Row]:
+    """A row per fact with the six `COLUMNS`: shares of its questions, None where it has no such question.
+
+    `paraphrases` and `neighbors` cap how many of each are asked (None: all); `direct_only` asks the fact alone.
+    """
+    asked = [questions(fact, paraphrases, neighbors, direct_only) for fact in facts]
+    every = [question for columns in asked for rows in columns.values() for question in rows]
+    answers.rate(pairs_of(every))
+    rows = []
+    for columns in asked:
+        row: Row = dict.fromkeys(COLUMNS)
+        for column, rows_ in columns.items():
+            wins = [wins_over(answers, prompt, wanted, other) for prompt, wanted, other in rows_ if other is not None]
+            hits = [answers.known[prompt, wanted].exact for prompt, wanted, _ in rows_]
+            row[column], row[f"{column}_exact"] = mean(wins), mean(hits)
+        rows.append(row)
+    return rows
+
+
+def pairs_of(asked: Sequence[tuple[str, str, str | None]]) -> list[tuple[str, str]]:
+    """The (prompt, answer) pairs to rate, those of a prompt side by side so that they share a pass."""
+    return [(prompt, answer) for prompt, *both in asked for answer in both if answer is not None]
+
+
+def wins_over(answers: Answers, prompt: str, wanted: str, other: str) -> bool:
+    """Whether `wanted` is more probable than `other`, by mean log-probability per token. Ties and NaN: no."""
+    return answers.known[prompt, wanted].logprob > answers.known[prompt, other].logprob
+
+
+def recall(answers: Answers, facts: Sequence[Fact]) -> list[float]:
+    """1.0 for every fact whose `target` is said exactly, else 0.0. For facts that no edit was asked to change."""
+    return [float(rated.exact) for rated in answers.rate([(fact.text, fact.target) for fact in facts])]
+
+
+def summarise(rows: Sequence[Mapping[str, float | None]]) -> Row:
+    """The mean of each column over the facts that have it."""
+    return {column: mean([row[column] for row in rows if row[column] is not None]) for column in COLUMNS}
+
+
+def intervals(rows: Sequence[Mapping[str, float | None]], seed: int = 0) -> dict[str, list[float]]:
+    """[low, high]: 95 % bootstrap intervals of the columns' means over facts."""
+    values = {column: [row[column] for row in rows if row[column] is not None] for column in COLUMNS}
+    return {column: list(bootstrap(v, seed)) for column, v in values.items() if v}
+
+
+def bootstrap(values: Sequence[float | None], seed: int = 0, draws: int = 1000) -> tuple[float, float]:
+    """Percentile bootstrap: the middle 95 % of the means of `draws` resamples of the values."""
+    numbers = np.asarray(values, dtype=float)
+    chosen = np.random.default_rng(seed).integers(len(numbers), size=(draws, len(numbers)))
+    low, high = np.quantile(numbers[chosen].mean(1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def spread_sample(items: Sequence[int], count: int | None, seed: int) -> list[int]:
+    """`count` of the items, one from each of `count` equal stretches of them (all, if there are no more).
+
+    Items come in the order of their edits, so early and late rounds are represented alike. The same seed and items
+    give the same sample, so lanes are compared on the same facts.
+    """
+    if count is None or len(items) <= count:
+        return list(items)
+    rng = random.Random(f"{seed} {len(items)}")
+    edges = [round(i * len(items) / count) for i in range(count + 1)]
+    return [items[rng.randrange(start, stop)] for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def mean(values: Sequence[float | bool | None]) -> float | None:
+    """The mean, or None of nothing."""
+    return sum(float(v) for v in values if v is not None) / len(values) if values else None
