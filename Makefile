@@ -16,9 +16,9 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
 bench: $(INSTALLED)
-	$(BIN)/python -m benchmarks.values
-	$(BIN)/python -m benchmarks.lane
-	$(BIN)/python -m benchmarks.page
+	$(BIN)/python -m tests.bench.values
+	$(BIN)/python -m tests.bench.lane
+	$(BIN)/python -m tests.bench.page
 
 $(INSTALLED): requirements.txt
 	$(PYTHON) -m venv $(VENV)

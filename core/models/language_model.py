@@ -38,7 +38,7 @@ class LanguageModel:
         self.d_model, self.d_ffn = linear_shape(self.down(0)) or (0, 0)
         self.n_parameters = sum(p.numel() for p in model.parameters())
         # Rows x length of one forward pass. A CPU is busy with few tokens, and few are padded less; a GPU wants many.
-        self.token_budget = 512 if self.device.type == "cpu" else 16384
+        self.token_budget = 1024 if self.device.type == "cpu" else 16384
         self.fingerprint = fingerprint(model)
         self._originals: dict[int, Tensor] = {}
         self._wearing: Mapping[int, Tensor] = {}

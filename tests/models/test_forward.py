@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from core.models.forward import activations, activations_at, batches, hosts, score, score_ids, token_activations
+from core.models.kept import shared_start
 from core.models.tokens import answer_ids
 
 PROMPTS = ["The capital of France is", "The capital of France is", "Ada Marlow was born in", "Bruno", "Bruno"]
@@ -61,6 +62,32 @@ def test_activations(toy, family):
     some = activations_at(lm, [lm.encode(p) for p in PROMPTS], positions, [("key", 2), ("block", 0)])
     torch.testing.assert_close(some["key", 2], keys)
     torch.testing.assert_close(some["block", 0], blocks[0])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_shared_beginning_is_run_once_and_changes_nothing(toy, family):
+    lm = toy(family)
+    rows = [
+        lm.encode(f"Therefore the river runs to the {end}") for end in ("sea", "river", "capital of Rome", "I", "s")
+    ]
+    assert shared_start(rows) > 4
+    positions = [len(row) - 1 for row in rows]
+    sites = [("key", 2), ("block", 1), ("down", 0)]
+    seen = []
+    handle = lm.layers[0].register_forward_hook(lambda _, args, __: seen.append(args[0].shape[:2].numel()))
+    together = activations_at(lm, rows, positions, sites)
+    handle.remove()
+    assert sum(seen) < sum(len(row) for row in rows)
+    for i, row in enumerate(rows):
+        for site, states in activations_at(lm, [row], [positions[i]], sites).items():
+            torch.testing.assert_close(together[site][i], states[0])
+
+
+def test_what_rows_share_leaves_each_a_token():
+    assert shared_start([[1, 2, 3, 4, 5, 6]] * 4) == 5
+    assert shared_start([[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5]] * 2) == 4
+    assert shared_start([[1, 2, 3, 4, 5, 6], [1, 2, 3, 9, 5]] * 2) == 0
+    assert shared_start([[1, 2, 3, 4, 5, 6]] * 3) == 0
 
 
 def test_layers_above_are_not_run(toy):

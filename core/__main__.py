@@ -1,0 +1,28 @@
+"""`python -m core`: run a spec, measure a run again, build the embedded world and its model."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from core.errors import UserError
+from core.pocket import cli as pocket
+from core.runs import cli
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit status: 0 done, 2 bad input (one line on stderr), 3 stopped early."""
+    parser = argparse.ArgumentParser(prog="python -m core", description="Sequential knowledge editing, headless.")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    cli.add_parsers(subparsers)
+    pocket.add_parser(subparsers)
+    given = parser.parse_args(arguments)
+    try:
+        return int(given.run(given) or 0)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return cli.BAD_INPUT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

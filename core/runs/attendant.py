@@ -1,0 +1,97 @@
+"""Serves what the page asks for while a run goes on and between runs: pause, stop, probes, maps."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+from core.errors import UserError
+from core.runs.control import Control, Interrupted
+from core.runs.questions import Answers
+from core.runs.store import QUESTIONS, Command, Run, Store
+
+WAITS = object()  # the command stays where it is: its time has not come
+
+
+class Attendant:
+    """Looks at the store's commands and obeys them. `active` and `control` are those of the run going on."""
+
+    def __init__(self, store: Store, answers: Answers):
+        self._store, self._answers = store, answers
+        self._answering = False
+        self.active: str | None = None
+        self.control: Control | None = None
+
+    def poll(self, at_leisure: bool = True) -> None:
+        """Serve the commands that wait; those that take long only `at_leisure`."""
+        if self._answering:  # an answer's own work has come to a heartbeat
+            return
+        for command in self._store.waiting():
+            self._answering = True
+            try:
+                self._serve(command, at_leisure)
+            finally:
+                self._answering = False
+
+    def _serve(self, command: Command, at_leisure: bool) -> None:
+        try:
+            run = self._store.get(command.run)
+            if run is None:
+                raise UserError("this run is no longer there")
+            if command.kind in QUESTIONS:
+                done = self._answer(command, run, at_leisure)
+            else:
+                done = self._act(command, run)
+        except Interrupted:
+            raise
+        except UserError as error:
+            self._store.set_answer(command.id, {"message": str(error)}, failed=True)
+        except Exception as error:  # a question must not end the run that it was asked about
+            traceback.print_exc(file=sys.stderr)
+            self._store.set_answer(command.id, {"message": f"{type(error).__name__}: {error}"}, failed=True)
+        else:
+            if done is not WAITS:
+                self._store.set_answer(command.id, done)
+
+    def _answer(self, command: Command, run: Run, at_leisure: bool) -> object:
+        if command.kind == "map" and not at_leisure:
+            return WAITS
+        if self.active is not None and not self._answers.ready(run):
+            return WAITS  # another model is needed: when nothing else goes on
+        return self._answers.answer(run, command.kind, command.payload)
+
+    def _act(self, command: Command, run: Run) -> object:
+        if run.id == self.active and self.control is not None:
+            return self._steer(command, self.control)
+        if command.kind == "pause" and run.status == "queued":
+            self._store.set_status(run.id, "paused", "Paused before it began.")
+        elif command.kind == "stop" and run.status in ("queued", "paused"):
+            self._store.set_status(run.id, "stopped", "Stopped; it can be resumed.")
+        elif command.kind == "step" and run.status in ("queued", "paused", "stopped", "failed"):
+            self._store.queue_steps(run.id, _rounds(command))
+        elif command.kind == "resume" and run.status in ("paused", "stopped", "failed"):
+            self._store.set_status(run.id, "queued")
+        elif command.kind == "delete":
+            self._store.delete(run.id)
+        elif command.kind in ("resume", "step") and run.status == "done":
+            raise UserError("this run is done: all its rounds were edited and measured")
+        return None
+
+    @staticmethod
+    def _steer(command: Command, control: Control) -> object:
+        if command.kind == "step":
+            control.step(_rounds(command))
+        elif command.kind == "delete":
+            control.stop("Deleted.")
+            return WAITS  # until the run has ended
+        else:
+            {"pause": control.pause, "resume": control.resume, "stop": control.stop}[command.kind]()
+        return None
+
+
+def _rounds(command: Command) -> int:
+    """How many rounds a step is."""
+    try:
+        return max(1, int(command.payload.get("rounds", 1)))
+    except (TypeError, ValueError):
+        raise UserError(f"rounds should be a whole number, not {command.payload['rounds']!r}") from None

@@ -1,0 +1,143 @@
+"""All that a run stands on, made ready before its first step."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from core.editing.recipe import Recipe, recipe_from_dict
+from core.editing.session import EditSession, model_info
+from core.facts.source import FactSet, load_facts
+from core.measures.session import MeasureSession
+from core.measures.spectrum import curve
+from core.models.language_model import LanguageModel
+from core.runs.control import Control
+from core.runs.eta import Pace
+from core.runs.events import Progress, Started
+from core.runs.laboratory import Laboratory
+from core.runs.lanes import in_order
+from core.runs.plan import Plan
+from core.runs.spec import RunSpec
+
+TAUS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)  # whose ranks the page shows beside the slider
+PACKAGES = ("torch", "transformers", "safetensors", "numpy", "lm-eval")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One run's model, facts, recipes (in the order in which they run) and sessions."""
+
+    spec: RunSpec
+    lm: LanguageModel
+    facts: FactSet
+    recipes: list[Recipe]
+    editing: EditSession
+    measures: MeasureSession
+    plan: Plan
+
+    def layers(self, label: str) -> tuple[int, ...]:
+        """The edited layers of a lane."""
+        return next(recipe.layers for recipe in self.recipes if recipe.label == label)
+
+    def started(self) -> Started:
+        """The event that opens the run."""
+        lm, shown = self.lm, [recipe_of(self.recipes, label) for label in self.spec.labels()]
+        references = self.measures.references
+        taus = sorted({*TAUS, *(tau for recipe in shown if (tau := tau_of(recipe)) is not None)})
+        return Started(
+            lanes=[{"label": recipe.label, "recipe": recipe.as_dict()} for recipe in shown],
+            rounds=self.plan.rounds,
+            facts=self.plan.facts,
+            layers={recipe.label: list(recipe.layers) for recipe in shown},
+            model={
+                "reference": lm.reference,
+                "fingerprint": lm.fingerprint,
+                "parameters": lm.n_parameters,
+                "n_layers": lm.n_layers,
+                "d_model": lm.d_model,
+                "d_ffn": lm.d_ffn,
+                "dtype": str(lm.dtype).removeprefix("torch."),
+                "device": str(lm.device),
+            },
+            versions=versions(),
+            spectra=[
+                {"layer": layer, "total_rank": reference.spectrum.rank} | curve(reference.spectrum.sigma)
+                for layer, reference in references.items()
+            ],
+            tau_k={
+                str(tau): {str(layer): reference.rank_at(tau) for layer, reference in references.items()}
+                for tau in taus
+            },
+        )
+
+    def resolved(self) -> dict[str, Any]:
+        """What `spec.json` holds besides the spec: everything that the defaults stood for."""
+        event = self.started()
+        return {
+            "lanes": [lane["recipe"] for lane in event.lanes],
+            "layers": event.layers,
+            "rounds": event.rounds,
+            "facts": event.facts,
+            "model": event.model,
+            "versions": event.versions,
+            "tasks": self.measures.versions,
+            "contexts": {recipe.label: self.editing.contexts(recipe.method) for recipe in self.recipes},
+            "statistics": {
+                str(layer): {"tokens": moment.tokens, "top_share": moment.top_share}
+                for layer, moment in self.editing.moments.items()
+            },
+        }
+
+
+def prepare(laboratory: Laboratory, spec: RunSpec, control: Control) -> Bench:
+    """Load, gather and decompose what the run needs; raises `UserError` for what the spec asks and is not there."""
+    control.report(Progress(phase="loading", message="Reading the facts"))
+    facts = load_facts(spec.facts, laboratory.assets)
+    control.report(Progress(phase="loading", message=f"Loading the model {spec.model}"))
+    lm = laboratory.model(spec)
+    control.heartbeat()
+    info = model_info(lm)
+    recipes = [recipe_from_dict(spec.lanes[index], info) for index in in_order(spec.lanes)]
+    layers = sorted({layer for recipe in recipes for layer in recipe.layers})
+    for layer in layers:
+        lm.original(layer)
+    pace = Pace()
+
+    def gathered(done: int, total: int) -> None:
+        eta = pace.left(done, total)
+        message = "Gathering the statistics of the layers (once per model)"
+        control.report(Progress(phase="statistics", done=done, total=total, eta_seconds=eta, message=message))
+
+    editing = laboratory.session(spec, layers, control.heartbeat, gathered)
+    control.report(Progress(phase="contexts", message="Sampling contexts, preparing the measures"))
+    for recipe in recipes:
+        editing.contexts(recipe.method)
+        control.heartbeat()
+    measures = MeasureSession(
+        lm, facts.edit, facts.unedited, layers, spec.measure, laboratory.assets, heartbeat=control.heartbeat
+    )
+    plan = Plan(len(facts.edit), spec.round_size, spec.measure.every)
+    return Bench(spec, lm, facts, recipes, editing, measures, plan)
+
+
+def recipe_of(recipes: list[Recipe], label: str) -> Recipe:
+    """The recipe of a lane."""
+    return next(recipe for recipe in recipes if recipe.label == label)
+
+
+def tau_of(recipe: Recipe) -> float | None:
+    """The τ of a lane's first guard that has one."""
+    return next((guard.tau for guard in recipe.guards if hasattr(guard, "tau")), None)
+
+
+def versions() -> dict[str, str]:
+    """The versions that the numbers rest on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,86 @@
+"""What a person should know before believing a run: odd facts at its start, a model that falls apart on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from core.facts.fact import Fact
+from core.models.forward import score
+from core.models.language_model import LanguageModel
+from core.runs.events import Measured, Warned
+from core.runs.plan import Plan
+
+LOOKED_AT = 1000  # facts that are asked before the run, to see whether the model says the target already
+TOGETHER = 64  # of them between two heartbeats
+HALF = 0.5  # of what the unedited model knew: below that a lane has collapsed
+COLLAPSING = {"unedited_recall": "facts that were never edited", "task_mean": "the tasks"}
+
+
+def cautions(lm: LanguageModel, facts: Sequence[Fact], plan: Plan, heartbeat: Callable[[], None]) -> Iterator[Warned]:
+    """Targets that the model says already; facts that are edited twice; subjects that come again within a round."""
+    for message in (_said_already(lm, facts, heartbeat), _edited_again(facts), _within_rounds(facts, plan)):
+        if message:
+            yield Warned(message=message)
+
+
+def collapse(event: Measured, base: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[Warned]:
+    """A warning when a score falls below half of what it was before any edit, once as it does."""
+    for column, what in COLLAPSING.items():
+        now, first = event.scores.get(column), base.get(column)
+        if now is None or not first:
+            continue
+        last = before.get(column)
+        if now < HALF * first and (last is None or last >= HALF * first):
+            message = f"the model has lost more than half of {what}: {first:.0%} before the edits, {now:.0%} now."
+            yield Warned(lane=event.lane, round=event.round, message=message[0].upper() + message[1:])
+
+
+def _said_already(lm: LanguageModel, facts: Sequence[Fact], heartbeat: Callable[[], None]) -> str:
+    asked = facts[:LOOKED_AT]
+    known: list[Fact] = []
+    for start in range(0, len(asked), TOGETHER):
+        heartbeat()
+        some = asked[start : start + TOGETHER]
+        with lm.worn({}):
+            exact = score(lm, [fact.text for fact in some], [fact.target for fact in some]).exact
+        known += [fact for fact, says in zip(some, exact.tolist(), strict=True) if says]
+    if not known:
+        return ""
+    of = f"the first {LOOKED_AT:,}" if len(facts) > LOOKED_AT else f"{len(facts):,}"
+    example = f'"{known[0].text} {known[0].target}"'
+    return f"The model says {len(known):,} of {of} targets already, such as {example}: editing them proves little."
+
+
+def _edited_again(facts: Sequence[Fact]) -> str:
+    first: dict[tuple[str, str], Fact] = {}
+    again = []
+    for fact in facts:
+        earlier = first.setdefault((fact.subject, fact.prompt), fact)
+        if earlier.target != fact.target:
+            again.append((earlier, fact))
+    if not again:
+        return ""
+    earlier, later = again[0]
+    return (
+        f'Facts contradict earlier ones ({len(again):,}), such as "{earlier.text}" with "{earlier.target}" and then '
+        f'"{later.target}": only one of them can be said.'
+    )
+
+
+def _within_rounds(facts: Sequence[Fact], plan: Plan) -> str:
+    found: dict[str, int] = {}
+    for number in range(1, plan.rounds + 1):
+        seen: set[str] = set()
+        for index in plan.edited_in(number):
+            subject = facts[index].subject
+            if subject in seen:
+                found.setdefault(subject, number)
+            seen.add(subject)
+    if not found:
+        return ""
+    subject, number = next(iter(found.items()))
+    return (
+        f'Subjects come more than once in a round ({len(found):,}), such as "{subject}" in round {number}: '
+        "their keys are nearly the same, so their edits mix."
+    )

@@ -1,0 +1,266 @@
+"""The sequence: for every round and lane, edit, commit, measure, commit. Deterministic from the spec and its seed.
+
+The caller commits each event before it asks for the next one. Everything here follows from the spec and the committed
+events, so a run that ended anywhere goes on from its last committed step to the same numbers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from core.editing.failure import EditFailure
+from core.editing.ledger import Ledger
+from core.editing.match import exact
+from core.editing.recipe import Recipe
+from core.editing.rounds import edit_round
+from core.editing.spread import RoundUpdate
+from core.editing.state import LaneState
+from core.errors import UserError
+from core.runs.bench import Bench, prepare, recipe_of, tau_of
+from core.runs.cautions import cautions, collapse
+from core.runs.control import Control
+from core.runs.eta import RunPace
+from core.runs.events import Edited, Event, Measured, Progress, Warned
+from core.runs.folder import RunFolder
+from core.runs.laboratory import Laboratory
+from core.runs.plan import Past
+from core.runs.spec import RunSpec
+
+TOGETHER = 64  # facts whose words are generated between two heartbeats, for facts.csv
+
+
+def run(
+    laboratory: Laboratory, spec: RunSpec, folder: RunFolder, committed: Sequence[Mapping[str, Any]], control: Control
+) -> Iterator[Event]:
+    """All events of a run that come after the `committed` ones.
+
+    Raises `UserError` for a spec that cannot be run (before the first event) and `Interrupted` when `control` says so.
+    """
+    bench = prepare(laboratory, spec, control)
+    sequence = Sequenced(bench, folder, Past(committed), control)
+    yield from sequence.events()
+
+
+class Sequenced:
+    """A run on its way: what was done, and the state of each lane."""
+
+    def __init__(self, bench: Bench, folder: RunFolder, past: Past, control: Control):
+        self._bench, self._folder, self._past, self._control = bench, folder, past, control
+        self._ledger = Ledger(folder.ledger)
+        self._states: dict[str, LaneState] = {}
+        self._pace = RunPace(*past.steps_left(bench.plan, [recipe.label for recipe in bench.recipes]))
+
+    def events(self) -> Iterator[Event]:
+        """From where the past ends to the end."""
+        bench, plan = self._bench, self._bench.plan
+        yield from self._begin()
+        yield from self._baseline()
+        for number in range(1, plan.rounds + 1):
+            worked = False
+            for recipe in bench.recipes:
+                for event in self._step(recipe, number):
+                    worked = True
+                    yield event
+            if worked and number < plan.rounds:
+                self._control.boundary(round_over=True)
+        self._write_facts()
+
+    def _begin(self) -> Iterator[Event]:
+        bench, started = self._bench, self._past.started
+        if started is None:
+            self._folder.write_spec({**bench.spec.as_dict(), "resolved": bench.resolved()})
+            yield bench.started()
+            yield from cautions(bench.lm, bench.facts.edit, bench.plan, self._control.heartbeat)
+        elif started["model"]["fingerprint"] != bench.lm.fingerprint:
+            raise UserError(
+                f"The model {bench.spec.model} is no longer the one that this run was begun with (its weights differ): "
+                "put the former one back, or start a new run."
+            )
+
+    def _baseline(self) -> Iterator[Event]:
+        """Round 0, measured once and given to every lane."""
+        missing = [label for label in self._bench.spec.labels() if (label, 0) not in self._past.scores]
+        if not missing:
+            return
+        self._control.boundary()
+        measured = self._bench.measures.baseline(heartbeat=self._control.heartbeat, progress=self._reporter(None, 0))
+        payload = measured.as_dict()
+        payload.pop("round")
+        for label in missing:
+            yield self._remembered(self._unedited(label, payload))
+
+    def _unedited(self, label: str, payload: Mapping[str, Any]) -> Measured:
+        """The base model's measurement as a lane sees it: its layers, and k at its τ."""
+        recipe = recipe_of(self._bench.recipes, label)
+        tau = tau_of(recipe)
+        own: dict[str, Any] = dict(payload)
+        for part in ("layers", "spectra", "similarity", "drift"):
+            own[part] = [row for row in payload[part] if row["layer"] in recipe.layers]
+        if tau is not None:
+            ranks = {layer: reference.rank_at(tau) for layer, reference in self._bench.measures.references.items()}
+            own["layers"] = [
+                row | {name: ranks[row["layer"]] for name in ("dominant_rank", "k") if name in row}
+                for row in own["layers"]
+            ]
+            own["spectra"] = [row | {"k": ranks[row["layer"]]} for row in own["spectra"]]
+        return Measured(lane=label, round=0, **own)
+
+    def _step(self, recipe: Recipe, number: int) -> Iterator[Event]:
+        """One lane's round: what of it is not committed yet. A lane whose numbers break ends; the others go on."""
+        label, past = recipe.label, self._past
+        if label in past.failed:
+            return
+        due = self._bench.plan.measured(number) and (label, number) not in past.scores
+        if (label, number) in past.edited and not due:
+            return
+        try:
+            if (label, number) not in past.edited:
+                self._control.boundary()
+                yield self._edit(recipe, number)
+            if due:
+                self._control.boundary()
+                event = self._measure(recipe, number)
+                yield event
+                yield from collapse(event, past.scores.get((label, 0), {}), past.last_scores(label, number) or {})
+        except EditFailure as failure:
+            past.failed[label] = number
+            self._pace.drop(label)
+            yield Warned(level="error", lane=label, round=number, message=f"{failure} This lane ends here.")
+
+    def _edit(self, recipe: Recipe, number: int) -> Edited:
+        began = time.perf_counter()
+        bench, label = self._bench, recipe.label
+        indices = bench.plan.edited_in(number)
+        facts = [bench.facts.edit[index] for index in indices]
+        self._report("values", label, number, f"{label}, round {number}: editing {len(facts)} facts")
+        state = self._state(recipe, number - 1)
+        update = edit_round(
+            bench.lm, state, facts, recipe, bench.editing, self._control.heartbeat, self._matched(recipe, number, facts)
+        )
+        self._ledger.append(label, number, update)
+        state.apply(update)
+        self._past.edited.add((label, number))
+        total = time.perf_counter() - began
+        self._pace.took("edit", label, total)
+        event = _edited(recipe, number, indices, update, state, total)
+        self._past.seconds[label, number] = total
+        return event
+
+    def _matched(self, recipe: Recipe, number: int, facts: Sequence[Any]) -> float | None:
+        """What the lane that this one is matched to says of this round's facts, right after its own edit."""
+        if recipe.match is None:
+            return None
+        other = recipe_of(self._bench.recipes, recipe.match)
+        if other.label in self._past.failed:
+            raise EditFailure(f'The lane "{other.label}" that this one is matched to has ended.')
+        return exact(self._bench.lm, self._state(other, number), facts)
+
+    def _measure(self, recipe: Recipe, number: int) -> Measured:
+        bench, label = self._bench, recipe.label
+        began = time.perf_counter()
+        measured = bench.measures.measure(
+            self._state(recipe, number).weights,
+            bench.plan.edited_by(number),
+            bench.plan.since_measured(number),
+            number,
+            tau=tau_of(recipe),
+            layers=recipe.layers,
+            previous=self._past.last_scores(label, number),
+            final=number == bench.plan.rounds,
+            heartbeat=self._control.heartbeat,
+            progress=self._reporter(label, number),
+        )
+        payload = measured.as_dict()
+        payload.pop("round")
+        payload["scores"]["edit_seconds"] = self._past.edit_seconds(label, number)
+        self._pace.took("measure", label, time.perf_counter() - began)
+        return self._remembered(Measured(lane=label, round=number, **payload))
+
+    def _remembered(self, event: Measured) -> Measured:
+        """The event, its scores kept as they are stored: later measurements build on them."""
+        self._past.scores[event.lane, event.round] = event.as_dict()["scores"]
+        return event
+
+    def _state(self, recipe: Recipe, number: int) -> LaneState:
+        """A lane after a round, live or rebuilt from the ledger."""
+        label = recipe.label
+        if label not in self._states:
+            upto = self._past.last_edit(label)
+            if upto:
+                self._report("loading", label, upto, f"{label}: rebuilding round {upto} from the ledger")
+            self._states[label] = self._ledger.rebuild(self._bench.lm, label, recipe.layers, upto)
+        return self._states[label]
+
+    def _write_facts(self) -> None:
+        """facts.csv: every fact in every lane, at the end."""
+        rows: list[dict[str, Any]] = []
+        facts, plan = self._bench.facts.edit, self._bench.plan
+        for label in self._bench.spec.labels():
+            last = self._past.last_edit(label)
+            weights = self._state(recipe_of(self._bench.recipes, label), last).weights
+            indices = plan.edited_by(last)
+            self._report("scores", label, last, f"{label}: asking for every fact")
+            for start in range(0, len(indices), TOGETHER):
+                self._control.heartbeat()
+                for row in self._bench.measures.words(weights, indices[start : start + TOGETHER]):
+                    index = row["fact"]
+                    about = {"id": facts[index].id, "subject": facts[index].subject, "round": index // plan.size + 1}
+                    rows.append({"lane": label, **row, **about})
+        self._folder.write_facts(rows)
+
+    def _report(self, phase: str, lane: str | None, number: int, message: str, done: int = 0, total: int = 0) -> None:
+        plan, lanes = self._bench.plan, len(self._bench.recipes)
+        self._control.report(
+            Progress(
+                phase=phase,
+                lane=lane,
+                round=number,
+                done=done,
+                total=total,
+                message=message,
+                eta_seconds=self._pace.left(),
+                run_done=len(self._past.edited),
+                run_total=plan.rounds * lanes,
+            )
+        )
+
+    def _reporter(self, lane: str | None, number: int) -> Any:
+        what = f"{lane}, round {number}" if lane else "the unedited model"
+
+        def report(phase: str, done: int, total: int) -> None:
+            self._report(phase, lane, number, f"Measuring {what}: {phase}", done, total)
+
+        return report
+
+
+def _edited(
+    recipe: Recipe, number: int, indices: list[int], update: RoundUpdate, state: LaneState, total: float
+) -> Edited:
+    layers = [
+        {
+            "layer": layer,
+            "delta_frobenius": delta.norm(),
+            "removed_share": update.removed_share[layer],
+            "residual_before": update.residual_before[layer],
+            "residual_after": update.residual_after[layer],
+        }
+        for layer, delta in update.updates.items()
+    ]
+    found = update.values
+    event = Edited(
+        lane=recipe.label,
+        round=number,
+        facts=indices,
+        seconds={**update.seconds, "total": total},
+        layers=layers,
+        hash={str(layer): state.digest(layer) for layer in update.updates},
+        values={
+            "loss_start": float(found.loss_start.mean()),
+            "loss": float(found.loss.mean()),
+            "steps": float(found.steps.double().mean()),
+        },
+    )
+    return event if update.factor is None else replace(event, factor=update.factor)

@@ -1,0 +1,60 @@
+"""How long it will still take, measured from what was done so far."""
+
+from __future__ import annotations
+
+import time
+
+
+class Pace:
+    """Seconds left in a piece of work whose size is known; starts to count when it is made."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def left(self, done: int | float, total: int | float) -> float | None:
+        """Seconds until `total` at the pace of the first `done`; None until there is something to go by."""
+        if done <= 0 or total <= 0:
+            return None
+        return max(0.0, (time.monotonic() - self._began) * (total - done) / done)
+
+
+class RunPace:
+    """Seconds left in a whole run: lanes × rounds of edits and measurements, each at the pace of its own kind and lane.
+
+    `edits` and `measures` are how many of each are still to do, per lane.
+    """
+
+    def __init__(self, edits: dict[str, int], measures: dict[str, int]):
+        self._left = {("edit", lane): count for lane, count in edits.items()}
+        self._left |= {("measure", lane): count for lane, count in measures.items()}
+        self._taken: dict[tuple[str, str], list[float]] = {}
+
+    def took(self, kind: str, lane: str, seconds: int | float) -> None:
+        """One `kind` ("edit" or "measure") of this lane is done."""
+        self._taken.setdefault((kind, lane), []).append(seconds)
+        self._left[kind, lane] = max(0, self._left.get((kind, lane), 0) - 1)
+
+    def drop(self, lane: str) -> None:
+        """A lane has ended early."""
+        self._left = {key: 0 if key[1] == lane else count for key, count in self._left.items()}
+
+    def left(self) -> float | None:
+        """Seconds until the end; a lane that has not begun is taken to be like the others. None at first."""
+        means = {key: sum(taken[-5:]) / len(taken[-5:]) for key, taken in self._taken.items()}
+        if not any(kind == "edit" for kind, _ in means):
+            return None
+        total = 0.0
+        for (kind, lane), count in self._left.items():
+            alike = [mean for (other, _), mean in means.items() if other == kind]
+            total += count * means.get((kind, lane), sum(alike) / len(alike) if alike else 0.0)
+        return total
+
+
+def clock(seconds: int | float | None) -> str:
+    """Seconds as a person says them: 45 s, 3 min, 2 h 10 min; "" for None."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

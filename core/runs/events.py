@@ -1,0 +1,157 @@
+"""What a run says while it goes on: the same events for the command line, the store, the tables and the page.
+
+An event is a small frozen record; as stored it is a dictionary with its `kind` first. Everything in it is JSON: the
+numbers that JSON has no word for (NaN, ±infinity) are stored as null.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+STATUSES = ("queued", "running", "paused", "stopped", "failed", "done")
+PHASES = ("loading", "statistics", "contexts", "values", "layers", "scores", "tasks", "inside", "maps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """What all events have in common: a kind, and their dictionary."""
+
+    kind: ClassVar[str] = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The event as stored: JSON types only."""
+        return {"kind": self.kind} | {entry.name: plain(getattr(self, entry.name)) for entry in fields(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started(Event):
+    """Once per run, before round 0.
+
+    `lanes`: `{"label", "recipe"}`; `layers`: the edited layers of each lane's label; `spectra`: per edited layer the
+    singular values of W0 (at most 200 points: `index`, `sigma`, `cumulative` energy, `total_rank`); `tau_k`: how
+    many directions hold a share τ of the energy, per τ and layer.
+    """
+
+    kind: ClassVar[str] = "started"
+    lanes: list[dict[str, Any]]
+    rounds: int
+    facts: int
+    layers: dict[str, list[int]]
+    model: dict[str, Any]
+    versions: dict[str, str]
+    spectra: list[dict[str, Any]] = field(default_factory=list)
+    tau_k: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress(Event):
+    """Where a run stands: only the latest is kept.
+
+    `done` of `total` in the units of the phase (tokens of statistics, steps of a run); `eta_seconds` is measured, and
+    None until there is something to measure; `run_done` and `run_total` count lanes × rounds (0 = the base model).
+    """
+
+    kind: ClassVar[str] = "progress"
+    phase: str
+    lane: str | None = None
+    round: int | None = None
+    done: int | float = 0
+    total: int | float = 0
+    eta_seconds: int | float | None = None
+    message: str = ""
+    run_done: int = 0
+    run_total: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edited(Event):
+    """One lane's weights after one round. `facts` are indices from 0; `seconds` by phase; `hash` by layer; `values` the
+    means over facts of the value optimisation; `factor` what a matched shrinkage was solved to."""
+
+    kind: ClassVar[str] = "edited"
+    lane: str
+    round: int
+    facts: list[int]
+    seconds: dict[str, float | None]
+    layers: list[dict[str, Any]]
+    hash: dict[str, str]
+    values: dict[str, float | None] = field(default_factory=dict)
+    factor: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(Event):
+    """What one lane's weights do after one round; round 0 is the unedited model, given to every lane.
+
+    `scores` and `layers` are the columns of the tables; `intervals` 95 % intervals of scores; `notes` what was not
+    measured, and why.
+    """
+
+    kind: ClassVar[str] = "measured"
+    lane: str
+    round: int
+    scores: dict[str, Any]
+    layers: list[dict[str, Any]] = field(default_factory=list)
+    spectra: list[dict[str, Any]] = field(default_factory=list)
+    similarity: list[dict[str, Any]] = field(default_factory=list)
+    drift: list[dict[str, Any]] = field(default_factory=list)
+    words: list[dict[str, Any]] = field(default_factory=list)
+    map: dict[str, Any] | None = None
+    more_maps: list[dict[str, Any]] = field(default_factory=list)
+    intervals: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warned(Event):
+    """Something that the person should know. `level` is info, warn or error; an error ends its lane, not the run."""
+
+    kind: ClassVar[str] = "warned"
+    message: str
+    level: str = "warn"
+    lane: str | None = None
+    round: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished(Event):
+    """The run's last word until it is resumed: `status` is done, stopped, failed or paused."""
+
+    kind: ClassVar[str] = "finished"
+    status: str
+    message: str = ""
+
+
+KINDS: dict[str, type[Event]] = {event.kind: event for event in (Started, Progress, Edited, Measured, Warned, Finished)}
+
+
+def from_dict(data: Mapping[str, Any]) -> Event:
+    """The inverse of `Event.as_dict`. Fields of a later version are passed over; raises KeyError for other kinds."""
+    kind = KINDS[data["kind"]]
+    known = {entry.name for entry in fields(kind)}
+    return kind(**{name: value for name, value in data.items() if name in known})
+
+
+def to_json(value: Event | Mapping[str, Any]) -> str:
+    """One line of strict JSON (no NaN), in the order of the fields."""
+    data = value.as_dict() if isinstance(value, Event) else plain(value)
+    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def plain(value: Any) -> Any:
+    """The value in JSON types: tensors and arrays of one number become numbers, tuples lists, NaN null."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):  # numpy and torch, without importing them
+        return plain(value.tolist())
+    return str(value)

@@ -1,0 +1,142 @@
+"""A run's folder: what was asked (`spec.json`), what happened (`events.jsonl`), and the same as tables (CSV).
+
+All of it follows from the events, so it is written anew after a crash and comes out the same. Files are replaced in one
+step: whoever reads one never sees half of it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from core.runs.events import plain, to_json
+
+ROUNDS = (
+    *("lane", "round", "edits", "scored", "efficacy", "paraphrase", "neighborhood"),
+    *("efficacy_exact", "paraphrase_exact", "neighborhood_exact", "efficacy_when_edited", "efficacy_exact_when_edited"),
+    *("unedited_recall", "task_mean"),
+)
+SECONDS = ("edit_seconds", "measure_seconds")  # the only columns that differ when a run is repeated
+LAYERS = (
+    *("lane", "round", "layer", "dominant_rank", "ls", "ss_right", "ss_left", "frobenius", "spectral", "condition"),
+    *("drift_right", "drift_left", "delta_frobenius", "removed_share", "rk_median", "rk_q90", "rk_over_1"),
+)
+FACTS = ("lane", "fact", "id", "round", "subject", "prompt", "target", "truth", "before", "after", "said")
+WRITE_SECONDS = 1.0  # between two writings of the tables while a run goes on
+
+
+class RunFolder:
+    """The files of one run under `path`; `suffix` keeps tables that were measured again beside the first ones."""
+
+    def __init__(self, path: Path, suffix: str = ""):
+        self.path, self._suffix = path, suffix
+        self._rounds: dict[tuple[str, int], dict[str, Any]] = {}
+        self._layers: dict[tuple[str, int, int], dict[str, Any]] = {}
+        self._edits: dict[tuple[str, int], dict[str, Any]] = {}
+        self._order: list[str] = []
+        self._written = 0.0
+
+    @property
+    def ledger(self) -> Path:
+        """Where the updates of each lane and round are kept."""
+        return self.path / "ledger"
+
+    def write_spec(self, spec: Mapping[str, Any]) -> None:
+        """`spec.json`: the spec with its defaults filled in, and with what it was run on."""
+        replace_text(self.path / "spec.json", json.dumps(plain(spec), indent=2, ensure_ascii=False) + "\n")
+
+    def read_spec(self) -> dict[str, Any] | None:
+        """What `write_spec` wrote, or None."""
+        try:
+            return json.loads((self.path / "spec.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+
+    def restore(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Write everything anew from the committed events."""
+        events = list(events)
+        self._rounds, self._layers, self._edits = {}, {}, {}
+        self.take(events)
+        replace_text(self.path / "events.jsonl", "".join(to_json(event) + "\n" for event in events))
+        self.write_tables()
+
+    def take(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Take events into the tables without writing anything."""
+        for event in events:
+            self._take(event)
+
+    def file(self, table: str) -> Path:
+        """Where a table is written."""
+        return self.path / f"{table}{self._suffix}.csv"
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        """Take one more committed event: at once into `events.jsonl`, within a second into the tables."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
+            file.write(to_json(event) + "\n")
+        self._take(event)
+        if event["kind"] == "finished" or time.monotonic() - self._written > WRITE_SECONDS:
+            self.write_tables()
+
+    def write_tables(self) -> None:
+        """`rounds.csv` and `layers.csv`, a row per lane and measured round (and layer), in the order of the rounds."""
+        rounds = [self._rounds[key] for key in sorted(self._rounds, key=lambda key: (key[1], self._place(key[0])))]
+        layers = [self._layers[key] for key in sorted(self._layers, key=lambda k: (k[1], self._place(k[0]), k[2]))]
+        tasks = sorted({name for row in rounds for name in row if name.startswith("task_")} - {"task_mean"})
+        extra = [name for row in rounds for name in row if name not in (*ROUNDS, *SECONDS, *tasks)]
+        columns = (*ROUNDS, *tasks, *dict.fromkeys(extra), *SECONDS)
+        self._table("rounds", columns, rounds)
+        more = [name for row in layers for name in row if name not in LAYERS]
+        self._table("layers", (*LAYERS, *dict.fromkeys(more)), layers)
+        self._written = time.monotonic()
+
+    def write_facts(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """`facts.csv`: what was asked of the model, and what it said before and after."""
+        extra = [name for row in rows for name in row if name not in FACTS]
+        self._table("facts", (*FACTS, *dict.fromkeys(extra)), rows)
+
+    def _take(self, event: Mapping[str, Any]) -> None:
+        if event["kind"] == "started":
+            self._order = [lane["label"] for lane in event["lanes"]]
+        if event["kind"] == "edited":
+            self._edits[event["lane"], event["round"]] = {layer["layer"]: layer for layer in event["layers"]}
+        if event["kind"] != "measured":
+            return
+        lane, number = event["lane"], event["round"]
+        scores = {name: value for name, value in event["scores"].items() if not isinstance(value, (dict, list))}
+        self._rounds[lane, number] = {**scores, "lane": lane, "round": number}
+        for row in event["layers"]:
+            edit = self._edits.get((lane, number), {}).get(row["layer"], {})
+            shares = {name: edit.get(name) for name in ("delta_frobenius", "removed_share")}
+            kept = {name: value for name, value in row.items() if value is not None}
+            self._layers[lane, number, row["layer"]] = {**row, **shares, **kept, "lane": lane, "round": number}
+
+    def _place(self, lane: str) -> int:
+        return self._order.index(lane) if lane in self._order else len(self._order)
+
+    def _table(self, name: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: "" if value is None else value for key, value in row.items()} for row in rows)
+        replace_text(self.file(name), text.getvalue())
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file in one step: it holds the old text or the new, never a part of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with unfinished.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,182 @@
+"""The lanes of a spec: are their methods, guards and hyperparameters known and in range? What are they called? In which
+order do they run? Needs no torch: a method's configuration says what it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from core.editing import guards, methods
+from core.editing.parameters import checked, parameters
+from core.editing.recipe import recipe_from_dict
+from core.errors import UserError, nearest
+from core.runs.problems import SpecProblem, path, shown
+
+PRIORS = ("full", "lowrank")
+LANE_FIELDS = ("method", "guards", "prior", "name")
+LONGEST_NAME = 80
+
+
+def check_lanes(lanes: Any) -> list[SpecProblem]:
+    """Everything that is wrong with a spec's `lanes` (pydantic has told already if it is no list of objects)."""
+    if not isinstance(lanes, list):
+        return []
+    problems = [problem for i, lane in enumerate(lanes) if isinstance(lane, Mapping) for problem in _lane(lane, i)]
+    if problems or not all(isinstance(lane, Mapping) for lane in lanes):
+        return problems
+    return _repeated(lanes) + _matches(lanes)
+
+
+def labelled(lanes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The lanes with a unique `name` each: the one given, or one made from the recipe."""
+    taken = {lane["name"] for lane in lanes if lane.get("name")}
+    named = []
+    for lane in lanes:
+        name = lane.get("name")
+        if not name:
+            name, number = label(lane), 2
+            while name in taken:
+                name, number = f"{label(lane)} ({number})", number + 1
+            taken.add(name)
+        named.append({**lane, "name": name})
+    return named
+
+
+def label(lane: Mapping[str, Any]) -> str:
+    """What a lane is called when nobody named it: "MEMIT + REVIVE τ=0.1", "MEMIT λ=100"."""
+    method = methods.get(lane["method"])
+    said = [method.title, *_said(method, lane, LANE_FIELDS)]
+    if lane.get("prior", "full") != "full":
+        said.append(f"{lane['prior']} prior")
+    parts = [" ".join(said)]
+    for guard in lane.get("guards") or ():
+        kind = guards.get(guard["name"])
+        parts.append(" ".join([kind.title, *_said(kind, guard, ("name",))]))
+    return " + ".join(parts)[:LONGEST_NAME]
+
+
+def in_order(lanes: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Indices of the lanes in the order in which they run: as given, but a lane that is matched to another after it."""
+    place = {lane["name"]: i for i, lane in enumerate(lanes)}
+    order: list[int] = []
+
+    def add(i: int) -> None:
+        if i not in order:
+            for match in matched(lanes[i]):
+                add(place[match])
+            order.append(i)
+
+    for i in range(len(lanes)):
+        add(i)
+    return order
+
+
+def matched(lane: Mapping[str, Any]) -> list[str]:
+    """Labels of the lanes that this one's guards are matched to."""
+    return [guard["match"] for guard in lane.get("guards") or () if guard.get("match")]
+
+
+def _lane(lane: Mapping[str, Any], index: int) -> list[SpecProblem]:
+    at: list[int | str] = ["lanes", index]
+    problems = []
+    name = lane.get("name")
+    if name is not None and not (isinstance(name, str) and 0 < len(name.strip()) <= LONGEST_NAME):
+        problems.append(SpecProblem(path([*at, "name"]), f"should be text of 1 to {LONGEST_NAME} letters"))
+    if lane.get("prior", "full") not in PRIORS:
+        problems.append(
+            SpecProblem(path([*at, "prior"]), f"unknown prior {shown(lane['prior'])}; known: full, lowrank")
+        )
+    if "method" not in lane:
+        problems.append(SpecProblem(path([*at, "method"]), f"missing; name one of: {', '.join(methods.names())}"))
+        return problems
+    problems += _configured(methods, lane, "method", at, LANE_FIELDS)
+    given = lane.get("guards") or []
+    if not isinstance(given, list):
+        problems.append(SpecProblem(path([*at, "guards"]), 'should be a list: [{"name": "revive", "tau": 0.1}]'))
+        return problems
+    for number, guard in enumerate(given):
+        here = [*at, "guards", number]
+        if not isinstance(guard, Mapping) or "name" not in guard:
+            problems.append(
+                SpecProblem(path(here), 'should be an object with its name: {"name": "revive", "tau": 0.1}')
+            )
+        else:
+            problems += _configured(guards, guard, "name", here, ("name",))
+    return problems or _as_a_whole(lane, at)
+
+
+def _as_a_whole(lane: Mapping[str, Any], at: Sequence[int | str]) -> list[SpecProblem]:
+    """What only shows when all of a lane is there: fields that need each other."""
+    try:
+        recipe_from_dict(lane)
+    except UserError as error:
+        return [SpecProblem(path(at), str(error))]
+    return []
+
+
+def _configured(
+    package: Any, given: Mapping[str, Any], key: str, at: Sequence[int | str], also: Iterable[str]
+) -> list[SpecProblem]:
+    """Problems of one method or guard with its hyperparameters."""
+    try:
+        config = package.get(str(given[key]))
+    except UserError as error:
+        return [SpecProblem(path([*at, key]), str(error))]
+    known = {parameter.name: parameter for parameter in parameters(config)}
+    problems = []
+    for name, value in given.items():
+        where = path([*at, str(name)])
+        if name in known:
+            try:
+                checked(known[name], value, "")
+            except UserError as error:
+                problems.append(SpecProblem(where, str(error).removeprefix(": ")))
+        elif name not in also:
+            problems.append(SpecProblem(where, f"unknown field; {nearest(str(name), [*known, *also])}"))
+    return problems
+
+
+def _said(config: Any, given: Mapping[str, Any], also: Iterable[str]) -> list[str]:
+    """What tells this configuration from others, as symbol=value: what differs from the defaults, and what is always
+    said (τ)."""
+    always = {entry.name for entry in fields(config) if entry.metadata.get("in_label")}
+    said = []
+    for entry in parameters(config):
+        value = given.get(entry.name, entry.default)
+        if entry.attribute in always or (value != entry.default and entry.name not in also):
+            text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else f"{value}"
+            said.append(f"{entry.symbol or entry.name}={text}")
+    return said
+
+
+def _repeated(lanes: Sequence[Mapping[str, Any]]) -> list[SpecProblem]:
+    first: dict[str, int] = {}
+    problems = []
+    for i, lane in enumerate(lanes):
+        name = lane.get("name")
+        if name and first.setdefault(name, i) != i:
+            problems.append(
+                SpecProblem(f"lanes[{i}].name", f'"{name}" is also the name of lanes[{first[name]}]; rename one')
+            )
+    return problems
+
+
+def _matches(lanes: Sequence[Mapping[str, Any]]) -> list[SpecProblem]:
+    """A guard's `match` must be another lane's label, and not go round in a circle."""
+    named = labelled(lanes)
+    labels = [lane["name"] for lane in named]
+    problems = []
+    for i, lane in enumerate(named):
+        seen, ahead = set(), [i]
+        while ahead:
+            for match in matched(named[ahead.pop()]):
+                where = f"lanes[{i}].guards"
+                if match not in labels:
+                    problems.append(SpecProblem(where, f'match: no lane is called "{match}"; {nearest(match, labels)}'))
+                elif match == lane["name"]:
+                    problems.append(SpecProblem(where, f'match: "{match}" is matched to itself; name another lane'))
+                elif match not in seen:
+                    seen.add(match)
+                    ahead.append(labels.index(match))
+    return problems

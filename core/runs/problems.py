@@ -1,0 +1,95 @@
+"""What is wrong with a spec, in words for the person who wrote it: where, what, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from core.errors import UserError, nearest
+
+MOST_SHOWN = 3  # problems spelled out in the one line that the command line prints
+
+
+@dataclass(frozen=True)
+class SpecProblem:
+    """One thing that is wrong: `where` is a path into the spec such as `facts.items[3].prompt`, or "" for all of it."""
+
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+class SpecError(UserError):
+    """A spec that cannot be run: all its problems; as text, the first few in one line."""
+
+    def __init__(self, problems: Sequence[SpecProblem]):
+        shown = "; ".join(str(problem) for problem in problems[:MOST_SHOWN])
+        more = len(problems) - MOST_SHOWN
+        super().__init__(f"{shown}; and {more:,} more problems" if more > 0 else shown)
+        self.problems = list(problems)
+
+
+def path(location: Iterable[int | str]) -> str:
+    """`("lanes", 0, "tau")` as `lanes[0].tau`."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def told(error: ValidationError, model: type[BaseModel]) -> list[SpecProblem]:
+    """Pydantic's findings about a dictionary that should be a `model`, one problem per field, in plain words."""
+    problems: dict[str, SpecProblem] = {}
+    for found in error.errors(include_url=False):
+        location = [part for part in found["loc"] if not _names_a_type(part, model)]
+        where = path(location)
+        problems.setdefault(where, SpecProblem(where, _words(found, location, model)))
+    return list(problems.values())
+
+
+def _words(found: Any, location: Sequence[int | str], model: type[BaseModel]) -> str:
+    kind, context, given = found["type"], found.get("ctx", {}), found.get("input")
+    if kind == "extra_forbidden":
+        return f"unknown field; {nearest(str(location[-1]), _fields(model, location[:-1]))}"
+    if kind == "missing":
+        return "missing; give it a value"
+    if kind == "value_error":
+        return str(context.get("error", found["msg"])).removeprefix("Value error, ")
+    words = found["msg"].replace("Input should be", "should be").replace("Input should", "should")
+    return f"{words}, not {shown(given)}"
+
+
+def shown(value: Any) -> str:
+    """A value as the person wrote it, cut short."""
+    text = f'"{value}"' if isinstance(value, str) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _fields(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """The fields known at a place inside the spec."""
+    for part in location:
+        found = model.model_fields.get(str(part)) if isinstance(part, str) else None
+        inner = _model_in(found.annotation) if found else None
+        if inner is None:
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The first pydantic model inside a type such as `Model | None` or `list[Model]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) is Literal:
+        return None
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+
+
+def _names_a_type(part: int | str, model: type[BaseModel]) -> bool:
+    """Whether pydantic put a member of a union (`bool`, `list[str]`, `literal[…]`) into the path of a problem."""
+    return isinstance(part, str) and (part in ("bool", "int", "float", "str") or "[" in part or "-" in part)

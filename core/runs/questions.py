@@ -1,0 +1,130 @@
+"""Questions about a run that the worker answers: what does the model say at a round, how do its representations lie?"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core.editing.ledger import Ledger
+from core.errors import UserError, nearest
+from core.facts.source import load_facts
+from core.measures.session import MeasureSession
+from core.models.generation import generate, next_tokens
+from core.models.language_model import LanguageModel
+from core.runs.folder import RunFolder
+from core.runs.laboratory import Laboratory
+from core.runs.spec import MOST_ROWS, RunSpec
+from core.runs.store import Run
+
+LONGEST = 2000  # characters of a prompt
+MOST_NEW = 100  # tokens of a continuation
+REMEMBERED = 6  # states of lanes, of those asked about last
+MAPS = ("pca", "tsne", "umap")
+
+Weights = Mapping[int, Tensor]
+
+
+class Answers:
+    """Answers probes and maps from the ledgers of runs. Whatever the model wears, it wears again afterwards, and the
+    random numbers of a run that goes on are not touched: asking changes nothing."""
+
+    def __init__(self, laboratory: Laboratory):
+        self._laboratory = laboratory
+        self._states: OrderedDict[tuple[str, str, int], Weights] = OrderedDict()
+        self._measures: tuple[str, MeasureSession] | None = None
+
+    def ready(self, run: Run) -> bool:
+        """Whether the model of this run is loaded."""
+        return self._laboratory.has(_spec(run))
+
+    def answer(self, run: Run, kind: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to a "probe" or a "map"; loads the run's model if it must. `UserError` for bad questions."""
+        random = torch.get_rng_state()
+        try:
+            lm = self._laboratory.model(_spec(run))
+            lane, number, weights = self._state(lm, run, payload)
+            found = self._probe(lm, weights, payload) if kind == "probe" else self._map(run, number, weights, payload)
+        finally:
+            torch.set_rng_state(random)
+        return {**found, "lane": lane, "round": number}
+
+    def _probe(self, lm: LanguageModel, weights: Weights, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """The likeliest next tokens and the continuation of a prompt, of the base model and of this state."""
+        began = time.perf_counter()
+        prompt = str(payload.get("prompt", "")).strip()
+        if not 0 < len(prompt) <= LONGEST:
+            raise UserError(f"a prompt of 1 to {LONGEST:,} characters is needed, not {len(prompt):,}")
+        if len(lm.encode(prompt)) >= lm.max_length:
+            raise UserError(f"the prompt is longer than the {lm.max_length:,} tokens that this model reads")
+        top = _whole(payload, "top", 10, 100)
+        new = min(_whole(payload, "new_tokens", 20, MOST_NEW), lm.max_length - len(lm.encode(prompt)))
+        found: dict[str, Any] = {"prompt": prompt}
+        for name, worn in (("before", {}), ("after", weights)):
+            with lm.worn(worn):
+                found[name] = {"next": next_tokens(lm, prompt, top), "text": generate(lm, [prompt], new)[0]}
+        return found | {"seconds": time.perf_counter() - began}
+
+    def _map(self, run: Run, number: int, weights: Weights, payload: Mapping[str, Any]) -> dict[str, Any]:
+        method = str(payload.get("method", "pca"))
+        if method not in MAPS:
+            raise UserError(f'there is no map "{method}"; {nearest(method, MAPS)}')
+        edited = range(min(number * _spec(run).round_size, len(self._session(run).facts)))
+        drawn = self._session(run).map(weights, list(edited), method)
+        if drawn is None:
+            raise UserError("there are too few facts for a map")
+        return drawn
+
+    def _session(self, run: Run) -> MeasureSession:
+        """A session that only draws maps, kept for the run asked about last."""
+        if self._measures is None or self._measures[0] != run.id:
+            spec = _spec(run)
+            lm, facts = self._laboratory.model(spec), load_facts(spec.facts, self._laboratory.assets)
+            config = spec.measure.model_copy(update={"tasks": False, "inside": False, "maps": "pca"})
+            layers = sorted({layer for own in _resolved(run)["layers"].values() for layer in own})
+            session = MeasureSession(lm, facts.edit, facts.unedited, layers, config, self._laboratory.assets)
+            self._measures = (run.id, session)
+        return self._measures[1]
+
+    def _state(self, lm: LanguageModel, run: Run, payload: Mapping[str, Any]) -> tuple[str, int, Weights]:
+        """(lane, round, what the model wears there), rebuilt from the ledger."""
+        layers = _resolved(run)["layers"]
+        lane = str(payload.get("lane") or next(iter(layers)))
+        if lane not in layers:
+            raise UserError(f'there is no lane "{lane}"; {nearest(lane, layers)}')
+        ledger = Ledger(RunFolder(run.folder).ledger)
+        last = max(ledger.rounds(lane), default=0)
+        asked = payload.get("round")
+        number = last if asked is None else int(asked)
+        if not 0 <= number <= last:
+            raise UserError(f"round {number} of {lane} is not edited yet; rounds 0 to {last} are")
+        place = (run.id, lane, number)
+        if place not in self._states:
+            state = ledger.rebuild(lm, lane, layers[lane], number)
+            self._states[place] = state.weights if number else {}
+        self._states.move_to_end(place)
+        while len(self._states) > REMEMBERED:
+            self._states.popitem(last=False)
+        return lane, number, self._states[place]
+
+
+def _spec(run: Run) -> RunSpec:
+    return RunSpec.from_dict(run.spec, max_facts=MOST_ROWS)
+
+
+def _resolved(run: Run) -> dict[str, Any]:
+    written = RunFolder(run.folder).read_spec()
+    if written is None:
+        raise UserError("this run has not begun yet; ask again when its first round is being edited")
+    return written["resolved"]
+
+
+def _whole(payload: Mapping[str, Any], name: str, default: int, most: int) -> int:
+    try:
+        return min(max(1, int(payload.get(name) or default)), most)
+    except (TypeError, ValueError):
+        raise UserError(f"{name} should be a whole number, not {payload[name]!r}") from None

@@ -1,0 +1,154 @@
+"""A run as it is asked for: checked, with every problem told at its place. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.errors import UserError
+from core.facts.source import FactsSpec
+from core.facts.typed import Problem, parse_rows
+from core.measures.config import MeasureConfig
+from core.runs.lanes import check_lanes, labelled
+from core.runs.problems import SpecError, SpecProblem, path, told
+
+MOST_FACTS = 20_000  # facts of one run, unless its home says otherwise
+MOST_ROWS = 100_000  # rows that are looked at, at all
+DEEPEST = 12  # levels of lists and objects inside each other
+LARGEST_FILE = 128 * 2**20  # bytes
+
+
+class StatisticsSpec(BaseModel):
+    """How the second moments C0 of the keys are estimated, where a lane needs them.
+
+    `tokens`: how many (null: what the model's defaults say); `texts`: a text file to read them from, a paragraph a line
+    (null: the texts that come with the model, or those that the lab knows).
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    tokens: int | None = Field(default=None, ge=1)
+    texts: str | None = None
+
+
+class RunSpec(BaseModel):
+    """One run: the same facts, in the same order, under several recipes.
+
+    A lane is `{"method", "guards": [{"name", …}], "prior", "name", …}` with any hyperparameter of its method.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: str = Field(default="", max_length=200)
+    model: str = Field(default="pocket", min_length=1)
+    facts: FactsSpec
+    round_size: int = Field(default=100, ge=1)
+    lanes: list[dict[str, Any]] = Field(min_length=1, max_length=24)
+    measure: MeasureConfig = Field(default_factory=MeasureConfig)
+    statistics: StatisticsSpec = Field(default_factory=StatisticsSpec)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    device: str = "auto"
+    dtype: str = "auto"
+
+    @classmethod
+    def from_dict(cls, data: Any, max_facts: int = MOST_FACTS) -> RunSpec:
+        """The spec that a dictionary holds; raises `SpecError` with everything that is wrong with it."""
+        if not isinstance(data, Mapping):
+            raise SpecError([SpecProblem("", "a spec is an object: {…} with at least facts and lanes")])
+        problems = _too_many(data, max_facts) or _no_text(data)
+        if problems:
+            raise SpecError(problems)
+        spec = None
+        try:
+            spec = cls.model_validate(dict(data))
+        except ValidationError as error:
+            problems += told(error, cls)
+        reported = {problem.where for problem in problems}
+        problems += [problem for problem in _typed(data) if problem.where not in reported]
+        problems += check_lanes(data.get("lanes"))
+        if problems or spec is None:
+            raise SpecError(problems)
+        spec.lanes = labelled(spec.lanes)
+        return spec
+
+    @classmethod
+    def from_json(cls, file: Path | str, max_facts: int = MOST_FACTS) -> RunSpec:
+        """The spec in a JSON file; raises `UserError` naming the file and the line."""
+        file = Path(file)
+        try:
+            if file.stat().st_size > LARGEST_FILE:
+                raise UserError(
+                    f"{file}: larger than {LARGEST_FILE // 2**20} MiB; put the facts into a file of their own"
+                )
+            data = json.loads(file.read_text(encoding="utf-8-sig"))
+        except OSError as error:
+            raise UserError(f"{file}: {error.strerror}; give the path of a JSON file that holds a spec") from None
+        except UnicodeDecodeError as error:
+            raise UserError(f"{file}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+        except json.JSONDecodeError as error:
+            raise UserError(f"{file}, line {error.lineno}, column {error.colno}: not JSON ({error.msg})") from None
+        except RecursionError:
+            raise UserError(f"{file}: nested too deeply to be a spec") from None
+        return cls.from_dict(data, max_facts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The spec with all its defaults, as JSON types; `from_dict` takes it back."""
+        return self.model_dump(mode="json")
+
+    def labels(self) -> list[str]:
+        """The lanes' labels, in order."""
+        return [lane["name"] for lane in self.lanes]
+
+
+def _too_many(data: Mapping[str, Any], max_facts: int) -> list[SpecProblem]:
+    """Checked before anything else, since everything else takes time."""
+    facts = data.get("facts")
+    if not isinstance(facts, Mapping):
+        return []
+    items, count = facts.get("items"), facts.get("count")
+    if isinstance(items, list) and len(items) > min(max_facts, MOST_ROWS):
+        message = f"{len(items):,} rows, at most {max_facts:,} facts fit one run; split them into several runs"
+        return [SpecProblem("facts.items", message)]
+    if isinstance(count, int) and count > max_facts:
+        return [SpecProblem("facts.count", f"{count:,} facts, at most {max_facts:,} fit one run; ask for fewer")]
+    return []
+
+
+def _no_text(value: Any, where: tuple[int | str, ...] = ()) -> list[SpecProblem]:
+    """The first text that no file can hold: JSON can spell half of a character ("\\ud83d")."""
+    if len(where) > DEEPEST:
+        return [SpecProblem(path(where[:3]), "nested too deeply to be part of a spec")]
+    if isinstance(value, str):
+        broken = any("\ud800" <= letter <= "\udfff" for letter in value)
+        return (
+            [SpecProblem(path(where), "holds half of a character (a lone surrogate); type it anew")] if broken else []
+        )
+    parts = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        if found := _no_text(key) or _no_text(part, (*where, key)):
+            return found
+    return []
+
+
+def _typed(data: Mapping[str, Any]) -> list[SpecProblem]:
+    """Problems of facts that travel in the spec itself."""
+    facts = data.get("facts")
+    items = facts.get("items") if isinstance(facts, Mapping) else None
+    if not isinstance(items, list):
+        return []
+    rows = [item for item in items if isinstance(item, Mapping)]
+    if len(rows) < len(items):  # pydantic has told where
+        return []
+    parsed, problems = parse_rows(rows)
+    if not parsed and not problems:
+        return [SpecProblem("facts.items", "no facts; give at least one row with subject, prompt and target")]
+    return [_placed(problem) for problem in problems]
+
+
+def _placed(problem: Problem) -> SpecProblem:
+    where = f"facts.items[{problem.row - 1}]"
+    return SpecProblem(f"{where}.{problem.column}" if problem.column else where, problem.message)

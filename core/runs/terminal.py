@@ -1,0 +1,89 @@
+"""A run as it is told on a terminal: one line that moves, or a line for each step where output goes to a file."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from io import TextIOBase
+
+from core.runs.eta import clock
+from core.runs.events import Edited, Event, Finished, Measured, Progress, Started, Warned
+
+BAR = 24  # characters
+SHOWN = ("efficacy", "paraphrase", "neighborhood", "unedited_recall", "task_mean")
+
+
+class Telling:
+    """Writes events and progress: a moving line on `bar` if that is a terminal, lines that stay on `out`."""
+
+    def __init__(self, out: TextIOBase | None = None, bar: TextIOBase | None = None):
+        self._out, self._bar = out or sys.stdout, bar or sys.stderr
+        self._moving = self._bar.isatty()
+        self._drawn = False
+        self._rounds = 0
+        self._eta: int | float | None = None
+        self._phase = ""
+
+    def event(self, event: Event) -> None:
+        """A committed event, as a line that stays (or nothing)."""
+        line = self._line(event)
+        if line:
+            self._clear()
+            print(line, file=self._out, flush=True)
+
+    def progress(self, progress: Progress) -> None:
+        """Where the run stands."""
+        self._eta = progress.eta_seconds
+        what = progress.message or progress.phase
+        if self._moving:
+            self._draw(progress, what)
+        elif progress.phase in ("loading", "statistics") and what != self._phase:
+            print(what, file=self._out, flush=True)
+        self._phase = what
+
+    def end(self) -> None:
+        """Leave the terminal tidy."""
+        self._clear()
+
+    def _line(self, event: Event) -> str:
+        if isinstance(event, Started):
+            self._rounds = event.rounds
+            lanes = ", ".join(str(lane["label"]) for lane in event.lanes)
+            return f"{event.facts:,} facts in {event.rounds} rounds: {lanes}"
+        if isinstance(event, Measured):
+            scores = [f"{name} {event.scores[name]:.2f}" for name in SHOWN if _number(event.scores.get(name))]
+            eta = f"   {clock(self._eta)} left" if self._eta and event.round < self._rounds else ""
+            return f"round {event.round}/{self._rounds}  {event.lane}:  {', '.join(scores)}{eta}"
+        if isinstance(event, Edited) and not self._moving:
+            seconds = event.seconds.get("total") or 0.0
+            return (
+                f"round {event.round}/{self._rounds}  {event.lane}:  {len(event.facts)} facts edited in {seconds:.1f} s"
+            )
+        if isinstance(event, Warned):
+            where = f"{event.lane}, round {event.round}: " if event.lane and event.round is not None else ""
+            return f"{'note' if event.level == 'info' else 'warning'}: {where}{event.message}"
+        if isinstance(event, Finished) and event.status != "failed":
+            return event.message
+        return ""
+
+    def _draw(self, progress: Progress, what: str) -> None:
+        done, total = progress.run_done, progress.run_total
+        if not total or progress.phase == "statistics":
+            done, total = int(progress.done), int(progress.total)
+        full = BAR * done // total if total else 0
+        eta = f"  {clock(progress.eta_seconds)} left" if progress.eta_seconds is not None else ""
+        line = f"[{'#' * full}{'.' * (BAR - full)}] {done:,}/{total:,}{eta}  {what}"
+        width = shutil.get_terminal_size().columns - 1
+        self._bar.write("\r" + line[:width].ljust(width))
+        self._bar.flush()
+        self._drawn = True
+
+    def _clear(self) -> None:
+        if self._drawn:
+            self._bar.write("\r" + " " * (shutil.get_terminal_size().columns - 1) + "\r")
+            self._bar.flush()
+            self._drawn = False
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

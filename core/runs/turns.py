@@ -1,0 +1,29 @@
+"""Whose run is next: owners take turns, so that nobody's ten runs keep another's first one waiting."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def in_turn(runs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Ids of the queued runs in the order in which they are taken.
+
+    `runs` have `id, owner, status, queued, started` (seconds). An owner's first waiting run comes before anybody's
+    second; among equals the owner who was served longest ago is first, then the run that waits longest. An owner whose
+    run is going on already starts one place back.
+    """
+    waiting, served, going = defaultdict(list), defaultdict(float), defaultdict(int)
+    for run in runs:
+        served[run["owner"]] = max(served[run["owner"]], run["started"] or 0.0)
+        if run["status"] == "running":
+            going[run["owner"]] += 1
+        if run["status"] == "queued":
+            waiting[run["owner"]].append((run["queued"], run["id"]))
+    places = [
+        (going[owner] + place, served[owner], since, run)
+        for owner, queued in waiting.items()
+        for place, (since, run) in enumerate(sorted(queued))
+    ]
+    return [run for *_, run in sorted(places)]

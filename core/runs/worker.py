@@ -1,0 +1,176 @@
+"""The process that owns the model: takes runs from the queue, one at a time, and answers questions about all of them.
+
+python -m core.runs.worker --home DIR [--parent PID] [--no-preload]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+from filelock import Timeout
+from transformers.utils import logging
+
+from core.errors import UserError
+from core.runs.attendant import Attendant
+from core.runs.control import Control
+from core.runs.laboratory import Laboratory
+from core.runs.perform import perform
+from core.runs.questions import Answers
+from core.runs.store import Run, Store
+from core.runs.worker_process import default_home, worker_lock
+
+IDLE_SECONDS = 0.05  # between two looks at the queue
+TROUBLED_SECONDS = 1.0  # before another try, when the store cannot be written
+BEAT_SECONDS = 2.0  # between two signs of life
+MOST_ATTEMPTS = 3  # to get past the same step: a worker that dies there again and again has too little memory
+CLOSED = "The lab was closed; resume the run to go on where it was left."
+GIVEN_UP = (
+    "The worker died {attempts} times at the same step, probably for want of memory. Resume it with more memory "
+    "free, or start it again with a smaller round_size, fewer lanes or a smaller model."
+)
+
+
+class Worker:
+    """One worker of one home. `run` returns when it is told to `leave`, or when its parent has ended."""
+
+    def __init__(self, home: Path, parent: int | None = None, preload: bool = True):
+        self.store = Store(home)
+        self.laboratory = Laboratory(self.store.home)
+        self.attendant = Attendant(self.store, Answers(self.laboratory))
+        self._parent, self._preload = parent, preload
+        self._leaving, self._trouble = False, ""
+        self._doing, self._ended = "starting", threading.Event()
+
+    def run(self) -> None:
+        """Work until told to leave."""
+        beater = threading.Thread(target=self._beat, name="sign of life", daemon=True)
+        beater.start()
+        try:
+            self._take_over()
+            if self._preload:
+                self._warm_up()
+            while not self._leaving:
+                self._doing = "waiting"
+                if not self._work():
+                    time.sleep(IDLE_SECONDS)
+        finally:
+            self._ended.set()
+            beater.join()
+            with suppress(UserError):
+                self.store.beat(0, "closed")
+            self.store.close()
+
+    def leave(self) -> None:
+        """Finish the edit that is going on, and go; said twice: go at the next heartbeat."""
+        control = self.attendant.control
+        if control is not None:
+            control.stop(CLOSED) if self._leaving else control.leave(CLOSED)
+        self._leaving = True
+
+    def _work(self) -> bool:
+        """Serve the commands and one run; whether there was a run."""
+        try:
+            self.attendant.poll()
+            queued = self.store.next_queued()
+            if queued is not None:
+                self._perform(queued)
+        except UserError as error:  # the store is damaged or its disk is full: nothing to do but wait
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                print(f"{time.strftime('%F %T')} {error}", file=sys.stderr, flush=True)
+            time.sleep(TROUBLED_SECONDS)
+            return False
+        return queued is not None
+
+    def _perform(self, run: Run) -> None:
+        control = Control(
+            poll=self.attendant.poll,
+            report=lambda progress: self.store.set_progress(run.id, progress),
+            changed=lambda paused: self.store.set_status(run.id, "paused" if paused else "running"),
+            give_way=lambda: self._leaving or bool(self.store.queue()),
+        )
+        if run.steps:
+            control.step(run.steps)
+        self.attendant.active, self.attendant.control = run.id, control
+        self._doing = "running"
+        try:
+            perform(self.store, run, self.laboratory, control)
+        finally:
+            self.attendant.active = self.attendant.control = None
+
+    def _take_over(self) -> None:
+        """Runs that a dead worker left in the middle go on, unless they are what killed it."""
+        for run in self.store.left_running():
+            if run.attempts >= MOST_ATTEMPTS:
+                self.store.set_status(run.id, "failed", GIVEN_UP.format(attempts=run.attempts))
+            else:
+                self.store.requeue(run.id)
+
+    def _warm_up(self) -> None:
+        """Load what the first run will probably want, as long as nobody wants anything else."""
+        self._doing = "loading the model"
+        for step in self.laboratory.warm_up():
+            if self._leaving or self.store.queue() or self.store.waiting():
+                return
+            self._doing = step
+
+    def _beat(self) -> None:
+        while True:
+            with suppress(UserError):
+                self.store.beat(os.getpid(), self._doing, self.attendant.active)
+            if self._parent is not None and not _lives(self._parent) and not self._leaving:
+                self.leave()
+            if self._ended.wait(BEAT_SECONDS):
+                return
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line of the worker; 0 also when another worker has this home already."""
+    parser = argparse.ArgumentParser(
+        prog="python -m core.runs.worker", description="Edits and measures what is queued."
+    )
+    parser.add_argument("--home", type=Path, default=default_home(), help="folder of the runs")
+    parser.add_argument("--parent", type=int, help="leave when this process is gone")
+    parser.add_argument("--no-preload", action="store_true", help="load no model before it is needed")
+    given = parser.parse_args(arguments)
+    home = given.home.expanduser().resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    lock = worker_lock(home)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{home} has a worker already", file=sys.stderr)
+        return 0
+    with lock:
+        logging.disable_progress_bar()  # of transformers: they make no sense in a log
+        worker = Worker(home, given.parent, preload=not given.no_preload)
+
+        def leave(number: int, frame: FrameType | None) -> None:
+            worker.leave()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, leave)
+        worker.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

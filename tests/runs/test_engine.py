@@ -1,0 +1,180 @@
+"""The engine on a tiny random model: what it says, what it writes, and that it goes on exactly where it ended."""
+
+import csv
+import json
+
+import pytest
+
+from core.runs import engine
+from core.runs.control import Control, Paused, Stopped
+from core.runs.events import from_dict
+from core.runs.folder import RunFolder
+from core.runs.laboratory import Laboratory
+from core.runs.spec import RunSpec
+
+LABELS = ["plain", "guarded"]
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def performed(laboratory, spec, path, control=None, committed=(), stop_after=None):
+    """All committed events of a run as dictionaries, with its folder written."""
+    folder, events = RunFolder(path), list(committed)
+    folder.restore(events)
+    for event in engine.run(laboratory, RunSpec.from_dict(spec), folder, tuple(events), control or Control()):
+        events.append(json.loads(json.dumps(event.as_dict())))
+        folder.add(events[-1])
+        if stop_after is not None and len(events) >= stop_after:
+            break
+    folder.write_tables()
+    return events
+
+
+@pytest.fixture(scope="module")
+def laboratory(tmp_path_factory):
+    return Laboratory(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def whole_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("whole")
+
+
+@pytest.fixture(scope="module")
+def whole(laboratory, make_spec, whole_folder):
+    return performed(laboratory, make_spec(), whole_folder)
+
+
+def test_a_run_says_what_happens_in_order(whole):
+    assert whole[0]["kind"] == "started"
+    assert whole[0]["rounds"] == 3
+    assert [lane["label"] for lane in whole[0]["lanes"]] == LABELS
+    steps = [
+        (event["kind"], event["lane"], event["round"]) for event in whole if event["kind"] in ("edited", "measured")
+    ]
+    expected = [("measured", label, 0) for label in LABELS]
+    expected += [(kind, label, r) for r in (1, 2, 3) for label in LABELS for kind in ("edited", "measured")]
+    assert steps == expected
+    edited = next(event for event in whole if event["kind"] == "edited" and event["round"] == 2)
+    assert edited["facts"] == [2, 3]
+    assert set(edited["seconds"]) == {"values", "keys", "solve", "guard", "total"}
+    assert [row["layer"] for row in edited["layers"]] == [1, 2]
+    assert len({tuple(event["hash"].values()) for event in whole if event["kind"] == "edited"}) == 6
+    assert all(from_dict(event).as_dict() == event for event in whole)
+
+
+def test_the_tables_have_their_columns_and_rows(whole, whole_folder):
+    rounds = rows(whole_folder / "rounds.csv")
+    assert [(row["lane"], row["round"]) for row in rounds] == [(lane, str(r)) for r in range(4) for lane in LABELS]
+    assert [row["edits"] for row in rounds[::2]] == ["0", "2", "4", "6"]
+    assert all(0 <= float(row[name]) <= 1 for row in rounds for name in ("efficacy", "efficacy_exact", "neighborhood"))
+    assert float(rounds[-1]["edit_seconds"]) > 0
+    layers = rows(whole_folder / "layers.csv")
+    assert len(layers) == 4 * 2 * 2
+    guarded = [row for row in layers if row["lane"] == LABELS[1] and row["round"] == "3"]
+    assert all(float(row["removed_share"]) > 0 and float(row["delta_frobenius"]) > 0 for row in guarded)
+    facts = rows(whole_folder / "facts.csv")
+    assert [(row["lane"], row["fact"]) for row in facts] == [(lane, str(i)) for lane in LABELS for i in range(6)]
+    assert facts[2]["round"] == "2"
+    assert facts[2]["subject"] == "Ada Marlow"
+    spec = json.loads((whole_folder / "spec.json").read_text())
+    assert spec["resolved"]["lanes"][1]["guards"][0]["tau"] == 0.2
+    assert spec["resolved"]["statistics"]["1"]["tokens"] == 400
+    assert len((whole_folder / "events.jsonl").read_text().splitlines()) == len(whole)
+
+
+def without_seconds(path):
+    return [{name: value for name, value in row.items() if not name.endswith("_seconds")} for row in rows(path)]
+
+
+@pytest.mark.parametrize("stop_after", [2, 5, 6, 9, 12])
+def test_a_run_that_ended_anywhere_goes_on_to_the_same_tables(
+    laboratory, whole, whole_folder, make_spec, tmp_path, stop_after
+):
+    first = performed(laboratory, make_spec(), tmp_path / "other", stop_after=stop_after)
+    laboratory._session = None  # nothing may live on in memory
+    again = performed(laboratory, make_spec(), tmp_path / "other", committed=first)
+    assert [event.get("hash") for event in again] == [event.get("hash") for event in whole]
+    for table in ("rounds", "layers", "facts"):
+        assert without_seconds(tmp_path / "other" / f"{table}.csv") == without_seconds(
+            tmp_path / "whole" / f"{table}.csv"
+        )
+
+
+def test_measuring_every_second_round_still_measures_the_last(laboratory, make_spec, tmp_path):
+    measure = {"tasks": False, "maps": False, "inside": False, "every": 2, "words": 0}
+    events = performed(laboratory, make_spec(measure=measure), tmp_path / "run")
+    assert [event["round"] for event in events if event["kind"] == "measured" and event["lane"] == LABELS[0]] == [
+        0,
+        2,
+        3,
+    ]
+    table = rows(tmp_path / "run" / "rounds.csv")
+    assert table[-1]["edits"] == "6"
+
+
+def test_a_matched_control_follows_its_lane(laboratory, make_spec, tmp_path):
+    lane = make_spec()["lanes"][0]
+    control = {**lane, "name": "control", "guards": [{"name": "shrink", "match": "guarded"}]}
+    spec = make_spec(lanes=[control, *make_spec()["lanes"][1:]], round_size=6)
+    events = performed(laboratory, spec, tmp_path / "run")
+    assert [event["lane"] for event in events if event["kind"] == "edited"] == ["guarded", "control"]
+    assert 0 <= events[-2]["factor"] <= 1
+    assert [lane["label"] for lane in events[0]["lanes"]] == ["control", "guarded"]
+
+
+def test_a_lane_whose_numbers_break_ends_and_the_others_go_on(laboratory, make_spec, tmp_path, monkeypatch):
+    from core.editing.failure import EditFailure
+
+    true = engine.edit_round
+
+    def breaks(lm, state, facts, recipe, *rest):
+        if recipe.label == LABELS[0] and facts[0].subject == "Ada Marlow":
+            raise EditFailure("The edit is not finite.")
+        return true(lm, state, facts, recipe, *rest)
+
+    monkeypatch.setattr(engine, "edit_round", breaks)
+    events = performed(laboratory, make_spec(), tmp_path / "run")
+    last = {label: max(e["round"] for e in events if e["kind"] == "edited" and e["lane"] == label) for label in LABELS}
+    assert last == {LABELS[0]: 1, LABELS[1]: 3}
+    warned = [event for event in events if event["kind"] == "warned" and event["level"] == "error"]
+    assert [(event["lane"], event["round"]) for event in warned] == [(LABELS[0], 2)]
+
+
+def test_stop_pause_and_step(laboratory, make_spec, tmp_path):
+    control = Control()
+    control.stop("enough")
+    with pytest.raises(Stopped, match="enough"):
+        performed(laboratory, make_spec(), tmp_path / "a", control)
+
+    control = Control(give_way=lambda: True)
+    control.step(2)
+    events = []
+    running = engine.run(laboratory, RunSpec.from_dict(make_spec()), RunFolder(tmp_path / "b"), (), control)
+    with pytest.raises(Paused):
+        events.extend(running)
+    assert [event.round for event in events if event.kind == "edited"] == [1, 1, 2, 2]
+    assert events[-1].kind == "measured"
+
+    control = Control()
+    control.leave("closing")
+    with pytest.raises(Paused, match="closing"):
+        performed(laboratory, make_spec(), tmp_path / "c", control)
+
+
+def test_odd_facts_are_pointed_out(laboratory, make_spec, tmp_path):
+    items = make_spec()["facts"]["items"]
+    events = performed(laboratory, make_spec(facts={"items": [*items[:2], {**items[0], "target": "Oslo"}]}), tmp_path)
+    messages = [event["message"] for event in events if event["kind"] == "warned"]
+    assert any("contradict earlier ones" in message and '"Oslo"' in message for message in messages)
+
+
+def test_progress_tells_the_phase_and_the_time_left(laboratory, make_spec, tmp_path):
+    seen = []
+    performed(laboratory, make_spec(), tmp_path, Control(report=seen.append))
+    assert {"loading", "contexts", "values", "scores", "inside"} <= {progress.phase for progress in seen}
+    assert seen[-1].run_total == 6
+    assert seen[-1].eta_seconds is not None

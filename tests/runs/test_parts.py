@@ -1,0 +1,180 @@
+"""The small parts of a run: plan, control, pace, folder, the telling on a terminal."""
+
+import io
+import os
+
+import pytest
+
+from core.runs.control import Control, Paused, Stopped
+from core.runs.eta import Pace, RunPace, clock
+from core.runs.events import Edited, Finished, Measured, Progress, Started, Warned
+from core.runs.folder import RunFolder, replace_text
+from core.runs.plan import Past, Plan
+from core.runs.terminal import Telling
+from core.runs.turns import in_turn
+
+
+def test_a_plan_covers_every_fact_once():
+    plan = Plan(facts=25, size=10, every=2)
+    assert plan.rounds == 3
+    assert [plan.edited_in(n) for n in (1, 2, 3)] == [list(range(10)), list(range(10, 20)), list(range(20, 25))]
+    assert [plan.measured(n) for n in (1, 2, 3)] == [False, True, True]
+    assert plan.edited_by(3) == list(range(25))
+    assert plan.since_measured(2) == list(range(20))
+    assert plan.since_measured(3) == list(range(20, 25))
+    assert plan.measurements() == 2
+
+
+def test_the_past_is_read_from_events():
+    events = [
+        {"kind": "measured", "lane": "a", "round": 0, "scores": {"efficacy": 0}},
+        {"kind": "edited", "lane": "a", "round": 1, "seconds": {"total": 2.0}},
+        {"kind": "edited", "lane": "a", "round": 2, "seconds": {"total": 3.0}},
+        {"kind": "measured", "lane": "a", "round": 2, "scores": {"efficacy": 1}},
+        {"kind": "warned", "lane": "b", "round": 1, "level": "error", "message": "broke"},
+    ]
+    past = Past(events)
+    assert past.last_edit("a") == 2
+    assert past.last_edit("b") == 0
+    assert past.failed == {"b": 1}
+    assert past.last_scores("a", 3) == {"efficacy": 1}
+    assert past.last_scores("a", 2) == {"efficacy": 0}
+    assert past.edit_seconds("a", 2) == 5.0
+    assert past.steps_left(Plan(40, 10), ["a", "b"]) == ({"a": 2}, {"a": 3})
+
+
+def test_control_steps_pauses_and_stops():
+    changes, polled = [], []
+    control = Control(poll=polled.append, changed=changes.append, give_way=lambda: True)
+    control.step(2)
+    control.boundary(round_over=True)
+    with pytest.raises(Paused):
+        control.boundary(round_over=True)
+    assert changes == [True]
+    control.resume()
+    control.boundary(round_over=True)
+    assert changes == [True, False]
+    assert True in polled
+    control.stop("bye")
+    with pytest.raises(Stopped, match="bye"):
+        control.boundary()
+
+
+def test_progress_is_passed_on_now_and_then():
+    seen = []
+    control = Control(report=seen.append)
+    for done in range(100):
+        control.report(Progress(phase="statistics", done=done, total=100))
+    control.report(Progress(phase="values"))
+    assert 2 <= len(seen) < 50
+    assert seen[-1].phase == "values"
+
+
+def test_time_left_follows_what_was_measured():
+    assert Pace().left(0, 10) is None
+    assert Pace().left(10, 10) == 0
+    pace = RunPace({"a": 10, "b": 10}, {"a": 5, "b": 5})
+    assert pace.left() is None
+    pace.took("edit", "a", 2.0)
+    assert pace.left() == 2.0 * 9 + 2.0 * 10
+    pace.took("measure", "a", 1.0)
+    pace.took("edit", "b", 4.0)
+    assert pace.left() == 2.0 * 9 + 4.0 * 9 + 1.0 * 4 + 1.0 * 5
+    pace.drop("b")
+    assert pace.left() == 2.0 * 9 + 1.0 * 4
+
+
+@pytest.mark.parametrize("seconds, text", [(None, ""), (3.2, "3 s"), (200, "3 min"), (7800, "2 h 10 min")])
+def test_time_is_said_as_people_do(seconds, text):
+    assert clock(seconds) == text
+
+
+def test_owners_who_were_served_long_ago_come_first():
+    runs = [
+        {"id": "a1", "owner": "a", "status": "queued", "queued": 1.0, "started": None},
+        {"id": "b0", "owner": "b", "status": "done", "queued": 0.0, "started": 5.0},
+        {"id": "b1", "owner": "b", "status": "queued", "queued": 0.5, "started": None},
+        {"id": "a0", "owner": "a", "status": "done", "queued": 0.0, "started": 9.0},
+    ]
+    assert in_turn(runs) == ["b1", "a1"]
+
+
+EVENTS = [
+    Started(lanes=[{"label": "a"}], rounds=1, facts=2, layers={"a": [3]}, model={}, versions={}),
+    Measured(lane="a", round=0, scores={"edits": 0, "efficacy": 0.5, "task_x": 1.0}, layers=[{"layer": 3, "ls": 1.0}]),
+    Edited(
+        lane="a",
+        round=1,
+        facts=[0, 1],
+        seconds={"total": 1.5},
+        layers=[{"layer": 3, "delta_frobenius": 2.0, "removed_share": 0.1}],
+        hash={},
+    ),
+    Measured(
+        lane="a",
+        round=1,
+        scores={"edits": 2, "efficacy": float("nan"), "new_column": 1, "edit_seconds": 1.5},
+        layers=[{"layer": 3, "ls": 0.5, "delta_frobenius": None}],
+    ),
+    Warned(message="careful", lane="a", round=1),
+    Finished(status="done", message="All done."),
+]
+
+
+def test_tables_come_from_events(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.restore([event.as_dict() for event in EVENTS])
+    rounds = (tmp_path / "rounds.csv").read_text().splitlines()
+    header = rounds[0].split(",")
+    assert header[:2] == ["lane", "round"]
+    assert header[-2:] == ["edit_seconds", "measure_seconds"]
+    assert header.index("task_mean") < header.index("task_x") < header.index("new_column")
+    assert rounds[2].startswith("a,1,2,,,")
+    layers = (tmp_path / "layers.csv").read_text().splitlines()
+    assert dict(zip(layers[0].split(","), layers[2].split(","), strict=True))["delta_frobenius"] == "2.0"
+    other = RunFolder(tmp_path / "other")
+    for event in EVENTS:
+        other.add(event.as_dict())
+    for name in ("rounds.csv", "layers.csv", "events.jsonl"):
+        assert (tmp_path / "other" / name).read_text() == (tmp_path / name).read_text()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_file_that_cannot_be_finished_is_left_as_it_was(tmp_path, monkeypatch):
+    replace_text(tmp_path / "table.csv", "old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        replace_text(tmp_path / "table.csv", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+    assert (tmp_path / "table.csv").read_text() == "old"
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_run_told_on_a_terminal_and_to_a_file():
+    lines, bar = io.StringIO(), Terminal()
+    telling = Telling(lines, bar)
+    telling.progress(Progress(phase="values", message="editing", run_done=1, run_total=4, eta_seconds=130))
+    for event in EVENTS:
+        telling.event(event)
+    telling.end()
+    assert "1/4  2 min left  editing" in bar.getvalue()
+    assert "round 0/1  a:  efficacy 0.50" in lines.getvalue()
+    assert "warning: a, round 1: careful" in lines.getvalue()
+
+    lines, bar = io.StringIO(), io.StringIO()
+    telling = Telling(lines, bar)
+    telling.progress(Progress(phase="loading", message="Loading the model"))
+    for event in EVENTS:
+        telling.event(event)
+    assert bar.getvalue() == ""
+    assert lines.getvalue().splitlines()[0] == "Loading the model"
+    assert "2 facts edited in 1.5 s" in lines.getvalue()
+    assert lines.getvalue().splitlines()[-1] == "All done."

@@ -1,0 +1,248 @@
+"""The worker: commands while a run goes on, questions, turns; its death and what comes after."""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from core.errors import UserError
+from core.runs.spec import RunSpec
+from core.runs.store import Store
+from core.runs.worker import GIVEN_UP, Worker
+from core.runs.worker_process import WorkerProcess, default_home, worker_lives
+from tests.runs.tables import TABLES, table
+
+LITTLE = {"tasks": False, "maps": False, "inside": False, "words": 1}
+PATIENCE = 90  # seconds; the machine may be busy
+
+
+def until(condition, what="the condition"):
+    """What `condition()` gives when it gives something."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"{what} did not come about")
+
+
+def kinds(store, run, kind):
+    return [event for _, event in store.events(run) if event["kind"] == kind]
+
+
+@pytest.fixture(scope="module")
+def working(tmp_path_factory):
+    """A worker in a thread of this process, which saves loading torch again; its store."""
+    worker = Worker(tmp_path_factory.mktemp("home"), preload=False)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    yield worker
+    worker.leave()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+@pytest.fixture
+def store(working):
+    opened = Store(working.store.home)
+    yield opened
+    for run in opened.runs():
+        opened.command(run.id, "delete")
+    until(lambda: not opened.runs(), "the deletion of all runs")
+    opened.close()
+
+
+def queued(store, spec, owner="anna"):
+    return store.create_run(RunSpec.from_dict(spec).as_dict(), owner=owner)
+
+
+def answered(store, command):
+    return until(lambda: (found := store.answer(command)).state != "waiting" and found, f"an answer to {command}")
+
+
+def status(store, run, wanted):
+    until(lambda: store.get(run).status in (wanted, "failed"), f"status {wanted}")
+    assert store.get(run).status == wanted, store.get(run).message
+
+
+def long(make_spec, **changes):
+    """A run of twelve edits with few measures."""
+    return make_spec(round_size=1, measure=LITTLE, **changes)
+
+
+def test_a_run_is_done_with_the_tables_of_the_command_line(store, make_spec, done):
+    run = queued(store, make_spec())
+    status(store, run, "done")
+    for name in TABLES:
+        assert table(store.get(run).folder / name) == table(done / name)
+    assert store.progress(run) is None
+    assert kinds(store, run, "finished")[-1]["status"] == "done"
+
+
+def test_pause_step_resume_and_stop(store, make_spec):
+    run = queued(store, long(make_spec))
+    until(lambda: kinds(store, run, "edited"), "an edit")
+    answered(store, store.command(run, "pause"))
+    assert store.get(run).status == "paused"
+    held = len(store.events(run))
+    time.sleep(0.3)
+    assert len(store.events(run)) == held
+
+    def rounds():
+        return {event["round"] for event in kinds(store, run, "measured") if event["lane"] == "guarded"}
+
+    before = max(rounds())
+    answered(store, store.command(run, "step"))
+    until(lambda: store.get(run).status == "paused" and max(rounds()) == before + 1, "one round more")
+    answered(store, store.command(run, "resume"))
+    assert store.get(run).status in ("running", "done")
+    answered(store, store.command(run, "stop"))
+    until(lambda: store.get(run).status in ("stopped", "done"), "the end")
+    committed = len(kinds(store, run, "edited"))
+    answered(store, store.command(run, "resume"))
+    status(store, run, "done")
+    assert committed <= len(kinds(store, run, "edited")) == 12
+    with_end = answered(store, store.command(run, "resume"))
+    assert with_end.state == "failed"
+    assert "is done" in with_end.answer["message"]
+
+
+def test_a_probe_is_answered_while_a_run_goes_on_and_changes_nothing(store, make_spec):
+    spec = long(make_spec)
+    quiet = queued(store, spec)
+    status(store, quiet, "done")
+    run = queued(store, spec)
+    until(lambda: kinds(store, run, "edited"), "an edit")
+    asked = {"prompt": "France was born in", "lane": "plain", "round": 1, "top": 5, "new_tokens": 3}
+    answers = []
+    for _ in range(4):
+        answers.append(answered(store, store.command(run, "probe", asked)))
+        assert answers[-1].state == "done", answers[-1].answer
+    assert store.get(run).status == "running"
+    first = answers[0].answer
+    assert (first["lane"], first["round"], len(first["after"]["next"])) == ("plain", 1, 5)
+    assert first["before"]["next"] != first["after"]["next"]
+    assert all(answer.answer["after"] == first["after"] for answer in answers)
+    base = answered(store, store.command(run, "probe", {**asked, "round": 0})).answer
+    assert base["before"] == base["after"]
+    status(store, run, "done")
+    for name in TABLES:
+        assert table(store.get(run).folder / name) == table(store.get(quiet).folder / name)
+
+
+UNANSWERABLE = [
+    ("probe", {"prompt": ""}, "a prompt of 1 to 2,000"),
+    ("probe", {"prompt": "a", "lane": "plane"}, 'did you mean "plain"'),
+    ("probe", {"prompt": "a", "round": 9}, "round 9 of plain is not edited yet"),
+    ("probe", {"prompt": "a", "top": "many"}, "top should be a whole number"),
+    ("map", {"method": "tsnee"}, 'did you mean "tsne"'),
+]
+
+
+def test_questions_about_a_run_that_is_done(store, make_spec):
+    run = queued(store, make_spec(round_size=6, measure=LITTLE))
+    status(store, run, "done")
+    found = answered(store, store.command(run, "map", {"lane": "guarded", "round": 1, "method": "pca"}))
+    assert found.state == "done", found.answer
+    assert len(found.answer["x"]) == len(found.answer["x0"]) == found.answer["points"]
+    for kind, payload, message in UNANSWERABLE:
+        found = answered(store, store.command(run, kind, payload))
+        assert found.state == "failed"
+        assert message in found.answer["message"]
+
+
+def test_a_paused_run_gives_way_and_goes_on_later(store, make_spec):
+    first = queued(store, long(make_spec), owner="anna")
+    until(lambda: kinds(store, first, "edited"), "an edit")
+    answered(store, store.command(first, "pause"))
+    second = queued(store, make_spec(), owner="bert")
+    status(store, second, "done")
+    assert store.get(first).status == "paused"
+    waiting = queued(store, make_spec(), owner="bert")
+    answered(store, store.command(waiting, "pause"))
+    store.command(first, "step")
+    until(lambda: store.get(first).status == "paused" and len(kinds(store, first, "measured")) >= 4, "a step")
+    store.command(first, "resume")
+    status(store, first, "done")
+    assert len({(event["lane"], event["round"]) for event in kinds(store, first, "edited")}) == 12
+
+
+def test_a_run_that_cannot_begin_says_why(store, make_spec):
+    run = queued(store, make_spec(model="/no/such/model"))
+    until(lambda: store.get(run).status == "failed", "failure")
+    assert "There is no model folder" in store.get(run).message
+    assert kinds(store, run, "finished")[-1]["status"] == "failed"
+
+
+def test_a_run_can_be_deleted_while_it_goes_on(store, make_spec):
+    run = queued(store, long(make_spec))
+    until(lambda: kinds(store, run, "edited"), "an edit")
+    folder = store.get(run).folder
+    store.command(run, "delete")
+    until(lambda: store.get(run) is None, "the deletion")
+    assert not folder.exists()
+
+
+def test_kill_9_costs_one_round_and_changes_no_number(tmp_path, make_spec, done):
+    """Also: the worker is started again, notices what was left, and leaves when it is asked to."""
+    process = WorkerProcess(tmp_path / "home", parent=os.getpid(), options=("--no-preload",))
+    store = Store(tmp_path / "home")
+    run = queued(store, make_spec())
+    process.ensure()
+    until(lambda: len(kinds(store, run, "edited")) >= 2, "two edits")
+    os.kill(store.worker().pid, signal.SIGKILL)
+    until(lambda: not worker_lives(process.home), "the worker's death")
+    committed = len(kinds(store, run, "edited"))
+    assert committed < 6
+    assert store.get(run).status == "running"
+    process.ensure()
+    status(store, run, "done")
+    edits = [(event["lane"], event["round"]) for event in kinds(store, run, "edited")]
+    assert len(edits) == len(set(edits)) == 6
+    for name in TABLES:
+        assert table(store.get(run).folder / name) == table(done / name)
+    again = queued(store, long(make_spec))
+    until(lambda: kinds(store, again, "edited"), "an edit")
+    process.close(PATIENCE)
+    until(lambda: not worker_lives(process.home), "the worker's end")
+    assert store.get(again).status == "paused"
+    assert "The lab was closed" in store.get(again).message
+    assert not store.worker().alive
+    store.close()
+
+
+def test_a_worker_that_dies_at_the_same_step_again_and_again_is_not_let_near_it(tmp_path, make_spec):
+    store = Store(tmp_path)
+    run = queued(store, make_spec())
+    for _ in range(3):
+        store.claim(run)
+    worker = Worker(tmp_path, preload=False)
+    worker._take_over()
+    assert store.get(run).status == "failed"
+    assert store.get(run).message == GIVEN_UP.format(attempts=3)
+    store.close()
+    worker.store.close()
+
+
+def test_a_worker_that_cannot_start_is_reported_with_its_log(tmp_path, monkeypatch):
+    process = WorkerProcess(tmp_path, options=("--no-such-option",))
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+
+    def tried():
+        try:
+            process.ensure()
+        except UserError as error:
+            return str(error)
+        return ""
+
+    assert "the worker cannot start" in until(tried, "the report")
+
+
+def test_home_can_be_chosen(monkeypatch, tmp_path):
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    assert default_home() == tmp_path
+    monkeypatch.delenv("LAB_HOME")
+    assert default_home().name == "edit-lab"
