@@ -1,0 +1,54 @@
+"""Starts the lab: python app.py [--host --port --share --auth-file --worker local|ray --home DIR]"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+# Before gradio is imported: nothing about this lab or its visitors is sent anywhere.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="app.py", description="A laboratory for editing language models.")
+    parser.add_argument("--host", default=None, help="address to listen on (default 127.0.0.1; 0.0.0.0: everywhere)")
+    parser.add_argument("--port", type=int, default=None, help="port (default 7860, or the next free one)")
+    parser.add_argument("--share", action="store_true", help="make a public link through Gradio's servers")
+    parser.add_argument("--auth-file", type=Path, help="names and hashes: python -m lab_app.auth NAME makes a line")
+    parser.add_argument("--worker", choices=("local", "ray"), default="local", help="where runs are computed")
+    parser.add_argument("--home", type=Path, default=None, help="folder for runs (default: the platform's user data)")
+    return parser.parse_args(given)
+
+
+def main() -> int:
+    given = arguments()
+    if given.worker == "ray":
+        print("app.py: --worker ray: not available yet; leave it out to compute on this machine", file=sys.stderr)
+        return 2
+    from core.errors import UserError
+    from core.runs.worker_process import default_home
+    from lab_app.lab import Lab
+    from lab_app.launch import serve
+
+    # Where a Space or a container says by its environment where to listen, that holds.
+    host = given.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    port = given.port or int(os.environ.get("GRADIO_SERVER_PORT", 0)) or None
+    try:
+        lab = Lab(given.home or default_home())
+        try:
+            if lab.store.notice:
+                print(f"Edit Lab: {lab.store.notice}", file=sys.stderr)
+            serve(lab, host, port, given.share, given.auth_file)
+        finally:
+            lab.close()
+    except UserError as error:
+        print(f"app.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

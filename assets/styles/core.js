@@ -1,0 +1,123 @@
+// What all parts of the page share: which run, which round, which layer; colours; and how parts are mounted.
+// Text that people typed is only ever set with textContent (h() below), never as markup.
+window.EditLab = (() => {
+  const view = { run: "", round: null, layer: null, hidden: new Set() };
+  const run = { lanes: [], layers: {}, rounds: 0, facts: 0, model: {}, measured: [], edits: {} };
+  const listeners = new Set();
+  const kinds = {}, chosen = {}; // chosen: what the form says that no spec holds
+  const SLOTS = 6;
+  const MARKERS = ["circle", "square", "diamond", "triangle-up", "cross", "x"];
+  const DASHES = ["solid", "solid", "dash", "dot", "dashdot", "longdash"];
+
+  /** An element with attributes and children; strings become text, never markup. */
+  function h(tag, attributes = {}, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (value === null || value === undefined || value === false) continue;
+      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+      else if (name === "value" || name === "disabled" || name === "checked") element[name] = value;
+      else element.setAttribute(name, value === true ? "" : value);
+    }
+    element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+    return element;
+  }
+
+  /** Tell every part that what is looked at has changed. */
+  const tell = (change = {}) => { Object.assign(view, change); listeners.forEach((listener) => listener(change)); };
+  const listen = (listener) => listeners.add(listener);
+
+  /** Rows that came as strings, each parsed once. A new run empties the cache. */
+  function reader() {
+    let parsed = [], of = "";
+    return (value) => {
+      const { run: id, rows } = value || {};
+      if (id !== of || !rows || rows.length < parsed.length) { parsed = []; of = id; }
+      for (let i = parsed.length; i < (rows || []).length; i++) parsed.push(JSON.parse(rows[i]));
+      return parsed;
+    };
+  }
+
+  /** The rows of a feed by lane, in the order of their rounds. */
+  function byLane(rows) {
+    const model = { start: null, lanes: new Map() };
+    for (const row of rows) {
+      if (row.start) { model.start = row; for (const lane of row.lanes) model.lanes.set(lane, []); continue; }
+      if (!model.lanes.has(row.lane)) model.lanes.set(row.lane, []);
+      model.lanes.get(row.lane).push(row);
+    }
+    return model;
+  }
+
+  /** The row that a lane shows at the round looked at: that round's, or the nearest one before it. */
+  function at(rows, round = view.round) {
+    if (!rows.length) return null;
+    if (round === null) return rows[rows.length - 1];
+    let found = null;
+    for (const row of rows) if (row.round <= round) found = row;
+    return found;
+  }
+
+  const dark = () => document.body.classList.contains("dark");
+  const css = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
+
+  /** The slot (1..6) of a lane's colour: as chosen when the run was started from this browser, or its place. */
+  function slot(lane) {
+    const place = Math.max(0, run.lanes.indexOf(lane));
+    return run.colours?.[place] || (place % SLOTS) + 1;
+  }
+  /** Colours of a run are kept in this browser; they change nothing that is measured. */
+  function colours(id, chosen) {
+    const key = `editlab:colours:${id}`;
+    if (chosen) localStorage.setItem(key, JSON.stringify(chosen));
+    run.colours = JSON.parse(localStorage.getItem(key) || "null");
+  }
+  const colour = (lane) => css(`--lane-${slot(lane)}`);
+  const marker = (lane) => MARKERS[Math.max(0, run.lanes.indexOf(lane)) % SLOTS];
+  const dash = (lane) => DASHES[Math.max(0, run.lanes.indexOf(lane)) % SLOTS];
+  const shown = () => run.lanes.filter((lane) => !view.hidden.has(lane));
+
+  /** Another run on this page: its id goes into the address, so that a reload or a friend finds it again. */
+  function opened(id) {
+    if (!id || id === view.run) return;
+    Object.assign(run, { lanes: [], layers: {}, rounds: 0, measured: [], edits: {} });
+    view.hidden.clear();
+    const address = new URL(location.href), started = address.searchParams.get("run") !== id;
+    colours(id, started && chosen.colours);
+    if (started) {
+      address.searchParams.set("run", id);
+      history.replaceState(history.state, "", address);
+    }
+    tell({ run: id, round: null, layer: null });
+  }
+
+  /** Hide the experiment, or show it. */
+  function fold(folded) { document.body.classList.toggle("folded", folded); tell({}); }
+
+  function mount(kind, context) {
+    const [name, key] = kind.split(":");
+    const start = () => kinds[name](context, key);
+    if (kinds[name]) start(); else document.addEventListener("DOMContentLoaded", start, { once: true });
+  }
+
+  const percent = (share) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(share > 0.995 || share < 0.0005 ? 0 : 1)} %`);
+  const whole = (share) => (share === null || share === undefined ? "–" : `${Math.round(100 * share)}`);
+
+  /** Hand the person a file made here. */
+  function save(name, text, type = "text/csv;charset=utf-8") {
+    const link = h("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
+    document.body.append(link); link.click(); link.remove();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  }
+
+  new MutationObserver(() => tell({ theme: true }))
+    .observe(document.documentElement, { attributes: true, attributeFilter: ["class"], subtree: false });
+  document.addEventListener("DOMContentLoaded", () =>
+    new MutationObserver(() => tell({ theme: true })).observe(document.body, { attributes: true, attributeFilter: ["class"] }));
+  document.addEventListener("click", (event) => {
+    for (const open of document.querySelectorAll(".lab-widget details.save[open], .lab-widget details.menu[open]"))
+      if (!open.contains(event.target)) open.open = false;
+  });
+
+  return { view, run, kinds, chosen, h, tell, listen, reader, byLane, at, dark, css, slot, colours, colour, marker, dash, shown,
+    opened, fold, mount, percent, whole, save, SLOTS };
+})();

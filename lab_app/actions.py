@@ -1,0 +1,272 @@
+"""What happens when someone presses something: each function is one handler of the page."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from core.errors import UserError
+from core.facts.source import MOST
+from core.runs.problems import SpecError
+from lab_app import experiment, pasted, text
+from lab_app.examples import examples
+from lab_app.experiment import Placed
+from lab_app.lab import Lab
+from lab_app.panels.maps import drawn
+from lab_app.watch import FEEDS, watch
+
+PROBE_PATIENCE, MAP_PATIENCE = 30.0, 300.0  # seconds
+LONGEST_PROMPT = 500  # characters
+NEW_TOKENS = 12  # of an answer
+RUNS_SHOWN = 12
+FORM = ("facts", "count", "seed", "lanes", "model", "round_size", "tasks", "maps")  # the experiment's fields
+CONTROLS = {  # which of pause, step, stop can be pressed, and what the first says
+    "queued": (True, False, True, "Pause"),
+    "running": (True, True, True, "Pause"),
+    "paused": (True, True, True, "Resume"),
+    "stopped": (True, True, False, "Resume"),
+    "failed": (True, True, False, "Resume"),
+}
+
+
+class Actions:
+    """The handlers, with the lab they act on. `following`: the latest stream of each open page."""
+
+    def __init__(self, lab: Lab):
+        self.lab = lab
+        self.following: dict[str, object] = {}
+
+    # -- coming and going
+
+    def attach(self, visitor: str, request: gr.Request) -> tuple[Any, ...]:
+        """A page was opened: who is it, which run does its address name, which runs are theirs? The form says again
+        what that run was asked for."""
+        visitor = visitor or secrets.token_urlsafe(16)
+        run = str(request.query_params.get("run") or "")[:64]
+        found = self.lab.store.get(run) if run else None
+        form = experiment.form(found.spec) if found is not None and found.spec else {}
+        return visitor, run, self.runs(visitor, request), *(form.get(name, gr.skip()) for name in FORM)
+
+    def runs(self, visitor: str, request: gr.Request) -> dict[str, Any]:
+        """This person's runs for the menu, newest first."""
+        found = self.lab.store.runs(owner(visitor, request))[:RUNS_SHOWN]
+        return {
+            "runs": [
+                {
+                    "id": run.id,
+                    "title": run.title,
+                    "says": text.STATES.get(run.status, run.status),
+                    "created": run.created,
+                }
+                for run in found
+            ]
+        }
+
+    async def follow(self, run: str, request: gr.Request) -> AsyncIterator[list[Any]]:
+        """Feed the page for as long as it is open, and until it is fed anew."""
+        page, me = str(request.session_hash), object()
+        self.following[page] = me
+        shown: Any = None
+        try:
+            async for changed in watch(self.lab.store, run, lambda: self.lab.trouble):
+                if self.following.get(page) is not me:
+                    return
+                status = (changed.get("status") or {}).get("state", {}).get("status", shown)
+                buttons = controls(status) if status != shown else [gr.skip()] * 3
+                shown = status
+                yield [changed.get(name, gr.skip()) for name in FEEDS] + buttons
+        finally:
+            if self.following.get(page) is me:
+                del self.following[page]
+
+    # -- the experiment
+
+    def paste(self, facts: Any, event: gr.EventData) -> Any:
+        """Rows out of pasted text, added to the table."""
+        rows = rows_of(facts)
+        try:
+            added = pasted.parse(str(event._data.get("text", "")))
+            if len(rows) + len(added) > MOST:
+                raise UserError(f"{len(rows) + len(added):,} rows together; at most {MOST:,} facts fit one run.")
+        except UserError as error:
+            return told(message=str(error))
+        kept = [row for row in rows if any(str(row.get(name) or "").strip() for name in ("subject", "target"))]
+        return told(message=f"{text.plural(len(added), 'row')} added.", good=True, value={"rows": kept + added})
+
+    def example_rows(self) -> Any:
+        """The table as a new visitor finds it."""
+        return told(value={"rows": examples(self.lab.world)})
+
+    def start(
+        self,
+        facts: Any,
+        count: float | None,
+        seed: float | None,
+        lanes: Any,
+        model: str | None,
+        round_size: float | None,
+        tasks: bool,
+        maps: bool,
+        visitor: str,
+        request: gr.Request,
+    ) -> tuple[Any, ...]:
+        """Check the experiment and put it into the queue; problems go where they are."""
+        places: Sequence[int] = ()
+        try:
+            chosen, places = experiment.facts(rows_of(facts), whole(count), whole(seed), self.lab.world)
+        except UserError as error:
+            return gr.skip(), *where(Placed(fields={"facts": str(error)})), gr.skip()
+        try:
+            spec = {
+                "model": str(model or "").strip() or "pocket",
+                "facts": chosen,
+                "round_size": whole(round_size, 1),
+                "lanes": experiment.lanes((lanes or {}).get("lanes") or []),
+                "measure": {"tasks": bool(tasks), "maps": "pca" if maps else False},
+                "seed": whole(seed),
+            }
+            run = self.lab.start(spec, owner(visitor, request))
+        except SpecError as error:
+            return gr.skip(), *where(experiment.placed(error.problems, places)), gr.skip()
+        except UserError as error:
+            return gr.skip(), *where(Placed(fields={"run": str(error)})), gr.skip()
+        return run, *where(Placed()), self.runs(visitor, request)
+
+    def command(self, kind: str, run: str) -> None:
+        """Pause, resume, step or stop."""
+        if run and self.lab.store.get(run) is not None:
+            self.lab.store.command(run, kind)
+
+    def pause(self, run: str) -> None:
+        found = self.lab.store.get(run) if run else None
+        if found is not None:
+            self.command("pause" if found.status in ("queued", "running") else "resume", run)
+
+    def step(self, run: str) -> None:
+        self.command("step", run)
+
+    def stop(self, run: str) -> None:
+        self.command("stop", run)
+
+    # -- questions
+
+    async def ask(self, run: str, event: gr.EventData) -> AsyncIterator[Any]:
+        """A typed prompt, answered by the model before the edits and by every lane at the round looked at."""
+        prompt, round_ = str(event._data.get("prompt", ""))[:LONGEST_PROMPT], event._data.get("round")
+        async for answer in self.answered(run, prompt, round_ if isinstance(round_, int) else None):
+            yield answer
+
+    async def answered(self, run: str, prompt: str, round_: int | None) -> AsyncIterator[dict[str, Any]]:
+        """The answers so far, each time one more has come."""
+        names = self.lane_names(run)
+        if not names:
+            yield {"prompt": prompt, "message": "The run has not begun yet: ask again in a moment."}
+            return
+        said: dict[str, dict[str, Any]] = {name: {"lane": name, "base": not name} for name in ("", *names)}
+
+        def state(message: str) -> dict[str, Any]:
+            return {"prompt": prompt, "round": round_, "message": message, "answers": list(said.values())}
+
+        try:
+            commands = {
+                name: self.lab.store.command(
+                    run, "probe", {"prompt": prompt, "lane": name, "round": round_, "new_tokens": NEW_TOKENS}
+                )
+                for name in names
+            }
+        except UserError as error:
+            yield state(str(error))
+            return
+        yield state("asking…")
+        async for name, command in self.lab.answers(commands, PROBE_PATIENCE):
+            answer = command.answer or {}
+            said[""] |= spoken(answer.get("before") or {})
+            said[name] |= spoken(answer.get("after") or answer)
+            yield state("asking…")
+        late = not all("text" in found or "message" in found for found in said.values())
+        yield state("The worker is busy or starting; ask again in a moment." if late else "")
+
+    async def map(self, run: str, shown: Any, event: gr.EventData) -> AsyncIterator[Any]:
+        """A map by another projection for every lane at the round looked at; kept beside those asked for before."""
+        method, round_ = str(event._data.get("method")), event._data.get("round")
+        names = self.lane_names(run)
+        if not names or method not in ("tsne", "umap"):
+            return
+        kept: list[dict[str, Any]] = []
+        yield gr.update(asked={"maps": kept, "message": f"{method} is being drawn; the first time takes longer."})
+        commands = {
+            name: self.lab.store.command(run, "map", {"lane": name, "round": round_, "method": method})
+            for name in names
+        }
+        trouble = ""
+        async for name, command in self.lab.answers(commands, MAP_PATIENCE):
+            if command.state == "failed":
+                trouble = str((command.answer or {}).get("message", "The map could not be drawn."))
+            else:
+                kept.append({"lane": name, "method": method} | drawn_map(command.answer or {}))
+            yield gr.update(asked={"maps": kept, "message": trouble})
+        if len(kept) < len(names) and not trouble:
+            yield gr.update(asked={"maps": kept, "message": "The map is drawn when the worker has time; ask again."})
+
+    def lane_names(self, run: str) -> list[str]:
+        """The labels of a run's lanes, once it has started."""
+        for _, event in self.lab.store.events(run) if run else ():
+            if event["kind"] == "started":
+                return [lane["label"] for lane in event["lanes"]]
+        return []
+
+
+def owner(visitor: str, request: gr.Request) -> str:
+    """Whose runs these are: the name they logged in with, or what their browser remembers."""
+    return getattr(request, "username", None) or visitor
+
+
+def rows_of(facts: Any) -> list[dict[str, Any]]:
+    """The table's rows: what a browser sends is checked before it is believed."""
+    rows = facts.get("rows") if isinstance(facts, Mapping) else None
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def whole(number: Any, least: int = 0) -> int:
+    """A count that was typed: `least` where there is none."""
+    try:
+        return max(least, int(number))
+    except (TypeError, ValueError, OverflowError):
+        return least
+
+
+def told(items: Sequence[Mapping[str, Any]] = (), message: str = "", good: bool = False, **changes: Any) -> Any:
+    """Problems for the table or the lanes, and what else changes there."""
+    return gr.update(problems={"items": list(items), "message": message, "good": good}, **changes)
+
+
+def where(found: Placed) -> tuple[Any, Any, Any, str]:
+    """Problems of facts, lanes, the model, and the rest, each for its place."""
+    fields = dict(found.fields)
+    facts, model = fields.pop("facts", ""), fields.pop("model", "")
+    if found.facts:
+        facts = f"{text.plural(len(found.facts), 'row')} cannot be used: see above." + (f" {facts}" if facts else "")
+    rest = " ".join(message if name == "run" else f"{name}: {message}" for name, message in fields.items())
+    return told(found.facts, facts), told(found.lanes), model, rest
+
+
+def controls(status: str | None) -> list[Any]:
+    """Updates of the buttons pause, step and stop."""
+    pause, step, stop, says = CONTROLS.get(status or "", (False, False, False, "Pause"))
+    return [gr.update(interactive=pause, value=says), gr.update(interactive=step), gr.update(interactive=stop)]
+
+
+def spoken(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """A probe's answer as the page shows it: the continuation, and the likeliest next tokens with their shares."""
+    if "text" in answer:
+        tokens = [[str(token), float(share)] for token, share in answer.get("next") or ()]
+        return {"text": str(answer["text"])[:LONGEST_PROMPT], "next": tokens}
+    return {"message": str(answer["message"])} if "message" in answer else {}
+
+
+def drawn_map(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """A map on request, thinned like those that came with a round."""
+    return {"round": answer.get("round")} | drawn(answer)

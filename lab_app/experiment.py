@@ -1,0 +1,216 @@
+"""The left side of the page: from what people chose to a spec, and from a spec's problems to the places they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.editing import guards, methods
+from core.editing.defaults import Default, ModelInfo, defaults
+from core.editing.parameters import Parameter, parameters
+from core.errors import UserError
+from core.facts.readers.pocket import PocketWorld
+from core.facts.typed import COLUMNS
+from core.runs.lanes import LANE_FIELDS, label
+from core.runs.problems import SpecProblem
+from lab_app.examples import completed
+
+LEFT_ALONE = 200  # facts of the world that a run asks about and never edits
+FITTED = ("layers", "steps", "lr", "clamp", "weight_decay", "lambda")  # differ between published settings
+LANES: list[dict[str, Any]] = [
+    {"method": "memit", "guard": ""},
+    {"method": "memit", "guard": "revive", "tau": 0.1},
+]
+
+
+@dataclass
+class Placed:
+    """Problems where people are looking: at a row of facts, at a lane, or at a field by its name."""
+
+    facts: list[dict[str, Any]] = field(default_factory=list)
+    lanes: list[dict[str, Any]] = field(default_factory=list)
+    fields: dict[str, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.facts or self.lanes or self.fields)
+
+
+def catalogue(model: str = "pocket") -> dict[str, list[dict[str, Any]]]:
+    """Methods and guards as the lanes offer them: titles, and the hyperparameters with what they are on this model and
+    why. What other models need is known once the worker has read their configuration: it stands as null until then."""
+    return {
+        "methods": [_offered(name, methods.get(name), known(model, name)) for name in methods.names()],
+        "guards": [_offered(name, guards.get(name), {}) for name in guards.names()],
+    }
+
+
+def known(model: str, method: str) -> dict[str, Default]:
+    """The settings that a model has of its own, where its name alone tells them."""
+    if model == "pocket":
+        return defaults(ModelInfo(reference="pocket", model_type="llama", n_layers=8), method)
+    return dict.fromkeys(FITTED, Default(None, "fitted to the model when the run begins"))
+
+
+def _offered(name: str, config: type, own: Mapping[str, Default]) -> dict[str, Any]:
+    entries = parameters(config)
+    tau = next((entry.default for entry in entries if entry.name == "tau"), None)
+    fields = [_field(entry, own.get(entry.name)) for entry in entries if entry.name != "tau"]
+    return {"name": name, "title": getattr(config, "title", name), "tau": tau, "fields": fields}
+
+
+def _field(entry: Parameter, own: Default | None) -> dict[str, Any]:
+    help = f"{entry.help} {own.value if own.value is not None else ''}: {own.reason}" if own else entry.help
+    shown = {"name": entry.name, "symbol": entry.symbol, "help": help, "default": own.value if own else entry.default}
+    return shown | ({"choices": list(entry.choices)} if entry.choices else {})
+
+
+def facts(rows: Sequence[Any], count: int, seed: int, world: PocketWorld | None) -> tuple[dict[str, Any], list[int]]:
+    """The spec's `facts`: typed rows, then `count` sampled ones; and from which row of the table each typed one came.
+
+    Facts of the world that are not edited follow after `count`: a run asks about them to see what else is lost.
+    Raises `UserError` where nothing was asked for, or more than the world has.
+    """
+    typed, places = [], []
+    for place, row in enumerate(rows, start=1):
+        cells = _cells(row)
+        if any(cells.get(name) for name in ("subject", "target", "truth")):
+            typed.append(cells)
+            places.append(place)
+    if count and world is None:
+        raise UserError("the pocket world is not here; set the number of sampled facts to 0")
+    if not typed:
+        if not count:
+            raise UserError("no facts: type one above, or ask for some from the pocket world")
+        return {"source": "pocket", "count": count, "seed": seed, "unedited": LEFT_ALONE}, places
+    edit = completed(typed, world)
+    if world is None or not count:
+        return {"items": edit}, places
+    taken = {str(row.get("subject", "")).strip() for row in typed}
+    room = count + len(taken) + LEFT_ALONE
+    most = len({row["subject"] for row in world.facts if not row["reserved"]})
+    drawn = [fact for fact in world.sample(min(room, most), seed) if fact.subject not in taken]
+    if len(drawn) < count:
+        raise UserError(f"{count:,} facts asked, the pocket world has {len(drawn):,} others; ask for fewer")
+    rest = [{**fact.as_dict(), "paraphrases": [], "neighborhood": [], "portability": []} for fact in drawn[count:]]
+    items = edit + [_plain(fact.as_dict()) for fact in drawn[:count]] + [_plain(row) for row in rest[:LEFT_ALONE]]
+    return {"items": items, "count": len(edit) + count, "unedited": LEFT_ALONE}, places
+
+
+def _cells(row: Any) -> dict[str, Any]:
+    """What a row of the page's table may hold: known columns only, text or lists."""
+    if not isinstance(row, Mapping):
+        return {}
+    return {name: row[name] for name in COLUMNS if row.get(name) not in (None, "", [])}
+
+
+def _plain(fact: dict[str, Any]) -> dict[str, Any]:
+    """A sampled fact as a row of the spec; its `source` tells it from typed ones when the form is filled again."""
+    return {name: value for name, value in fact.items() if name in (*COLUMNS, "source") and value not in ((), [], "")}
+
+
+def lanes(chosen: Sequence[Any]) -> list[dict[str, Any]]:
+    """The spec's `lanes`. Hyperparameters come as text; one that cannot be read stays text and becomes a problem."""
+    return [lane(found) for found in chosen if isinstance(found, Mapping)]
+
+
+def lane(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """One lane of the spec."""
+    method = str(chosen.get("method") or "memit")
+    made: dict[str, Any] = {"method": method}
+    if name := str(chosen.get("name") or "").strip():
+        made["name"] = name
+    if method in methods.names():
+        known = {entry.name: entry for entry in parameters(methods.get(method))}
+        given = chosen.get("options") or {}
+        made |= {name: value(known[name], text) for name, text in given.items() if name in known and str(text).strip()}
+    if guard := str(chosen.get("guard") or ""):
+        made["guards"] = [{"name": guard}]
+        if chosen.get("tau") is not None:
+            made["guards"][0]["tau"] = chosen["tau"]
+    return made
+
+
+def form(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse: what the fields of the page say for a spec, by their names."""
+    asked = spec["facts"]
+    items = (asked.get("items") or [])[: asked.get("count")]
+    typed = [row for row in items if row.get("source") != "pocket"]
+    count = asked.get("count") or 0 if asked.get("source") else len(items) - len(typed)
+    return {
+        "facts": {"rows": typed},
+        "count": count,
+        "seed": asked.get("seed", 0) if asked.get("source") else spec.get("seed", 0),
+        "lanes": {"lanes": [shown(made) for made in spec["lanes"]]},
+        "model": spec["model"],
+        "round_size": spec["round_size"],
+        "tasks": bool(spec["measure"]["tasks"]),
+        "maps": bool(spec["measure"]["maps"]),
+    }
+
+
+def shown(made: Mapping[str, Any]) -> dict[str, Any]:
+    """A lane of a spec as the page's lanes hold it."""
+    guard = (made.get("guards") or [{}])[0]
+    options = {name: text_of(value) for name, value in made.items() if name not in LANE_FIELDS}
+    name = "" if made.get("name") in (None, label(made)) else made["name"]
+    return {"method": made["method"], "guard": guard.get("name", ""), "tau": guard.get("tau"), "name": name} | (
+        {"options": options} if options else {}
+    )
+
+
+def text_of(value: Any) -> str:
+    """A hyperparameter as one would type it."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def value(entry: Parameter, text: Any) -> Any:
+    """A hyperparameter from what was typed: numbers, yes or no, layers as "4, 5, 6" or "4-8"."""
+    text = str(text).strip()
+    try:
+        if entry.kind == "layers":
+            return layers(text)
+        if entry.kind == "bool":
+            return {"true": True, "false": False}.get(text.lower(), text)
+        if entry.kind == "int":
+            return int(text.replace(",", ""))
+        if entry.kind == "float":
+            return float(text.replace(",", "."))
+    except ValueError:
+        return text
+    return text
+
+
+def layers(text: str) -> list[int]:
+    """Layer numbers, ranges included.
+
+    >>> layers("1, 4-6")
+    [1, 4, 5, 6]
+    """
+    numbers: list[int] = []
+    for part in text.replace("–", "-").split(","):
+        first, dash, last = part.partition("-")
+        numbers += range(int(first), int(last) + 1) if dash else [int(first)]
+    return numbers
+
+
+def placed(problems: Sequence[SpecProblem], places: Sequence[int]) -> Placed:
+    """A spec's problems at the places of the page. `places`: the table's row of each typed fact."""
+    found = Placed()
+    for problem in problems:
+        head, _, rest = problem.where.partition(".")
+        if problem.where.startswith("facts.items["):
+            number = int(rest.partition("[")[2].partition("]")[0])
+            column = rest.partition("].")[2]
+            row = places[number] if number < len(places) else 0
+            found.facts.append({"row": row, "column": column, "message": problem.message})
+        elif problem.where.startswith("lanes["):
+            number = int(head.partition("[")[2].partition("]")[0])
+            last = problem.where.rpartition(".")[2]
+            message = problem.message if problem.message.startswith(last) else f"{last}: {problem.message}"
+            found.lanes.append({"lane": number, "message": message})
+        else:
+            found.fields[head or "run"] = problem.message
+    return found

@@ -1,0 +1,106 @@
+"""What the page's process holds: the store, the embedded world, and the worker that it keeps alive."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import threading
+import time
+from collections.abc import AsyncIterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from core.errors import UserError
+from core.facts.readers.pocket import PocketWorld
+from core.runs.spec import RunSpec
+from core.runs.store import Command, Store
+from core.runs.worker_process import WorkerProcess
+from lab_app.panels.energy import curve
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+CHECKED_EVERY = 2.0  # seconds between two looks at whether the worker lives
+LOOKED_EVERY = 0.05  # seconds between two looks for an answer
+
+
+class Lab:
+    """One lab for all its visitors. `worker=False` leaves starting a worker to others (tests, clusters)."""
+
+    def __init__(self, home: Path | str, assets: Path = ASSETS, worker: bool = True):
+        self.store = Store(home)
+        self.assets = assets
+        self.trouble = ""  # why the worker cannot start
+        self._worker = WorkerProcess(self.store.home, parent=os.getpid()) if worker else None
+        self._closed, self._looking = threading.Event(), threading.Lock()
+        if self._worker is not None:
+            threading.Thread(target=self._keep_alive, daemon=True, name="worker-keeper").start()
+
+    def close(self) -> None:
+        """Let the worker finish its edit and go."""
+        self._closed.set()
+        if self._worker is not None:
+            self._worker.close()
+
+    @cached_property
+    def world(self) -> PocketWorld | None:
+        """The embedded world, or None where it was not made yet."""
+        try:
+            return PocketWorld.load(self.assets / "pocket" / "world")
+        except UserError:
+            return None
+
+    @cached_property
+    def secret(self) -> str:
+        """What visitors' browser state is sealed with; kept, so that it outlives a restart."""
+        path = self.store.home / "visitors.key"
+        try:
+            path.touch(mode=0o600, exist_ok=False)
+            path.write_text(secrets.token_hex(16), encoding="ascii")
+        except FileExistsError:
+            pass
+        return path.read_text(encoding="ascii")
+
+    @cached_property
+    def curves(self) -> list[dict[str, Any]]:
+        """Energy curves of the pocket model's layers, from its latest run here: what τ means before one begins."""
+        for run in self.store.runs():
+            if run.title.endswith("pocket"):
+                for _, event in self.store.events(run.id):
+                    if event["kind"] == "started":
+                        return [curve(spectrum, 60) for spectrum in event["spectra"]]
+        return []
+
+    def start(self, spec: Mapping[str, Any], owner: str = "") -> str:
+        """Put a run into the queue; returns its id. Raises `SpecError` with everything that is wrong."""
+        run = self.store.create_run(RunSpec.from_dict(spec).as_dict(), owner=owner)
+        self._look()
+        return run
+
+    async def answers(self, commands: Mapping[str, int], patience: float) -> AsyncIterator[tuple[str, Command]]:
+        """The answers to these commands as they come; those that took longer than `patience` seconds stay out."""
+        waiting, until = dict(commands), time.monotonic() + patience
+        while waiting and time.monotonic() < until:
+            for name, number in list(waiting.items()):
+                command = await asyncio.to_thread(self.store.answer, number)
+                if command is None or command.state != "waiting":
+                    del waiting[name]
+                    if command is not None:
+                        yield name, command
+            if waiting:
+                await asyncio.sleep(LOOKED_EVERY)
+
+    def _keep_alive(self) -> None:
+        while not self._closed.is_set():
+            self._look()
+            self._closed.wait(CHECKED_EVERY)
+
+    def _look(self) -> None:
+        if self._worker is None:
+            return
+        with self._looking:
+            try:
+                self._worker.ensure()
+                self.trouble = ""
+            except (UserError, OSError) as error:
+                self.trouble = str(error)

@@ -1,0 +1,102 @@
+"""Serving the page: where, to whom, and with nothing from anywhere else."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import plotly
+from starlette.middleware import Middleware
+
+from core.errors import UserError
+from lab_app.auth import checker, read
+from lab_app.headers import SafeHeaders
+from lab_app.lab import ASSETS, Lab
+from lab_app.page import build
+from lab_app.theme import theme
+
+STYLES = ASSETS / "styles"
+SCRIPTS = ("core.js", "panel.js", "charts.js", "charts-inside.js", "dock.js", "words.js", "forms.js")
+SHEETS = ("lab.css", "panels.css", "forms.css")
+PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+FIRST_PORT, PORTS = 7860, 100
+LARGEST_UPLOAD = "16mb"
+
+
+def free_port(host: str, wanted: int | None) -> int:
+    """The wanted port or, where it is taken (or none is wanted), the next free one. Raises `UserError`."""
+    first = FIRST_PORT if wanted is None else wanted
+    for port in range(first, min(first + PORTS, 65536)):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except PermissionError:
+                raise UserError(f"--port {port}: not allowed; choose one from 1024 on") from None
+            except OSError as error:
+                if isinstance(error, socket.gaierror) or error.errno in (99, 101):
+                    raise UserError(f"--host {host}: not an address of this computer") from None
+                continue
+            return port
+    raise UserError(f"no free port from {first} to {first + PORTS - 1}; choose another with --port")
+
+
+def head() -> str:
+    """Scripts for the page's head: plotly from the installed package, and the lab's own in one piece."""
+    own = "\n".join((STYLES / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    return (
+        f'<script defer src="/gradio_api/file={PLOTLY}"></script>\n<script>\n"use strict";\n{own}\n</script>\n'
+        "<script>(() => { const kept = localStorage.getItem('editlab:theme');"
+        "if (kept && !new URL(location.href).searchParams.has('__theme')) addEventListener('DOMContentLoaded', () =>"
+        "setTimeout(() => document.body.classList.toggle('dark', kept === 'dark'), 0)); })();</script>"
+    )
+
+
+def serve(
+    lab: Lab,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    share: bool = False,
+    auth_file: Path | None = None,
+    block: bool = True,
+) -> tuple[gr.Blocks, str]:
+    """Serve the lab; returns the page and its address, after it was closed if `block`."""
+    auth = checker(read(auth_file)) if auth_file else None
+    port = free_port(host, port)
+    gr.set_static_paths([PLOTLY])
+    page = build(lab)
+    _, address, shared = page.launch(
+        server_name=host,
+        server_port=port,
+        share=share,
+        auth=auth,
+        prevent_thread_lock=True,
+        quiet=True,
+        **quiet_and_safe(),
+    )
+    print(f"Edit Lab: {shared or address}", flush=True)
+    if block:
+        page.block_thread()
+    return page, address
+
+
+def quiet_and_safe() -> dict[str, Any]:
+    """What holds wherever the page is served: its look, and no calls home."""
+    return {
+        "theme": theme(),
+        "css_paths": [STYLES / name for name in SHEETS],
+        "head": head(),
+        "footer_links": [],
+        "run_history": False,  # the store keeps runs; a visitor's browser keeps nothing but its own key
+        "enable_monitoring": False,
+        "strict_cors": True,
+        "max_file_size": LARGEST_UPLOAD,
+        "allowed_paths": [],
+        "ssr_mode": False,
+        "pwa": False,
+        "mcp_server": False,
+        "show_error": True,
+        "app_kwargs": {"middleware": [Middleware(SafeHeaders)]},
+    }

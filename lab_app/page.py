@@ -1,0 +1,167 @@
+"""The page: where everything stands, and what is connected to what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from lab_app import templates
+from lab_app.actions import FORM, Actions
+from lab_app.api import publish
+from lab_app.examples import examples
+from lab_app.experiment import LANES, catalogue
+from lab_app.formula import formula, power, row, sub
+from lab_app.lab import Lab
+from lab_app.panels import PANELS
+from lab_app.widgets import panel, widget
+
+TITLE = "Edit Lab"
+GUARD = formula(
+    sub("ΔW", "safe"),
+    "=",
+    row("(", "I", "−", sub("U", "k"), power(sub("U", "k"), "⊤"), ")"),
+    "ΔW",
+    row("(", "I", "−", sub("V", "k"), power(sub("V", "k"), "⊤"), ")"),
+)
+METHOD = formula(
+    "ΔW", "=", "R", power("K", "⊤"), power(row("(", "λ", sub("C", "0"), "+", "K", power("K", "⊤"), ")"), "−1")
+)
+
+
+def build(lab: Lab) -> gr.Blocks:
+    """The whole page, connected to `lab`."""
+    actions = Actions(lab)
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
+        run = gr.State("")
+        visitor = gr.BrowserState("", storage_key="edit-lab-visitor", secret=lab.secret)
+        header = widget("header", {"runs": []}, templates.HEADER)
+        with gr.Row(elem_id="lab"):
+            with gr.Column(elem_id="experiment"):
+                form = experiment(lab)
+            with gr.Column(elem_id="plots"):
+                with gr.Row(elem_id="panels"):
+                    panels = {
+                        found.key: panel(
+                            found,
+                            ["map"] if found.key == "map" else [],
+                            **({"asked": {}} if found.key == "map" else {}),
+                        )
+                        for found in PANELS
+                    }
+                dock = widget("dock", {"run": "", "rows": [], "state": {}}, templates.DOCK, ["again"])
+            with gr.Column(elem_id="words"):
+                probe = widget("probe", {}, templates.PROBE, ["ask"])
+                words = widget("words", None, templates.WORDS)
+        connect(page, actions, form, run, visitor, header, panels, dock, words, probe)
+        publish(actions)
+    return page
+
+
+def experiment(lab: Lab) -> dict[str, Any]:
+    """The left side. Returns its parts by name."""
+    form: dict[str, Any] = {}
+    gr.HTML("<h2>Experiment</h2>", apply_default_css=False, elem_classes=["lab-widget"])
+    form["model"] = gr.Dropdown(
+        ["pocket"],
+        value="pocket",
+        allow_custom_value=True,
+        label="Model: pocket, a hub id, or a folder",
+        elem_id="model",
+    )
+    form["model_problem"] = problem("model-problem")
+    gr.HTML("<h3>Facts</h3>", apply_default_css=False, elem_classes=["lab-widget"])
+    form["facts"] = widget(
+        "facts",
+        {"rows": examples(lab.world)},
+        templates.FACTS,
+        ["paste", "examples"],
+        problems={"items": [], "message": ""},
+    )
+    with gr.Row(elem_classes=["pair"]):
+        form["count"] = gr.Number(
+            200 if lab.world else 0,
+            label="+ sampled facts",
+            precision=0,
+            minimum=0,
+            maximum=20_000,
+            step=50,
+            elem_id="count",
+            min_width=80,
+        )
+        form["seed"] = gr.Number(0, label="seed", precision=0, minimum=0, elem_id="seed", min_width=60)
+    gr.HTML("<h3>Lanes</h3>", apply_default_css=False, elem_classes=["lab-widget"])
+    form["lanes"] = widget(
+        "lanes",
+        {"lanes": LANES},
+        templates.LANES % (METHOD + GUARD),
+        catalogue=catalogue(),
+        curves=lab.curves,
+        problems={"items": []},
+    )
+    with gr.Row(elem_classes=["pair"]):
+        form["round_size"] = gr.Number(
+            50,
+            label="Facts per round",
+            precision=0,
+            minimum=1,
+            maximum=20_000,
+            step=10,
+            elem_id="round-size",
+            min_width=80,
+        )
+        with gr.Column(elem_classes=["ticks"], min_width=80):
+            form["tasks"] = gr.Checkbox(True, label="do tasks", container=False)
+            form["maps"] = gr.Checkbox(True, label="draw maps", container=False)
+    form["problem"] = problem("run-problem", lab.store.notice or "")
+    with gr.Row(elem_id="controls"):
+        form["start"] = gr.Button("Run", variant="primary", elem_id="start", min_width=70)
+        form["pause"] = gr.Button("Pause", interactive=False, elem_id="pause", min_width=60)
+        form["step"] = gr.Button("Step", interactive=False, elem_id="step", min_width=50)
+        form["stop"] = gr.Button("Stop", interactive=False, elem_id="stop", min_width=50)
+    return form
+
+
+def problem(name: str, message: str = "") -> gr.HTML:
+    """A place for one message, empty until there is one. Its text is escaped by the template."""
+    return gr.HTML(
+        message,
+        html_template='<p class="problem" role="alert" dir="auto">{{value}}</p>',
+        js_on_load=None,
+        apply_default_css=False,
+        elem_id=name,
+        elem_classes=["lab-widget"],
+    )
+
+
+def connect(
+    page: gr.Blocks,
+    actions: Actions,
+    form: dict[str, Any],
+    run: Any,
+    visitor: Any,
+    header: Any,
+    panels: Any,
+    dock: Any,
+    words: Any,
+    probe: Any,
+) -> None:
+    """What happens when. Handlers are private: what is published stands in `api.py`."""
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    feeds = [dock, *panels.values(), words, form["pause"], form["step"], form["stop"]]
+    asked = [form[name] for name in FORM]
+    page.load(actions.attach, visitor, [visitor, run, header, *asked], **quiet)
+    told = [form["facts"], form["lanes"], form["model_problem"], form["problem"], header]
+    form["start"].click(actions.start, [*asked, visitor], [run, *told], **quiet)
+    for begins in (run.change, dock.again):
+        begins(actions.follow, run, feeds, concurrency_limit=None, trigger_mode="multiple", **quiet)
+    form["model"].change(
+        lambda model: gr.update(catalogue=catalogue(str(model))), form["model"], form["lanes"], **quiet
+    )
+    form["pause"].click(actions.pause, run, **quiet)
+    form["step"].click(actions.step, run, **quiet)
+    form["stop"].click(actions.stop, run, **quiet)
+    form["facts"].paste(actions.paste, form["facts"], form["facts"], **quiet)
+    form["facts"].examples(actions.example_rows, None, form["facts"], **quiet)
+    probe.ask(actions.ask, run, probe, concurrency_limit=None, trigger_mode="multiple", **quiet)
+    panels["map"].map(actions.map, [run, panels["map"]], panels["map"], concurrency_limit=None, **quiet)

@@ -1,0 +1,37 @@
+"""Outside: what the model could do before, and can it still?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lab_app.formula import formula, frac, power, row, sub, total, under, words
+from lab_app.panels.panel import Panel, Payload, point, short
+
+
+def tasks(event: Mapping[str, Any]) -> Payload | None:
+    """Mean accuracy and the accuracy of each task, 0..1."""
+    found = event.get("scores") or {}
+    each = {name.removeprefix("task_"): short(share) for name, share in found.items() if name.startswith("task_")}
+    mean = each.pop("mean", None)
+    if mean is None and not each:
+        return None
+    return point(event) | {"edits": found.get("edits"), "mean": mean, "tasks": each}
+
+
+PANEL = Panel(
+    key="tasks",
+    title="What it can still do",
+    protocol="accuracy, the likeliest choice counts",
+    promise="Can the model still do what it could before?",
+    explanation="None of these questions is about an edited fact, so a line that falls is damage done in passing. "
+    "Each choice is scored by the probability that the model gives to its text; the dotted line is the model before "
+    "any edit.",
+    equation=formula(
+        words("accuracy"),
+        "=",
+        frac("1", "n"),
+        total("i", "[", under("arg max", "c"), row("P", "(", "c", "|", sub("x", "i"), ")", "=", power("c", "*"), "]")),
+    ),
+    row=tasks,
+)

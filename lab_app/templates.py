@@ -1,0 +1,60 @@
+"""The constant markup of the page's parts; everything that changes is put in by the scripts as text."""
+
+HEADER = """
+<div class="bar">
+  <div class="brand"><b>Edit Lab</b><span class="facts"></span></div>
+  <div class="legend" role="group" aria-label="Lanes"></div>
+  <div class="right">
+    <details class="menu" hidden><summary>Runs</summary><nav class="runs" aria-label="Your runs"></nav></details>
+    <button type="button" data-do="fold" aria-pressed="false"
+      title="Hide or show the experiment: more room for plots">◧ <span>Wide</span></button>
+    <button type="button" data-do="theme" title="Light or dark">◐ <span>Theme</span></button>
+  </div>
+</div>"""
+
+DOCK = """
+<div class="dock" data-status="none">
+  <div class="notices" aria-live="polite"></div>
+  <div class="line"><span class="lamp" aria-hidden="true"></span>
+    <span class="says" role="status" dir="auto"></span><span class="left"></span></div>
+  <div class="bar"><i></i></div>
+  <div class="line scrub"><button type="button" class="play" aria-label="Play the rounds" hidden>▶</button>
+    <input type="range" min="0" max="0" value="0" aria-label="Round" disabled>
+    <span class="at"></span><button type="button" class="live" aria-pressed="true" hidden>Live</button></div>
+</div>"""
+
+FACTS = """
+<div class="facts-form">
+  <div class="rows" role="table" aria-label="Facts to edit"></div>
+  <div class="under"><span class="count"></span>
+    <button type="button" data-do="add">+ Row</button>
+    <button type="button" data-do="examples">Examples</button>
+    <button type="button" data-do="clear">Clear</button></div>
+  <p class="note" role="status" dir="auto"></p>
+  <details class="paste"><summary>Paste many rows</summary>
+    <p>From a spreadsheet, CSV or JSON: <em>subject, prompt, new answer, old answer</em>. Or paste into any cell.</p>
+    <textarea rows="4" dir="auto" aria-label="Rows to add"
+      placeholder="France, The capital of {} is, Lyon, Paris"></textarea>
+    <button type="button" data-do="read">Add these rows</button></details>
+</div>"""
+
+LANES = """
+<div class="lanes-form"><div class="cards"></div>
+  <button type="button" data-do="add">+ Lane</button>
+  <details class="why"><summary>What do method and guard do?</summary>
+  <p>MEMIT writes all facts of a round into a few layers at once, by least squares against what those layers hold
+  already. REVIVE then takes from that change whatever touches the first k singular directions of the original
+  matrix.</p><div class="equation">%s</div></details>
+</div>"""
+
+WORDS = """
+<section class="said-panel" aria-label="The model’s own words"><h3>In its own words <span></span></h3>
+  <p class="empty">Here stands what the model says of the facts just edited, before and after.</p>
+  <div class="said" tabindex="0"></div></section>"""
+
+PROBE = """
+<section class="probe-panel" aria-label="Ask the model"><h3>Ask it yourself</h3>
+  <form><input type="text" dir="auto" maxlength="500" placeholder="The capital of France is"
+    aria-label="The beginning of a sentence" autocomplete="off" spellcheck="false">
+    <button type="submit">Ask</button></form>
+  <p class="hint" role="status" dir="auto"></p><div class="answers"></div></section>"""

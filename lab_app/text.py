@@ -1,0 +1,51 @@
+"""Numbers and states in words."""
+
+from __future__ import annotations
+
+PHASES = {
+    "loading": "loading the model",
+    "statistics": "collecting layer statistics",
+    "contexts": "sampling contexts",
+    "values": "looking for values",
+    "layers": "writing layers",
+    "scores": "asking facts",
+    "tasks": "doing tasks",
+    "inside": "looking inside",
+    "maps": "drawing maps",
+}
+STATES = {
+    "queued": "waiting",
+    "running": "running",
+    "paused": "paused",
+    "stopped": "stopped",
+    "failed": "failed",
+    "done": "finished",
+}
+
+
+def lasting(seconds: float | None) -> str:
+    """A duration as people say it: "about 2 min", "40 s"; empty for None.
+
+    >>> [lasting(s) for s in (None, 0.4, 12, 95, 4000, 90000)]
+    ['', 'a moment', '12 s', '2 min', '1 h 7 min', '25 h']
+    """
+    if seconds is None or seconds < 0:
+        return ""
+    if seconds < 1:
+        return "a moment"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if hours < 10 and rest else f"{hours} h"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """A count with its noun.
+
+    >>> plural(1, "fact"), plural(1200, "fact")
+    ('1 fact', '1,200 facts')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

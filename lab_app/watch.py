@@ -1,0 +1,175 @@
+"""From a run's events to what its page shows: one reader per open page, and the stream that feeds it.
+
+Rows only ever get appended, each as one string of JSON: a page that watches is sent the new ones alone, and one that
+comes back gets them all at once. The scrubber needs no round trip, since every row it can show is there already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.errors import UserError
+from core.runs.store import Store
+from lab_app import text
+from lab_app.panels import PANELS
+from lab_app.words import words
+
+LIVE, IDLE = 0.3, 1.5  # seconds between two looks at the store: while a run goes on, and when it does not
+SNAPSHOTS = 60  # rounds of which a run opened again sends the large rows
+FEEDS = ("status", *(panel.key for panel in PANELS), "words")
+Value = dict[str, Any]
+
+
+@dataclass
+class Reader:
+    """What has been read of one run so far. `poll` reads on and returns the feeds that changed."""
+
+    store: Store
+    run: str
+    after: int = 0
+    rows: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in FEEDS})
+    state: Value = field(default_factory=dict)
+    rounds: int = 0
+    warnings: list[Value] = field(default_factory=list)
+    trouble: Callable[[], str] = lambda: ""  # why no worker can be started
+
+    def poll(self) -> dict[str, Value]:
+        """The changed feeds: `{"run", "rows"}` each, and for "status" also its `state`."""
+        events = self.store.events(self.run, self.after)
+        before = {name: len(rows) for name, rows in self.rows.items()}
+        kept = kept_rounds(events) if self.after == 0 else None
+        for number, event in events:
+            self.after = number
+            self._take(event, kept)
+        state = self._state()
+        changed = [name for name in FEEDS if len(self.rows[name]) > before[name]]
+        if state != self.state and "status" not in changed:
+            changed.append("status")
+        self.state = state
+        return {name: self.value(name) for name in changed}
+
+    def value(self, name: str) -> Value:
+        """A feed as it stands."""
+        value: Value = {"run": self.run, "rows": list(self.rows[name])}
+        return value | {"state": self.state} if name == "status" else value
+
+    @property
+    def live(self) -> bool:
+        """Whether something is going on or about to."""
+        return self.state.get("status") in ("queued", "running")
+
+    def _take(self, event: Mapping[str, Any], kept: set[int] | None) -> None:
+        kind = event["kind"]
+        if kind == "started":
+            self.rounds = event["rounds"]
+            self._start(event)
+        elif kind == "measured":
+            whole = kept is None or event["round"] in kept
+            for panel in PANELS:
+                if whole or not panel.snapshot:
+                    self._add(panel.key, panel.row(event))
+            if whole:
+                self._add("words", words(event))
+            edits = (event.get("scores") or {}).get("edits")
+            self._add("status", {"lane": event["lane"], "round": event["round"], "edits": edits})
+        elif kind == "warned":
+            self.warnings = [
+                *self.warnings[-19:],
+                {name: event.get(name) for name in ("message", "level", "lane", "round")},
+            ]
+
+    def _start(self, event: Mapping[str, Any]) -> None:
+        lanes = [lane["label"] for lane in event["lanes"]]
+        common = {"start": True, "lanes": lanes, "layers": event["layers"]}
+        if self.rows["status"]:
+            return  # resumed: the first start said it all
+        model = {name: event["model"].get(name) for name in ("reference", "parameters", "n_layers", "d_model", "d_ffn")}
+        self._add(
+            "status",
+            common | {"rounds": event["rounds"], "facts": event["facts"], "model": model},
+        )
+        for panel in PANELS:
+            self._add(panel.key, common | panel.start(event))
+        self._add("words", common)
+
+    def _add(self, name: str, row: Value | None) -> None:
+        if row is not None:
+            self.rows[name].append(json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+
+    def _state(self) -> Value:
+        run = self.store.get(self.run)
+        if run is None:
+            return {"status": "missing", "message": "This run is not here: it was deleted, or its address is wrong."}
+        state: Value = {
+            "status": run.status,
+            "says": text.STATES.get(run.status, run.status),
+            "title": run.title,
+            "message": run.message,
+            "position": run.position,
+            "rounds": self.rounds,
+            "warnings": self.warnings[-5:],
+        }
+        if run.status in ("queued", "running"):
+            state |= self._worker()
+        if run.status == "running" and (progress := self.store.progress(self.run)):
+            state |= doing(progress)
+        return state
+
+    def _worker(self) -> Value:
+        worker = self.store.worker()
+        if worker is not None and worker.alive:
+            return {}
+        if trouble := self.trouble():
+            return {"notice": trouble}
+        gone = worker is not None and self.rows["status"]
+        return {
+            "notice": "The worker went away; a new one goes on from the last round."
+            if gone
+            else "The worker is starting."
+        }
+
+
+def doing(progress: Mapping[str, Any]) -> Value:
+    """What a run is doing, in words and shares: `part` of the phase, `whole` of the run, both 0..1."""
+    total, run_total = progress.get("total") or 0, progress.get("run_total") or 0
+    return {
+        "phase": text.PHASES.get(progress["phase"], progress["phase"]),
+        "lane": progress.get("lane"),
+        "round": progress.get("round"),
+        "part": round(min(1.0, progress["done"] / total), 3) if total else None,
+        "whole": round(min(1.0, progress.get("run_done", 0) / run_total), 4) if run_total else None,
+        "left": text.lasting(progress.get("eta_seconds")),
+        "doing": progress.get("message") or "",
+    }
+
+
+def kept_rounds(events: list[tuple[int, dict[str, Any]]], most: int = SNAPSHOTS) -> set[int]:
+    """Which measured rounds keep their large rows when a run is opened again: all of a short run, else the first,
+    the last and evenly spaced ones between."""
+    rounds = sorted({event["round"] for _, event in events if event["kind"] == "measured"})
+    if len(rounds) <= most:
+        return set(rounds)
+    return {rounds[round(i * (len(rounds) - 1) / (most - 1))] for i in range(most)}
+
+
+async def watch(store: Store, run: str | None, trouble: Callable[[], str]) -> AsyncIterator[dict[str, Value]]:
+    """The changed feeds of a run, for as long as a page listens. What goes wrong with the store is told, and tried
+    again."""
+    if not run:
+        return
+    reader = Reader(store, run, trouble=trouble)
+    while True:
+        try:
+            changed = await asyncio.to_thread(reader.poll)
+        except UserError as error:
+            reader.state = {"status": "failed", "message": str(error)}
+            changed = {"status": reader.value("status")}
+        if changed:
+            yield changed
+        if reader.state.get("status") == "missing":
+            return
+        await asyncio.sleep(LIVE if reader.live else IDLE)

@@ -1,0 +1,65 @@
+"""Parts of the page that are drawn by the lab's own script: `gr.HTML` whose value is data and never markup.
+
+Templates are constant text from this package. What people type reaches the script as data and is shown with
+`textContent` alone, so it cannot become markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from lab_app.panels import Panel
+
+EMPTY: dict[str, Any] = {"run": "", "rows": []}
+
+
+def widget(kind: str, value: Any = None, template: str = "", events: Sequence[str] = (), **props: Any) -> gr.HTML:
+    """An element that `assets/styles/*.js` draws: `EditLab.mount(kind, …)` gets its value now and after each change.
+
+    `events` are the names that the script may send back; they become listeners of the component.
+    """
+    names = ", ".join(f"'{name}'" for name in events)
+    return gr.HTML(
+        value=EMPTY if value is None else value,
+        html_template=template or f'<div class="{kind}"></div>',
+        js_on_load=f"EditLab.mount('{kind}', {{element, props, watch, trigger, events: [{names}]}});",
+        apply_default_css=False,
+        elem_id=f"lab-{kind.replace(':', '-')}",
+        elem_classes=["lab-widget"],
+        **props,
+    )
+
+
+def panel(panel: Panel, events: Sequence[str] = (), **props: Any) -> gr.HTML:
+    """The element of one panel, with its explanation folded away."""
+    return widget(f"panel:{panel.key}", template=frame(panel), events=["point_click", *events], **props)
+
+
+def frame(panel: Panel) -> str:
+    """The panel's constant markup."""
+    title = panel.title  # markup of this package, e.g. a subscript
+    name = escape(title.replace("<sub>", "").replace("</sub>", ""))
+    return f"""
+<section class="panel" aria-label="{name}">
+  <header>
+    <h3>{title}</h3>
+    <div class="tools">
+      <button type="button" data-do="table" title="Read as a table" aria-pressed="false">Table</button>
+      <details class="save"><summary title="Save this panel">Save</summary>
+        <div><button type="button" data-do="png">PNG</button><button type="button" data-do="svg">SVG</button>
+        <button type="button" data-do="csv">CSV</button></div></details>
+      <button type="button" data-do="wide" title="Enlarge" aria-label="Enlarge">⤢</button>
+    </div>
+  </header>
+  <p class="protocol">{panel.protocol}</p>
+  <div class="choices"></div>
+  <div class="numbers"></div>
+  <div class="canvas"><div class="plot"></div><p class="empty">{panel.promise}</p></div>
+  <div class="as-table" hidden></div>
+  <details class="why"><summary>What does this show?</summary><p>{panel.explanation}</p>
+  <div class="equation">{panel.equation}</div></details>
+</section>"""

@@ -1,0 +1,90 @@
+"""A served page, a scripted worker and a browser, one of each for all page tests."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.runs.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+class Served:
+    """The lab of the page tests: its address and its store."""
+
+    def __init__(self, address: str, store: Store):
+        self.address, self.store = address.rstrip("/"), store
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    home = tmp_path_factory.mktemp("home")
+    command = [sys.executable, "-m", "tests.lab_app.serve", str(home), "17860"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    store = Store(home)
+    try:
+        assert process.stdout is not None
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found, "the lab did not start"
+        yield Served(found[0], store)
+    finally:
+        process.terminate()
+        process.wait(20)
+        process.stdout.close()
+        store.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM.exists():
+        message = f"no browser at {CHROMIUM}: install it with apt-get install chromium"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser: Any, served: Served) -> Iterator[Any]:
+    """Opens pages. Afterwards: no request left this computer, and no page complained."""
+    complaints: list[str] = []
+    requests: list[str] = []
+    contexts = []
+
+    def open_page(
+        query: str = "", size: tuple[int, int] = (1280, 800), scheme: str = "light", context: Any = None
+    ) -> Any:
+        if context is None:
+            context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+            contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda asked: requests.append(asked.url))
+        page.goto(f"{served.address}/{query}")
+        page.wait_for_selector("#lab-dock .dock[data-status]")
+        page.wait_for_selector("#lab-facts .fact, #lab-facts .rows:empty", state="attached")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    outside = [url for url in requests if not url.startswith((served.address, "data:", "blob:"))]
+    assert not outside
+    assert not complaints

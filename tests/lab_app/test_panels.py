@@ -1,0 +1,94 @@
+import json
+
+import pytest
+
+from lab_app.formula import formula, frac
+from lab_app.panels import PANELS
+from lab_app.panels.maps import MOST, drawn
+from lab_app.panels.panel import picked, short, thinned
+from lab_app.widgets import frame
+from lab_app.words import LONGEST, words
+from tests.lab_app.synthetic import LANES, LAYERS, mapped, measured, started
+
+PANEL = {panel.key: panel for panel in PANELS}
+EVENT = measured(LANES[0], 4, 10, 50).as_dict()
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.key)
+def test_rows_are_small_and_strict_json(panel):
+    row = panel.row(EVENT)
+    assert row["lane"] == LANES[0]
+    assert row["round"] == 4
+    assert len(json.dumps(row, allow_nan=False)) < 3_000
+    assert len(json.dumps(panel.start(started(10, 500).as_dict()), allow_nan=False)) < 12_000
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.key)
+def test_an_event_without_its_measure_gives_no_row(panel):
+    assert panel.row({"lane": "x", "round": 1, "scores": {}, "layers": [], "map": None}) is None
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.key)
+def test_each_panel_explains_itself_and_survives_templates(panel):
+    text = frame(panel)
+    assert "<math" in text
+    assert panel.protocol in text
+    assert "${" not in text  # the front end would fill it in
+    assert "{{" not in text
+
+
+def test_scores_carry_what_was_measured_and_nothing_else():
+    row = PANEL["scores"].row(
+        {"lane": "a", "round": 2, "scores": {"edits": 20, "efficacy": 0.123456, "paraphrase": None}}
+    )
+    assert row == {"lane": "a", "round": 2, "edits": 20, "efficacy": 0.1235}
+    sure = {"efficacy": [0.1, 0.2], "other": [0, 1]}
+    assert PANEL["scores"].row(EVENT | {"intervals": sure})["sure"] == {"efficacy": [0.1, 0.2]}
+
+
+def test_tasks_are_told_apart_from_their_mean():
+    row = PANEL["tasks"].row({"lane": "a", "round": 2, "scores": {"edits": 9, "task_mean": 0.5, "task_x": 0.25}})
+    assert row == {"lane": "a", "round": 2, "edits": 9, "mean": 0.5, "tasks": {"x": 0.25}}
+
+
+def test_curves_keep_their_ends():
+    spectra = PANEL["energy"].row(EVENT)["spectra"]
+    assert [found["layer"] for found in spectra] == list(LAYERS)
+    for found, full in zip(spectra, EVENT["spectra"], strict=True):
+        assert (found["i"][0], found["i"][-1]) == (1, 256)
+        assert found["sigma"][0] == pytest.approx(full["sigma"][0], rel=1e-3)
+        assert found["k"] == full["k"]
+    drift = PANEL["drift"].row(EVENT)["layers"][0]
+    assert (drift["k"][0], drift["k"][-1]) == (1, 256)
+    assert len(drift["k"]) == len(drift["rk"]) <= 42
+
+
+def test_maps_are_thinned():
+    found = drawn(mapped(0.5, points=1000))
+    assert len(found["x"]) == len(found["y0"]) == len(found["fact"]) <= MOST
+    assert found["points"] == 1000
+
+
+def test_words_are_plain_and_bounded():
+    said = [{"fact": 1, "prompt": "<b>p</b>", "target": "t", "before": "x" * 9_999, "after": "", "said": True}] * 40
+    row = words({"lane": "a", "round": 1, "words": said})
+    assert len(row["words"]) == 12
+    assert row["words"][0]["prompt"] == "<b>p</b>"
+    assert len(row["words"][0]["before"]) == LONGEST
+    assert words({"lane": "a", "round": 1, "words": []}) is None
+
+
+def test_numbers_are_short_and_never_nan():
+    assert short([1.23456789, float("nan"), float("inf"), 7, True, None]) == [1.235, None, None, 7, None, None]
+    assert picked([0.5, 1.5], [0, 1, 2]) == [0.5, 1.5]
+    for count in (1, 2, 39, 40, 41, 5_000):
+        kept = thinned(count)
+        assert kept[0] == 0
+        assert kept[-1] == count - 1
+        assert kept == sorted(set(kept))
+        assert len(kept) <= 42
+
+
+def test_formulas_escape_their_symbols():
+    assert formula("a", "<", frac("1", "n")).count("<mo>") == 0  # "<" begins markup, nothing else does
+    assert "<mi>a&amp;b</mi>" in formula("a&b")

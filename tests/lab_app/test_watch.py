@@ -1,0 +1,105 @@
+import asyncio
+import json
+
+import pytest
+
+from core.errors import UserError
+from core.runs.events import Finished
+from core.runs.store import Store
+from lab_app.watch import FEEDS, SNAPSHOTS, Reader, doing, kept_rounds, watch
+from tests.lab_app.synthetic import LANES, measured, record, started
+
+
+@pytest.fixture
+def store(tmp_path):
+    found = Store(tmp_path)
+    yield found
+    found.close()
+
+
+def test_rows_only_get_appended(store):
+    run = record(store, rounds=6, until=2)
+    reader = Reader(store, run)
+    first = reader.poll()
+    assert set(first) == set(FEEDS)
+    before = {name: value["rows"] for name, value in first.items()}
+    assert not reader.poll()  # nothing new, nothing sent
+    store.append(run, [measured(LANES[0], 3, 6, 50)])
+    later = reader.poll()
+    for name, value in later.items():
+        assert value["rows"][: len(before[name])] == before[name]
+        assert len(value["rows"]) == len(before[name]) + 1
+
+
+def test_a_round_costs_little(store):
+    run = record(store, rounds=6)
+    feeds = Reader(store, run).poll()
+    size = sum(len(row) for value in feeds.values() for row in value["rows"] if '"start"' not in row[:20])
+    assert size / 7 < 16_000  # bytes a round of two lanes, all panels and the map together
+
+
+def test_what_the_page_says_of_a_run(store):
+    run = record(store, rounds=6, until=2)
+    state = Reader(store, run).poll()["status"]["state"]
+    assert state["status"] == "running"
+    assert state["phase"] == "looking for values"
+    assert state["left"] == "2 min"
+    assert state["notice"] == "The worker went away; a new one goes on from the last round."
+    assert state["warnings"][0]["message"] == "LS of layer 5 fell under .5"
+    store.beat(1, "editing", run)
+    assert "notice" not in Reader(store, run).poll()["status"]["state"]
+    store.append(run, [Finished(status="failed")], status="failed", message="no room")
+    assert Reader(store, run).poll()["status"]["state"]["message"] == "no room"
+
+
+def test_a_worker_that_cannot_start_says_why(store):
+    run = store.create_run({"model": "pocket", "facts": {"source": "pocket", "count": 1}, "lanes": []})
+    assert Reader(store, run).poll()["status"]["state"]["notice"] == "The worker is starting."
+    state = Reader(store, run, trouble=lambda: "no memory").poll()["status"]["state"]
+    assert (state["status"], state["notice"]) == ("queued", "no memory")
+
+
+def test_a_long_run_is_opened_with_few_snapshots(store):
+    run = store.create_run({"model": "pocket", "facts": {"source": "pocket", "count": 1}, "lanes": []})
+    rounds = 90
+    events = [measured(LANES[0], number, rounds, 10) for number in range(rounds + 1)]
+    store.append(run, [started(rounds, rounds * 10, LANES[:1]), *events])
+    feeds = Reader(store, run).poll()
+    assert len(feeds["scores"]["rows"]) == rounds + 2
+    shown = [json.loads(row)["round"] for row in feeds["energy"]["rows"][1:]]
+    assert len(shown) == SNAPSHOTS
+    assert (shown[0], shown[-1]) == (0, rounds)
+
+
+def test_rounds_that_are_kept():
+    events = [(n, {"kind": "measured", "round": n}) for n in range(10)]
+    assert kept_rounds(events) == set(range(10))
+    assert kept_rounds([]) == set()
+
+
+def test_progress_in_words():
+    said = doing({"phase": "tasks", "done": 3, "total": 4, "run_done": 1, "run_total": 8, "eta_seconds": 3700.0})
+    assert said["part"] == 0.75
+    assert said["whole"] == 0.125
+    assert said["left"] == "1 h 2 min"
+    assert doing({"phase": "new", "done": 0})["part"] is None
+
+
+def test_a_run_that_is_not_there_ends_the_stream(store):
+    async def all_of(run):
+        return [changed async for changed in watch(store, run, str)]
+
+    (changed,) = asyncio.run(all_of("nowhere"))
+    assert changed["status"]["state"]["status"] == "missing"
+    assert asyncio.run(all_of("")) == []
+
+
+def test_trouble_with_the_store_is_told(store, monkeypatch):
+    async def first():
+        return await anext(aiter(watch(store, "x", str)))
+
+    def damaged(*_):
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr(store, "events", damaged)
+    assert asyncio.run(first())["status"]["state"]["message"] == "the disk is full"
