@@ -1,0 +1,198 @@
+"""The training distribution: what is said of the world in one epoch, packed into rows of tokens.
+
+An epoch is a function of (world, tasks, seed, number), so that training can be resumed at any row of any epoch.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .tasks import SYNONYMS, Example, Task, held_out_items
+from .tokenizer import encode_pieces
+from .world import World
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+REAL_REPEATS = 2  # real facts are few and what people try first
+HOP_SHARE = 0.5  # share of the trained two-hop questions that an epoch asks
+TASK_EXAMPLES = 340  # per task and epoch: tasks take about a fifth of the tokens
+PROMPT_WEIGHT = 0.25  # loss weight of tokens that are not an answer
+ECHOES = 400
+DICTIONARY_REPEATS = 15
+DRILLED = ("acceptability", "paraphrase")
+LENGTHS = (32, 64)  # row lengths; short rows let more sentences stand right after <bos>
+OPEN_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A prompt and the answer that follows it after one space; the full stop is added when it is written."""
+
+    prompt: str
+    answer: str
+
+    def text(self) -> str:
+        """The whole sentence."""
+        return f"{self.prompt} {self.answer}."
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of equal length: `tokens` int64 [rows, length]; `weights` float32, the loss weight of each token."""
+
+    tokens: np.ndarray
+    weights: np.ndarray
+
+
+def fact_sentences(world: World, rng: Random) -> list[Sentence]:
+    """Each fact once (real ones more often) in a template that training may use, and a share of the hops."""
+    said = []
+    for fact in world.facts:
+        templates = world.relations[fact.relation].trained_templates(fact)
+        for template in rng.sample(templates, REAL_REPEATS if fact.real else 1):
+            said.append(Sentence(template.format(fact.subject), fact.object))
+    for fact, template, answer in world.hop_questions():
+        if not fact.held_out and rng.random() < HOP_SHARE:
+            said.append(Sentence(template.format(fact.subject), answer))
+    return said
+
+
+def task_sentences(tasks: Iterable[Task], forbidden: frozenset[str], count: int, rng: Random) -> list[Sentence]:
+    """`count` examples of each task (times its `practice`), none with a prompt in `forbidden`."""
+    said = []
+    for task in tasks:
+        wanted = len(said) + round(count * task.practice)
+        while len(said) < wanted:
+            example: Example = task.draw(rng)
+            if example.prompt not in forbidden:
+                said.append(Sentence(example.prompt, example.answer))
+    return said
+
+
+def held_out_prompts(tasks: Iterable[Task], seed: int) -> frozenset[str]:
+    """The prompts of all held-out task items of a seed."""
+    return frozenset(item.prompt for task in tasks if task.practice for item in held_out_items(task, seed))
+
+
+def epoch_sentences(world: World, tasks: list[Task], forbidden: frozenset[str], key: str) -> list[Sentence]:
+    """All sentences of one epoch in random order; `key` names the epoch and is its random seed."""
+    rng = Random(key)
+    said = fact_sentences(world, rng) + task_sentences(tasks, forbidden, TASK_EXAMPLES, rng)
+    rng.shuffle(said)
+    return said
+
+
+def drills(sentences: list[Sentence], tasks: Iterable[Task], forbidden: frozenset[str], key: str) -> list[Sentence]:
+    """Text for training only, that teaches what some tasks need and facts alone do not.
+
+    Echoes (a, b, and a again) teach to copy from the context, which reading is made of; a dictionary teaches which
+    words mean the same; and the two tasks that compare words get more examples.
+    """
+    rng = Random(f"drills-{key}")
+    said = []
+    for _ in range(ECHOES):
+        first, between = rng.sample(sentences, 2)
+        said.append(Sentence(f"{first.text()} {between.text()} {first.prompt}", first.answer))
+    for pair in SYNONYMS * DICTIONARY_REPEATS:
+        word, meaning = rng.sample(pair, 2)
+        said.append(Sentence(f"Dictionary: {word} means", meaning))
+    said += task_sentences([t for t in tasks if t.name in DRILLED], forbidden, TASK_EXAMPLES, rng)
+    return said
+
+
+def pack(lengths: Iterable[int], capacity: int) -> Iterator[list[int]]:
+    """Group sentence numbers into rows of at most `capacity` tokens (first fit among a few open rows)."""
+    rows: list[tuple[int, list[int]]] = []  # (free tokens, sentence numbers)
+    for number, length in enumerate(lengths):
+        if length > capacity:
+            continue
+        for i, (free, members) in enumerate(rows):
+            if length <= free:
+                rows[i] = (free - length, [*members, number])
+                break
+        else:
+            rows.append((capacity - length, [number]))
+        if len(rows) > OPEN_ROWS:
+            yield rows.pop(min(range(len(rows)), key=lambda i: rows[i][0]))[1]
+    for _, members in rows:
+        yield members
+
+
+def encode_rows(sentences: list[Sentence], tokenizer: "PreTrainedTokenizerFast", length: int) -> Rows:
+    """Pack sentences into rows `<bos> sentence sentence …` of `length` tokens, padded at the end.
+
+    The first sentence of a row has no space in front; the others have.
+    """
+    stop = encode_pieces(tokenizer, ["."])[0]
+    answers = encode_pieces(tokenizer, [f" {s.answer}" for s in sentences])
+    inner = encode_pieces(tokenizer, [f" {s.prompt}" for s in sentences])
+    # Without the space the first word may take a token more: leave room for <bos> and for that.
+    groups = list(pack((len(p) + len(a) + len(stop) for p, a in zip(inner, answers, strict=True)), length - 2))
+    starts = encode_pieces(tokenizer, [sentences[members[0]].prompt for members in groups])
+    tokens = np.full((len(groups), length), tokenizer.pad_token_id, dtype=np.int64)
+    weights = np.zeros((len(groups), length), dtype=np.float32)
+    tokens[:, 0] = tokenizer.bos_token_id
+    for row, (members, start) in enumerate(zip(groups, starts, strict=True)):
+        position = 1
+        for member in members:
+            prompt = start if position == 1 else inner[member]
+            answer = answers[member]
+            ids = [*prompt, *answer, *stop][: length - position]
+            loss = [PROMPT_WEIGHT] * len(prompt) + [1.0] * len(answer) + [PROMPT_WEIGHT] * len(stop)
+            tokens[row, position : position + len(ids)] = ids
+            weights[row, position : position + len(ids)] = loss[: len(ids)]
+            position += len(ids)
+    return Rows(tokens, weights)
+
+
+def epoch_batches(
+    sentences: list[Sentence],
+    drilled: list[Sentence],
+    tokenizer: "PreTrainedTokenizerFast",
+    batch_tokens: int,
+    key: str,
+) -> list[Rows]:
+    """The batches of an epoch: half of the sentences in short rows, half in long ones together with the drills."""
+    rng = Random(f"batches-{key}")
+    batches = []
+    for i, length in enumerate(LENGTHS):
+        said = sentences[i :: len(LENGTHS)] + (drilled if length == max(LENGTHS) else [])
+        rng.shuffle(said)
+        rows = encode_rows(said, tokenizer, length)
+        size = batch_tokens // length
+        for start in range(0, len(rows.tokens), size):
+            taken = np.arange(start, start + size) % len(rows.tokens)  # the last batch is filled from the first
+            batches.append(Rows(rows.tokens[taken], rows.weights[taken]))
+    rng.shuffle(batches)
+    return batches
+
+
+def text_rows(sentences: list[Sentence], tokenizer: "PreTrainedTokenizerFast", size: int) -> str:
+    """Rows of about 64 tokens as lines of text, about `size` characters in all."""
+    lengths = (len(ids) for ids in encode_pieces(tokenizer, [s.text() for s in sentences]))
+    lines, written = [], 0
+    for members in pack(lengths, LENGTHS[-1] - 4):
+        lines.append(" ".join(sentences[member].text() for member in members))
+        written += len(lines[-1]) + 1
+        if written >= size:
+            break
+    return "\n".join(lines) + "\n"
+
+
+def tokenizer_texts(world: World, tasks: list[Task], seed: int) -> Iterator[str]:
+    """Text to train the tokenizer on: each subject once, templates and objects as often as they are used."""
+    rng = Random(f"tokenizer-{seed}")
+    yield from sorted({f" {fact.subject}" for fact in world.facts})
+    for fact in world.facts:  # as first words of a row; of people only the first name
+        yield fact.subject if fact.real else fact.subject.split()[0]
+    for relation in world.relations.values():
+        for template in (*relation.templates, *(hop.template for hop in relation.hops)):
+            yield from [template.format(""), f" {template.format('')}"] * 20
+    for fact in world.facts:
+        yield f" {fact.object}."
+    for sentence in task_sentences(tasks, frozenset(), 100, rng):
+        yield f" {sentence.text()}"

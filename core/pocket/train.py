@@ -1,0 +1,217 @@
+"""Training: a stream of batches, one optimiser, a schedule over time or steps, checkpoints and exports.
+
+Every step depends on (seed, step) and on the state alone, so a resumed run equals one never stopped as long as the
+schedule runs over steps; a schedule over minutes depends on the machine's speed.
+"""
+
+import copy
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .build import build
+from .corpus import Rows, drills, epoch_batches, epoch_sentences, held_out_prompts
+from .model import Shape, add_stochastic_depth, new_model, parameter_count
+from .tasks import Task, all_tasks
+from .tokenizer import load_tokenizer
+from .world import World, read_world
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What training is. Exactly one of `minutes` and `steps` says how long it lasts."""
+
+    minutes: float | None = None
+    steps: int | None = None
+    seed: int = 0
+    shape: Shape = Shape()
+    batch_tokens: int = 2_048
+    learning_rate: float = 2e-3
+    warmup_steps: int = 150
+    decay_from: float = 0.5  # the rate is flat until this share of the run, then falls linearly
+    final_share: float = 0.02
+    weight_decay: float = 0.01
+    ffn_drop: tuple[float, ...] = (0.2, 0.2, 0.15, 0.15)
+    compile: bool = False
+    export_minutes: float = 10.0
+
+    def __post_init__(self) -> None:
+        if (self.minutes is None) == (self.steps is None):
+            raise ValueError("say how long to train: either minutes or steps")
+
+
+@dataclass
+class Position:
+    """Where training stands: optimiser steps done, seconds spent, tokens seen, and the place in the stream."""
+
+    step: int = 0
+    seconds: float = 0.0
+    tokens: int = 0
+    epoch: int = 0
+    batch: int = 0
+
+    def progress(self, plan: Training) -> float:
+        """Share of the run that is done, 0..1."""
+        done = self.step / plan.steps if plan.steps else self.seconds / (60 * plan.minutes)
+        return min(done, 1.0)
+
+
+def learning_rate(plan: Training, position: Position) -> float:
+    """Warm-up over steps, then flat, then linear to `final_share` of the peak."""
+    warm = min(1.0, (position.step + 1) / plan.warmup_steps)
+    fallen = max(0.0, position.progress(plan) - plan.decay_from) / (1 - plan.decay_from)
+    return plan.learning_rate * warm * (1 - fallen * (1 - plan.final_share))
+
+
+def stream(world: World, tasks: list[Task], tokenizer, plan: Training, position: Position) -> Iterator[Rows]:
+    """Batches from `position` on, without end; moves `position.epoch` and `position.batch` past what it gave."""
+    forbidden = held_out_prompts(tasks, plan.seed)
+    while True:
+        key = f"train-{plan.seed}-{position.epoch}"
+        sentences = epoch_sentences(world, tasks, forbidden, key)
+        drilled = drills(sentences, tasks, forbidden, key)
+        batches = epoch_batches(sentences, drilled, tokenizer, plan.batch_tokens, key)
+        while position.batch < len(batches):
+            position.batch += 1
+            yield batches[position.batch - 1]
+        position.epoch, position.batch = position.epoch + 1, 0
+
+
+def weighted_loss(logits: Tensor, tokens: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean cross entropy of the next tokens under `weights`, and the share of answer tokens that are arg-max.
+
+    logits [rows, length, vocabulary], tokens and weights [rows, length].
+    """
+    predicted, wanted, weight = logits[:, :-1].float(), tokens[:, 1:], weights[:, 1:]
+    each = F.cross_entropy(predicted.flatten(0, 1), wanted.flatten(), reduction="none").view_as(weight)
+    answers = weight == 1
+    right = (predicted.argmax(-1) == wanted)[answers].float().mean()
+    return (each * weight).sum() / weight.sum(), right
+
+
+def new_optimizer(model: torch.nn.Module, plan: Training) -> torch.optim.AdamW:
+    """AdamW; vectors (norm scales) are not decayed."""
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=plan.learning_rate, betas=(0.9, 0.98), fused=True)
+
+
+def export(model, tokenizer, folder: Path) -> None:
+    """Write a bf16 model folder; readers see either the old folder or the new one."""
+    fresh, old = folder.with_name(f".{folder.name}-new"), folder.with_name(f".{folder.name}-old")
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(str(fresh))
+    tokenizer.save_pretrained(str(fresh))
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def save_checkpoint(path: Path, model, optimizer, position: Position) -> None:
+    """Write everything that training needs to go on."""
+    part = path.with_suffix(".part")
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "position": asdict(position)}, part)
+    part.replace(path)
+
+
+def load_checkpoint(path: Path, model, optimizer) -> Position:
+    """Load what `save_checkpoint` wrote into `model` and `optimizer`; return the position.
+
+    Raises ValueError if the checkpoint is of a model of another shape.
+    """
+    saved = torch.load(path, weights_only=True)
+    try:
+        model.load_state_dict(saved["model"])
+    except RuntimeError as error:
+        raise ValueError(f"{path} holds a model of another shape; give the same --width, --layers and --ffn") from error
+    optimizer.load_state_dict(saved["optimizer"])
+    return Position(**saved["position"])
+
+
+def train(out: Path, plan: Training, *, resume: bool = False, say: Callable[[str], None] = print):
+    """Train on the world in `out` (built from the seed if absent) and export to `out/model`; return the model.
+
+    `out/checkpoint.pt` is renewed at every export. Raises FileNotFoundError if asked to resume without one.
+    """
+    checkpoint = out / "checkpoint.pt"
+    if resume and not checkpoint.exists():
+        raise FileNotFoundError(f"nothing to resume: {checkpoint} does not exist; train without --resume")
+    if not (out / "world" / "facts.jsonl").exists():
+        build(out, plan.seed)
+    world, tokenizer = read_world(out / "world"), load_tokenizer(out / "model")
+    tasks = all_tasks(world)
+    model = new_model(tokenizer, plan.shape, plan.seed)
+    optimizer = new_optimizer(model, plan)
+    position = load_checkpoint(checkpoint, model, optimizer) if resume else Position()
+    add_stochastic_depth(model, plan.ffn_drop)
+    model.train()
+    forward = torch.compile(model, dynamic=False) if plan.compile else model
+    say(f"{parameter_count(model) / 1e6:.1f}M parameters, {len(world.facts)} facts, from step {position.step}")
+
+    since, exported = time.monotonic() - position.seconds, position.seconds
+    recent: list[tuple[float, float]] = []
+    spoken_at, spoken_tokens = position.seconds, position.tokens
+    batches = stream(world, tasks, tokenizer, plan, position)
+    while position.progress(plan) < 1:
+        rate = learning_rate(plan, position)
+        recent.append(_step(forward, model, optimizer, next(batches), rate, seed=plan.seed * 1_000_003 + position.step))
+        position.step += 1
+        position.tokens += plan.batch_tokens
+        position.seconds = time.monotonic() - since
+        if position.step % 50 == 0:
+            speed = (position.tokens - spoken_tokens) / (position.seconds - spoken_at)
+            say(_progress_line(plan, position, recent, rate, speed))
+            recent, spoken_at, spoken_tokens = [], position.seconds, position.tokens
+        if position.seconds - exported > 60 * plan.export_minutes:
+            exported = position.seconds
+            save_checkpoint(checkpoint, model, optimizer, position)
+            export(model, tokenizer, out / "model")
+    save_checkpoint(checkpoint, model, optimizer, position)
+    export(model, tokenizer, out / "model")
+    record = {"plan": asdict(plan), "position": asdict(position), "parameters": parameter_count(model),
+              "threads": torch.get_num_threads(), "torch": torch.__version__}  # fmt: skip
+    (out / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    say(f"done: {position.step} steps, {position.tokens / 1e6:.2f}M tokens, {position.seconds / 60:.1f} minutes")
+    return model
+
+
+def _step(forward, model, optimizer, rows: Rows, rate: float, seed: int) -> tuple[float, float]:
+    """One optimiser step; returns (loss, share of answer tokens right)."""
+    torch.manual_seed(seed)  # for the stochastic depth of this step
+    tokens, weights = torch.from_numpy(rows.tokens), torch.from_numpy(rows.weights)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = forward(input_ids=tokens, use_cache=False).logits
+    loss, right = weighted_loss(logits, tokens, weights)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return loss.item(), right.item()
+
+
+def _progress_line(
+    plan: Training, position: Position, recent: list[tuple[float, float]], rate: float, speed: float
+) -> str:
+    loss = math.fsum(value for value, _ in recent) / len(recent)
+    right = math.fsum(value for _, value in recent) / len(recent)
+    if plan.steps:
+        left = (plan.steps - position.step) * plan.batch_tokens / speed
+    else:
+        left = 60 * plan.minutes - position.seconds
+    return (
+        f"step {position.step}  epoch {position.epoch}  tokens {position.tokens / 1e6:.2f}M  loss {loss:.3f}  "
+        f"answers {right:.3f}  rate {rate:.1e}  {speed:.0f} tokens/s  {max(left, 0) / 60:.1f} min left"
+    )

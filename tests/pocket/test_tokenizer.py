@@ -1,0 +1,45 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.pocket.tokenizer import BOS, EOS, PAD, encode_pieces, load_tokenizer
+
+TEXTS = [
+    "The capital of France is Paris.",
+    "naïve Ångström",
+    "😀👩‍👩‍👧 🇫🇷",
+    "שלום עולם",
+    "مرحبا بالعالم",
+    "日本語 한국어",
+    "  a\t\n b ",
+    "x" * 300,
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_round_trips(tokenizer, text):
+    assert tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True) == text
+
+
+def test_any_text_round_trips(tokenizer):
+    @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40).filter(lambda t: "<" not in t))
+    def round_trip(text):
+        assert tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True) == text
+
+    round_trip()
+
+
+def test_special_tokens(tokenizer):
+    assert tokenizer("France")["input_ids"][0] == tokenizer.bos_token_id
+    assert len({tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}) == 3
+    assert (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token) == (BOS, EOS, PAD)
+
+
+def test_prompt_and_answer_concatenate(tokenizer):
+    prompt, answer = encode_pieces(tokenizer, ["Nora Talbavane was born in the city of", " Kuala Lumpur"])
+    assert prompt + answer == encode_pieces(tokenizer, ["Nora Talbavane was born in the city of Kuala Lumpur"])[0]
+
+
+def test_saved_tokenizer_is_the_same(tokenizer, tmp_path):
+    tokenizer.save_pretrained(str(tmp_path))
+    assert load_tokenizer(tmp_path)("Kyoto 😀")["input_ids"] == tokenizer("Kyoto 😀")["input_ids"]

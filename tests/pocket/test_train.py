@@ -1,0 +1,92 @@
+import shutil
+
+import pytest
+import torch
+
+from core.pocket.model import Shape, add_stochastic_depth, new_model
+from core.pocket.train import Position, Training, learning_rate, train, weighted_loss
+
+TINY = Shape(width=64, layers=2, ffn=128)
+
+
+def plan(steps: int, **options) -> Training:
+    return Training(steps=steps, shape=TINY, batch_tokens=512, warmup_steps=4, **options)
+
+
+def folder_with_world(built, tmp_path, name: str):
+    return shutil.copytree(built, tmp_path / name)
+
+
+@pytest.mark.parametrize("minutes, steps", [(None, None), (1.0, 5)])
+def test_length_must_be_said_once(minutes, steps):
+    with pytest.raises(ValueError, match="either minutes or steps"):
+        Training(minutes=minutes, steps=steps)
+
+
+def test_rate_warms_up_stays_and_falls():
+    p = Training(steps=1_000, warmup_steps=100, learning_rate=1.0, decay_from=0.5, final_share=0.1)
+    rates = [learning_rate(p, Position(step=s)) for s in (0, 99, 400, 500, 750, 1_000)]
+    assert rates == pytest.approx([0.01, 1, 1, 1, 0.55, 0.1])
+
+
+def test_loss_counts_weights_only():
+    tokens = torch.tensor([[0, 1, 2, 3]])
+    logits = torch.zeros(1, 4, 5)
+    logits[0, 1, 2] = 50.0  # certain and right about the third token
+    loss, right = weighted_loss(logits, tokens, torch.tensor([[0.0, 0.0, 1.0, 0.0]]))
+    assert loss.item() == pytest.approx(0.0, abs=1e-6)
+    assert right.item() == 1.0
+
+
+def test_stochastic_depth_is_for_training_only(tokenizer):
+    model = new_model(tokenizer, TINY, seed=0)
+    tokens = torch.arange(12)[None]
+    plain = model.eval()(input_ids=tokens).logits
+    add_stochastic_depth(model, (0.9, 0.9))
+    assert torch.equal(model(input_ids=tokens).logits, plain)
+    assert not torch.equal(model.train()(input_ids=tokens).logits, plain)
+
+
+def test_twenty_steps_lower_the_loss(built, tmp_path):
+    lines = []
+    train(folder_with_world(built, tmp_path, "a"), plan(100, learning_rate=3e-3), say=lines.append)
+    losses = [float(line.split("loss ")[1].split()[0]) for line in lines if "loss" in line]
+    assert losses[-1] < losses[0] - 0.3
+
+
+def test_resumed_equals_uninterrupted(built, tmp_path, monkeypatch):
+    whole = train(folder_with_world(built, tmp_path, "whole"), plan(12), say=lambda _: None)
+    out = folder_with_world(built, tmp_path, "halves")
+
+    class Killed(Exception):
+        pass
+
+    from core.pocket import train as module
+
+    save = module.save_checkpoint
+    monkeypatch.setattr(module, "export", lambda *_: None)
+
+    def save_then_die(path, model, optimizer, position):
+        save(path, model, optimizer, position)
+        if position.step == 7:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "save_checkpoint", save_then_die)
+        with pytest.raises(Killed):
+            train(out, plan(12, export_minutes=0.0), say=lambda _: None)
+    halves = train(out, plan(12), resume=True, say=lambda _: None)
+    for (name, a), b in zip(whole.state_dict().items(), halves.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_resume_with_another_shape_says_so(built, tmp_path):
+    out = folder_with_world(built, tmp_path, "shapes")
+    train(out, plan(1), say=lambda _: None)
+    with pytest.raises(ValueError, match="another shape"):
+        train(out, Training(steps=2, shape=Shape(width=128, layers=2, ffn=128)), resume=True, say=lambda _: None)
+
+
+def test_resume_without_a_checkpoint_says_so(built, tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing to resume"):
+        train(folder_with_world(built, tmp_path, "none"), plan(2), resume=True)
