@@ -1,0 +1,1 @@
+"""Measurements of speed that are too slow for the tests."""

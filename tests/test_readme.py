@@ -1,0 +1,72 @@
+"""Every command of the README runs: at a small size where its own would take long, with the reason beside it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.M | re.S)
+
+
+COMMANDS = [line.strip() for block in blocks("sh") for line in block.splitlines() if line.strip()]
+
+# A command of the README -> how it is run here.
+SMALLER = {
+    "make run": ["make", "--dry-run", "run"],  # tests/lab_app starts app.py; installing again would take minutes
+    "make test": ["make", "--dry-run", "test"],  # this is it
+    "make bench": ["make", "--dry-run", "bench"],  # tests/bench is run below, small
+    "python -m tests.bench.values": ["python", "-m", "tests.bench.values", "--facts", "4"],
+    "python -m tests.bench.lane": ["python", "-m", "tests.bench.lane", "--facts", "4", "--round-size", "2"],
+    "python app.py --host 0.0.0.0 --auth-file users.txt": ["python", "app.py", "--help"],  # tests/lab_app serves it
+}
+
+
+def run(command, folder):
+    words = [sys.executable if word == "python" else word for word in command]
+    cwd = ROOT if words[0] == "make" else folder
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LAB_HOME": str(folder / "home")}
+    done = subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A working folder with the README's spec, a few facts of it."""
+    place = tmp_path_factory.mktemp("readme")
+    spec = json.loads(blocks("json")[0])
+    spec["facts"] |= {"count": 4, "unedited": 8}
+    spec |= {"round_size": 2, "statistics": {"tokens": 3000}}
+    (place / "examples.json").write_text(json.dumps(spec))
+    shutil.copy(ROOT / "app.py", place)
+    return place
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_command_runs(command, folder):
+    run(SMALLER.get(command, command.split()), folder)
+
+
+def test_the_readme_names_its_commands():
+    assert {"make run", "make test", "make bench"} <= set(COMMANDS)
+    assert not set(SMALLER) - set(COMMANDS) - {"python -m tests.bench.values", "python -m tests.bench.lane"}
+
+
+@pytest.mark.parametrize("command", ["python -m tests.bench.values", "python -m tests.bench.lane"])
+def test_the_benchmarks_run(command, folder):
+    assert "s" in run(SMALLER[command], folder)
+
+
+def test_pictures_of_the_readme_are_there():
+    for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
+        assert (ROOT / path).is_file(), path
