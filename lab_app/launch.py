@@ -18,8 +18,19 @@ from lab_app.page import build
 from lab_app.theme import theme
 
 STYLES = ASSETS / "styles"
-SCRIPTS = ("core.js", "panel.js", "charts.js", "charts-inside.js", "dock.js", "words.js", "forms.js")
-SHEETS = ("lab.css", "panels.css", "forms.css")
+SCRIPTS = (
+    "core.js",
+    "panel.js",
+    "charts.js",
+    "charts-inside.js",
+    "charts-map.js",
+    "header.js",
+    "dock.js",
+    "words.js",
+    "facts.js",
+    "lanes.js",
+)
+SHEETS = ("base.css", "dock.css", "panels.css", "words.css", "forms.css", "layout.css")
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 FIRST_PORT, PORTS = 7860, 100
 LARGEST_UPLOAD = "16mb"
@@ -46,12 +57,7 @@ def free_port(host: str, wanted: int | None) -> int:
 def head() -> str:
     """Scripts for the page's head: plotly from the installed package, and the lab's own in one piece."""
     own = "\n".join((STYLES / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    return (
-        f'<script defer src="/gradio_api/file={PLOTLY}"></script>\n<script>\n"use strict";\n{own}\n</script>\n'
-        "<script>(() => { const kept = localStorage.getItem('editlab:theme');"
-        "if (kept && !new URL(location.href).searchParams.has('__theme')) addEventListener('DOMContentLoaded', () =>"
-        "setTimeout(() => document.body.classList.toggle('dark', kept === 'dark'), 0)); })();</script>"
-    )
+    return f'<script defer src="/gradio_api/file={PLOTLY}"></script>\n<script>\n"use strict";\n{own}\n</script>\n'
 
 
 def serve(
@@ -86,6 +92,7 @@ def quiet_and_safe() -> dict[str, Any]:
     """What holds wherever the page is served: its look, and no calls home."""
     return {
         "theme": theme(),
+        "favicon_path": STYLES / "favicon.svg",
         "css_paths": [STYLES / name for name in SHEETS],
         "head": head(),
         "footer_links": [],

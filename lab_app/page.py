@@ -17,6 +17,7 @@ from lab_app.panels import PANELS
 from lab_app.widgets import panel, widget
 
 TITLE = "Edit Lab"
+AT_ONCE = 8  # visitors that are served by the same handler at the same time
 GUARD = formula(
     sub("ΔW", "safe"),
     "=",
@@ -148,11 +149,12 @@ def connect(
 ) -> None:
     """What happens when. Handlers are private: what is published stands in `api.py`."""
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    at_once = {"concurrency_limit": AT_ONCE, **quiet}
     feeds = [dock, *panels.values(), words, form["pause"], form["step"], form["stop"]]
     asked = [form[name] for name in FORM]
-    page.load(actions.attach, visitor, [visitor, run, header, *asked], **quiet)
+    page.load(actions.attach, visitor, [visitor, run, header, *asked], **at_once)
     told = [form["facts"], form["lanes"], form["model_problem"], form["problem"], header]
-    form["start"].click(actions.start, [*asked, visitor], [run, *told], **quiet)
+    form["start"].click(actions.start, [*asked, visitor], [run, *told], **at_once)
     for begins in (run.change, dock.again):
         begins(actions.follow, run, feeds, concurrency_limit=None, trigger_mode="multiple", **quiet)
     form["model"].change(

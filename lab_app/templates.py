@@ -6,9 +6,9 @@ HEADER = """
   <div class="legend" role="group" aria-label="Lanes"></div>
   <div class="right">
     <details class="menu" hidden><summary>Runs</summary><nav class="runs" aria-label="Your runs"></nav></details>
-    <button type="button" data-do="fold" aria-pressed="false"
-      title="Hide or show the experiment: more room for plots">◧ <span>Wide</span></button>
-    <button type="button" data-do="theme" title="Light or dark">◐ <span>Theme</span></button>
+    <button type="button" data-do="fold" aria-pressed="true"
+      title="Show the experiment, or give its room to the plots">Experiment</button>
+    <button type="button" data-do="theme" title="Light or dark" aria-label="Light or dark">◐</button>
   </div>
 </div>"""
 

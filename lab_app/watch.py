@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from lab_app.panels import PANELS
 from lab_app.words import words
 
 LIVE, IDLE = 0.3, 1.5  # seconds between two looks at the store: while a run goes on, and when it does not
+BEAT = 10.0  # seconds without news after which a page hears that it is still being fed
 SNAPSHOTS = 60  # rounds of which a run opened again sends the large rows
 FEEDS = ("status", *(panel.key for panel in PANELS), "words")
 Value = dict[str, Any]
@@ -161,14 +163,17 @@ async def watch(store: Store, run: str | None, trouble: Callable[[], str]) -> As
     again."""
     if not run:
         return
-    reader = Reader(store, run, trouble=trouble)
+    reader, told = Reader(store, run, trouble=trouble), time.monotonic()
     while True:
         try:
             changed = await asyncio.to_thread(reader.poll)
         except UserError as error:
             reader.state = {"status": "failed", "message": str(error)}
             changed = {"status": reader.value("status")}
+        if not changed and time.monotonic() - told > BEAT:
+            changed = {"status": reader.value("status") | {"beat": int(time.time())}}
         if changed:
+            told = time.monotonic()
             yield changed
         if reader.state.get("status") == "missing":
             return

@@ -1,6 +1,7 @@
 // How each panel's rows become a figure, and a table of the same numbers.
 EditLab.charts = (() => {
-  const lab = EditLab, { h } = lab;
+  const lab = EditLab,
+    { h } = lab;
   const RANGE = [-0.03, 1.03];
   const SHARES = { range: RANGE, tickvals: [0, 0.25, 0.5, 0.75, 1], ticktext: ["0", "", "50", "", "100 %"] };
 
@@ -8,32 +9,68 @@ EditLab.charts = (() => {
   function line(lane, rows, value, extra = {}) {
     const known = rows.filter((row) => value(row) !== null && value(row) !== undefined);
     const chosen = lab.at(known);
-    return { type: "scatter", mode: "lines+markers", lane, rounds: known.map((row) => row.round),
-      x: known.map((row) => row.edits ?? lab.run.edits[row.round] ?? row.round), y: known.map(value),
+    return {
+      type: "scatter",
+      mode: "lines+markers",
+      lane,
+      rounds: known.map((row) => row.round),
+      x: known.map((row) => row.edits ?? lab.run.edits[row.round] ?? row.round),
+      y: known.map(value),
       line: { color: lab.colour(lane), width: 2.5, dash: extra.dash || "solid", shape: "linear" },
-      marker: { color: lab.colour(lane), symbol: lab.marker(lane), opacity: 1, line: { width: 0 },
-        size: known.map((row) => (row === chosen ? 10 : 4.5)) },
-      opacity: extra.opacity ?? 1, xaxis: extra.xaxis || "x", yaxis: extra.yaxis || "y",
-      hovertemplate: `${escape(lane)}<br>%{x:,} edits<br>${extra.name ? `${extra.name} ` : ""}<b>%{y:${extra.format || ".1%"}}</b><extra></extra>` };
+      marker: {
+        color: lab.colour(lane),
+        symbol: lab.marker(lane),
+        opacity: 1,
+        line: { width: 0 },
+        size: known.map((row) => (row === chosen ? 10 : 4.5)),
+      },
+      opacity: extra.opacity ?? 1,
+      xaxis: extra.xaxis || "x",
+      yaxis: extra.yaxis || "y",
+      hovertemplate: `${escape(lane)}<br>%{x:,} edits<br>${extra.name ? `${extra.name} ` : ""}<b>%{y:${extra.format || ".1%"}}</b><extra></extra>`,
+    };
   }
   /** The band between a number's interval ends. */
   function band(lane, rows, name, extra = {}) {
-    const known = rows.filter((row) => row.sure?.[name]), x = known.map((row) => row.edits ?? row.round);
+    const known = rows.filter((row) => row.sure?.[name]),
+      x = known.map((row) => row.edits ?? row.round);
     if (known.length < 2) return [];
-    return [{ type: "scatter", mode: "lines", x: [...x, ...x.slice().reverse()], y: [...known.map((row) => row.sure[name][1]), ...known.map((row) => row.sure[name][0]).reverse()],
-      fill: "toself", fillcolor: lab.colour(lane), opacity: 0.13, line: { width: 0 }, hoverinfo: "skip", xaxis: extra.xaxis || "x", yaxis: extra.yaxis || "y" }];
+    return [
+      {
+        type: "scatter",
+        mode: "lines",
+        x: [...x, ...x.slice().reverse()],
+        y: [...known.map((row) => row.sure[name][1]), ...known.map((row) => row.sure[name][0]).reverse()],
+        fill: "toself",
+        fillcolor: lab.colour(lane),
+        opacity: 0.13,
+        line: { width: 0 },
+        hoverinfo: "skip",
+        xaxis: extra.xaxis || "x",
+        yaxis: extra.yaxis || "y",
+      },
+    ];
   }
-  const escape = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "% {");
+  const escape = (text) =>
+    text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "% {");
 
   const dot = (lane) => h("i", { class: `dot slot-${lab.slot(lane)} ${lab.marker(lane)}`, "aria-hidden": "true" });
-  const figure = (lane, text, title) => h("b", { class: `slot-${lab.slot(lane)}`, title: `${lane}: ${title || ""}` }, dot(lane), text);
-  const lanesOf = (model) => lab.shown().filter((lane) => model.lanes.has(lane)).map((lane) => [lane, model.lanes.get(lane)]);
+  const figure = (lane, text, title) =>
+    h("b", { class: `slot-${lab.slot(lane)}`, title: `${lane}: ${title || ""}` }, dot(lane), text);
+  const lanesOf = (model) =>
+    lab
+      .shown()
+      .filter((lane) => model.lanes.has(lane))
+      .map((lane) => [lane, model.lanes.get(lane)]);
 
   /** Side by side plots: the domain of each, from pixels. */
   function facets(count, box, { left = 38, right = 10, gap = 26 } = {}) {
-    const inner = box.width - left - right, each = (inner - gap * (count - 1)) / count;
-    return { margin: { l: left, r: right, t: 10, b: 42 },
-      domains: [...Array(count).keys()].map((i) => [(i * (each + gap)) / inner, (i * (each + gap) + each) / inner]) };
+    const inner = box.width - left - right,
+      each = (inner - gap * (count - 1)) / count;
+    return {
+      margin: { l: left, r: right, t: 10, b: 42 },
+      domains: [...Array(count).keys()].map((i) => [(i * (each + gap)) / inner, (i * (each + gap) + each) / inner]),
+    };
   }
   const axisName = (letter, i) => `${letter}axis${i ? i + 1 : ""}`;
   const anchor = (letter, i) => `${letter}${i ? i + 1 : ""}`;
@@ -49,53 +86,149 @@ EditLab.charts = (() => {
     const known = layersOf(model);
     return known.includes(lab.view.layer) ? lab.view.layer : known[known.length - 1];
   }
-  const layerSwitch = (model) => ({ name: "layer", label: "Layer", chosen: layer(model),
-    values: layersOf(model).map((number) => [number, `layer ${number}`]) });
+  const layerSwitch = (model) => ({
+    name: "layer",
+    label: "Layer",
+    chosen: layer(model),
+    values: layersOf(model).map((number) => [number, `layer ${number}`]),
+  });
   const inLayer = (row, list, number) => (row?.[list] || []).find((found) => found.layer === number);
 
   // -- outside
 
   const METRICS = [
-    ["efficacy", "Efficacy", { probability: "efficacy", exact: "efficacy_exact", "when edited": "efficacy_when_edited" }],
+    [
+      "efficacy",
+      "Efficacy",
+      { probability: "efficacy", exact: "efficacy_exact", "when edited": "efficacy_when_edited" },
+    ],
     ["paraphrase", "Paraphrase", { probability: "paraphrase", exact: "paraphrase_exact" }],
     ["neighborhood", "Neighbours", { probability: "neighborhood", exact: "neighborhood_exact" }],
-    ["unedited_recall", "Unedited facts", { probability: "unedited_recall", exact: "unedited_recall", "when edited": "unedited_recall" }],
+    [
+      "unedited_recall",
+      "Unedited facts",
+      { probability: "unedited_recall", exact: "unedited_recall", "when edited": "unedited_recall" },
+    ],
   ];
-  const WEARS = { probability: { efficacy: "P(new) > P(old)", paraphrase: "P(new) > P(old)", neighborhood: "P(old) > P(new)", unedited_recall: "exact" },
-    exact: { efficacy: "every token first", paraphrase: "every token first", neighborhood: "every token first", unedited_recall: "exact" },
-    "when edited": { efficacy: "right after its round", paraphrase: "not measured so", neighborhood: "not measured so", unedited_recall: "exact" } };
+  const WEARS = {
+    probability: {
+      efficacy: "P(new) > P(old)",
+      paraphrase: "P(new) > P(old)",
+      neighborhood: "P(old) > P(new)",
+      unedited_recall: "exact",
+    },
+    exact: {
+      efficacy: "every token first",
+      paraphrase: "every token first",
+      neighborhood: "every token first",
+      unedited_recall: "exact",
+    },
+    "when edited": {
+      efficacy: "right after its round",
+      paraphrase: "not measured so",
+      neighborhood: "not measured so",
+      unedited_recall: "exact",
+    },
+  };
 
   const scores = {
     choices: { protocol: "probability" },
-    options: (model, { state }) => [{ name: "protocol", label: "Protocol", chosen: state.protocol,
-      values: ["probability", "exact", "when edited"].map((name) => [name, name]) }],
+    options: (model, { state }) => [
+      {
+        name: "protocol",
+        label: "Protocol",
+        chosen: state.protocol,
+        values: ["probability", "exact", "when edited"].map((name) => [name, name]),
+      },
+    ],
     draw(model, view, box, { state }) {
-      const narrow = box.width < 480, columns = narrow ? 2 : 4;
+      const narrow = box.width < 480,
+        columns = narrow ? 2 : 4;
       const { margin, domains } = facets(columns, box);
-      const traces = [], layout = { margin, height: (box.wide ? 420 : 190) * (narrow ? 1.9 : 1) };
+      const traces = [],
+        layout = { margin, height: (box.wide ? 420 : 190) * (narrow ? 1.9 : 1) };
       METRICS.forEach(([key, , names], i) => {
-        const column = i % columns, line0 = Math.floor(i / columns), lines = METRICS.length / columns;
-        layout[axisName("x", i)] = { domain: domains[column], anchor: anchor("y", i), nticks: 4, rangemode: "tozero",
-          matches: i ? "x" : undefined };
-        layout[axisName("y", i)] = { ...SHARES, anchor: anchor("x", i), matches: i ? "y" : undefined, showticklabels: column === 0,
-          domain: lines === 1 ? [0, 1] : line0 ? [0, 0.42] : [0.58, 1] };
+        const column = i % columns,
+          line0 = Math.floor(i / columns),
+          lines = METRICS.length / columns;
+        layout[axisName("x", i)] = {
+          domain: domains[column],
+          anchor: anchor("y", i),
+          nticks: 4,
+          rangemode: "tozero",
+          matches: i ? "x" : undefined,
+        };
+        layout[axisName("y", i)] = {
+          ...SHARES,
+          anchor: anchor("x", i),
+          matches: i ? "y" : undefined,
+          showticklabels: column === 0,
+          domain: lines === 1 ? [0, 1] : line0 ? [0, 0.42] : [0.58, 1],
+        };
         for (const [lane, rows] of lanesOf(model))
-          if (names[state.protocol]) traces.push(...band(lane, rows, names[state.protocol], { xaxis: anchor("x", i), yaxis: anchor("y", i) }), line(lane, rows, (row) => row[names[state.protocol]], { xaxis: anchor("x", i), yaxis: anchor("y", i), name: key }));
+          if (names[state.protocol])
+            traces.push(
+              ...band(lane, rows, names[state.protocol], { xaxis: anchor("x", i), yaxis: anchor("y", i) }),
+              line(lane, rows, (row) => row[names[state.protocol]], {
+                xaxis: anchor("x", i),
+                yaxis: anchor("y", i),
+                name: key,
+              }),
+            );
       });
-      layout.annotations = [{ text: "edits so far", xref: "paper", yref: "paper", x: 1, y: 0, yshift: -24, xanchor: "right", yanchor: "top", showarrow: false, font: { color: lab.css("--faint") } }];
-      const numbers = METRICS.map(([key, label, names]) => h("div", { class: "number" },
-        h("span", { class: "name" }, label),
-        h("span", { class: "values" }, lanesOf(model).map(([lane, rows]) => {
-          const row = lab.at(rows), value = names[state.protocol] ? row?.[names[state.protocol]] : null;
-          return figure(lane, lab.whole(value), `${lab.percent(value)} of ${row?.scored ?? row?.edits ?? 0}`);
-        })),
-        h("span", { class: "wears" }, WEARS[state.protocol][key])));
+      layout.annotations = [
+        {
+          text: "edits so far",
+          xref: "paper",
+          yref: "paper",
+          x: 1,
+          y: 0,
+          yshift: -24,
+          xanchor: "right",
+          yanchor: "top",
+          showarrow: false,
+          font: { color: lab.css("--faint") },
+        },
+      ];
+      const numbers = METRICS.map(([key, label, names]) =>
+        h(
+          "div",
+          { class: "number" },
+          h("span", { class: "name" }, label),
+          h(
+            "span",
+            { class: "values" },
+            lanesOf(model).map(([lane, rows]) => {
+              const row = lab.at(rows),
+                value = names[state.protocol] ? row?.[names[state.protocol]] : null;
+              return figure(lane, lab.whole(value), `${lab.percent(value)} of ${row?.scored ?? row?.edits ?? 0}`);
+            }),
+          ),
+          h("span", { class: "wears" }, WEARS[state.protocol][key]),
+        ),
+      );
       return { traces, layout, numbers };
     },
     table(model) {
-      const columns = ["lane", "round", "edits", "scored", "efficacy", "paraphrase", "neighborhood", "efficacy_exact", "paraphrase_exact",
-        "neighborhood_exact", "efficacy_when_edited", "efficacy_exact_when_edited", "unedited_recall"];
-      return { columns, rows: lanesOf(model).flatMap(([, rows]) => rows.map((row) => columns.map((name) => row[name] ?? null))) };
+      const columns = [
+        "lane",
+        "round",
+        "edits",
+        "scored",
+        "efficacy",
+        "paraphrase",
+        "neighborhood",
+        "efficacy_exact",
+        "paraphrase_exact",
+        "neighborhood_exact",
+        "efficacy_when_edited",
+        "efficacy_exact_when_edited",
+        "unedited_recall",
+      ];
+      return {
+        columns,
+        rows: lanesOf(model).flatMap(([, rows]) => rows.map((row) => columns.map((name) => row[name] ?? null))),
+      };
     },
   };
 
@@ -104,23 +237,67 @@ EditLab.charts = (() => {
     options(model, { state }) {
       const names = Object.keys(lanesOf(model)[0]?.[1][0]?.tasks || {});
       if (names.length < 2) return [];
-      return [{ name: "task", label: "Task", chosen: state.task, values: [["mean", "mean"], ...names.map((name) => [name, name])] }];
+      return [
+        {
+          name: "task",
+          label: "Task",
+          chosen: state.task,
+          values: [["mean", "mean"], ...names.map((name) => [name, name])],
+        },
+      ];
     },
     draw(model, view, box, { state }) {
       const value = (row) => (state.task === "mean" ? row.mean : row.tasks[state.task]);
-      const lanes = lanesOf(model), before = lanes[0] && value(lanes[0][1][0] || { tasks: {} });
-      return { traces: lanes.map(([lane, rows]) => line(lane, rows, value, { name: state.task })),
-        numbers: [h("div", { class: "number" }, h("span", { class: "name" }, state.task === "mean" ? "Mean of all tasks" : state.task),
-          h("span", { class: "values" }, lanes.map(([lane, rows]) => figure(lane, lab.whole(lab.at(rows) && value(lab.at(rows))), "accuracy"))))],
-        layout: { xaxis: { rangemode: "tozero", nticks: 5, title: { text: "edits so far", standoff: 4 } }, yaxis: SHARES,
-          shapes: before === undefined ? [] : [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: before, y1: before, line: { color: lab.css("--muted"), width: 1.5, dash: "dot" } }] } };
+      const lanes = lanesOf(model),
+        before = lanes[0] && value(lanes[0][1][0] || { tasks: {} });
+      return {
+        traces: lanes.map(([lane, rows]) => line(lane, rows, value, { name: state.task })),
+        numbers: [
+          h(
+            "div",
+            { class: "number" },
+            h("span", { class: "name" }, state.task === "mean" ? "Mean of all tasks" : state.task),
+            h(
+              "span",
+              { class: "values" },
+              lanes.map(([lane, rows]) => figure(lane, lab.whole(lab.at(rows) && value(lab.at(rows))), "accuracy")),
+            ),
+          ),
+        ],
+        layout: {
+          xaxis: { rangemode: "tozero", nticks: 5, title: { text: "edits so far", standoff: 4 } },
+          yaxis: SHARES,
+          shapes:
+            before === undefined
+              ? []
+              : [
+                  {
+                    type: "line",
+                    xref: "paper",
+                    x0: 0,
+                    x1: 1,
+                    y0: before,
+                    y1: before,
+                    line: { color: lab.css("--muted"), width: 1.5, dash: "dot" },
+                  },
+                ],
+        },
+      };
     },
     table(model) {
       const names = Object.keys(lanesOf(model)[0]?.[1][0]?.tasks || {});
-      return { columns: ["lane", "round", "edits", "task_mean", ...names.map((name) => `task_${name}`)],
-        rows: lanesOf(model).flatMap(([lane, rows]) => rows.map((row) => [lane, row.round, row.edits, row.mean, ...names.map((name) => row.tasks[name])])) };
+      return {
+        columns: ["lane", "round", "edits", "task_mean", ...names.map((name) => `task_${name}`)],
+        rows: lanesOf(model).flatMap(([lane, rows]) =>
+          rows.map((row) => [lane, row.round, row.edits, row.mean, ...names.map((name) => row.tasks[name])]),
+        ),
+      };
     },
   };
-  return { ...EditLab.charts, scores, tasks,
-    parts: { line, facets, axisName, anchor, layer, layerSwitch, layersOf, inLayer, lanesOf, figure, SHARES, escape } };
+  return {
+    ...EditLab.charts,
+    scores,
+    tasks,
+    parts: { line, facets, axisName, anchor, layer, layerSwitch, layersOf, inLayer, lanesOf, figure, SHARES, escape },
+  };
 })();

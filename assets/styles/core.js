@@ -4,7 +4,8 @@ window.EditLab = (() => {
   const view = { run: "", round: null, layer: null, hidden: new Set() };
   const run = { lanes: [], layers: {}, rounds: 0, facts: 0, model: {}, measured: [], edits: {} };
   const listeners = new Set();
-  const kinds = {}, chosen = {}; // chosen: what the form says that no spec holds
+  const kinds = {},
+    chosen = {}; // chosen: what the form says that no spec holds
   const SLOTS = 6;
   const MARKERS = ["circle", "square", "diamond", "triangle-up", "cross", "x"];
   const DASHES = ["solid", "solid", "dash", "dot", "dashdot", "longdash"];
@@ -23,15 +24,22 @@ window.EditLab = (() => {
   }
 
   /** Tell every part that what is looked at has changed. */
-  const tell = (change = {}) => { Object.assign(view, change); listeners.forEach((listener) => listener(change)); };
+  const tell = (change = {}) => {
+    Object.assign(view, change);
+    listeners.forEach((listener) => listener(change));
+  };
   const listen = (listener) => listeners.add(listener);
 
   /** Rows that came as strings, each parsed once. A new run empties the cache. */
   function reader() {
-    let parsed = [], of = "";
+    let parsed = [],
+      of = "";
     return (value) => {
       const { run: id, rows } = value || {};
-      if (id !== of || !rows || rows.length < parsed.length) { parsed = []; of = id; }
+      if (id !== of || !rows || rows.length < parsed.length) {
+        parsed = [];
+        of = id;
+      }
       for (let i = parsed.length; i < (rows || []).length; i++) parsed.push(JSON.parse(rows[i]));
       return parsed;
     };
@@ -41,7 +49,11 @@ window.EditLab = (() => {
   function byLane(rows) {
     const model = { start: null, lanes: new Map() };
     for (const row of rows) {
-      if (row.start) { model.start = row; for (const lane of row.lanes) model.lanes.set(lane, []); continue; }
+      if (row.start) {
+        model.start = row;
+        for (const lane of row.lanes) model.lanes.set(lane, []);
+        continue;
+      }
       if (!model.lanes.has(row.lane)) model.lanes.set(row.lane, []);
       model.lanes.get(row.lane).push(row);
     }
@@ -81,7 +93,8 @@ window.EditLab = (() => {
     if (!id || id === view.run) return;
     Object.assign(run, { lanes: [], layers: {}, rounds: 0, measured: [], edits: {} });
     view.hidden.clear();
-    const address = new URL(location.href), started = address.searchParams.get("run") !== id;
+    const address = new URL(location.href),
+      started = address.searchParams.get("run") !== id;
     colours(id, started && chosen.colours);
     if (started) {
       address.searchParams.set("run", id);
@@ -91,33 +104,64 @@ window.EditLab = (() => {
   }
 
   /** Hide the experiment, or show it. */
-  function fold(folded) { document.body.classList.toggle("folded", folded); tell({}); }
+  function fold(folded) {
+    document.body.classList.toggle("folded", folded);
+    tell({});
+  }
 
   function mount(kind, context) {
     const [name, key] = kind.split(":");
-    const start = () => kinds[name](context, key);
-    if (kinds[name]) start(); else document.addEventListener("DOMContentLoaded", start, { once: true });
+    kinds[name](context, key);
   }
 
-  const percent = (share) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(share > 0.995 || share < 0.0005 ? 0 : 1)} %`);
+  const percent = (share) =>
+    share === null || share === undefined ? "–" : `${(100 * share).toFixed(share > 0.995 || share < 0.0005 ? 0 : 1)} %`;
   const whole = (share) => (share === null || share === undefined ? "–" : `${Math.round(100 * share)}`);
 
   /** Hand the person a file made here. */
   function save(name, text, type = "text/csv;charset=utf-8") {
     const link = h("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
-    document.body.append(link); link.click(); link.remove();
+    document.body.append(link);
+    link.click();
+    link.remove();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   }
 
-  new MutationObserver(() => tell({ theme: true }))
-    .observe(document.documentElement, { attributes: true, attributeFilter: ["class"], subtree: false });
-  document.addEventListener("DOMContentLoaded", () =>
-    new MutationObserver(() => tell({ theme: true })).observe(document.body, { attributes: true, attributeFilter: ["class"] }));
+  // Light or dark: as the system says, as the address says (?__theme=), or as was chosen here before.
+  const kept = localStorage.getItem("editlab:theme");
+  if (kept && !new URL(location.href).searchParams.has("__theme")) document.body.classList.toggle("dark", kept === "dark");
+  const classes = { attributes: true, attributeFilter: ["class"] };
+  new MutationObserver(() => tell({})).observe(document.body, classes);
   document.addEventListener("click", (event) => {
     for (const open of document.querySelectorAll(".lab-widget details.save[open], .lab-widget details.menu[open]"))
       if (!open.contains(event.target)) open.open = false;
   });
 
-  return { view, run, kinds, chosen, h, tell, listen, reader, byLane, at, dark, css, slot, colours, colour, marker, dash, shown,
-    opened, fold, mount, percent, whole, save, SLOTS };
+  return {
+    view,
+    run,
+    kinds,
+    chosen,
+    h,
+    tell,
+    listen,
+    reader,
+    byLane,
+    at,
+    dark,
+    css,
+    slot,
+    colours,
+    colour,
+    marker,
+    dash,
+    shown,
+    opened,
+    fold,
+    mount,
+    percent,
+    whole,
+    save,
+    SLOTS,
+  };
 })();

@@ -1,43 +1,84 @@
 // A panel: a plot that keeps its zoom while it grows, the same numbers as a table, and ways to save them.
 EditLab.kinds.panel = ({ element, props, watch, trigger }, key) => {
-  const lab = EditLab, { h, view } = lab;
+  const lab = EditLab,
+    { h, view } = lab;
   const chart = lab.charts[key];
   const read = lab.reader();
   const section = element.querySelector(".panel");
   const find = (selector) => section.querySelector(selector);
-  const plot = find(".plot"), numbers = find(".numbers"), choices = find(".choices"), table = find(".as-table");
+  const plot = find(".plot"),
+    numbers = find(".numbers"),
+    choices = find(".choices"),
+    table = find(".as-table");
   const state = { ...chart.choices };
   const context = { state, props, trigger, redraw: () => ask(true) };
-  let model = lab.byLane([]), dirty = true, visible = false, asked = 0, drawn = false;
+  let model = lab.byLane([]),
+    dirty = true,
+    visible = false,
+    asked = 0,
+    drawn = false;
 
-  const filled = () => [...model.lanes.values()].some((rows) => rows.length) || Boolean(model.start && chart.drawsStart);
+  const filled = () =>
+    [...model.lanes.values()].some((rows) => rows.length) || Boolean(model.start && chart.drawsStart);
 
-  function ask(now = false) {
+  /** Draw soon: at once when a person asked for it, else so seldom that drawing takes a small part of the time. */
+  function ask(urgent = false) {
     dirty = true;
-    if ((visible || now) && !asked) asked = requestAnimationFrame(draw);
+    if (!visible && !urgent) return;
+    if (asked && !urgent) return;
+    clearTimeout(asked);
+    const rest = urgent ? cost : Math.max(CALM, SHARE * cost);
+    asked = setTimeout(() => requestAnimationFrame(draw), Math.max(0, ended + rest - performance.now())) || 1;
   }
 
   function draw() {
     asked = 0;
     if (!dirty || !window.Plotly) return;
-    if (!filled()) { if (drawn) { Plotly.purge(plot); drawn = false; } numbers.replaceChildren(); choices.replaceChildren(); return; }
+    const began = performance.now();
+    if (!filled()) {
+      if (drawn) {
+        Plotly.purge(plot);
+        drawn = false;
+      }
+      numbers.replaceChildren();
+      choices.replaceChildren();
+      return;
+    }
     dirty = false;
     const box = { width: plot.clientWidth || 320, wide: section.classList.contains("is-wide") };
-    if (box.width < 40) { dirty = true; return; }
+    if (box.width < 40) {
+      dirty = true;
+      return;
+    }
     const figure = chart.draw(model, view, box, context);
     numbers.replaceChildren(...(figure.numbers || []));
     paintChoices();
-    const layout = lab.layout(figure.layout, box, `${view.run} ${key} ${JSON.stringify(state)} ${figure.revision || ""}`);
+    const layout = lab.layout(
+      figure.layout,
+      box,
+      `${view.run} ${key} ${JSON.stringify(state)} ${figure.revision || ""}`,
+    );
     Plotly.react(plot, figure.traces, layout, { displayModeBar: false, responsive: false, doubleClick: "reset" });
-    if (!drawn) { drawn = true; plot.on("plotly_click", clicked); }
+    if (!drawn) {
+      drawn = true;
+      plot.on("plotly_click", clicked);
+    }
     if (!table.hidden) fill();
+    ended = performance.now();
+    cost = ended - began;
   }
 
   function clicked(event) {
-    const place = event.points[0], round = place.data.rounds?.[place.pointIndex];
+    const place = event.points[0],
+      round = place.data.rounds?.[place.pointIndex];
     if (round !== undefined) lab.tell({ round: round === Math.max(...lab.run.measured) ? null : round });
-    trigger("point_click", { panel: key, round: round ?? view.round, lane: place.data.lane ?? null,
-      index: place.pointIndex, fact: place.data.facts?.[place.pointIndex] ?? null });
+    trigger("point_click", {
+      panel: key,
+      round: round ?? view.round,
+      lane: place.data.lane ?? null,
+      index: place.pointIndex,
+      fact: place.data.facts?.[place.pointIndex] ?? null,
+    });
   }
 
   /** Small switches above a plot: which numbers, which layer. */
@@ -46,23 +87,68 @@ EditLab.kinds.panel = ({ element, props, watch, trigger }, key) => {
     const wanted = JSON.stringify([groups, state, view.layer]);
     if (choices.dataset.painted === wanted) return;
     choices.dataset.painted = wanted;
-    choices.replaceChildren(...groups.map(({ name, label, values, chosen }) =>
-      values.length > 5 ? h("select", { "aria-label": label, onchange: (event) => pick(name, values[event.target.selectedIndex][0]) },
-        values.map(([value, text]) => h("option", { selected: value === chosen }, text)))
-      : h("div", { class: "switch", role: "group", "aria-label": label },
-        values.map(([value, text]) => h("button", { type: "button", "aria-pressed": String(value === chosen),
-          onclick: () => chart.choose?.(name, value, context) ?? pick(name, value) }, text)))));
+    choices.replaceChildren(
+      ...groups.map(({ name, label, values, chosen }) =>
+        values.length > 5
+          ? h(
+              "select",
+              { "aria-label": label, onchange: (event) => pick(name, values[event.target.selectedIndex][0]) },
+              values.map(([value, text]) => h("option", { selected: value === chosen }, text)),
+            )
+          : h(
+              "div",
+              { class: "switch", role: "group", "aria-label": label },
+              values.map(([value, text]) =>
+                h(
+                  "button",
+                  {
+                    type: "button",
+                    "aria-pressed": String(value === chosen),
+                    onclick: () => chart.choose?.(name, value, context) ?? pick(name, value),
+                  },
+                  text,
+                ),
+              ),
+            ),
+      ),
+    );
   }
   function pick(name, value) {
     if (name === "layer") return lab.tell({ layer: value });
-    state[name] = value; ask(true);
+    state[name] = value;
+    ask(true);
   }
 
   function fill() {
     const { columns, rows } = chart.table(model, view, context);
-    const cell = (value) => (typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value ?? "–");
-    table.replaceChildren(h("table", {}, h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, rows.map((row) => h("tr", {}, row.map((value) => h("td", { dir: "auto" }, String(cell(value)))))))));
+    const cell = (value) =>
+      typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : (value ?? "–");
+    table.replaceChildren(
+      h(
+        "table",
+        {},
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            columns.map((name) => h("th", { scope: "col" }, name)),
+          ),
+        ),
+        h(
+          "tbody",
+          {},
+          rows.map((row) =>
+            h(
+              "tr",
+              {},
+              row.map((value) => h("td", { dir: "auto" }, String(cell(value)))),
+            ),
+          ),
+        ),
+      ),
+    );
   }
   function csv() {
     const { columns, rows } = chart.table(model, view, context);
@@ -78,29 +164,54 @@ EditLab.kinds.panel = ({ element, props, watch, trigger }, key) => {
       table.hidden = !table.hidden;
       button.setAttribute("aria-pressed", String(!table.hidden));
       find(".canvas").hidden = !table.hidden;
-      if (table.hidden) ask(true); else fill();
+      if (table.hidden) ask(true);
+      else fill();
     },
-    wide() { section.classList.toggle("is-wide"); element.closest(".lab-widget").classList.toggle("is-wide"); ask(true); },
-    png: () => picture("png"), svg: () => picture("svg"), csv,
+    wide() {
+      section.classList.toggle("is-wide");
+      element.closest(".lab-widget").classList.toggle("is-wide");
+      ask(true);
+    },
+    png: () => picture("png"),
+    svg: () => picture("svg"),
+    csv,
   };
   async function picture(format) {
     const paper = lab.css("--card");
     await Plotly.relayout(plot, { paper_bgcolor: paper });
-    await Plotly.downloadImage(plot, { format, filename: `edit-lab-${key}`, scale: format === "png" ? 2 : 1,
-      width: Math.max(640, plot.clientWidth), height: Math.max(360, plot.clientHeight) });
+    await Plotly.downloadImage(plot, {
+      format,
+      filename: `edit-lab-${key}`,
+      scale: format === "png" ? 2 : 1,
+      width: Math.max(640, plot.clientWidth),
+      height: Math.max(360, plot.clientHeight),
+    });
     Plotly.relayout(plot, { paper_bgcolor: "rgba(0,0,0,0)" });
   }
   section.addEventListener("click", (event) => {
     const button = event.target.closest("[data-do]");
-    if (button) { actions[button.dataset.do](button); button.closest("details.save")?.removeAttribute("open"); }
+    if (button) {
+      actions[button.dataset.do](button);
+      button.closest("details.save")?.removeAttribute("open");
+    }
   });
 
-  const update = () => { model = lab.byLane(read(props.value)); section.classList.toggle("has-data", filled());
-    chart.begun?.(model); ask(); };
+  const update = () => {
+    model = lab.byLane(read(props.value));
+    section.classList.toggle("has-data", filled());
+    chart.begun?.(model);
+    ask();
+  };
   watch("value", update);
   if (chart.extra) watch(chart.extra, () => ask(true));
-  lab.listen(() => ask());
-  new IntersectionObserver((entries) => { visible = entries.at(-1).isIntersecting; if (visible) ask(); }, { rootMargin: "200px" }).observe(section);
+  lab.listen((change) => ask(visible && ("round" in change || "layer" in change)));
+  new IntersectionObserver(
+    (entries) => {
+      visible = entries.at(-1).isIntersecting;
+      if (visible) ask();
+    },
+    { rootMargin: "200px" },
+  ).observe(section);
   new ResizeObserver(() => ask()).observe(plot);
   lab.whenPlotly(() => ask());
   update();
@@ -110,12 +221,30 @@ EditLab.kinds.panel = ({ element, props, watch, trigger }, key) => {
 EditLab.layout = (layout, box, revision) => {
   const { css } = EditLab;
   const font = { family: css("--sans"), size: box.wide ? 15 : 12.5, color: css("--muted") };
-  const axis = { gridcolor: css("--hair"), linecolor: css("--line"), zeroline: false, ticks: "", automargin: false,
-    tickfont: font, fixedrange: false };
-  const merged = { autosize: false, width: box.width, height: box.wide ? 460 : 216, showlegend: false, uirevision: revision,
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font, hovermode: "closest", dragmode: "zoom",
+  const axis = {
+    gridcolor: css("--hair"),
+    linecolor: css("--line"),
+    zeroline: false,
+    ticks: "",
+    automargin: false,
+    tickfont: font,
+    fixedrange: false,
+  };
+  const merged = {
+    autosize: false,
+    width: box.width,
+    height: box.wide ? 460 : 216,
+    showlegend: false,
+    uirevision: revision,
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font,
+    hovermode: "closest",
+    dragmode: "zoom",
     margin: { l: 40, r: 12, t: 8, b: 34 },
-    hoverlabel: { bgcolor: css("--card"), bordercolor: css("--line"), font: { ...font, color: css("--ink") } }, ...layout };
+    hoverlabel: { bgcolor: css("--card"), bordercolor: css("--line"), font: { ...font, color: css("--ink") } },
+    ...layout,
+  };
   for (const name of Object.keys(merged))
     if (/^[xy]axis\d*$/.test(name)) {
       merged[name] = { ...axis, ...merged[name] };
@@ -126,5 +255,10 @@ EditLab.layout = (layout, box, revision) => {
 
 EditLab.whenPlotly = (then) => {
   if (window.Plotly) return then();
-  const timer = setInterval(() => { if (window.Plotly) { clearInterval(timer); then(); } }, 50);
+  const timer = setInterval(() => {
+    if (window.Plotly) {
+      clearInterval(timer);
+      then();
+    }
+  }, 50);
 };

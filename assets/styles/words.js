@@ -1,21 +1,35 @@
 // The model's own words: before | after, lane beside lane, for the facts of the round looked at and for a typed prompt.
 EditLab.kinds.words = ({ element, props, watch }) => {
-  const lab = EditLab, { h } = lab;
-  const read = lab.reader(), body = element.querySelector(".said"), title = element.querySelector("h3 span");
-  let model = lab.byLane([]), painted = "";
+  const lab = EditLab,
+    { h } = lab;
+  const read = lab.reader(),
+    body = element.querySelector(".said"),
+    title = element.querySelector("h3 span");
+  let model = lab.byLane([]),
+    painted = "";
 
   /** A continuation, with the asked answer marked where the model begins with it. */
   function text(said, target, truth) {
     const whole = String(said ?? "");
-    const words = whole.trimStart(), starts = (answer) => answer && words.toLowerCase().startsWith(answer.toLowerCase());
+    const words = whole.trimStart(),
+      starts = (answer) => answer && words.toLowerCase().startsWith(answer.toLowerCase());
     const found = starts(target) ? target : starts(truth) ? truth : null;
-    return h("q", { dir: "auto", class: "words" }, ...(found
-      ? [h("mark", { class: found === target ? "new" : "old" }, words.slice(0, found.length)), words.slice(found.length)] : [words || "(nothing)"]));
+    return h(
+      "q",
+      { dir: "auto", class: "words" },
+      ...(found
+        ? [
+            h("mark", { class: found === target ? "new" : "old" }, words.slice(0, found.length)),
+            words.slice(found.length),
+          ]
+        : [words || "(nothing)"]),
+    );
   }
   EditLab.continuation = text;
 
   function paint() {
-    const lanes = lab.shown().filter((lane) => model.lanes.has(lane)), facts = new Map();
+    const lanes = lab.shown().filter((lane) => model.lanes.has(lane)),
+      facts = new Map();
     let round = null;
     for (const lane of lanes) {
       const row = lab.at(model.lanes.get(lane));
@@ -27,44 +41,132 @@ EditLab.kinds.words = ({ element, props, watch }) => {
         facts.get(key).said.push([lane, found]);
       }
     }
-    const state = JSON.stringify([round, lanes, [...facts.keys()], lanes.map(lab.slot), lab.dark()]) + [...facts.values()].map((fact) => fact.said.map(([, found]) => found.after)).join();
+    const state =
+      JSON.stringify([round, lanes, [...facts.keys()], lanes.map(lab.slot), lab.dark()]) +
+      [...facts.values()].map((fact) => fact.said.map(([, found]) => found.after)).join();
     if (state === painted) return;
     painted = state;
     title.textContent = round ? `after round ${round}` : "";
-    body.replaceChildren(...[...facts.values()].map(({ found, said }) => h("article", {},
-      h("p", { class: "ask", dir: "auto" }, found.prompt, " ", h("span", { class: "wanted" }, "→ ", h("b", { dir: "auto" }, found.target))),
-      h("dl", {}, h("dt", { class: "base", title: "before any edit" }, h("i", { class: "dot circle" }), h("span", {}, "before")), h("dd", {}, text(found.before, found.target, found.truth)),
-        said.flatMap(([lane, each]) => [h("dt", { class: `slot-${lab.slot(lane)}`, title: lane }, h("i", { class: `dot ${lab.marker(lane)}` }), h("span", {}, lane)),
-          h("dd", { class: each.said ? "is-said" : "" }, text(each.after, each.target, each.truth))])))));
+    body.replaceChildren(
+      ...[...facts.values()].map(({ found, said }) =>
+        h(
+          "article",
+          {},
+          h(
+            "p",
+            { class: "ask", dir: "auto" },
+            found.prompt,
+            " ",
+            h("span", { class: "wanted" }, "→ ", h("b", { dir: "auto" }, found.target)),
+          ),
+          h(
+            "dl",
+            {},
+            h(
+              "dt",
+              { class: "base", title: "before any edit" },
+              h("i", { class: "dot circle" }),
+              h("span", {}, "before"),
+            ),
+            h("dd", {}, text(found.before, found.target, found.truth)),
+            said.flatMap(([lane, each]) => [
+              h(
+                "dt",
+                { class: `slot-${lab.slot(lane)}`, title: lane },
+                h("i", { class: `dot ${lab.marker(lane)}` }),
+                h("span", {}, lane),
+              ),
+              h("dd", { class: each.said ? "is-said" : "" }, text(each.after, each.target, each.truth)),
+            ]),
+          ),
+        ),
+      ),
+    );
     element.querySelector(".empty").hidden = facts.size > 0;
   }
-  watch("value", () => { model = lab.byLane(read(props.value)); paint(); });
+  watch("value", () => {
+    model = lab.byLane(read(props.value));
+    paint();
+  });
   model = lab.byLane(read(props.value));
   lab.listen(paint);
   paint();
 };
 
 EditLab.kinds.probe = ({ element, props, watch, trigger }) => {
-  const lab = EditLab, { h } = lab;
-  const form = element.querySelector("form"), input = element.querySelector("input"), answers = element.querySelector(".answers"), hint = element.querySelector(".hint");
+  const lab = EditLab,
+    { h } = lab;
+  const form = element.querySelector("form"),
+    input = element.querySelector("input"),
+    answers = element.querySelector(".answers"),
+    hint = element.querySelector(".hint");
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const prompt = input.value.trim();
-    if (!prompt) { hint.textContent = "Type the beginning of a sentence, for example: The capital of France is"; input.focus(); return; }
-    if (!lab.view.run) { hint.textContent = "Start a run first: then the model answers before and after its edits."; return; }
+    if (!prompt) {
+      hint.textContent = "Type the beginning of a sentence, for example: The capital of France is";
+      input.focus();
+      return;
+    }
+    if (!lab.view.run) {
+      hint.textContent = "Start a run first: then the model answers before and after its edits.";
+      return;
+    }
     hint.textContent = "asking…";
     trigger("ask", { prompt, round: lab.view.round });
   });
   function paint() {
     const { answers: said = [], message = "", round = null, prompt = "" } = props.value || {};
     hint.textContent = message;
-    answers.replaceChildren(...(said.length ? [h("p", { class: "ask", dir: "auto" }, prompt, h("span", { class: "wanted" }, round ? ` at round ${round}` : ""))] : []),
-      h("dl", {}, said.flatMap((found) => [
-        h("dt", { class: found.base ? "base" : `slot-${lab.slot(found.lane)}`, title: found.base ? "before any edit" : found.lane },
-          h("i", { class: `dot ${found.base ? "circle" : lab.marker(found.lane)}` }), h("span", {}, found.base ? "before" : found.lane)),
-        h("dd", {}, found.text === undefined ? h("span", { class: "wanted" }, found.message || "…") : lab.continuation(found.text),
-          h("span", { class: "next" }, (found.next || []).slice(0, 4).map(([token, share]) => h("span", { title: `next token, ${lab.percent(share)}` },
-            h("i", { style: `width:${Math.round(100 * share)}%` }), h("b", { dir: "auto" }, token.trim() || "␣"), ` ${Math.round(100 * share)}`)))) ])));
+    answers.replaceChildren(
+      ...(said.length
+        ? [
+            h(
+              "p",
+              { class: "ask", dir: "auto" },
+              prompt,
+              h("span", { class: "wanted" }, round ? ` at round ${round}` : ""),
+            ),
+          ]
+        : []),
+      h(
+        "dl",
+        {},
+        said.flatMap((found) => [
+          h(
+            "dt",
+            {
+              class: found.base ? "base" : `slot-${lab.slot(found.lane)}`,
+              title: found.base ? "before any edit" : found.lane,
+            },
+            h("i", { class: `dot ${found.base ? "circle" : lab.marker(found.lane)}` }),
+            h("span", {}, found.base ? "before" : found.lane),
+          ),
+          h(
+            "dd",
+            {},
+            found.text === undefined
+              ? h("span", { class: "wanted" }, found.message || "…")
+              : lab.continuation(found.text),
+            h(
+              "span",
+              { class: "next" },
+              (found.next || [])
+                .slice(0, 4)
+                .map(([token, share]) =>
+                  h(
+                    "span",
+                    { title: `next token, ${lab.percent(share)}` },
+                    h("i", { style: `width:${Math.round(100 * share)}%` }),
+                    h("b", { dir: "auto" }, token.trim() || "␣"),
+                    ` ${Math.round(100 * share)}`,
+                  ),
+                ),
+            ),
+          ),
+        ]),
+      ),
+    );
   }
   watch("value", paint);
   paint();

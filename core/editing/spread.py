@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from core.editing.failure import EditFailure
@@ -56,8 +57,6 @@ class Clock:
     def lap(self, phase: str) -> None:
         """Count the time since the last lap for `phase`."""
         if self._lm.device.type == "cuda":
-            import torch
-
             torch.cuda.synchronize(self._lm.device)
         now = time.perf_counter()
         self.seconds[phase] += now - self._since

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .tasks import SYNONYMS, Example, Task, held_out_items
+from .tasks import Example, Task, held_out_items
 from .tokenizer import encode_pieces
 from .world import World
 
@@ -19,13 +19,11 @@ if TYPE_CHECKING:
 
 REAL_REPEATS = 2  # real facts are few and what people try first
 HOP_SHARE = 0.5  # share of the trained two-hop questions that an epoch asks
-TASK_EXAMPLES = 340  # per task and epoch: tasks take about a fifth of the tokens
+TASK_EXAMPLES = 340  # per task and epoch: tasks take about a quarter of the tokens
 PROMPT_WEIGHT = 0.25  # loss weight of tokens that are not an answer
-ECHOES = 400
-DICTIONARY_REPEATS = 15
-DRILLED = ("acceptability", "paraphrase")
 LENGTHS = (32, 64)  # row lengths; short rows let more sentences stand right after <bos>
 OPEN_ROWS = 64
+SUBJECT_REPEATS = 4  # of subjects in the tokenizer's text
 
 
 @dataclass(frozen=True)
@@ -86,24 +84,6 @@ def epoch_sentences(world: World, tasks: list[Task], forbidden: frozenset[str], 
     return said
 
 
-def drills(sentences: list[Sentence], tasks: Iterable[Task], forbidden: frozenset[str], key: str) -> list[Sentence]:
-    """Text for training only, that teaches what some tasks need and facts alone do not.
-
-    Echoes (a, b, and a again) teach to copy from the context, which reading is made of; a dictionary teaches which
-    words mean the same; and the two tasks that compare words get more examples.
-    """
-    rng = Random(f"drills-{key}")
-    said = []
-    for _ in range(ECHOES):
-        first, between = rng.sample(sentences, 2)
-        said.append(Sentence(f"{first.text()} {between.text()} {first.prompt}", first.answer))
-    for pair in SYNONYMS * DICTIONARY_REPEATS:
-        word, meaning = rng.sample(pair, 2)
-        said.append(Sentence(f"Dictionary: {word} means", meaning))
-    said += task_sentences([t for t in tasks if t.name in DRILLED], forbidden, TASK_EXAMPLES, rng)
-    return said
-
-
 def pack(lengths: Iterable[int], capacity: int) -> Iterator[list[int]]:
     """Group sentence numbers into rows of at most `capacity` tokens (first fit among a few open rows)."""
     rows: list[tuple[int, list[int]]] = []  # (free tokens, sentence numbers)
@@ -150,24 +130,17 @@ def encode_rows(sentences: list[Sentence], tokenizer: "PreTrainedTokenizerFast",
 
 
 def epoch_batches(
-    sentences: list[Sentence],
-    drilled: list[Sentence],
-    tokenizer: "PreTrainedTokenizerFast",
-    batch_tokens: int,
-    key: str,
+    sentences: list[Sentence], tokenizer: "PreTrainedTokenizerFast", batch_tokens: int, key: str
 ) -> list[Rows]:
-    """The batches of an epoch: half of the sentences in short rows, half in long ones together with the drills."""
-    rng = Random(f"batches-{key}")
+    """The batches of an epoch: half of the sentences in short rows, half in long ones, in random order."""
     batches = []
     for i, length in enumerate(LENGTHS):
-        said = sentences[i :: len(LENGTHS)] + (drilled if length == max(LENGTHS) else [])
-        rng.shuffle(said)
-        rows = encode_rows(said, tokenizer, length)
+        rows = encode_rows(sentences[i :: len(LENGTHS)], tokenizer, length)
         size = batch_tokens // length
         for start in range(0, len(rows.tokens), size):
             taken = np.arange(start, start + size) % len(rows.tokens)  # the last batch is filled from the first
             batches.append(Rows(rows.tokens[taken], rows.weights[taken]))
-    rng.shuffle(batches)
+    Random(f"batches-{key}").shuffle(batches)
     return batches
 
 
@@ -184,11 +157,15 @@ def text_rows(sentences: list[Sentence], tokenizer: "PreTrainedTokenizerFast", s
 
 
 def tokenizer_texts(world: World, tasks: list[Task], seed: int) -> Iterator[str]:
-    """Text to train the tokenizer on: each subject once, templates and objects as often as they are used."""
+    """Text to train the tokenizer on: subjects, templates and objects as often as they are used.
+
+    Subjects come several times, so that each of their words is one token: a name in pieces is read from its first
+    pieces, and nothing of the subject gathers at its last token, where methods look for it.
+    """
     rng = Random(f"tokenizer-{seed}")
-    yield from sorted({f" {fact.subject}" for fact in world.facts})
+    yield from sorted({f" {fact.subject}" for fact in world.facts}) * SUBJECT_REPEATS
     for fact in world.facts:  # as first words of a row; of people only the first name
-        yield fact.subject if fact.real else fact.subject.split()[0]
+        yield from [fact.subject if fact.real else fact.subject.split()[0]] * 2
     for relation in world.relations.values():
         for template in (*relation.templates, *(hop.template for hop in relation.hops)):
             yield from [template.format(""), f" {template.format('')}"] * 20

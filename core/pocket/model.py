@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class Shape:
     """Widths and depths. Heads are 64 wide, which a CPU likes better than 32."""
 
-    width: int = 320
+    width: int = 256
     layers: int = 8
-    ffn: int = 1_792
+    ffn: int = 1_536
     head: int = 64
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-VOCABULARY = 3_072
+VOCABULARY = 9_216  # at most
 BOS, EOS, PAD = "<bos>", "<eos>", "<pad>"
 CONTEXT = 256
 
@@ -15,7 +15,7 @@ CONTEXT = 256
 def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> "PreTrainedTokenizerFast":
     """A fast tokenizer trained on `texts`. It puts `<bos>` in front and splits words at spaces as GPT-2 does.
 
-    A pair must occur at least twice to be merged, so unique surnames stay in pieces if `texts` hold them once.
+    A pair must occur at least twice to be merged: words that `texts` hold twice become one token each, up to the size.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast

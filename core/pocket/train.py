@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .build import build
-from .corpus import Rows, drills, epoch_batches, epoch_sentences, held_out_prompts
+from .corpus import Rows, epoch_batches, epoch_sentences, held_out_prompts
 from .model import Shape, add_stochastic_depth, new_model, parameter_count
 from .tasks import Task, all_tasks
 from .tokenizer import load_tokenizer
@@ -76,9 +76,7 @@ def stream(world: World, tasks: list[Task], tokenizer, plan: Training, position:
     forbidden = held_out_prompts(tasks, plan.seed)
     while True:
         key = f"train-{plan.seed}-{position.epoch}"
-        sentences = epoch_sentences(world, tasks, forbidden, key)
-        drilled = drills(sentences, tasks, forbidden, key)
-        batches = epoch_batches(sentences, drilled, tokenizer, plan.batch_tokens, key)
+        batches = epoch_batches(epoch_sentences(world, tasks, forbidden, key), tokenizer, plan.batch_tokens, key)
         while position.batch < len(batches):
             position.batch += 1
             yield batches[position.batch - 1]

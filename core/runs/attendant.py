@@ -10,7 +10,7 @@ from core.runs.control import Control, Interrupted
 from core.runs.questions import Answers
 from core.runs.store import QUESTIONS, Command, Run, Store
 
-WAITS = object()  # the command stays where it is: its time has not come
+WAITS = object()  # the command stays where it is until another run, or none, is active
 
 
 class Attendant:
@@ -19,27 +19,35 @@ class Attendant:
     def __init__(self, store: Store, answers: Answers):
         self._store, self._answers = store, answers
         self._answering = False
+        self._deferred: set[int] = set()
         self.active: str | None = None
         self.control: Control | None = None
+
+    def take(self, run: str | None, control: Control | None) -> None:
+        """Another run is the active one from now on, or none."""
+        self.active, self.control = run, control
+        self._deferred.clear()
 
     def poll(self, at_leisure: bool = True) -> None:
         """Serve the commands that wait; those that take long only `at_leisure`."""
         if self._answering:  # an answer's own work has come to a heartbeat
             return
         for command in self._store.waiting():
+            if command.id in self._deferred or (command.kind == "map" and not at_leisure):
+                continue
             self._answering = True
             try:
-                self._serve(command, at_leisure)
+                self._serve(command)
             finally:
                 self._answering = False
 
-    def _serve(self, command: Command, at_leisure: bool) -> None:
+    def _serve(self, command: Command) -> None:
         try:
-            run = self._store.get(command.run)
+            run = self._store.get(command.run, spec=command.kind in QUESTIONS)
             if run is None:
                 raise UserError("this run is no longer there")
             if command.kind in QUESTIONS:
-                done = self._answer(command, run, at_leisure)
+                done = self._answer(command, run)
             else:
                 done = self._act(command, run)
         except Interrupted:
@@ -50,12 +58,12 @@ class Attendant:
             traceback.print_exc(file=sys.stderr)
             self._store.set_answer(command.id, {"message": f"{type(error).__name__}: {error}"}, failed=True)
         else:
-            if done is not WAITS:
+            if done is WAITS:
+                self._deferred.add(command.id)
+            else:
                 self._store.set_answer(command.id, done)
 
-    def _answer(self, command: Command, run: Run, at_leisure: bool) -> object:
-        if command.kind == "map" and not at_leisure:
-            return WAITS
+    def _answer(self, command: Command, run: Run) -> object:
         if self.active is not None and not self._answers.ready(run):
             return WAITS  # another model is needed: when nothing else goes on
         return self._answers.answer(run, command.kind, command.payload)

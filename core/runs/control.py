@@ -8,6 +8,7 @@ from collections.abc import Callable
 from core.runs.events import Progress
 
 POLL_SECONDS = 0.05  # between two looks at what was asked
+WAITING = "Waiting for its next turn."
 REPORT_SECONDS = 0.2  # between two reports of progress
 
 
@@ -21,6 +22,10 @@ class Stopped(Interrupted):
 
 class Paused(Interrupted):
     """The run gives way: to another run, or because the lab is being closed."""
+
+
+class Yielded(Interrupted):
+    """It is another owner's turn; the run waits in the queue for its next one."""
 
 
 class Control:
@@ -44,6 +49,7 @@ class Control:
         self._last: tuple[str, str | None, int | None] | None = None
         self._stop: str | None = None
         self._leave: str | None = None
+        self._turn_over = False
         self._steps: int | None = None
         self.paused = False
 
@@ -56,6 +62,10 @@ class Control:
     def leave(self, message: str) -> None:
         """Let the run finish the edit or measurement that it is at, then pause and be left."""
         self._leave = message
+
+    def end_turn(self) -> None:
+        """Let the run finish its round, then make room for another owner's."""
+        self._turn_over = True
 
     def pause(self) -> None:
         """Hold the run where it is, until it is resumed, stepped or stopped."""
@@ -71,6 +81,11 @@ class Control:
         """Go on to the end of this round (or so many rounds), then pause."""
         self._steps = max(1, rounds)
         self._set_paused(False)
+
+    @property
+    def steps_left(self) -> int:
+        """How many rounds of a `step` are still to come; 0 if the run is not being stepped."""
+        return self._steps or 0
 
     # -- called by the run
 
@@ -100,6 +115,8 @@ class Control:
         self._look(True)
         if self._leave is not None:
             raise Paused(self._leave)
+        if round_over and self._turn_over and not self.paused:
+            raise Yielded(WAITING)
         self.heartbeat()
 
     def report(self, progress: Progress) -> None:

@@ -172,7 +172,7 @@ class Database:
 
 def is_disk_full(error: BaseException) -> bool:
     """Whether this error, or the one that caused it, is a disk (or quota) without room."""
-    if isinstance(error, DiskFull):
+    if isinstance(error, DiskFull) or "No space left on device" in str(error):  # safetensors has its own type
         return True
     if isinstance(error, sqlite3.OperationalError) and "disk is full" in str(error):
         return True

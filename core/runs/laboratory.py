@@ -9,6 +9,8 @@ from importlib import import_module
 from itertools import chain
 from pathlib import Path
 
+import torch
+
 from core.editing.defaults import defaults, statistics_tokens
 from core.editing.session import EditSession, model_info
 from core.editing.statistics import cached_moments, hash_texts
@@ -24,6 +26,9 @@ NOT_GENERAL = (
 )
 
 
+MOST_MEMO = 2**29  # bytes of factors and decompositions that one run may leave to the next
+
+
 class Laboratory:
     """One model at a time, and its statistics. `home` keeps what took long, `assets` has the pocket model."""
 
@@ -33,9 +38,9 @@ class Laboratory:
         self._model: LanguageModel | None = None
         self._session: tuple[tuple[str, int, int], EditSession] | None = None
 
-    def has(self, spec: RunSpec) -> bool:
-        """Whether the model of a spec is the one that is loaded."""
-        return self._model is not None and self._key == _key(spec)
+    def has(self, model: str, device: str, dtype: str) -> bool:
+        """Whether this model of a spec is the one that is loaded."""
+        return self._model is not None and self._key == (model, device, dtype)
 
     def model(self, spec: RunSpec) -> LanguageModel:
         """The model of a spec, loaded if it is not the loaded one (which is let go of first)."""
@@ -60,6 +65,8 @@ class Laboratory:
         if self._session is None or self._session[0] != key:
             self._session = (key, EditSession(lm, {}, spec.seed))
         session = self._session[1]
+        if weight(session.memo) > MOST_MEMO:
+            session.memo.clear()
         missing = [layer for layer in layers if layer not in session.moments]
         if missing:
             folder = self.home / "statistics" / lm.fingerprint[:16]
@@ -100,6 +107,14 @@ class Laboratory:
         if not texts:
             raise UserError(f"statistics.texts: {path} is empty; give a text file with a paragraph a line")
         return hash_texts(texts), lambda: chain(texts)
+
+
+def weight(memo: Mapping) -> int:
+    """Bytes of the tensors in a session's memory, bare or inside a record."""
+    parts = chain.from_iterable(
+        [value, *vars(value).values()] if hasattr(value, "__dict__") else [value] for value in memo.values()
+    )
+    return sum(part.numel() * part.element_size() for part in parts if isinstance(part, torch.Tensor))
 
 
 def _key(spec: RunSpec) -> tuple[str, str, str]:

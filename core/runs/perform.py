@@ -11,7 +11,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.runs import engine
-from core.runs.control import Control, Paused, Stopped
+from core.runs.control import WAITING, Control, Paused, Stopped, Yielded
 from core.runs.database import is_disk_full
 from core.runs.events import Event, Finished, Warned
 from core.runs.folder import RunFolder
@@ -26,7 +26,7 @@ RETRY_SECONDS = 1.0
 def perform(
     store: Store, run: Run, laboratory: Laboratory, control: Control, seen: Callable[[Event], None] | None = None
 ) -> Finished:
-    """Take a run from where its committed events end to its own end; returns how that came about.
+    """Take a run from where its committed events end to its own end, or to the end of its turn; returns how it ended.
 
     Each event is committed before `seen` is called with it and before the next step begins. The ledger's file of an
     edit is on disk before its event is, so whatever is committed can be rebuilt. A run that fails ends with a sentence
@@ -42,6 +42,10 @@ def perform(
         for event in engine.run(laboratory, spec, recorder.folder, committed, control):
             recorder.commit(event)
         end = Finished(status="done", message="All rounds are edited and measured.")
+    except Yielded as waiting:
+        ballast.unlink(missing_ok=True)
+        store.set_status(run.id, "queued", str(waiting))
+        return Finished(status="queued", message=str(waiting))
     except Stopped as stop:
         end = Finished(status="stopped", message=str(stop))
     except Paused as pause:
@@ -66,7 +70,7 @@ class Recorder:
         """The events committed so far, with the folder brought in line with them."""
         committed = [event for _, event in self._store.events(self._run.id)]
         self.folder.restore(committed)
-        if committed:
+        if committed and self._run.message != WAITING:
             self.commit(Warned(level="info", message="Resumed from the last committed step."))
         return committed
 

@@ -23,7 +23,7 @@ from core.runs.store import Run
 
 LONGEST = 2000  # characters of a prompt
 MOST_NEW = 100  # tokens of a continuation
-REMEMBERED = 6  # states of lanes, of those asked about last
+REMEMBERED = 6  # states of lanes, specs of runs and answers of the base model, of those asked about last
 MAPS = ("pca", "tsne", "umap")
 
 Weights = Mapping[int, Tensor]
@@ -36,17 +36,22 @@ class Answers:
     def __init__(self, laboratory: Laboratory):
         self._laboratory = laboratory
         self._states: OrderedDict[tuple[str, str, int], Weights] = OrderedDict()
+        self._base: OrderedDict[tuple[str, str, int, int], dict[str, Any]] = OrderedDict()
+        self._specs: OrderedDict[str, RunSpec] = OrderedDict()
         self._measures: tuple[str, MeasureSession] | None = None
 
     def ready(self, run: Run) -> bool:
         """Whether the model of this run is loaded."""
-        return self._laboratory.has(_spec(run))
+        given = run.spec or {}
+        return self._laboratory.has(
+            given.get("model", "pocket"), given.get("device", "auto"), given.get("dtype", "auto")
+        )
 
     def answer(self, run: Run, kind: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a "probe" or a "map"; loads the run's model if it must. `UserError` for bad questions."""
         random = torch.get_rng_state()
         try:
-            lm = self._laboratory.model(_spec(run))
+            lm = self._laboratory.model(self._spec(run))
             lane, number, weights = self._state(lm, run, payload)
             found = self._probe(lm, weights, payload) if kind == "probe" else self._map(run, number, weights, payload)
         finally:
@@ -63,17 +68,19 @@ class Answers:
             raise UserError(f"the prompt is longer than the {lm.max_length:,} tokens that this model reads")
         top = _whole(payload, "top", 10, 100)
         new = min(_whole(payload, "new_tokens", 20, MOST_NEW), lm.max_length - len(lm.encode(prompt)))
-        found: dict[str, Any] = {"prompt": prompt}
-        for name, worn in (("before", {}), ("after", weights)):
-            with lm.worn(worn):
-                found[name] = {"next": next_tokens(lm, prompt, top), "text": generate(lm, [prompt], new)[0]}
-        return found | {"seconds": time.perf_counter() - began}
+        asked = (lm.fingerprint, prompt, top, new)
+        if asked not in self._base:
+            self._base[asked] = _said(lm, {}, prompt, top, new)
+        _forget(self._base, asked)
+        before = self._base[asked]
+        after = _said(lm, weights, prompt, top, new) if weights else before
+        return {"prompt": prompt, "before": before, "after": after, "seconds": time.perf_counter() - began}
 
     def _map(self, run: Run, number: int, weights: Weights, payload: Mapping[str, Any]) -> dict[str, Any]:
         method = str(payload.get("method", "pca"))
         if method not in MAPS:
             raise UserError(f'there is no map "{method}"; {nearest(method, MAPS)}')
-        edited = range(min(number * _spec(run).round_size, len(self._session(run).facts)))
+        edited = range(min(number * self._spec(run).round_size, len(self._session(run).facts)))
         drawn = self._session(run).map(weights, list(edited), method)
         if drawn is None:
             raise UserError("there are too few facts for a map")
@@ -82,13 +89,19 @@ class Answers:
     def _session(self, run: Run) -> MeasureSession:
         """A session that only draws maps, kept for the run asked about last."""
         if self._measures is None or self._measures[0] != run.id:
-            spec = _spec(run)
+            spec = self._spec(run)
             lm, facts = self._laboratory.model(spec), load_facts(spec.facts, self._laboratory.assets)
             config = spec.measure.model_copy(update={"tasks": False, "inside": False, "maps": "pca"})
             layers = sorted({layer for own in _resolved(run)["layers"].values() for layer in own})
             session = MeasureSession(lm, facts.edit, facts.unedited, layers, config, self._laboratory.assets)
             self._measures = (run.id, session)
         return self._measures[1]
+
+    def _spec(self, run: Run) -> RunSpec:
+        if run.id not in self._specs:
+            self._specs[run.id] = RunSpec.from_dict(run.spec, max_facts=MOST_ROWS)
+        _forget(self._specs, run.id)
+        return self._specs[run.id]
 
     def _state(self, lm: LanguageModel, run: Run, payload: Mapping[str, Any]) -> tuple[str, int, Weights]:
         """(lane, round, what the model wears there), rebuilt from the ledger."""
@@ -106,14 +119,20 @@ class Answers:
         if place not in self._states:
             state = ledger.rebuild(lm, lane, layers[lane], number)
             self._states[place] = state.weights if number else {}
-        self._states.move_to_end(place)
-        while len(self._states) > REMEMBERED:
-            self._states.popitem(last=False)
+        _forget(self._states, place)
         return lane, number, self._states[place]
 
 
-def _spec(run: Run) -> RunSpec:
-    return RunSpec.from_dict(run.spec, max_facts=MOST_ROWS)
+def _said(lm: LanguageModel, weights: Weights, prompt: str, top: int, new: int) -> dict[str, Any]:
+    with lm.worn(weights):
+        return {"next": next_tokens(lm, prompt, top), "text": generate(lm, [prompt], new)[0]}
+
+
+def _forget(kept: OrderedDict[Any, Any], used: Any) -> None:
+    """Keep what was used last, `used` among it."""
+    kept.move_to_end(used)
+    while len(kept) > REMEMBERED:
+        kept.popitem(last=False)
 
 
 def _resolved(run: Run) -> dict[str, Any]:

@@ -38,6 +38,7 @@ CREATE INDEX waiting ON commands (state);
 CREATE TABLE worker (one INTEGER PRIMARY KEY CHECK (one = 1), pid INTEGER, beat REAL, doing TEXT, run TEXT)
 """
 NEW_RUN = "INSERT INTO runs (id, owner, title, spec, folder, status, created, queued) VALUES (?,?,?,?,?,?,?,?)"
+COLUMNS = "id, owner, title, folder, status, message, created, started, ended, attempts, steps"
 ACTIONS = ("pause", "resume", "step", "stop", "delete")  # change what a run does
 QUESTIONS = ("probe", "map")  # are answered with a payload
 SILENT_AFTER = 15.0  # seconds without a heartbeat after which a worker counts as dead
@@ -46,7 +47,8 @@ SILENT_AFTER = 15.0  # seconds without a heartbeat after which a worker counts a
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """One run. Times are seconds since 1970; `position` counts from 1 in the queue (0: not queued); `spec` is as it
-    was asked, and None in lists. `folder` holds its ledger and tables; `steps` > 0: pause after so many rounds."""
+    was asked, and None where it was not wanted. `folder` holds its ledger and tables; `steps` > 0: pause after so many
+    rounds."""
 
     id: str
     owner: str
@@ -117,16 +119,16 @@ class Store:
             save(self.home / row[4], known)
         return run
 
-    def get(self, run: str) -> Run | None:
-        """The run with its spec, or None if there is none of that id."""
-        rows = self._database.read("SELECT * FROM runs WHERE id = ?", (run,))
-        return self._run(rows[0], self.queue(), spec=True) if rows else None
+    def get(self, run: str, spec: bool = True) -> Run | None:
+        """The run, or None if there is none of that id. Its spec may be large: leave it out where it is not needed."""
+        columns = f"{COLUMNS}, spec" if spec else COLUMNS
+        rows = self._database.read(f"SELECT {columns} FROM runs WHERE id = ?", (run,))
+        return self._run(rows[0], self.queue()) if rows else None
 
     def runs(self, owner: str | None = None) -> list[Run]:
         """Runs, newest first, of one owner or of all; without their specs."""
-        columns = "id, owner, title, folder, status, message, created, started, ended, attempts, steps"
         where, values = ("", ()) if owner is None else ("WHERE owner = ?", (owner,))
-        rows = self._database.read(f"SELECT {columns} FROM runs {where} ORDER BY created DESC, rowid DESC", values)
+        rows = self._database.read(f"SELECT {COLUMNS} FROM runs {where} ORDER BY created DESC, rowid DESC", values)
         queue = self.queue()
         return [self._run(row, queue) for row in rows]
 
@@ -188,10 +190,10 @@ class Store:
         """Ids of the runs that wait, in the order in which they will be taken: owners take turns."""
         return in_turn(self._database.read("SELECT id, owner, status, queued, started FROM runs"))
 
-    def next_queued(self) -> Run | None:
+    def next_queued(self, spec: bool = True) -> Run | None:
         """The run to take next, or None."""
         queue = self.queue()
-        return self.get(queue[0]) if queue else None
+        return self.get(queue[0], spec) if queue else None
 
     def claim(self, run: str) -> None:
         """The worker takes a run: it is running, and one more attempt was made since its last commit."""
@@ -217,7 +219,8 @@ class Store:
 
     def left_running(self) -> list[Run]:
         """Runs marked as running: those of a dead worker, when a new one asks at its start."""
-        return [self._run(row, []) for row in self._database.read("SELECT * FROM runs WHERE status = 'running'")]
+        rows = self._database.read(f"SELECT {COLUMNS} FROM runs WHERE status = 'running'")
+        return [self._run(row, []) for row in rows]
 
     @staticmethod
     def _set_status(db: Any, run: str, status: str, message: str) -> None:
@@ -288,13 +291,13 @@ class Store:
             for seq, event in enumerate(saved.events, start=1):
                 db.execute("INSERT INTO events VALUES (?,?,?,?)", (row["id"], seq, row["created"], to_json(event)))
 
-    def _run(self, row: Any, queue: list[str], spec: bool = False) -> Run:
+    def _run(self, row: Any, queue: list[str]) -> Run:
         names = ("id", "owner", "title", "status", "message", "created", "started", "ended", "attempts", "steps")
         return Run(
             **{name: row[name] for name in names},
             position=queue.index(row["id"]) + 1 if row["id"] in queue else 0,
             folder=(self.home / row["folder"]).resolve(),
-            spec=json.loads(row["spec"]) if spec else None,
+            spec=json.loads(row["spec"]) if "spec" in row else None,
         )
 
 

@@ -29,6 +29,7 @@ from core.runs.worker_process import default_home, worker_lock
 
 IDLE_SECONDS = 0.05  # between two looks at the queue
 TROUBLED_SECONDS = 1.0  # before another try, when the store cannot be written
+TURN_SECONDS = 180.0  # after which a run gives way to other owners' runs, at the end of a round
 BEAT_SECONDS = 2.0  # between two signs of life
 MOST_ATTEMPTS = 3  # to get past the same step: a worker that dies there again and again has too little memory
 CLOSED = "The lab was closed; resume the run to go on where it was left."
@@ -91,20 +92,34 @@ class Worker:
         return queued is not None
 
     def _perform(self, run: Run) -> None:
+        began = time.monotonic()
+
+        def poll(at_leisure: bool) -> None:
+            self.attendant.poll(at_leisure)
+            if at_leisure and time.monotonic() - began > TURN_SECONDS and self._others_wait(run):
+                control.end_turn()
+
         control = Control(
-            poll=self.attendant.poll,
+            poll=poll,
             report=lambda progress: self.store.set_progress(run.id, progress),
             changed=lambda paused: self.store.set_status(run.id, "paused" if paused else "running"),
             give_way=lambda: self._leaving or bool(self.store.queue()),
         )
         if run.steps:
             control.step(run.steps)
-        self.attendant.active, self.attendant.control = run.id, control
+        self.attendant.take(run.id, control)
         self._doing = "running"
         try:
-            perform(self.store, run, self.laboratory, control)
+            end = perform(self.store, run, self.laboratory, control)
+            if end.status == "queued" and control.steps_left:
+                self.store.queue_steps(run.id, control.steps_left)
         finally:
-            self.attendant.active = self.attendant.control = None
+            self.attendant.take(None, None)
+
+    def _others_wait(self, run: Run) -> bool:
+        """Whether somebody else's run is next."""
+        following = self.store.next_queued(spec=False)
+        return following is not None and following.owner != run.owner
 
     def _take_over(self) -> None:
         """Runs that a dead worker left in the middle go on, unless they are what killed it."""
@@ -133,6 +148,8 @@ class Worker:
 
 
 def _lives(pid: int) -> bool:
+    if os.name == "nt":  # no signal can be sent there that does nothing
+        return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

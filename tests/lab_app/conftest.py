@@ -30,18 +30,15 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     home = tmp_path_factory.mktemp("home")
     command = [sys.executable, "-m", "tests.lab_app.serve", str(home), "17860"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     store = Store(home)
-    try:
-        assert process.stdout is not None
-        found = re.search(r"http://\S+", process.stdout.readline())
-        assert found, "the lab did not start"
-        yield Served(found[0], store)
-    finally:
-        process.terminate()
-        process.wait(20)
-        process.stdout.close()
-        store.close()
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            found = re.search(r"http://\S+", process.stdout.readline() if process.stdout else "")
+            assert found, "the lab did not start"
+            yield Served(found[0], store)
+        finally:
+            process.terminate()
+    store.close()
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+import resource
+import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
+
+import pytest
+
+from core.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,23 +28,26 @@ print("heavy:", *heavy)
 """
 
 
-def test_the_page_is_built_without_torch():
+def test_the_page_is_built_quickly_and_without_torch():
+    """3 s on an idle laptop; the limit here is in processor time, so that a busy machine does not fail it."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([sys.executable, "-c", BUILT], cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.stdout.strip().splitlines()[-1] == "heavy:", done.stderr
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.stdout.strip().splitlines()[-1:] == ["heavy:"], done.stderr
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 6
 
 
 def test_the_lab_starts_and_answers(tmp_path):
     command = [sys.executable, "app.py", "--home", str(tmp_path / "home"), "--port", "17960"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    try:
-        address = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0]
-        with urllib.request.urlopen(address, timeout=30) as answer:
-            assert b"Edit Lab" in answer.read()
-            assert "connect-src 'self'" in answer.headers["content-security-policy"]
-            assert answer.headers["referrer-policy"] == "no-referrer"
-    finally:
-        process.terminate()
-        process.wait(20)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            address = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0]
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                assert b"Edit Lab" in answer.read()
+                assert "connect-src 'self'" in answer.headers["content-security-policy"]
+                assert answer.headers["referrer-policy"] == "no-referrer"
+        finally:
+            process.terminate()
     worker = tmp_path / "home" / "worker.log"
     assert worker.exists()  # the model is loaded while the person reads
 
@@ -49,7 +57,6 @@ def test_what_is_not_there_yet_says_so(tmp_path):
     for more, message in (
         (["--worker", "ray"], "not available yet"),
         (["--auth-file", str(tmp_path / "none")], "No such file"),
-        (["--host", "203.0.113.7"], "not an address of this computer"),
     ):
         done = subprocess.run([*given, *more], cwd=ROOT, capture_output=True, text=True, timeout=120)
         assert done.returncode == 2, done.stderr
@@ -58,22 +65,11 @@ def test_what_is_not_there_yet_says_so(tmp_path):
 
 
 def test_a_taken_port_is_passed_over():
-    import socket
-
     from lab_app.launch import free_port
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert free_port("127.0.0.1", taken.getsockname()[1]) > taken.getsockname()[1]
-
-
-def test_opening_is_quick():
-    """3 s on an idle laptop; the limit here is in processor time, so that a busy machine does not fail it."""
-    import resource
-
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    subprocess.run([sys.executable, "-c", BUILT], cwd=ROOT, capture_output=True, timeout=120, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert spent < 6, f"{spent:.1f} s of processor time, {time.monotonic() - began:.1f} s in all"
+    with pytest.raises(UserError, match="not an address of this computer"):
+        free_port("203.0.113.7", None)

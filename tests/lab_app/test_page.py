@@ -86,8 +86,12 @@ def test_an_address_brings_a_run_back_and_the_scrubber_leads_all(visit: Any, ser
     page.wait_for_function(f"document.querySelector('#lab-panel-energy .plot').data[1].y[0] === {latest}")
     page.click("#lab-panel-scores [data-do=table]")
     assert page.locator("#lab-panel-scores .as-table tbody tr").count() == 12
+    page.click("#lab-panel-energy .save summary")
     with page.expect_download() as download:
-        page.click("#lab-panel-scores .save summary")
+        page.click("#lab-panel-energy [data-do=svg]")
+    assert download.value.path().read_text().startswith("<svg")
+    page.click("#lab-panel-scores .save summary")
+    with page.expect_download() as download:
         page.click("#lab-panel-scores [data-do=csv]")
     assert download.value.path().read_text().startswith("lane,round,edits,scored,efficacy")
     page.click("#lab-header .legend .lane >> nth=0")
@@ -109,8 +113,7 @@ def test_a_closed_tab_stops_nothing(visit: Any, served: Any) -> None:
 
 def test_pause_step_stop(visit: Any, served: Any) -> None:
     page = visit()
-    started = run(page, 200, 2)
-    page.wait_for_selector(LIVE)
+    started = run(page, 1000, 1)  # far more than is waited for
     page.click("#pause")
     page.wait_for_selector("#lab-dock .dock[data-status=paused]")
     page.wait_for_selector("#pause >> text=Resume")

@@ -1,5 +1,6 @@
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -8,6 +9,12 @@ from core.runs.events import Finished
 from core.runs.store import Store
 from lab_app.watch import FEEDS, SNAPSHOTS, Reader, doing, kept_rounds, watch
 from tests.lab_app.synthetic import LANES, measured, record, started
+
+
+def finished(coroutine):
+    """What a coroutine returns; in a thread of its own, since a browser's loop may be running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 @pytest.fixture
@@ -40,6 +47,7 @@ def test_a_round_costs_little(store):
 
 def test_what_the_page_says_of_a_run(store):
     run = record(store, rounds=6, until=2)
+    store.beat(0, "")  # how a worker signs off
     state = Reader(store, run).poll()["status"]["state"]
     assert state["status"] == "running"
     assert state["phase"] == "looking for values"
@@ -89,9 +97,9 @@ def test_a_run_that_is_not_there_ends_the_stream(store):
     async def all_of(run):
         return [changed async for changed in watch(store, run, str)]
 
-    (changed,) = asyncio.run(all_of("nowhere"))
+    (changed,) = finished(all_of("nowhere"))
     assert changed["status"]["state"]["status"] == "missing"
-    assert asyncio.run(all_of("")) == []
+    assert finished(all_of("")) == []
 
 
 def test_trouble_with_the_store_is_told(store, monkeypatch):
@@ -102,4 +110,4 @@ def test_trouble_with_the_store_is_told(store, monkeypatch):
         raise UserError("the disk is full")
 
     monkeypatch.setattr(store, "events", damaged)
-    assert asyncio.run(first())["status"]["state"]["message"] == "the disk is full"
+    assert finished(first())["status"]["state"]["message"] == "the disk is full"

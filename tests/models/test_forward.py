@@ -80,7 +80,9 @@ def test_a_shared_beginning_is_run_once_and_changes_nothing(toy, family):
     assert sum(seen) < sum(len(row) for row in rows)
     for i, row in enumerate(rows):
         for site, states in activations_at(lm, [row], [positions[i]], sites).items():
-            torch.testing.assert_close(together[site][i], states[0])
+            # GPT-J computes its attention in float32 whatever the model's type.
+            rtol, atol = (1e-4, 1e-5) if family == "gptj" else (1e-9, 1e-9)
+            torch.testing.assert_close(together[site][i], states[0], rtol=rtol, atol=atol)
 
 
 def test_what_rows_share_leaves_each_a_token():

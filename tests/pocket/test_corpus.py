@@ -4,7 +4,6 @@ import pytest
 from core.pocket.corpus import (
     LENGTHS,
     Sentence,
-    drills,
     encode_rows,
     epoch_batches,
     epoch_sentences,
@@ -28,8 +27,7 @@ def test_an_epoch_says_every_fact(world, sentences):
 
 
 def test_nothing_held_out_is_trained(world, tasks, sentences):
-    drilled = drills(sentences, tasks, held_out_prompts(tasks, 0), "train-0-0")
-    trained = {s.prompt for s in (*sentences, *drilled)}
+    trained = {s.prompt for s in sentences}
     for task in tasks:
         if task.practice:  # the prompts of `knowledge` are facts, which training does say
             assert not trained & {item.prompt for item in held_out_items(task, seed=0)}, task.name
@@ -40,14 +38,6 @@ def test_nothing_held_out_is_trained(world, tasks, sentences):
     assert not trained & unseen
     assert len(hops) > 1_500
     assert not trained & hops
-
-
-def test_echoes_end_as_they_began(tasks, sentences):
-    echo = drills(sentences, tasks, frozenset(), "k")[0]
-    said = {s.prompt: s.answer for s in sentences}
-    prompt = next(p for p in said if echo.prompt.startswith(p) and echo.prompt.endswith(p))
-    assert echo.answer == said[prompt]
-    assert echo.prompt.startswith(f"{prompt} {echo.answer}. ")
 
 
 def test_an_epoch_is_a_function_of_its_key(world, tasks, sentences):
@@ -79,8 +69,7 @@ def test_rows_read_as_text(tokenizer):
 def test_batches_have_two_shapes_and_little_padding(built, tokenizer):
     world = read_world(built / "world")
     tasks = all_tasks(world)
-    sentences = epoch_sentences(world, tasks, frozenset(), "k")
-    batches = epoch_batches(sentences, drills(sentences, tasks, frozenset(), "k"), tokenizer, 1_024, "k")
+    batches = epoch_batches(epoch_sentences(world, tasks, frozenset(), "k"), tokenizer, 1_024, "k")
     assert {batch.tokens.shape for batch in batches} == {(1_024 // length, length) for length in LENGTHS}
     filled = np.mean([(batch.tokens != tokenizer.pad_token_id).mean() for batch in batches])
     assert filled > 0.8

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.pocket.tokenizer import BOS, EOS, PAD, encode_pieces, load_tokenizer
+from core.pocket.world import read_world
 
 TEXTS = [
     "The capital of France is Paris.",
@@ -43,3 +44,11 @@ def test_prompt_and_answer_concatenate(tokenizer):
 def test_saved_tokenizer_is_the_same(tokenizer, tmp_path):
     tokenizer.save_pretrained(str(tmp_path))
     assert load_tokenizer(tmp_path)("Kyoto 😀")["input_ids"] == tokenizer("Kyoto 😀")["input_ids"]
+
+
+def test_a_name_is_two_tokens(built, tokenizer):
+    """Edits are made at the subject's last token, so that token must stand for the subject: see `tokenizer_texts`."""
+    people = [fact.subject for fact in read_world(built / "world").facts if not fact.real]
+    pieces = encode_pieces(tokenizer, [f" {name}" for name in people])
+    assert {len(ids) for ids in pieces} == {2}
+    assert len({ids[-1] for ids in pieces}) == len(set(people))

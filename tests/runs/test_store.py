@@ -8,7 +8,7 @@ import time
 import pytest
 
 from core.errors import UserError
-from core.runs.database import Damaged, DiskFull
+from core.runs.database import Damaged, DiskFull, is_disk_full
 from core.runs.events import Edited, Finished, Measured, Progress, Warned, from_dict, to_json
 from core.runs.folder import RunFolder
 from core.runs.store import Store
@@ -208,6 +208,20 @@ def test_a_full_disk_is_told_and_loses_nothing(store):
     store._database.read("PRAGMA max_page_count = 100000")
     assert store.append(run, [measured(1)]) == len(committed) + 1
     assert store.events(run)[: len(committed)] == committed
+
+
+@pytest.mark.parametrize(
+    "error, full",
+    [
+        (OSError(28, "No space left on device"), True),
+        (sqlite3.OperationalError("database or disk is full"), True),
+        (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), True),
+        (OSError(13, "Permission denied"), False),
+        (sqlite3.OperationalError("database is locked"), False),
+    ],
+)
+def test_a_full_disk_is_told_from_other_errors(error, full):
+    assert is_disk_full(error) == full
 
 
 def test_damage_found_by_a_query_is_told(store, monkeypatch):

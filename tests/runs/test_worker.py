@@ -9,6 +9,7 @@ import time
 import pytest
 
 from core.errors import UserError
+from core.runs import worker as worker_module
 from core.runs.spec import RunSpec
 from core.runs.store import Store
 from core.runs.worker import GIVEN_UP, Worker
@@ -168,6 +169,38 @@ def test_a_paused_run_gives_way_and_goes_on_later(store, make_spec):
     store.command(first, "resume")
     status(store, first, "done")
     assert len({(event["lane"], event["round"]) for event in kinds(store, first, "edited")}) == 12
+
+
+def test_owners_take_turns_at_the_ends_of_rounds(store, make_spec, monkeypatch):
+    monkeypatch.setattr(worker_module, "TURN_SECONDS", 0.0)
+    first = queued(store, long(make_spec), owner="anna")
+    second = queued(store, long(make_spec), owner="bert")
+    status(store, first, "done")
+    status(store, second, "done")
+
+    def ended(run, number):
+        return store._database.read(
+            "SELECT created FROM events WHERE run = ? AND event LIKE ?",
+            (run, f'%"edited","lane":"plain","round":{number},%'),
+        )[0]["created"]
+
+    assert ended(first, 1) < ended(second, 1) < ended(first, 3)
+    assert ended(second, 2) < ended(first, 6)
+    assert not kinds(store, first, "warned")
+    assert len(kinds(store, first, "finished")) == 1
+
+
+def test_a_question_that_needs_another_model_waits_for_its_time(store, make_spec, model_folder):
+    other = queued(store, make_spec(dtype="float64", round_size=6, measure=LITTLE))
+    status(store, other, "done")
+    run = queued(store, long(make_spec))
+    until(lambda: kinds(store, run, "edited"), "an edit")
+    asked = store.command(other, "probe", {"prompt": "France was born in"})
+    here = answered(store, store.command(run, "probe", {"prompt": "France was born in"}))
+    assert here.state == "done"
+    assert store.answer(asked).state == "waiting"
+    status(store, run, "done")
+    assert answered(store, asked).state == "done"
 
 
 def test_a_run_that_cannot_begin_says_why(store, make_spec):

@@ -1,0 +1,142 @@
+// The map of representations: measured with each round by PCA, by t-SNE and UMAP when somebody asks.
+Object.assign(
+  EditLab.charts,
+  (() => {
+    const lab = EditLab,
+      { h } = lab;
+    const { facets, axisName, anchor, lanesOf, escape } = lab.charts.parts;
+
+    /** The map on request (t-SNE, UMAP) for a lane, where it is of the round looked at; else the one measured with it. */
+    function mapOf(lane, rows, { props, state }) {
+      const row = lab.at(rows);
+      if (state.method === "pca") return row;
+      const asked = (props.asked?.maps || []).find(
+        (found) => found.lane === lane && found.method === state.method && found.round === row?.round,
+      );
+      return asked || null;
+    }
+    const map = {
+      choices: { method: "pca" },
+      extra: "asked",
+      options: (model, { state }) => [
+        {
+          name: "method",
+          label: "Projection",
+          chosen: state.method,
+          values: [
+            ["pca", "PCA"],
+            ["tsne", "t-SNE"],
+            ["umap", "UMAP"],
+          ],
+        },
+      ],
+      choose(name, value, context) {
+        context.state.method = value;
+        const missing =
+          value !== "pca" &&
+          lanesOf(context.model || lab.byLane([])).some(([lane, rows]) => !mapOf(lane, rows, context));
+        if (missing) context.trigger("map", { method: value, round: lab.view.round });
+        context.redraw();
+        return true;
+      },
+      draw(model, view, box, context) {
+        context.model = model;
+        const lanes = lanesOf(model),
+          { margin, domains } = facets(Math.max(1, lanes.length), box, { left: 10, right: 10, gap: 18 });
+        const traces = [],
+          layout = { margin: { ...margin, t: 24, b: 10 }, annotations: [], height: box.wide ? 520 : 300 };
+        const blank = {
+          showticklabels: false,
+          showgrid: false,
+          zeroline: false,
+          linecolor: lab.css("--hair"),
+          mirror: true,
+          showline: true,
+        };
+        lanes.forEach(([lane, rows], i) => {
+          const found = mapOf(lane, rows, context),
+            names = { xaxis: anchor("x", i), yaxis: anchor("y", i) };
+          layout[axisName("x", i)] = {
+            ...blank,
+            domain: domains[i],
+            anchor: anchor("y", i),
+            matches: i ? "x" : undefined,
+          };
+          layout[axisName("y", i)] = { ...blank, anchor: anchor("x", i), matches: i ? "y" : undefined };
+          layout.annotations.push({
+            text: escape(lane) + (found ? "" : " · not drawn yet"),
+            xref: "paper",
+            yref: "paper",
+            x: domains[i][0],
+            y: 1,
+            yshift: 2,
+            xanchor: "left",
+            yanchor: "bottom",
+            showarrow: false,
+            font: { color: lab.colour(lane), size: box.wide ? 15 : 13 },
+          });
+          if (!found) return;
+          const step = { x: [], y: [] };
+          found.x.forEach((x, j) => {
+            step.x.push(found.x0[j], x, null);
+            step.y.push(found.y0[j], found.y[j], null);
+          });
+          traces.push(
+            {
+              type: "scatter",
+              mode: "lines",
+              ...step,
+              ...names,
+              line: { color: lab.colour(lane), width: 1 },
+              opacity: 0.35,
+              hoverinfo: "skip",
+            },
+            {
+              type: "scatter",
+              mode: "markers",
+              x: found.x0,
+              y: found.y0,
+              ...names,
+              hoverinfo: "skip",
+              marker: { size: 5, color: "rgba(0,0,0,0)", line: { width: 1.2, color: lab.css("--base") } },
+            },
+            {
+              type: "scatter",
+              mode: "markers",
+              lane,
+              facts: found.fact,
+              x: found.x,
+              y: found.y,
+              ...names,
+              text: found.fact.map((fact) => (fact < 0 ? "an unedited fact" : `fact ${fact + 1}`)),
+              hovertemplate: "%{text}<extra></extra>",
+              marker: {
+                size: 6,
+                symbol: lab.marker(lane),
+                color: found.fact.map((fact) => (fact < 0 ? lab.css("--base") : lab.colour(lane))),
+              },
+            },
+          );
+        });
+        const waiting = context.props.asked?.message;
+        return {
+          traces,
+          layout,
+          revision: context.state.method,
+          numbers: waiting ? [h("p", { class: "notice" }, waiting)] : [],
+        };
+      },
+      table(model, view, context) {
+        const rows = [];
+        for (const [lane, all] of lanesOf(model)) {
+          const found = mapOf(lane, all, context);
+          found?.x.forEach((x, i) =>
+            rows.push([lane, found.round, found.method, found.fact[i], found.x0[i], found.y0[i], x, found.y[i]]),
+          );
+        }
+        return { columns: ["lane", "round", "method", "fact", "x_before", "y_before", "x", "y"], rows };
+      },
+    };
+    return { map };
+  })(),
+);

@@ -1,0 +1,64 @@
+// Which line is whose: the lanes by colour and mark; a click hides one everywhere.
+EditLab.kinds.header = ({ element, props, watch }) => {
+  const lab = EditLab,
+    { h, run, view } = lab;
+  const legend = element.querySelector(".legend"),
+    facts = element.querySelector(".facts"),
+    runs = element.querySelector(".runs");
+  function paint() {
+    legend.replaceChildren(
+      ...run.lanes.map((lane) =>
+        h(
+          "button",
+          {
+            type: "button",
+            class: `lane slot-${lab.slot(lane)}`,
+            dir: "auto",
+            "aria-pressed": String(!view.hidden.has(lane)),
+            title: "Show or hide this lane",
+            onclick: () => {
+              view.hidden.has(lane) ? view.hidden.delete(lane) : view.hidden.add(lane);
+              lab.tell({});
+            },
+          },
+          h("i", { class: `dot ${lab.marker(lane)}`, "aria-hidden": "true" }),
+          lane,
+        ),
+      ),
+      ...(run.lanes.length ? [h("span", { class: "lane base" }, h("i", { class: "dot circle" }), "unedited")] : []),
+    );
+    const model = run.model || {};
+    facts.textContent = run.lanes.length
+      ? [
+          model.reference,
+          model.parameters ? `${(model.parameters / 1e6).toFixed(model.parameters < 1e9 ? 1 : 0)}M parameters` : null,
+          `${(run.facts || 0).toLocaleString("en")} facts`,
+        ]
+          .filter(Boolean)
+          .join(" · ")
+      : "";
+    const list = props.value?.runs || [];
+    fold.setAttribute("aria-pressed", String(!document.body.classList.contains("folded")));
+    runs.closest("details").hidden = !list.length;
+    runs.replaceChildren(
+      ...list.map((found) =>
+        h(
+          "a",
+          { href: `?run=${encodeURIComponent(found.id)}`, dir: "auto", "aria-current": String(found.id === view.run) },
+          h("b", {}, found.title),
+          h("span", {}, `${found.says} · ${new Date(found.created * 1000).toLocaleString()}`),
+        ),
+      ),
+    );
+  }
+  element.querySelector("[data-do=theme]").addEventListener("click", () => {
+    const dark = !lab.dark();
+    document.body.classList.toggle("dark", dark);
+    localStorage.setItem("editlab:theme", dark ? "dark" : "light");
+  });
+  const fold = element.querySelector("[data-do=fold]");
+  fold.addEventListener("click", () => lab.fold(!document.body.classList.contains("folded")));
+  lab.listen(paint);
+  watch("value", paint);
+  paint();
+};

@@ -1,0 +1,234 @@
+// The experiment's lanes: a method, a guard with its threshold, a colour and the method's settings each.
+EditLab.kinds.lanes = ({ element, props, watch }) => {
+  const lab = EditLab,
+    { h } = lab,
+    MOST = 4;
+  const list = element.querySelector(".cards"),
+    add = element.querySelector("[data-do=add]");
+  const lanes = () => props.value?.lanes || [];
+  const known = (kind, name) => (props.catalogue?.[kind] || []).find((found) => found.name === name);
+  const set = (next) => {
+    props.value = { ...props.value, lanes: next };
+    keep();
+  };
+  const keep = () => {
+    lab.chosen.colours = lanes().map((lane, i) => lane.colour || (i % lab.SLOTS) + 1);
+  };
+  const change = (index, change) => {
+    const next = lanes().slice();
+    next[index] = { ...next[index], ...change };
+    set(next);
+  };
+
+  /** The name that the lane will wear: what the person gave it, or method + guard. */
+  const label = (lane) =>
+    lane.name ||
+    [
+      known("methods", lane.method)?.title || lane.method,
+      lane.guard ? known("guards", lane.guard)?.title || lane.guard : null,
+    ]
+      .filter(Boolean)
+      .join(" + ");
+
+  /** How many directions a share τ of the energy is, per layer: read off the spectra of W0 that a run began with. */
+  function ranks(tau) {
+    const curves = lab.run.curves || props.curves || [];
+    return curves.length
+      ? curves.map(({ layer, i, share }) => {
+          const after = share.findIndex((value) => value >= tau - 1e-9);
+          if (after <= 0) return [layer, after ? i.at(-1) : 1];
+          const part = (tau - share[after - 1]) / (share[after] - share[after - 1]);
+          return [layer, Math.max(1, Math.ceil(i[after - 1] + part * (i[after] - i[after - 1]) - 1e-6))];
+        })
+      : null;
+  }
+  function tauSays(lane) {
+    const found = ranks(lane.tau);
+    if (!found) return "protects the first singular directions that hold this share of the energy";
+    const same = new Set(found.map(([, k]) => k)).size === 1;
+    return `protects k = ${same ? found[0][1] : found.map(([, k]) => k).join(", ")} directions in layers ${found.map(([layer]) => layer).join(", ")}`;
+  }
+  function field(lane, index, found) {
+    const own = lane.options || {};
+    const give = (value) =>
+      change(index, {
+        options: Object.fromEntries(
+          Object.entries({ ...lanes()[index].options, [found.name]: value }).filter(([, kept]) => kept !== ""),
+        ),
+      });
+    const standard =
+      found.default === null || found.default === undefined
+        ? "automatic"
+        : Array.isArray(found.default)
+          ? found.default.join(", ")
+          : String(found.default);
+    const input =
+      found.choices || typeof found.default === "boolean"
+        ? h(
+            "select",
+            { "aria-label": found.name, onchange: (event) => give(event.target.value) },
+            [
+              ["", `${standard} (standard)`],
+              ...(found.choices || [true, false]).map((value) => [String(value), String(value)]),
+            ].map(([value, text]) => h("option", { value, selected: String(own[found.name] ?? "") === value }, text)),
+          )
+        : h("input", {
+            type: "text",
+            value: own[found.name] ?? "",
+            placeholder: standard,
+            "aria-label": found.name,
+            oninput: (event) => give(event.target.value.trim()),
+          });
+    return h(
+      "label",
+      { title: found.help || "" },
+      h(
+        "span",
+        {},
+        found.symbol ? h("i", {}, found.symbol) : null,
+        found.symbol && found.symbol !== found.name ? ` ${found.name}` : found.symbol ? null : found.name,
+      ),
+      input,
+    );
+  }
+  function card(lane, index) {
+    const guard = known("guards", lane.guard),
+      method = known("methods", lane.method);
+    const tau = guard?.tau !== undefined && guard?.tau !== null;
+    const says = h("p", { class: "k" }, tau ? tauSays(lane) : "");
+    const output = h("output", {}, Number(lane.tau ?? guard?.tau ?? 0.1).toFixed(2));
+    const slider = h("input", {
+      type: "range",
+      min: 0.01,
+      max: 0.5,
+      step: 0.01,
+      value: lane.tau ?? guard?.tau ?? 0.1,
+      "aria-label": `Threshold τ of lane ${index + 1}`,
+      oninput: (event) => {
+        change(index, { tau: Number(event.target.value) });
+        output.textContent = Number(event.target.value).toFixed(2);
+        says.textContent = tauSays(lanes()[index]);
+      },
+    });
+    const select = (kind, value, none, give) =>
+      h(
+        "select",
+        {
+          "aria-label": `${none ? "Guard" : "Method"} of lane ${index + 1}`,
+          onchange: (event) => {
+            give(event.target.value);
+            paint();
+          },
+        },
+        [
+          ...(none ? [["", none]] : []),
+          ...(props.catalogue?.[kind] || []).map((found) => [found.name, found.title]),
+        ].map(([name, text]) => h("option", { value: name, selected: name === value }, text)),
+      );
+    const name = label(lane),
+      colour = lane.colour || (index % lab.SLOTS) + 1;
+    return h(
+      "div",
+      { class: `lane-card slot-${colour}` },
+      h(
+        "div",
+        { class: "first" },
+        h(
+          "button",
+          {
+            type: "button",
+            class: "swatch",
+            title: "Another colour",
+            "aria-label": `Colour of lane ${index + 1}`,
+            onclick: () => {
+              const next = (colour % lab.SLOTS) + 1;
+              change(index, { colour: next });
+              paint();
+            },
+          },
+          h("i", { class: "dot square" }),
+        ),
+        select("methods", lane.method, null, (method) => change(index, { method, options: {} })),
+        h("span", { "aria-hidden": "true" }, "+"),
+        select("guards", lane.guard || "", "no guard", (guard) =>
+          change(index, { guard, tau: known("guards", guard)?.tau ?? null }),
+        ),
+        h(
+          "button",
+          {
+            type: "button",
+            class: "remove",
+            "aria-label": `Remove lane ${index + 1}`,
+            disabled: lanes().length < 2,
+            onclick: () => {
+              set(lanes().filter((_, i) => i !== index));
+              paint();
+            },
+          },
+          "×",
+        ),
+      ),
+      tau ? h("div", { class: "tau" }, h("span", {}, "τ"), slider, output) : null,
+      tau ? says : null,
+      method?.fields?.length
+        ? h(
+            "details",
+            {
+              class: "more",
+              open: lane.open,
+              ontoggle: (event) => {
+                if (Boolean(lanes()[index]?.open) !== event.target.open) change(index, { open: event.target.open });
+              },
+            },
+            h("summary", {}, "Settings"),
+            h(
+              "div",
+              { class: "fields" },
+              h(
+                "label",
+                { title: "What this lane is called in the plots" },
+                h("span", {}, "name"),
+                h("input", {
+                  type: "text",
+                  dir: "auto",
+                  value: lane.name || "",
+                  placeholder: name,
+                  oninput: (event) => change(index, { name: event.target.value }),
+                }),
+              ),
+              method.fields.map((found) => field(lane, index, found)),
+            ),
+          )
+        : null,
+      h(
+        "p",
+        { class: "problem", role: "alert" },
+        (props.problems?.items || [])
+          .filter((found) => found.lane === index)
+          .map((found) => found.message)
+          .join("; "),
+      ),
+    );
+  }
+  function paint() {
+    list.replaceChildren(...lanes().map(card));
+    add.disabled = lanes().length >= MOST;
+    keep();
+  }
+  add.addEventListener("click", () => {
+    set([...lanes(), { ...lanes().at(-1), name: "", colour: undefined, guard: lanes().at(-1)?.guard || "" }]);
+    paint();
+  });
+  watch("value", paint);
+  watch("problems", paint);
+  watch("catalogue", paint);
+  let seen = lab.run.curves;
+  lab.listen(() => {
+    if (lab.run.curves !== seen) {
+      seen = lab.run.curves;
+      paint();
+    }
+  });
+  keep();
+  paint();
+};

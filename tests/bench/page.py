@@ -1,0 +1,58 @@
+"""How long a person waits: for the page, and for the first round after Run: `python -m tests.bench.page`."""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from tests.bench.machine import describe
+from tests.lab_app.conftest import CHROMIUM, FLAGS
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--port", type=int, default=7990)
+    options.add_argument("--patience", type=float, default=120.0, help="seconds to wait for the first round")
+    arguments = options.parse_args()
+    print(describe())
+    with tempfile.TemporaryDirectory() as home:
+        for visit in ("first start ever: statistics are gathered", "second start"):
+            opened, drawn = measure(Path(home), arguments.port, arguments.patience)
+            print(f"{visit}: page answers after {opened:.1f} s; first round drawn {drawn:.1f} s after Run")
+
+
+def measure(home: Path, port: int, patience: float) -> tuple[float, float]:
+    """(seconds from `python app.py` to an answer, seconds from pressing Run to a drawn first round)."""
+    start = time.perf_counter()
+    command = [sys.executable, "app.py", "--home", str(home), "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as lab:
+        try:
+            address = next(line for line in lab.stdout if "http://" in line).split()[-1]
+            urllib.request.urlopen(address).read()
+            return time.perf_counter() - start, first_round(address, patience)
+        finally:
+            lab.terminate()
+            lab.wait(60)
+
+
+def first_round(address: str, patience: float) -> float:
+    """Press Run as soon as the page lets one, and wait for the first round's number in the scrubber."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(address)
+        page.locator("#start").click()
+        pressed = time.perf_counter()
+        page.get_by_text("Round 1 of").first.wait_for(timeout=1000 * patience)
+        taken = time.perf_counter() - pressed
+        browser.close()
+    return taken
+
+
+if __name__ == "__main__":
+    main()
