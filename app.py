@@ -23,6 +23,11 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
+def at_a_desk() -> bool:
+    """Whether someone started this in a terminal of a computer with a screen: then the page is opened for them."""
+    return sys.stdout.isatty() and (sys.platform == "darwin" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)))
+
+
 def main() -> int:
     given = arguments()
     if given.worker == "ray":
@@ -41,7 +46,7 @@ def main() -> int:
         try:
             if lab.store.notice:
                 print(f"Edit Lab: {lab.store.notice}", file=sys.stderr)
-            serve(lab, host, port, given.share, given.auth_file)
+            serve(lab, host, port, given.share, given.auth_file, show=at_a_desk())
         finally:
             lab.close()
     except UserError as error:

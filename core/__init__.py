@@ -1,1 +1,1 @@
-"""The laboratory: facts ← models ← editing ← measures ← runs. Imports point that way only; nothing here knows a browser."""
+"""The laboratory: facts ← models ← editing ← measures ← runs. Imports point that way; no browser is known here."""

@@ -73,7 +73,13 @@ class Lab:
 
     def start(self, spec: Mapping[str, Any], owner: str = "") -> str:
         """Put a run into the queue; returns its id. Raises `SpecError` with everything that is wrong."""
-        run = self.store.create_run(RunSpec.from_dict(spec).as_dict(), owner=owner)
+        checked = RunSpec.from_dict(spec)
+        if checked.facts.source not in (None, "pocket") or checked.statistics.texts is not None:
+            raise UserError(
+                'facts.source must be "pocket" and statistics.texts be left out: what visitors send names no files of '
+                'this computer. Send facts as "items", or run the spec by python -m core run.'
+            )
+        run = self.store.create_run(checked.as_dict(), owner=owner)
         self._look()
         return run
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import webbrowser
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,9 @@ def serve(
     share: bool = False,
     auth_file: Path | None = None,
     block: bool = True,
+    show: bool = False,
 ) -> tuple[gr.Blocks, str]:
-    """Serve the lab; returns the page and its address, after it was closed if `block`."""
+    """Serve the lab, and open it in a browser if `show`; returns page and address, after it was closed if `block`."""
     auth = checker(read(auth_file)) if auth_file else None
     port = free_port(host, port)
     gr.set_static_paths([PLOTLY])
@@ -83,6 +85,8 @@ def serve(
         **quiet_and_safe(),
     )
     print(f"Edit Lab: {shared or address}", flush=True)
+    if show:
+        webbrowser.open(address)
     if block:
         page.block_thread()
     return page, address

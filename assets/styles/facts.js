@@ -128,6 +128,13 @@ EditLab.kinds.facts = ({ element, props, watch, trigger }) => {
     set([]);
     paint();
   });
+  area.addEventListener("paste", (event) => {
+    // Browsers take minutes to lay out a text area of many thousand lines: such text goes straight to be read.
+    const text = event.clipboardData?.getData("text/plain") || "";
+    if (text.length < 20000) return;
+    event.preventDefault();
+    send(text);
+  });
   element.querySelector("[data-do=read]").addEventListener("click", () => send(area.value));
   element.querySelector("[data-do=examples]").addEventListener("click", () => trigger("examples"));
   watch("value", paint);

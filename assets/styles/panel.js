@@ -1,5 +1,7 @@
 // A panel: a plot that keeps its zoom while it grows, the same numbers as a table, and ways to save them.
 EditLab.kinds.panel = ({ element, props, watch, trigger }, key) => {
+  const CALM = 250, // ms between two drawings that nobody asked for
+    SHARE = 10; // and at least so many times what the last one took
   const lab = EditLab,
     { h, view } = lab;
   const chart = lab.charts[key];
@@ -16,6 +18,8 @@ EditLab.kinds.panel = ({ element, props, watch, trigger }, key) => {
     dirty = true,
     visible = false,
     asked = 0,
+    ended = -1e9,
+    cost = 0,
     drawn = false;
 
   const filled = () =>
@@ -46,6 +50,7 @@ EditLab.kinds.panel = ({ element, props, watch, trigger }, key) => {
     }
     dirty = false;
     const box = { width: plot.clientWidth || 320, wide: section.classList.contains("is-wide") };
+    if (!table.hidden) return fill();
     if (box.width < 40) {
       dirty = true;
       return;
@@ -63,7 +68,6 @@ EditLab.kinds.panel = ({ element, props, watch, trigger }, key) => {
       drawn = true;
       plot.on("plotly_click", clicked);
     }
-    if (!table.hidden) fill();
     ended = performance.now();
     cost = ended - began;
   }

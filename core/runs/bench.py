@@ -36,6 +36,7 @@ class Bench:
     editing: EditSession
     measures: MeasureSession
     plan: Plan
+    warnings: list[str]
 
     def layers(self, label: str) -> tuple[int, ...]:
         """The edited layers of a lane."""
@@ -119,7 +120,7 @@ def prepare(laboratory: Laboratory, spec: RunSpec, control: Control) -> Bench:
         lm, facts.edit, facts.unedited, layers, spec.measure, laboratory.assets, heartbeat=control.heartbeat
     )
     plan = Plan(len(facts.edit), spec.round_size, spec.measure.every)
-    return Bench(spec, lm, facts, recipes, editing, measures, plan)
+    return Bench(spec, lm, facts, recipes, editing, measures, plan, laboratory.warnings(spec))
 
 
 def recipe_of(recipes: list[Recipe], label: str) -> Recipe:

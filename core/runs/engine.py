@@ -73,6 +73,8 @@ class Sequenced:
         if started is None:
             self._folder.write_spec({**bench.spec.as_dict(), "resolved": bench.resolved()})
             yield bench.started()
+            for message in bench.warnings:
+                yield Warned(level="warn", lane=None, round=0, message=message)
             yield from cautions(bench.lm, bench.facts.edit, bench.plan, self._control.heartbeat)
         elif started["model"]["fingerprint"] != bench.lm.fingerprint:
             raise UserError(

@@ -13,7 +13,7 @@ from core.editing.recipe import recipe_from_dict
 from core.errors import UserError, nearest
 from core.runs.problems import SpecProblem, path, shown
 
-PRIORS = ("full", "lowrank")
+PRIORS = ("full",)
 LANE_FIELDS = ("method", "guards", "prior", "name")
 LONGEST_NAME = 80
 
@@ -47,8 +47,6 @@ def label(lane: Mapping[str, Any]) -> str:
     """What a lane is called when nobody named it: "MEMIT + REVIVE τ=0.1", "MEMIT λ=100"."""
     method = methods.get(lane["method"])
     said = [method.title, *_said(method, lane, LANE_FIELDS)]
-    if lane.get("prior", "full") != "full":
-        said.append(f"{lane['prior']} prior")
     parts = [" ".join(said)]
     for guard in lane.get("guards") or ():
         kind = guards.get(guard["name"])
@@ -84,9 +82,7 @@ def _lane(lane: Mapping[str, Any], index: int) -> list[SpecProblem]:
     if name is not None and not (isinstance(name, str) and 0 < len(name.strip()) <= LONGEST_NAME):
         problems.append(SpecProblem(path([*at, "name"]), f"should be text of 1 to {LONGEST_NAME} letters"))
     if lane.get("prior", "full") not in PRIORS:
-        problems.append(
-            SpecProblem(path([*at, "prior"]), f"unknown prior {shown(lane['prior'])}; known: full, lowrank")
-        )
+        problems.append(SpecProblem(path([*at, "prior"]), f"unknown prior {shown(lane['prior'])}; known: full"))
     if "method" not in lane:
         problems.append(SpecProblem(path([*at, "method"]), f"missing; name one of: {', '.join(methods.names())}"))
         return problems

@@ -48,3 +48,9 @@ def test_bad_questions_are_answered_in_words(client):
         client.predict(SPEC | {"lanes": [{"method": "memitt"}]}, api_name="/start_run")
     with pytest.raises(Exception, match="no run of that id"):
         client.predict("nothing", api_name="/run_status")
+
+
+@pytest.mark.parametrize("part", [{"facts": {"source": "/etc/passwd.csv"}}, {"statistics": {"texts": "/etc/passwd"}}])
+def test_a_spec_from_outside_names_no_files(client, part):
+    with pytest.raises(Exception, match="names no files"):
+        client.predict({**SPEC, **part}, api_name="/start_run")

@@ -10,6 +10,12 @@ from tests.lab_app.synthetic import LANES, record
 
 LIVE = "#lab-dock .dock[data-status=running]"
 DONE = "#lab-dock .dock[data-status=done]"
+PASTE = """(text) => {
+    const data = new DataTransfer();
+    data.setData("text/plain", text);
+    const event = new ClipboardEvent("paste", { clipboardData: data, cancelable: true });
+    document.querySelector("#lab-facts textarea").dispatchEvent(event);
+}"""
 SCORES = "document.querySelector('#lab-panel-scores .plot')"
 
 
@@ -113,7 +119,7 @@ def test_a_closed_tab_stops_nothing(visit: Any, served: Any) -> None:
 
 def test_pause_step_stop(visit: Any, served: Any) -> None:
     page = visit()
-    started = run(page, 1000, 1)  # far more than is waited for
+    started = run(page, 1000, 4)  # far more than is waited for
     page.click("#pause")
     page.wait_for_selector("#lab-dock .dock[data-status=paused]")
     page.wait_for_selector("#pause >> text=Resume")
@@ -144,8 +150,7 @@ def test_problems_stand_where_they_are(visit: Any) -> None:
     page.click("#start")
     page.wait_for_selector("#lab-facts .note.error >> text=no facts")
     page.click("#lab-facts .paste summary")
-    page.fill("#lab-facts textarea", "\n".join(f"Person {i}\t{{}} lives in\tRome" for i in range(21_000)))
-    page.click("#lab-facts [data-do=read]")
+    page.evaluate(PASTE, "\n".join(f"Person {i}\t{{}} lives in\tRome" for i in range(100_000)))
     page.wait_for_selector("#lab-facts .note.error >> text=at most 20,000")
     page.fill("#lab-facts textarea", "subject,prompt,target\nמשה,{} was born in,Rome\n")
     page.click("#lab-facts [data-do=read]")
