@@ -137,7 +137,7 @@ class Actions:
 
     def command(self, kind: str, run: str) -> None:
         """Pause, resume, step or stop."""
-        if run and self.lab.store.get(run) is not None:
+        if run and self.lab.store.get(run, spec=False) is not None:
             self.lab.store.command(run, kind)
 
     def pause(self, run: str) -> None:

@@ -42,7 +42,7 @@ def publish(actions: Actions) -> None:
         return [answer async for answer in actions.answered(run, prompt, round)][-1]
 
     def known(run: str) -> Any:
-        found = lab.store.get(run)
+        found = lab.store.get(run, spec=False)
         if found is None:
             raise gr.Error("There is no run of that id.", print_exception=False)
         return found

@@ -50,7 +50,7 @@ def build(lab: Lab) -> gr.Blocks:
                         )
                         for found in PANELS
                     }
-                dock = widget("dock", {"run": "", "rows": [], "state": {}}, templates.DOCK, ["again"])
+                dock = widget("dock", {"run": "", "rows": {}, "state": {}}, templates.DOCK, ["again"])
             with gr.Column(elem_id="words"):
                 probe = widget("probe", {}, templates.PROBE, ["ask"])
                 words = widget("words", None, templates.WORDS)

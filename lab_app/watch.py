@@ -1,13 +1,15 @@
 """From a run's events to what its page shows: one reader per open page, and the stream that feeds it.
 
-Rows only ever get appended, each as one string of JSON: a page that watches is sent the new ones alone, and one that
-comes back gets them all at once. The scrubber needs no round trip, since every row it can show is there already.
+Rows only ever get appended, each as one string of JSON under its number. A page is sent them all when it opens and the
+latest few from then on, which it adds to those it has: what is sent, compared and kept by Gradio stays small however
+long a run gets. The scrubber needs no round trip, since every row it can show is there already.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ from lab_app.words import words
 
 LIVE, IDLE = 0.3, 1.5  # seconds between two looks at the store: while a run goes on, and when it does not
 BEAT = 10.0  # seconds without news after which a page hears that it is still being fed
+WINDOW = 24  # rows that a feed repeats, since a busy page sees only the latest of several values
 SNAPSHOTS = 60  # rounds of which a run opened again sends the large rows
 FEEDS = ("status", *(panel.key for panel in PANELS), "words")
 Value = dict[str, Any]
@@ -28,7 +31,10 @@ Value = dict[str, Any]
 
 @dataclass
 class Reader:
-    """What has been read of one run so far. `poll` reads on and returns the feeds that changed."""
+    """What has been read of one run so far. `poll` reads on and returns the feeds that changed.
+
+    `feed` tells a page that rows are numbered anew: another reader may have thinned out other rounds.
+    """
 
     store: Store
     run: str
@@ -38,9 +44,10 @@ class Reader:
     rounds: int = 0
     warnings: list[Value] = field(default_factory=list)
     trouble: Callable[[], str] = lambda: ""  # why no worker can be started
+    feed: str = field(default_factory=lambda: secrets.token_hex(4))
 
     def poll(self) -> dict[str, Value]:
-        """The changed feeds: `{"run", "rows"}` each, and for "status" also its `state`."""
+        """The changed feeds: `{"run", "feed", "rows": {number: row}}` each, and for "status" also its `state`."""
         events = self.store.events(self.run, self.after)
         before = {name: len(rows) for name, rows in self.rows.items()}
         kept = kept_rounds(events) if self.after == 0 else None
@@ -52,11 +59,14 @@ class Reader:
         if state != self.state and "status" not in changed:
             changed.append("status")
         self.state = state
-        return {name: self.value(name) for name in changed}
+        return {name: self.value(name, before[name]) for name in changed}
 
-    def value(self, name: str) -> Value:
-        """A feed as it stands."""
-        value: Value = {"run": self.run, "rows": list(self.rows[name])}
+    def value(self, name: str, known: int | None = None) -> Value:
+        """A feed's rows from a little before number `known` (the last one) on."""
+        rows = self.rows[name]
+        first = max(0, (len(rows) if known is None else known) - WINDOW)
+        numbered = {str(number): row for number, row in enumerate(rows[first:], start=first)}
+        value: Value = {"run": self.run, "feed": self.feed, "rows": numbered}
         return value | {"state": self.state} if name == "status" else value
 
     @property
@@ -103,7 +113,7 @@ class Reader:
             self.rows[name].append(json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
 
     def _state(self) -> Value:
-        run = self.store.get(self.run)
+        run = self.store.get(self.run, spec=False)
         if run is None:
             return {"status": "missing", "message": "This run is not here: it was deleted, or its address is wrong."}
         state: Value = {

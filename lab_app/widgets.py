@@ -14,7 +14,7 @@ import gradio as gr
 
 from lab_app.panels import Panel
 
-EMPTY: dict[str, Any] = {"run": "", "rows": []}
+EMPTY: dict[str, Any] = {"run": "", "rows": {}}
 
 
 def widget(kind: str, value: Any = None, template: str = "", events: Sequence[str] = (), **props: Any) -> gr.HTML:

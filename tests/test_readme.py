@@ -22,21 +22,23 @@ COMMANDS = [line.strip() for block in blocks("sh") for line in block.splitlines(
 
 # A command of the README -> how it is run here.
 SMALLER = {
-    "make run": ["make", "--dry-run", "run"],  # tests/lab_app starts app.py; installing again would take minutes
-    "make test": ["make", "--dry-run", "test"],  # this is it
-    "make bench": ["make", "--dry-run", "bench"],  # tests/bench is run below, small
-    "python -m tests.bench.values": ["python", "-m", "tests.bench.values", "--facts", "4"],
-    "python -m tests.bench.lane": ["python", "-m", "tests.bench.lane", "--facts", "4", "--round-size", "2"],
-    "python app.py --host 0.0.0.0 --auth-file users.txt": ["python", "app.py", "--help"],  # tests/lab_app serves it
+    "make run": "make --dry-run run",  # tests/lab_app starts app.py; installing again would take minutes
+    "make test": "make --dry-run test",  # this is it
+    "make bench": "make --dry-run bench",  # tests/bench is run below, small
+    "python -m tests.bench.values": "python -m tests.bench.values --facts 4",
+    "python -m tests.bench.lane": "python -m tests.bench.lane --facts 4 --round-size 2",
+    "python -m core pocket train --out pocket --minutes 50": "python -m core pocket train --out pocket --steps 2 "
+    "--width 64 --layers 2 --ffn 64 --no-compile",
+    "python app.py --host 0.0.0.0 --auth-file users.txt": "python app.py --help",  # tests/lab_app serves it
 }
 
 
 def run(command, folder):
-    words = [sys.executable if word == "python" else word for word in command]
+    words = [sys.executable if word == "python" else word for word in command.split()]
     cwd = ROOT if words[0] == "make" else folder
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LAB_HOME": str(folder / "home")}
     done = subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
@@ -54,7 +56,7 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_command_runs(command, folder):
-    run(SMALLER.get(command, command.split()), folder)
+    run(SMALLER.get(command, command), folder)
 
 
 def test_the_readme_names_its_commands():

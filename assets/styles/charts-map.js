@@ -6,7 +6,7 @@ Object.assign(
       { h } = lab;
     const { facets, axisName, anchor, lanesOf, escape } = lab.charts.parts;
 
-    /** The map on request (t-SNE, UMAP) for a lane, where it is of the round looked at; else the one measured with it. */
+    /** A lane's map at the round looked at: the one measured with it, or one that was asked for (t-SNE, UMAP). */
     function mapOf(lane, rows, { props, state }) {
       const row = lab.at(rows);
       if (state.method === "pca") return row;

@@ -27,7 +27,9 @@ EditLab.charts = (() => {
       opacity: extra.opacity ?? 1,
       xaxis: extra.xaxis || "x",
       yaxis: extra.yaxis || "y",
-      hovertemplate: `${escape(lane)}<br>%{x:,} edits<br>${extra.name ? `${extra.name} ` : ""}<b>%{y:${extra.format || ".1%"}}</b><extra></extra>`,
+      hovertemplate:
+        `${escape(lane)}<br>%{x:,} edits<br>` +
+        `${extra.name ? `${extra.name} ` : ""}<b>%{y:${extra.format || ".1%"}}</b><extra></extra>`,
     };
   }
   /** The band between a number's interval ends. */

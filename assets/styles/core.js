@@ -30,18 +30,19 @@ window.EditLab = (() => {
   };
   const listen = (listener) => listeners.add(listener);
 
-  /** Rows that came as strings, each parsed once. A new run empties the cache. */
+  /** All rows of a feed, each parsed once. A value holds the latest ones by number; where one is missing between them
+   * and those that are here (the page slept), or rows are numbered anew, all are asked for again. */
   function reader() {
-    let parsed = [],
-      of = "";
+    let rows = [],
+      from = "";
     return (value) => {
-      const { run: id, rows } = value || {};
-      if (id !== of || !rows || rows.length < parsed.length) {
-        parsed = [];
-        of = id;
-      }
-      for (let i = parsed.length; i < (rows || []).length; i++) parsed.push(JSON.parse(rows[i]));
-      return parsed;
+      const feed = `${value?.run} ${value?.feed}`,
+        latest = Object.entries(value?.rows || {}).map(([number, row]) => [Number(number), row]);
+      if (feed !== from) [rows, from] = [[], feed];
+      latest.sort((a, b) => a[0] - b[0]);
+      if (latest.length && latest[0][0] > rows.length) tell({ missed: true });
+      for (const [number, row] of latest) if (number === rows.length) rows.push(JSON.parse(row));
+      return rows;
     };
   }
 
@@ -129,7 +130,8 @@ window.EditLab = (() => {
 
   // Light or dark: as the system says, as the address says (?__theme=), or as was chosen here before.
   const kept = localStorage.getItem("editlab:theme");
-  if (kept && !new URL(location.href).searchParams.has("__theme")) document.body.classList.toggle("dark", kept === "dark");
+  const forced = new URL(location.href).searchParams.has("__theme");
+  if (kept && !forced) document.body.classList.toggle("dark", kept === "dark");
   const classes = { attributes: true, attributeFilter: ["class"] };
   new MutationObserver(() => tell({})).observe(document.body, classes);
   document.addEventListener("click", (event) => {

@@ -91,7 +91,8 @@ EditLab.kinds.dock = ({ element, props, watch, trigger }) => {
         : waiting || state.says || "No run yet. Choose facts on the left, then press Run.");
     says.title = state.doing || "";
     left.textContent = !state.left ? "" : state.left === "a moment" ? "a moment left" : `about ${state.left} left`;
-    bar.style.width = `${100 * (state.status === "done" ? 1 : (state.whole ?? (run.rounds ? (rounds.at(-1) || 0) / run.rounds : 0)))}%`;
+    const measured = run.rounds ? (rounds.at(-1) || 0) / run.rounds : 0;
+    bar.style.width = `${100 * (state.status === "done" ? 1 : (state.whole ?? measured))}%`;
     const all = [...(state.notice ? [{ message: state.notice, level: "warn" }] : []), ...(state.warnings || [])];
     notices.replaceChildren(
       ...all
@@ -167,7 +168,10 @@ EditLab.kinds.dock = ({ element, props, watch, trigger }) => {
   });
   window.addEventListener("online", stale);
   setInterval(stale, 5000);
-  lab.listen(paint);
+  lab.listen((change) => {
+    if (!change.missed) return paint();
+    last = Math.min(last, Date.now() - patience + 2000); // all rows again, soon
+  });
   watch("value", take);
   take();
 };

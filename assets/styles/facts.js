@@ -48,7 +48,9 @@ EditLab.kinds.facts = ({ element, props, watch, trigger }) => {
   function send(text) {
     if (text.length > 16e6) {
       area.value = text.slice(0, 2000);
-      note.textContent = `That is ${Math.round(text.length / 1e6)} MB of text: at most 20,000 facts fit one run. Save it as a file for the command line, or paste a part.`;
+      note.textContent =
+        `That is ${Math.round(text.length / 1e6)} MB of text: at most 20,000 facts fit one run. ` +
+        "Save it as a file for the command line, or paste a part.";
       note.className = "note error";
       return;
     }
@@ -98,7 +100,8 @@ EditLab.kinds.facts = ({ element, props, watch, trigger }) => {
   function count() {
     const total = rows().length;
     element.querySelector(".count").textContent =
-      `${total.toLocaleString("en")} ${total === 1 ? "fact" : "facts"}${total > SHOWN ? `, the first ${SHOWN} shown` : ""}`;
+      `${total.toLocaleString("en")} ${total === 1 ? "fact" : "facts"}` +
+      (total > SHOWN ? `, the first ${SHOWN} shown` : "");
   }
   function problems() {
     for (const marked of list.querySelectorAll("[aria-invalid]")) marked.removeAttribute("aria-invalid");

@@ -46,7 +46,8 @@ EditLab.kinds.lanes = ({ element, props, watch }) => {
     const found = ranks(lane.tau);
     if (!found) return "protects the first singular directions that hold this share of the energy";
     const same = new Set(found.map(([, k]) => k)).size === 1;
-    return `protects k = ${same ? found[0][1] : found.map(([, k]) => k).join(", ")} directions in layers ${found.map(([layer]) => layer).join(", ")}`;
+    const ks = same ? found[0][1] : found.map(([, k]) => k).join(", ");
+    return `protects k = ${ks} directions in layers ${found.map(([layer]) => layer).join(", ")}`;
   }
   function field(lane, index, found) {
     const own = lane.options || {};

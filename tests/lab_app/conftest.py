@@ -70,7 +70,7 @@ def visit(browser: Any, served: Served) -> Iterator[Any]:
             context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
             contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(1000 * float(os.environ.get("PAGE_PATIENCE", 60)))  # more on a busy machine
         page.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda asked: requests.append(asked.url))

@@ -7,7 +7,7 @@ import pytest
 from core.errors import UserError
 from core.runs.events import Finished
 from core.runs.store import Store
-from lab_app.watch import FEEDS, SNAPSHOTS, Reader, doing, kept_rounds, watch
+from lab_app.watch import FEEDS, SNAPSHOTS, WINDOW, Reader, doing, kept_rounds, watch
 from tests.lab_app.synthetic import LANES, measured, record, started
 
 
@@ -32,16 +32,26 @@ def test_rows_only_get_appended(store):
     before = {name: value["rows"] for name, value in first.items()}
     assert not reader.poll()  # nothing new, nothing sent
     store.append(run, [measured(LANES[0], 3, 6, 50)])
+    for name, value in reader.poll().items():
+        assert value["feed"] == first[name]["feed"]
+        (new,) = set(value["rows"]) - set(before[name])
+        assert int(new) == len(before[name])
+        assert all(before[name][number] == row for number, row in value["rows"].items() if number != new)
+
+
+def test_what_is_sent_stays_small_however_long_a_run_gets(store):
+    run = record(store, rounds=20)
+    reader = Reader(store, run)
+    reader.poll()
+    store.append(run, [measured(LANES[0], 21, 30, 50)])
     later = reader.poll()
-    for name, value in later.items():
-        assert value["rows"][: len(before[name])] == before[name]
-        assert len(value["rows"]) == len(before[name]) + 1
+    assert max(len(value["rows"]) for value in later.values()) == WINDOW + 1
 
 
 def test_a_round_costs_little(store):
     run = record(store, rounds=6)
     feeds = Reader(store, run).poll()
-    size = sum(len(row) for value in feeds.values() for row in value["rows"] if '"start"' not in row[:20])
+    size = sum(len(row) for value in feeds.values() for row in value["rows"].values() if '"start"' not in row[:20])
     assert size / 7 < 16_000  # bytes a round of two lanes, all panels and the map together
 
 
@@ -74,7 +84,7 @@ def test_a_long_run_is_opened_with_few_snapshots(store):
     store.append(run, [started(rounds, rounds * 10, LANES[:1]), *events])
     feeds = Reader(store, run).poll()
     assert len(feeds["scores"]["rows"]) == rounds + 2
-    shown = [json.loads(row)["round"] for row in feeds["energy"]["rows"][1:]]
+    shown = [json.loads(row)["round"] for row in list(feeds["energy"]["rows"].values())[1:]]
     assert len(shown) == SNAPSHOTS
     assert (shown[0], shown[-1]) == (0, rounds)
 

@@ -10,9 +10,11 @@ from core.runs.events import Finished, Progress
 from core.runs.store import Command, Store
 from tests.lab_app.synthetic import mapped, scripted
 
+LONG = 100  # rounds of a run that is not meant to end while a test looks at it
+
 
 class ScriptedWorker:
-    """Runs in a thread. `pace`: seconds between two events. Pauses and stops as a real one does."""
+    """Runs in a thread. `pace`: seconds between two events (1 in a long run). Pauses and stops as a real one does."""
 
     def __init__(self, store: Store, pace: float = 0.03):
         self.store, self.pace = store, pace
@@ -69,8 +71,15 @@ class ScriptedWorker:
                     at = {"lane": event.lane, "round": event.round, "done": 1, "total": 2}
                     self.store.set_progress(run, Progress(phase="values", eta_seconds=9.0, **at))
                 self.store.append(run, [event])
+            self._rest(1.0 if count > LONG * size else self.pace)
+
+    def _rest(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while True:
             self._serve()
-            time.sleep(self.pace)
+            if time.monotonic() > until or self._over.is_set():
+                return
+            time.sleep(0.03)
 
     def _serve(self) -> None:
         self.store.beat(os.getpid(), "scripted")
