@@ -84,17 +84,19 @@ PUBLISHED = (
 POCKET: dict[str, Default] = {
     "layers": Default((2, 3, 4, 5), "The middle half of eight layers: the model's facts are spread over them."),
     "steps": Default(25, "As for large models."),
-    "lr": Default(
-        0.06, "A share of the state (relative_lr): 25 steps can reach a state of another size, one step cannot."
-    ),
+    "lr": Default(0.1, "By the optimiser's loss alone: facts are done after 13 of 25 steps in the mean."),
     "relative_lr": Default(True, "The model's states differ in size between facts; a step is a share of the state."),
     "clamp": Default(4.0, "A narrow model's states are small beside what an answer needs; .75 leaves facts unsaid."),
     "weight_decay": Default(1e-3, "As with a wide clamp elsewhere (EasyEdit): the radius limits δ, not the decay."),
     "kl": Default(0.0625, "As for large models."),
     "contexts": Default(2, "A laptop's time: a round with two prefixes takes half as long as with five."),
     "context_seeds": Default("bos", "The model knows its own world's sentences only: prefixes are drawn from it."),
-    "lambda": Default(300.0, "With the ridge, the change per round stays well below the weights' own size."),
-    "ridge": Default(1.0, "Keys of a small model vary in few directions: unridged, ΔW grows where C0 is nearly null."),
+    "lambda": Default(
+        30.0, "By plain MEMIT's efficacy alone: .94 of a round of 100 are said exactly; at 300 it is .09."
+    ),
+    "ridge": Default(
+        1.0, "Charges for the size of ΔW: at .1 it is up to 1.8 times as large, for .05 more exact efficacy."
+    ),
 }
 TOKENS = {"pocket": 30_000}
 MOST_TOKENS = 100_000
