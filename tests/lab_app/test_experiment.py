@@ -1,5 +1,6 @@
 import pytest
 
+from core.editing.defaults import POCKET
 from core.errors import UserError
 from core.facts.readers.pocket import PocketWorld
 from core.facts.source import FactsSpec, load_facts
@@ -93,8 +94,8 @@ def test_the_catalogue_shows_the_pocket_models_settings_and_why():
     offered = experiment.catalogue()
     memit = next(found for found in offered["methods"] if found["name"] == "memit")
     rate = next(found for found in memit["fields"] if found["name"] == "lr")
-    assert rate["default"] == 0.06
-    assert "efficacy" in rate["help"]
+    assert rate["default"] == POCKET["lr"].value
+    assert POCKET["lr"].reason in rate["help"]
     revive = next(found for found in offered["guards"] if found["name"] == "revive")
     assert revive["tau"] == 0.1
     elsewhere = next(found for found in experiment.catalogue("gpt2")["methods"] if found["name"] == "memit")
