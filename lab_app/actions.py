@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import gradio as gr
 
 from core.errors import UserError
 from core.facts.source import MOST
+from core.runs.plan import Past
 from core.runs.problems import SpecError
 from lab_app import experiment, pasted, text
 from lab_app.examples import examples
@@ -23,13 +25,15 @@ LONGEST_PROMPT = 500  # characters
 NEW_TOKENS = 12  # of an answer
 RUNS_SHOWN = 12
 FORM = ("facts", "count", "seed", "lanes", "model", "round_size", "tasks", "maps")  # the experiment's fields
-CONTROLS = {  # which of pause, step, stop can be pressed, and what the first says
-    "queued": (True, False, True, "Pause"),
-    "running": (True, True, True, "Pause"),
-    "paused": (True, True, True, "Resume"),
-    "stopped": (True, True, False, "Resume"),
-    "failed": (True, True, False, "Resume"),
+CONTROLS = {  # which of pause, step, undo, stop can be pressed, and what the first says
+    "queued": (True, False, False, True, "Pause"),
+    "running": (True, True, False, True, "Pause"),
+    "paused": (True, True, True, True, "Resume"),
+    "stopped": (True, True, True, False, "Resume"),
+    "failed": (True, True, True, False, "Resume"),
+    "done": (False, False, True, False, "Pause"),
 }
+LATER = "The worker is busy or starting; ask again in a moment."
 
 
 class Actions:
@@ -75,7 +79,7 @@ class Actions:
                 if self.following.get(page) is not me:
                     return
                 status = (changed.get("status") or {}).get("state", {}).get("status", shown)
-                buttons = controls(status) if status != shown else [gr.skip()] * 3
+                buttons = controls(status) if status != shown else [gr.skip()] * 4
                 shown = status
                 yield [changed.get(name, gr.skip()) for name in FEEDS] + buttons
         finally:
@@ -151,31 +155,65 @@ class Actions:
     def stop(self, run: str) -> None:
         self.command("stop", run)
 
+    async def undo(self, run: str) -> str:
+        """Take the run back by a round; what was in the way of it, if anything. What was done stands in the dock."""
+        try:
+            if run:
+                await self.undone(run)
+        except UserError as error:
+            return f"{str(error)[:1].upper()}{str(error)[1:]}."
+        return ""
+
+    async def undone(self, run: str, rounds: int = 1) -> dict[str, Any]:
+        """Take a run back by so many rounds; returns the worker's answer. Raises `UserError` if that cannot be.
+
+        The worker is told which round to go back to: pressed twice at once is undone once.
+        """
+        events = await asyncio.to_thread(self.lab.store.events, run)
+        last = Past(event for _, event in events).last_round
+        if not last:
+            raise UserError("there is nothing to undo: no round is edited")
+        command = self.lab.store.command(run, "undo", {"to": max(0, last - max(1, rounds))})
+        async for _, found in self.lab.answers({"undo": command}, PROBE_PATIENCE):
+            if found.state == "failed":
+                raise UserError(str((found.answer or {}).get("message", "the round could not be undone")))
+            return found.answer
+        raise UserError("the worker is busy or starting: the round is undone as soon as it comes to it")
+
     # -- questions
 
-    async def ask(self, run: str, event: gr.EventData) -> AsyncIterator[Any]:
-        """A typed prompt, answered by the model before the edits and by every lane at the round looked at."""
+    async def ask(self, run: str, model: str | None, event: gr.EventData) -> AsyncIterator[Any]:
+        """A typed prompt, answered by the model before the edits and by every lane at the round looked at, or at the
+        latest one as if that round had not been. Before any run: by the chosen model, if it is the loaded one."""
         prompt, round_ = str(event._data.get("prompt", ""))[:LONGEST_PROMPT], event._data.get("round")
-        async for answer in self.answered(run, prompt, round_ if isinstance(round_, int) else None):
+        round_ = round_ if isinstance(round_, int) else None
+        without = [round_] if event._data.get("without") and round_ else []
+        async for answer in self.answered(run, prompt, None if without else round_, without, model=str(model or "")):
             yield answer
 
-    async def answered(self, run: str, prompt: str, round_: int | None) -> AsyncIterator[dict[str, Any]]:
-        """The answers so far, each time one more has come."""
-        names = self.lane_names(run)
-        if not names:
-            yield {"prompt": prompt, "message": "The run has not begun yet: ask again in a moment."}
-            return
+    async def answered(
+        self,
+        run: str,
+        prompt: str,
+        round_: int | None = None,
+        without: Sequence[int] = (),
+        lanes: Sequence[str] = (),
+        model: str = "",
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The answers so far, each time one more has come: of all lanes, or of these. A run that has no lanes yet, or
+        no run, is answered by an unedited model alone."""
+        names = lanes or self.lane_names(run)
         said: dict[str, dict[str, Any]] = {name: {"lane": name, "base": not name} for name in ("", *names)}
 
         def state(message: str) -> dict[str, Any]:
-            return {"prompt": prompt, "round": round_, "message": message, "answers": list(said.values())}
+            asked = {"prompt": prompt, "round": round_, "without": list(without)}
+            return asked | {"message": message, "answers": list(said.values())}
 
+        question = {"prompt": prompt, "round": round_, "without": without, "model": model, "new_tokens": NEW_TOKENS}
+        answered_by = ""
         try:
             commands = {
-                name: self.lab.store.command(
-                    run, "probe", {"prompt": prompt, "lane": name, "round": round_, "new_tokens": NEW_TOKENS}
-                )
-                for name in names
+                name: self.lab.store.command(run, "probe", question | {"lane": name}) for name in names or ("",)
             }
         except UserError as error:
             yield state(str(error))
@@ -185,9 +223,11 @@ class Actions:
             answer = command.answer or {}
             said[""] |= spoken(answer.get("before") or {})
             said[name] |= spoken(answer.get("after") or answer)
+            if not names and "model" in answer:
+                answered_by = f"The model {answer['model']}, before any edit."
             yield state("asking…")
         late = not all("text" in found or "message" in found for found in said.values())
-        yield state("The worker is busy or starting; ask again in a moment." if late else "")
+        yield state(LATER if late else answered_by)
 
     async def map(self, run: str, shown: Any, event: gr.EventData) -> AsyncIterator[Any]:
         """A map by another projection for every lane at the round looked at; kept beside those asked for before."""
@@ -254,9 +294,9 @@ def where(found: Placed) -> tuple[Any, Any, Any, str]:
 
 
 def controls(status: str | None) -> list[Any]:
-    """Updates of the buttons pause, step and stop."""
-    pause, step, stop, says = CONTROLS.get(status or "", (False, False, False, "Pause"))
-    return [gr.update(interactive=pause, value=says), gr.update(interactive=step), gr.update(interactive=stop)]
+    """Updates of the buttons pause, step, undo and stop."""
+    pause, *others, says = CONTROLS.get(status or "", (False, False, False, False, "Pause"))
+    return [gr.update(interactive=pause, value=says), *(gr.update(interactive=other) for other in others)]
 
 
 def spoken(answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,15 +31,33 @@ def publish(actions: Actions) -> None:
         return answer | {"progress": lab.store.progress(run)}
 
     def run_events(run: str, after: int = 0) -> dict:
-        """The events of a run past number `after`: {"last": number, "events": […]}."""
+        """The events of a run past number `after`: {"last": number, "events": […]}.
+
+        What is said of rounds past `to` before an event {"kind": "undone", "to"} stands no longer.
+        """
         known(run)
         events = lab.store.events(run, int(after))
         return {"last": events[-1][0] if events else int(after), "events": [event for _, event in events]}
 
-    async def ask_run(run: str, prompt: str, round: int | None = None) -> dict:
-        """What the model says to a prompt before the edits and in every lane, at a round (null: the latest)."""
+    async def ask_run(
+        run: str, prompt: str, round: int | None = None, lane: str | None = None, without: list[int] | None = None
+    ) -> dict:
+        """What the model says to a prompt before the edits and in every lane (or one), at a round (null: the latest,
+        0: unedited), as if the rounds of `without` had not been. Before the run begins, and for the run "": what the
+        unedited model says."""
+        if run:
+            known(run)
+        lanes = [lane] if lane else []
+        return [answer async for answer in actions.answered(run, prompt, round, without or [], lanes)][-1]
+
+    async def undo_run(run: str, rounds: int = 1) -> dict:
+        """Take a run that is paused, stopped or done back by so many rounds; it stays paused there, and resumed it
+        goes on to the same numbers. Returns {"to": the round that it is at the end of, "message"}."""
         known(run)
-        return [answer async for answer in actions.answered(run, prompt, round)][-1]
+        try:
+            return await actions.undone(run, int(rounds))
+        except UserError as error:
+            raise gr.Error(str(error), print_exception=False) from None
 
     def known(run: str) -> Any:
         found = lab.store.get(run, spec=False)
@@ -51,3 +69,4 @@ def publish(actions: Actions) -> None:
     gr.api(run_status)
     gr.api(run_events)
     gr.api(ask_run, concurrency_limit=None)
+    gr.api(undo_run, concurrency_limit=None)

@@ -119,6 +119,7 @@ def experiment(lab: Lab) -> dict[str, Any]:
         form["start"] = gr.Button("Run", variant="primary", elem_id="start", min_width=70)
         form["pause"] = gr.Button("Pause", interactive=False, elem_id="pause", min_width=60)
         form["step"] = gr.Button("Step", interactive=False, elem_id="step", min_width=50)
+        form["undo"] = gr.Button("Undo", interactive=False, elem_id="undo", min_width=50)
         form["stop"] = gr.Button("Stop", interactive=False, elem_id="stop", min_width=50)
     return form
 
@@ -150,7 +151,7 @@ def connect(
     """What happens when. Handlers are private: what is published stands in `api.py`."""
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     at_once = {"concurrency_limit": AT_ONCE, **quiet}
-    feeds = [dock, *panels.values(), words, form["pause"], form["step"], form["stop"]]
+    feeds = [dock, *panels.values(), words, *(form[name] for name in ("pause", "step", "undo", "stop"))]
     asked = [form[name] for name in FORM]
     page.load(actions.attach, visitor, [visitor, run, header, *asked], **at_once)
     told = [form["facts"], form["lanes"], form["model_problem"], form["problem"], header]
@@ -162,8 +163,9 @@ def connect(
     )
     form["pause"].click(actions.pause, run, **quiet)
     form["step"].click(actions.step, run, **quiet)
+    form["undo"].click(actions.undo, run, form["problem"], **at_once)
     form["stop"].click(actions.stop, run, **quiet)
     form["facts"].paste(actions.paste, form["facts"], form["facts"], **quiet)
     form["facts"].examples(actions.example_rows, None, form["facts"], **quiet)
-    probe.ask(actions.ask, run, probe, concurrency_limit=None, trigger_mode="multiple", **quiet)
+    probe.ask(actions.ask, [run, form["model"]], probe, concurrency_limit=None, trigger_mode="multiple", **quiet)
     panels["map"].map(actions.map, [run, panels["map"]], panels["map"], concurrency_limit=None, **quiet)

@@ -57,4 +57,5 @@ PROBE = """
   <form><input type="text" dir="auto" maxlength="500" placeholder="The capital of France is"
     aria-label="The beginning of a sentence" autocomplete="off" spellcheck="false">
     <button type="submit">Ask</button></form>
+  <label class="without" hidden><input type="checkbox"> <span></span></label>
   <p class="hint" role="status" dir="auto"></p><div class="answers"></div></section>"""

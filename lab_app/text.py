@@ -13,6 +13,7 @@ PHASES = {
     "inside": "looking inside",
     "maps": "drawing maps",
 }
+COUNTED = {"values": "looking for values, step {} of {}", "layers": "writing layer {} of {}"}
 STATES = {
     "queued": "waiting",
     "running": "running",
@@ -21,6 +22,17 @@ STATES = {
     "failed": "failed",
     "done": "finished",
 }
+
+
+def doing(phase: str, done: int | float = 0, total: int | float = 0) -> str:
+    """What a run is doing, with the step that it is at where steps are counted.
+
+    >>> doing("values"), doing("values", 7, 25), doing("tasks", 1, 4)
+    ('looking for values', 'looking for values, step 7 of 25', 'doing tasks')
+    """
+    if phase in COUNTED and done and total:
+        return COUNTED[phase].format(done, total)
+    return PHASES.get(phase, phase)
 
 
 def lasting(seconds: float | None) -> str:

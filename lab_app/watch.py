@@ -11,11 +11,12 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import UserError
+from core.runs.events import standing
 from core.runs.store import Store
 from lab_app import text
 from lab_app.panels import PANELS
@@ -33,7 +34,8 @@ Value = dict[str, Any]
 class Reader:
     """What has been read of one run so far. `poll` reads on and returns the feeds that changed.
 
-    `feed` tells a page that rows are numbered anew: another reader may have thinned out other rounds.
+    `feed` tells a page that rows are numbered anew: another reader may have thinned out other rounds, or rounds were
+    undone.
     """
 
     store: Store
@@ -49,11 +51,14 @@ class Reader:
     def poll(self) -> dict[str, Value]:
         """The changed feeds: `{"run", "feed", "rows": {number: row}}` each, and for "status" also its `state`."""
         events = self.store.events(self.run, self.after)
+        if self.after and any(event["kind"] == "undone" for _, event in events):
+            events = self._anew()
         before = {name: len(rows) for name, rows in self.rows.items()}
-        kept = kept_rounds(events) if self.after == 0 else None
-        for number, event in events:
-            self.after = number
+        stand = standing(event for _, event in events)
+        kept = kept_rounds(stand) if self.after == 0 else None
+        for event in stand:
             self._take(event, kept)
+        self.after = events[-1][0] if events else self.after
         state = self._state()
         changed = [name for name in FEEDS if len(self.rows[name]) > before[name]]
         if state != self.state and "status" not in changed:
@@ -73,6 +78,12 @@ class Reader:
     def live(self) -> bool:
         """Whether something is going on or about to."""
         return self.state.get("status") in ("queued", "running")
+
+    def _anew(self) -> list[tuple[int, dict[str, Any]]]:
+        """All events again, after rounds were undone whose rows were sent: what is read now takes the place of them."""
+        self.rows, self.warnings, self.after = {name: [] for name in FEEDS}, [], 0
+        self.feed = secrets.token_hex(4)
+        return self.store.events(self.run)
 
     def _take(self, event: Mapping[str, Any], kept: set[int] | None) -> None:
         kind = event["kind"]
@@ -149,7 +160,7 @@ def doing(progress: Mapping[str, Any]) -> Value:
     """What a run is doing, in words and shares: `part` of the phase, `whole` of the run, both 0..1."""
     total, run_total = progress.get("total") or 0, progress.get("run_total") or 0
     return {
-        "phase": text.PHASES.get(progress["phase"], progress["phase"]),
+        "phase": text.doing(progress["phase"], progress["done"], total),
         "lane": progress.get("lane"),
         "round": progress.get("round"),
         "part": round(min(1.0, progress["done"] / total), 3) if total else None,
@@ -159,10 +170,10 @@ def doing(progress: Mapping[str, Any]) -> Value:
     }
 
 
-def kept_rounds(events: list[tuple[int, dict[str, Any]]], most: int = SNAPSHOTS) -> set[int]:
+def kept_rounds(events: Iterable[Mapping[str, Any]], most: int = SNAPSHOTS) -> set[int]:
     """Which measured rounds keep their large rows when a run is opened again: all of a short run, else the first,
     the last and evenly spaced ones between."""
-    rounds = sorted({event["round"] for _, event in events if event["kind"] == "measured"})
+    rounds = sorted({event["round"] for event in events if event["kind"] == "measured"})
     if len(rounds) <= most:
         return set(rounds)
     return {rounds[round(i * (len(rounds) - 1) / (most - 1))] for i in range(most)}

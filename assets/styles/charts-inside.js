@@ -22,6 +22,22 @@ Object.assign(
             ? String(Number(value.toPrecision(1)))
             : value.toFixed(2);
 
+    /** A name beside k on the axis of singular values, on the side where there is room. */
+    const mark = (text, k, y, base, box) => {
+      const left = Math.log(k) > 0.5 * Math.log(base?.i.at(-1) ?? 1e4);
+      return {
+        x: Math.log10(k),
+        xref: "x",
+        y,
+        yref: "paper",
+        text,
+        showarrow: false,
+        xanchor: left ? "right" : "left",
+        yanchor: "top",
+        xshift: left ? -5 : 5,
+        font: { color: lab.css("--ink"), size: box.wide ? 15 : 13 },
+      };
+    };
     const energy = {
       begun(model) {
         if (model.start && lab.run.curves !== model.start.w0) {
@@ -60,23 +76,9 @@ Object.assign(
             opacity: 0.55,
             hovertemplate: `unedited<br>i = %{x}<br><b>%{y:.3g}</b><extra></extra>`,
           });
-        let k = null;
-        for (const [lane, rows] of lanesOf(model)) {
-          const found = inLayer(lab.at(rows), "spectra", number);
-          if (!found) continue;
-          k = found.k ?? k;
-          traces.push({
-            type: "scatter",
-            mode: "lines",
-            lane,
-            x: found.i,
-            y: found[state.scale],
-            line: { color: lab.colour(lane), width: 2.2, dash: lab.dash(lane) },
-            hovertemplate: `${escape(lane)}<br>i = %{x}<br><b>%{y:.3g}</b><extra></extra>`,
-          });
-        }
-        k ??= model.start?.tau_k?.["0.1"]?.[number] ?? null;
-        if (k) {
+        const guarded = lanesOf(model).map(([lane]) => [lane, model.start?.k0?.[lane]?.[number]]);
+        const ranks = [...new Set(guarded.map(([, found]) => found).filter(Boolean))];
+        ranks.forEach((k, i) => {
           shapes.push({
             type: "rect",
             xref: "x",
@@ -89,22 +91,47 @@ Object.assign(
             line: { width: 0 },
             layer: "below",
           });
-          annotations.push({
-            x: Math.log10(k),
-            xref: "x",
-            y: 1,
-            yref: "paper",
-            text: `k = ${k}`,
-            showarrow: false,
-            xanchor: "left",
-            yanchor: "top",
-            xshift: 5,
-            font: { color: lab.css("--ink"), size: box.wide ? 15 : 13 },
+          annotations.push(mark(`k of W₀ = ${k}`, k, 1 - 0.12 * i, base, box));
+        });
+        const now = [];
+        for (const [lane, rows] of lanesOf(model)) {
+          const found = inLayer(lab.at(rows), "spectra", number);
+          if (!found) continue;
+          now.push([lane, found.k]);
+          traces.push({
+            type: "scatter",
+            mode: "lines",
+            lane,
+            x: found.i,
+            y: found[state.scale],
+            line: { color: lab.colour(lane), width: 2.2, dash: lab.dash(lane) },
+            hovertemplate: `${escape(lane)}<br>i = %{x}<br><b>%{y:.3g}</b><extra></extra>`,
           });
         }
+        for (const [lane, k] of now)
+          if (k)
+            shapes.push({
+              type: "line",
+              xref: "x",
+              yref: "paper",
+              x0: k,
+              x1: k,
+              y0: 0,
+              y1: 1,
+              line: { color: lab.colour(lane), width: 1.8, dash: "dot" },
+            });
+        const taus = [...new Set(guarded.map(([lane]) => model.start?.tau?.[lane]))];
+        const at = taus.length === 1 ? ` at τ = ${taus[0]}` : " at each lane’s τ";
+        const each = (found, title) => found.map(([lane, k]) => figure(lane, String(k ?? "–"), title));
+        const one = ranks.length === 1 && taus.length === 1;
         return {
           traces,
           revision: number,
+          numbers: [
+            ranks.length &&
+              say(`k of W₀${at} (shaded)`, one ? h("b", {}, String(ranks[0])) : each(guarded, "k of the unedited matrix")),
+            now.length && say("k of Wₜ (dotted)", each(now, "k of the edited matrix")),
+          ].filter(Boolean),
           layout: {
             shapes,
             annotations,

@@ -46,6 +46,7 @@ EditLab.kinds.dock = ({ element, props, watch, trigger }) => {
     }
     run.measured = [...rounds].sort((a, b) => a - b);
     run.edits = edits;
+    if (run.measured.length && view.round > run.measured.at(-1)) lab.tell({ round: null }); // it was undone
     if (run.measured.length !== before) lab.tell({ rounds: true });
     paint();
   }
@@ -77,7 +78,8 @@ EditLab.kinds.dock = ({ element, props, watch, trigger }) => {
     live.setAttribute("aria-pressed", String(view.round === null));
     live.textContent = state.status === "running" ? "Live" : "Latest";
     play.hidden = rounds.length < 2;
-    const phase = [state.lane, state.round ? `round ${state.round}` : null, state.phase].filter(Boolean).join(" · ");
+    const place = [state.round ? `Round ${state.round} of ${run.rounds}` : null, state.lane].filter(Boolean).join(", ");
+    const phase = [place, state.phase].filter(Boolean).join(": ");
     const waiting =
       state.status === "queued"
         ? state.position > 1

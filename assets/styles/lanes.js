@@ -43,7 +43,7 @@ EditLab.kinds.lanes = ({ element, props, watch }) => {
       : null;
   }
   function tauSays(lane) {
-    const found = ranks(lane.tau);
+    const found = ranks(lane.tau ?? known("guards", lane.guard)?.tau ?? 0.1);
     if (!found) return "protects the first singular directions that hold this share of the energy";
     const same = new Set(found.map(([, k]) => k)).size === 1;
     const ks = same ? found[0][1] : found.map(([, k]) => k).join(", ");

@@ -98,6 +98,8 @@ EditLab.kinds.probe = ({ element, props, watch, trigger }) => {
     { h } = lab;
   const form = element.querySelector("form"),
     input = element.querySelector("input"),
+    leaving = element.querySelector(".without"),
+    without = leaving.querySelector("input"),
     answers = element.querySelector(".answers"),
     hint = element.querySelector(".hint");
   form.addEventListener("submit", (event) => {
@@ -108,15 +110,16 @@ EditLab.kinds.probe = ({ element, props, watch, trigger }) => {
       input.focus();
       return;
     }
-    if (!lab.view.run) {
-      hint.textContent = "Start a run first: then the model answers before and after its edits.";
-      return;
-    }
     hint.textContent = "asking…";
-    trigger("ask", { prompt, round: lab.view.round });
+    trigger("ask", { prompt, round: lab.view.round, without: without.checked && !leaving.hidden });
+  });
+  // A round that is looked at can be left out: then the latest model answers as if that round had not been.
+  lab.listen(() => {
+    leaving.hidden = !lab.view.round;
+    leaving.querySelector("span").textContent = `the latest model, as if round ${lab.view.round} had not been`;
   });
   function paint() {
-    const { answers: said = [], message = "", round = null, prompt = "" } = props.value || {};
+    const { answers: said = [], message = "", round = null, without = [], prompt = "" } = props.value || {};
     hint.textContent = message;
     answers.replaceChildren(
       ...(said.length
@@ -125,7 +128,7 @@ EditLab.kinds.probe = ({ element, props, watch, trigger }) => {
               "p",
               { class: "ask", dir: "auto" },
               prompt,
-              h("span", { class: "wanted" }, round ? ` at round ${round}` : ""),
+              h("span", { class: "wanted" }, round ? ` at round ${round}` : without.length ? ` without round ${without}` : ""),
             ),
           ]
         : []),

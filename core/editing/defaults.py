@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from core.editing import methods
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,10 @@ POCKET: dict[str, Default] = {
         1.0, "Charges for the size of ΔW: at .1 it is up to 1.8 times as large, for .05 more exact efficacy."
     ),
 }
+POCKET_FFN: dict[str, Default] = {
+    "lr": Default(0.5, "As a share of the FFN's output, which is far smaller than the state that it is added to."),
+    "clamp": Default(20.0, "An FFN's output is far smaller than the state; 4 leaves facts unsaid."),
+}
 TOKENS = {"pocket": 30_000}
 MOST_TOKENS = 100_000
 
@@ -109,14 +116,15 @@ def is_pocket(model: ModelInfo) -> bool:
 
 def defaults(model: ModelInfo, method: str) -> dict[str, Default]:
     """Hyperparameters by spec name, for those that should differ from the method's own defaults on this model."""
+    return methods.get(method).usual(model)
+
+
+def value_defaults(model: ModelInfo, site: str = "block") -> dict[str, Default]:
+    """What locate-then-edit methods have in common on a model: MEMIT's layers, value optimisation and λ."""
     if is_pocket(model):
-        return dict(POCKET)
-    for known in PUBLISHED:
-        if (known.model_type, known.n_layers) == (model.model_type, model.n_layers) and (
-            known.named in model.reference.lower()
-        ):
-            reason = f"From {known.source} for this model."
-            return {name: Default(value, reason) for name, value in known.values.items()}
+        return POCKET | (POCKET_FFN if site == "down" else {})
+    if found := published(model, PUBLISHED):
+        return found
     layers = relative_layers(model.n_layers)
     return {
         "layers": Default(
@@ -124,6 +132,17 @@ def defaults(model: ModelInfo, method: str) -> dict[str, Default]:
             f"No published setting for this model: as deep, among {model.n_layers}, as layers 4-8 of Llama-3-8B.",
         )
     }
+
+
+def published(model: ModelInfo, known: Sequence[Published]) -> dict[str, Default]:
+    """The first of `known` settings that are for this model; empty if none is."""
+    for one in known:
+        if (one.model_type, one.n_layers) == (model.model_type, model.n_layers) and (
+            one.named in model.reference.lower()
+        ):
+            reason = f"From {one.source} for this model."
+            return {name: Default(value, reason) for name, value in one.values.items()}
+    return {}
 
 
 def relative_layers(n_layers: int) -> tuple[int, ...]:

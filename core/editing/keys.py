@@ -11,7 +11,7 @@ from torch import Tensor
 
 from core.editing.contexts import prefixes
 from core.facts.fact import Fact
-from core.models.forward import activations_at
+from core.models.forward import Site, activations_at
 from core.models.language_model import LanguageModel
 from core.models.tokens import slot_last
 
@@ -45,16 +45,40 @@ def keys(lm: LanguageModel, facts: Sequence[Fact], layer: int, contexts: Sequenc
 
 
 def keys_and_states(
-    lm: LanguageModel, rows: Prompts, layer: int, last: int
+    lm: LanguageModel, rows: Prompts, layer: int, last: int, site: str = "block", flat: bool = False
 ) -> tuple[Float[Tensor, "d_in b"], Float[Tensor, "d b"]]:
-    """(`keys` at `layer`, residual stream after layer `last` of the bare prompts), both at the subject, float64."""
-    found = activations_at(lm, rows.bare, ends(rows.bare), [("key", layer), ("block", last)])
-    key = found["key", layer].double()
-    if rows.behind:
-        here = ("key", layer)
-        behind = [activations_at(lm, some, ends(some), [here])[here].double() for some in rows.behind]
-        key = (key + torch.stack(behind).mean(0)) / 2
-    return key.T.contiguous(), found["block", last].double().T.contiguous()
+    """(`keys` at `layer`, state at `site` of layer `last` in the bare prompts), both at the subject, float64.
+
+    With `flat` keys are the plain mean over all prompts.
+    """
+    bare, state = bare_keys_and_states(lm, rows, layer, last, site)
+    return mean_at(lm, rows, ("key", layer), bare, flat), state
+
+
+def bare_keys_and_states(
+    lm: LanguageModel, rows: Prompts, layer: int, last: int, site: str
+) -> tuple[Float[Tensor, "d_in b"], Float[Tensor, "d b"]]:
+    """(key at `layer`, state at `site` of layer `last`) at the subject of the bare prompts, float64."""
+    found = activations_at(lm, rows.bare, ends(rows.bare), [("key", layer), (site, last)])
+    return found["key", layer].double().T.contiguous(), found[site, last].double().T.contiguous()
+
+
+def mean_keys(lm: LanguageModel, rows: Prompts, layer: int, flat: bool) -> Float[Tensor, "d_in b"]:
+    """The keys at a layer, averaged over prompts as `mean_at` does."""
+    return mean_at(lm, rows, ("key", layer), states(lm, rows, layer, "key"), flat)
+
+
+def mean_at(
+    lm: LanguageModel, rows: Prompts, where: Site, bare: Float[Tensor, "d b"], flat: bool
+) -> Float[Tensor, "d b"]:
+    """What the bare prompts have at a site, averaged with what is there behind the contexts: half and half, or every
+    prompt alike (`flat`)."""
+    if not rows.behind:
+        return bare
+    behind = [activations_at(lm, some, ends(some), [where])[where].double() for some in rows.behind]
+    if flat:
+        return torch.stack([bare, *(row.T for row in behind)]).mean(0)
+    return ((bare.T + torch.stack(behind).mean(0)) / 2).T.contiguous()
 
 
 def ends(rows: Sequence[Sequence[int]]) -> list[int]:
@@ -62,10 +86,10 @@ def ends(rows: Sequence[Sequence[int]]) -> list[int]:
     return [len(row) - 1 for row in rows]
 
 
-def states(lm: LanguageModel, rows: Prompts, last: int) -> Float[Tensor, "d b"]:
-    """The residual stream after layer `last` at the subject of the bare prompts, float64."""
-    found = activations_at(lm, rows.bare, ends(rows.bare), [("block", last)])
-    return found["block", last].double().T.contiguous()
+def states(lm: LanguageModel, rows: Prompts, last: int, site: str = "block") -> Float[Tensor, "d b"]:
+    """The state at `site` of layer `last` at the subject of the bare prompts, float64."""
+    found = activations_at(lm, rows.bare, ends(rows.bare), [(site, last)])
+    return found[site, last].double().T.contiguous()
 
 
 def finite(values: Float[Tensor, "d b"]) -> list[bool]:

@@ -33,6 +33,9 @@ class Ledger:
             tensors[f"left.{layer}"] = delta.left.cpu().contiguous()
             tensors[f"right.{layer}"] = delta.right.cpu().contiguous()
             tensors[f"keys.{layer}"] = update.keys[layer].cpu().contiguous()
+        for layer, correction in update.corrections.items():
+            tensors[f"correction.left.{layer}"] = correction.left.cpu().contiguous()
+            tensors[f"correction.right.{layer}"] = correction.right.cpu().contiguous()
         about = {"lane": lane, "round": round_, "layers": list(update.updates)}
         path = self.path(lane, round_)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +56,8 @@ class Ledger:
         try:
             with safe_open(path, framework="pt", device=str(device)) as file:
                 about = json.loads((file.metadata() or {}).get("about", "{}"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                # Copied: the file's bytes lie anywhere in memory, and where they lie may change a product's last bit.
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, json.JSONDecodeError) as error:
             raise UserError(f'Round {round_} of lane "{lane}" cannot be read from {path}: {error}') from error
         if (about.get("lane"), about.get("round")) != (lane, round_):
@@ -62,6 +66,11 @@ class Ledger:
         return LayerUpdates(
             {layer: LowRank(tensors[f"left.{layer}"], tensors[f"right.{layer}"]) for layer in layers},
             {layer: tensors[f"keys.{layer}"] for layer in layers},
+            corrections={
+                layer: LowRank(tensors[f"correction.left.{layer}"], tensors[f"correction.right.{layer}"])
+                for layer in layers
+                if f"correction.left.{layer}" in tensors
+            },
         )
 
     def rebuild(
@@ -72,11 +81,24 @@ class Ledger:
         upto: int | None = None,
         without: Collection[int] = (),
     ) -> LaneState:
-        """The lane after round `upto` (default: the last), bit for bit as it was live; undo = `without` some rounds."""
-        state = LaneState.base(lm, layers)
+        """The lane after round `upto` (default: the last), bit for bit as it was live; undo = `without` some rounds.
+
+        Rounds with corrections need all rounds before them: `UserError` if one of those is left out.
+        """
+        state, left_out = LaneState.base(lm, layers), None
         for round_ in self.rounds(lane):
-            if (upto is None or round_ <= upto) and round_ not in without:
-                state.apply(self.read(lane, round_, lm.device))
+            if upto is not None and round_ > upto:
+                break
+            if round_ in without:
+                left_out = round_
+                continue
+            update = self.read(lane, round_, lm.device)
+            if update.corrections and left_out is not None:
+                raise UserError(
+                    f'Lane "{lane}" has a guard of the accumulated change, so round {left_out} cannot be left out and'
+                    f" round {round_} kept: undo round {round_} as well."
+                )
+            state.apply(update)
         return state
 
     def delete(self, lane: str, after: int = 0) -> None:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from jaxtyping import Float
 
+from core.editing import priors
+from core.editing.defaults import Default, ModelInfo, value_defaults
 from core.editing.lowrank import LowRank
+from core.editing.method import Method, Round
+from core.editing.metric import Metric
 from core.editing.parameters import param
+from core.editing.subspace import Svd, svd
 from core.lazy import torch
+
+if TYPE_CHECKING:
+    from core.editing.spread import RoundUpdate
 
 Built = TypeVar("Built")
 
@@ -21,7 +29,11 @@ class LayerContext:
     """What a method may look at besides keys and residuals when it updates one layer.
 
     `moment()` is C0 of the layer [d_in, d_in] in float64, asked for only by methods that use it; `history` the keys
-    of all earlier rounds [d_in, n]. `memo` lives as long as the run: what is the same every round is built once.
+    of all earlier rounds [d_in, n]; `bare` the round's keys in the bare prompts, where the method asks for them. `memo`
+    lives as long as the run: what is the same every round is built once. `notes` takes what a person should know.
+    `prior` says what stands for C0 in the cost of an update (`metric`). In a guard-aware round all of it is
+    restricted to what the guards leave: `blocked` are the orthonormal input directions that they protect,
+    `blocked_outputs` those of the output, and `whole` is the context without that restriction.
     """
 
     layer: int
@@ -30,6 +42,20 @@ class LayerContext:
     history: Float[torch.Tensor, "d_in n"]
     moment: Callable[[], Float[torch.Tensor, "d_in d_in"]]
     memo: MutableMapping[Any, Any]
+    bare: Float[torch.Tensor, "d_in b"] | None = None
+    notes: list[str] = field(default_factory=list)
+    prior: Any = field(default_factory=lambda: priors.get("full")())
+    blocked: Float[torch.Tensor, "d_in k"] | None = None
+    blocked_outputs: Float[torch.Tensor, "d_out j"] | None = None
+    whole: LayerContext | None = None
+
+    def metric(self, weight: float, ridge: float = 0.0, history: bool = False) -> Metric:
+        """A = λ (C + ε tr(C)/d I) (+ K_p K_pᵀ), with C as the lane's prior has it: what an update costs."""
+        return self.prior.metric(self, weight, ridge, history)
+
+    def svd(self) -> Svd:
+        """The decomposition of the original weight, made once."""
+        return self.once(("svd",), lambda: svd(self.original))
 
     def once(self, key: tuple, build: Callable[[], Built]) -> Built:
         """What `build` gives, built at most once per run, layer and key."""
@@ -40,16 +66,16 @@ class LayerContext:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LocateThenEdit:
+class LocateThenEdit(Method):
     """Optimise the residual stream at the subject until the model says the target; write that into FFN weights.
 
     Defaults are those of MEMIT for large models; `core.editing.defaults` has each model's own.
     """
 
-    title: ClassVar[str]
-    paper: ClassVar[str]
+    site: ClassVar[str] = "block"  # where z is: the residual stream after the last layer, or "down", its FFN's output
+    flat_mean: ClassVar[bool] = False  # means are over all prompts alike; else the bare one has half of the weight
+    mean_states: ClassVar[bool] = False  # what is missing is counted from the mean state, not the bare prompt's
 
-    layers: tuple[int, ...] | None = param(None, symbol="L", help="The edited layers, counted from 0, ascending.")
     steps: int = param(25, ge=1, help="Evaluations of the value's loss; the last one does not step.")
     lr: float = param(0.1, gt=0, help="Adam's step size in the value optimisation.")
     relative_lr: bool = param(
@@ -66,6 +92,24 @@ class LocateThenEdit:
     context_seeds: str = param(
         "words", choices=("words", "bos"), help="What they start from: five common words, or nothing."
     )
+    guard_aware: bool = param(
+        False, help="Seek values and solve for updates inside what the guards leave, instead of cutting them after."
+    )
+
+    def samples(self) -> tuple[tuple[int, int], ...]:
+        """The sampled prefixes: (how many, how many tokens each)."""
+        return ((self.contexts, self.context_length),)
+
+    @classmethod
+    def usual(cls, model: ModelInfo) -> dict[str, Default]:
+        """MEMIT's settings for the model, or the nearest thing to them."""
+        return value_defaults(model, cls.site)
+
+    def edit(self, round_: Round) -> RoundUpdate:
+        """All facts of the round together: target values, then their spread over the layers (MEMIT, Alg. 1)."""
+        from core.editing.procedures import together
+
+        return together(round_)
 
     def share(self, index: int, count: int) -> float:
         """The part of the remaining residual that the `index`-th of `count` layers takes (MEMIT, Eq. 20)."""

@@ -17,6 +17,11 @@ class LowRank:
     left: Float[torch.Tensor, "d_out r"]
     right: Float[torch.Tensor, "d_in r"]
 
+    @classmethod
+    def full(cls, matrix: Float[torch.Tensor, "d_out d_in"]) -> LowRank:
+        """Any matrix as I · matrix, for updates whose rank is not low. Exact: products with 0 and 1 do not round."""
+        return cls(torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device), matrix.T.contiguous())
+
     @property
     def columns(self) -> int:
         """r: at least the rank."""
@@ -27,8 +32,9 @@ class LowRank:
         return self.left @ self.right.T
 
     def to(self, dtype: torch.dtype) -> LowRank:
-        """The same factors in another floating-point type."""
-        return LowRank(self.left.to(dtype), self.right.to(dtype))
+        """The same factors in another floating-point type, laid out as the ledger gives them back: the order of numbers
+        in memory may change the last bit of a product."""
+        return LowRank(self.left.to(dtype).contiguous(), self.right.to(dtype).contiguous())
 
     def inner(self, other: LowRank) -> float:
         """⟨Δ, Δ'⟩ = tr(ΔᵀΔ'), in float64."""
@@ -62,3 +68,12 @@ def added(weight: Float[torch.Tensor, "d_out d_in"], delta: LowRank) -> Float[to
 def total(deltas: Sequence[LowRank]) -> LowRank:
     """The sum of updates, with the columns of all."""
     return LowRank(torch.cat([d.left for d in deltas], 1), torch.cat([d.right for d in deltas], 1))
+
+
+def factored(matrix: Float[torch.Tensor, "d_out d_in"], dtype: torch.dtype) -> LowRank:
+    """A matrix by the fewest factors that hold it to the precision of `dtype`; in full if they are not few."""
+    u, sigma, vh = torch.linalg.svd(matrix.double(), full_matrices=False)
+    rank = int((sigma > torch.finfo(dtype).eps * sigma[0]).sum())
+    if rank * sum(matrix.shape) >= matrix.numel():
+        return LowRank.full(matrix)
+    return LowRank(u[:, :rank] * sigma[:rank], vh[:rank].T.contiguous())

@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from core.editing.recipe import Recipe
-from core.editing.session import EditSession
-from core.editing.spread import RoundUpdate, spread
+from core.editing.spread import RoundUpdate
 from core.editing.state import LaneState
-from core.editing.values import Values
 from core.facts.fact import Fact
 from core.models.forward import score
 from core.models.language_model import LanguageModel
@@ -32,24 +30,22 @@ def exact(lm: LanguageModel, state: LaneState, facts: Sequence[Fact]) -> float:
 
 
 def solve_factor(
+    attempt: Callable[[Recipe], RoundUpdate],
     lm: LanguageModel,
     state: LaneState,
     facts: Sequence[Fact],
-    values: Values,
     recipe: Recipe,
-    session: EditSession,
     matched: float,
-    heartbeat: Callable[[], None] | None = None,
 ) -> RoundUpdate:
-    """The spread with the factor in [0, 1] whose exact efficacy on the round's facts is nearest to `matched`.
+    """The round with the factor in [0, 1] whose exact efficacy on the round's facts is nearest to `matched`.
 
-    Bisection: more of the update says more facts. Each try spreads the same target values anew, since later layers
-    make up for what a smaller earlier update leaves. Of equally near ones the smallest factor tried is taken.
+    Bisection: more of the update says more facts. Each `attempt` edits the round anew, since later layers make up for
+    what a smaller earlier update leaves. Of equally near ones the smallest factor tried is taken.
     """
     low, high, factor = 0.0, 1.0, 1.0
     best: tuple[float, float, RoundUpdate] | None = None
     for _ in range(TRIES):
-        update = spread(lm, state, facts, values, recipe.with_factor(factor), session, heartbeat)
+        update = attempt(recipe.with_factor(factor))
         reached = just_edited(lm, state, update, facts)
         if best is None or (abs(reached - matched), factor) < best[:2]:
             best = (abs(reached - matched), factor, replace(update, factor=factor))

@@ -1,29 +1,39 @@
-"""A lane's recipe: method x guards, from what a spec says and what the model's defaults add."""
+"""A lane's recipe: method x prior x guards, from what a spec says and what the model's defaults add."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.editing import guards, methods
+from core.editing import guards, methods, priors, wrappers
 from core.editing.defaults import ModelInfo, defaults
-from core.editing.locate import LocateThenEdit
+from core.editing.method import Method
 from core.editing.parameters import build, parameters, values
 from core.errors import UserError
 
-NOT_PARAMETERS = ("method", "guards", "prior", "name")
+NOT_PARAMETERS = ("method", "guards", "prior", "wrapper", "name")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A lane: its label, its method's configuration, and its guards in the order in which they act."""
+    """A lane: its label, its method's configuration, its guards in the order in which they act, its prior, and what
+    wraps the method, if anything does."""
 
     label: str
     method_name: str
-    method: LocateThenEdit
+    method: Method
     guard_names: tuple[str, ...] = ()
     guards: tuple[Any, ...] = ()
+    prior_name: str = "full"
+    prior: Any = field(default_factory=lambda: priors.get("full")())
+    wrapper_name: str | None = None
+    wrapper: Any = None
+
+    @property
+    def editor(self) -> Any:
+        """What edits a round: the wrapper, or the method by itself."""
+        return self.wrapper or self.method
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -31,6 +41,21 @@ class Recipe:
         if self.method.layers is None:
             raise UserError(f'Lane "{self.label}": no layers given, and no model to take defaults from.')
         return self.method.layers
+
+    @property
+    def update_guards(self) -> tuple[Any, ...]:
+        """The guards that act on each update: those before the first that looks at the accumulated change."""
+        return self.guards[: self._first_accumulated]
+
+    @property
+    def total_guards(self) -> tuple[Any, ...]:
+        """The guards that act on the accumulated change: the first that looks at it, and all after it."""
+        return self.guards[self._first_accumulated :]
+
+    @property
+    def _first_accumulated(self) -> int:
+        looks = [getattr(acting, "accumulated", False) for acting in self.guards]
+        return looks.index(True) if True in looks else len(looks)
 
     @property
     def match(self) -> str | None:
@@ -50,7 +75,8 @@ class Recipe:
         return {
             "name": self.label,
             "method": self.method_name,
-            "prior": "full",
+            "prior": {"name": self.prior_name, **settings} if (settings := values(self.prior)) else self.prior_name,
+            "wrapper": {"name": self.wrapper_name, **values(self.wrapper)} if self.wrapper else None,
             "guards": acting,
             **values(self.method),
         }
@@ -66,11 +92,13 @@ def recipe_from_dict(lane: Mapping[str, Any], model: ModelInfo | None = None) ->
         raise UserError(f"A lane needs a method: {', '.join(methods.names())}.")
     name = lane["method"]
     config = methods.get(name)
-    if lane.get("prior", "full") != "full":
-        raise UserError(f'The prior {lane["prior"]!r} is not available yet: use "full".')
+    prior_name, prior = part_from(lane.get("prior") or "full", "prior", priors)
+    wrapped = lane.get("wrapper")
+    wrapper_name, wrapper = part_from(wrapped, "wrapper", wrappers) if wrapped is not None else (None, None)
     known = {p.name for p in parameters(config)}
     usual = defaults(model, name) if model is not None else {}
     given = {key: default.value for key, default in usual.items() if key in known}
+    given |= {key: value for key, value in prior.implies.items() if key in known}
     given |= {key: value for key, value in lane.items() if key not in NOT_PARAMETERS}
     method = build(config, given, f"The method {name}")
     if model is not None and method.layers and max(method.layers) >= model.n_layers:
@@ -80,5 +108,16 @@ def recipe_from_dict(lane: Mapping[str, Any], model: ModelInfo | None = None) ->
         build(guards.get(n), {k: v for k, v in entry.items() if k != "name"}, f"The guard {n}")
         for n, entry in zip(guard_names, lane.get("guards") or (), strict=True)
     )
-    label = lane.get("name") or " + ".join([config.title, *(g.title for g in acting)])
-    return Recipe(label, name, method, guard_names, acting)
+    title = config.title + prior.suffix + (f" in {wrapper.title}" if wrapper else "")
+    label = lane.get("name") or " + ".join([title, *(g.title for g in acting)])
+    return Recipe(label, name, method, guard_names, acting, prior_name, prior, wrapper_name, wrapper)
+
+
+def part_from(given: Any, kind: str, package: Any) -> tuple[str, Any]:
+    """A lane's prior or wrapper: its name, or `{"name": …}` with hyperparameters."""
+    entry = {"name": given} if isinstance(given, str) else given
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
+        known = f'"{package.names()[0]}", or {{"name": "{package.names()[0]}", …}} with its hyperparameters'
+        raise UserError(f"A {kind} is a name, such as {known}; not {given!r}.")
+    settings = {key: value for key, value in entry.items() if key != "name"}
+    return entry["name"], build(package.get(entry["name"]), settings, f"The {kind} {entry['name']}")

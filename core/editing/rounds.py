@@ -1,17 +1,20 @@
-"""One round of edits: target values, then their spread over the layers."""
+"""One round of edits: by the lane's method, then through the guards that look at the accumulated change."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from core.editing.locate import LayerContext
+from core.editing.lowrank import LowRank, added, factored
 from core.editing.match import solve_factor
+from core.editing.method import Round
+from core.editing.procedures import target_values
 from core.editing.recipe import Recipe
 from core.editing.session import EditSession
-from core.editing.spread import RoundUpdate, spread
+from core.editing.spread import RoundUpdate, passed, removed
 from core.editing.state import LaneState
-from core.editing.values import Values, optimise_values
+from core.editing.values import Values
 from core.errors import UserError
 from core.facts.fact import Fact
 from core.models.language_model import LanguageModel
@@ -25,23 +28,58 @@ def edit_round(
     session: EditSession,
     heartbeat: Callable[[], None] | None = None,
     matched: float | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> RoundUpdate:
     """Edit `facts` on top of `state`, which is not changed: `state.apply(update)` adds the round.
 
     `matched` is for recipes with a guard that matches another lane: that lane's share of this round's facts that it
     says exactly (arg-max) just after its own edit. `heartbeat` is called between optimiser steps and between layers;
-    it may raise, and it may make the model wear other weights for a while.
+    it may raise, and it may make the model wear other weights for a while. `progress` is told there what begins: the
+    phase ("values" or "layers"), the step or layer, and how many there are.
     """
     if recipe.match is not None and matched is None:
         raise UserError(f'Lane "{recipe.label}" matches "{recipe.match}": that lane has to be edited first.')
-    began = time.perf_counter()
-    values = value_round(lm, state, facts, recipe, session, heartbeat)
-    spent = time.perf_counter() - began
-    if recipe.match is not None:
-        update = solve_factor(lm, state, facts, values, recipe, session, matched, heartbeat)
-    else:
-        update = spread(lm, state, facts, values, recipe, session, heartbeat)
-    return replace(update, seconds={**update.seconds, "values": spent})
+    round_ = Round(lm, state, facts, recipe, session, heartbeat, progress)
+    if recipe.match is None:
+        return whole_round(round_)
+    return solve_factor(lambda tried: whole_round(replace(round_, recipe=tried)), lm, state, facts, recipe, matched)
+
+
+def whole_round(round_: Round) -> RoundUpdate:
+    """The round by its method, and what guards of the accumulated change make of it."""
+    update = round_.recipe.editor.edit(round_)
+    return corrected(update, round_) if round_.recipe.total_guards else update
+
+
+def corrected(update: RoundUpdate, round_: Round) -> RoundUpdate:
+    """The update with the corrections of guards that act on the accumulated change ΔW = W_t − W_0 (PRUNE).
+
+    The lane wears W_0 + guarded(ΔW), and its next round goes on from W_0 + ΔW; with a guard that acts `every_round`
+    it goes on from what is worn.
+    """
+    lm, session, guards = round_.lm, round_.session, round_.recipe.total_guards
+    goes_on = any(getattr(acting, "every_round", False) for acting in guards)
+    updates, shares, corrections = dict(update.updates), dict(update.removed_share), {}
+    for layer, delta in update.updates.items():
+        original = lm.original(layer)
+        change = LowRank.full((added(round_.state.sums[layer], delta) - original).double())
+        context = LayerContext(
+            layer=layer,
+            weight=original,
+            original=original,
+            history=round_.state.history[layer],
+            moment=lambda layer=layer: session.moment(layer),
+            memo=session.memo,
+            prior=round_.recipe.prior,
+        )
+        left = passed(change, guards, context, session)
+        shares[layer] = 1 - (1 - shares[layer]) * (1 - removed(change, left))
+        correction = factored(left.dense() - change.dense(), original.dtype).to(original.dtype)
+        if correction.columns and goes_on:
+            updates[layer] = delta.plus(correction)
+        elif correction.columns:
+            corrections[layer] = correction
+    return replace(update, updates=updates, removed_share=shares, corrections=corrections)
 
 
 def value_round(
@@ -51,8 +89,7 @@ def value_round(
     recipe: Recipe,
     session: EditSession,
     heartbeat: Callable[[], None] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Values:
     """The target values of a round at the last edited layer, on the lane's current model."""
-    contexts = session.contexts(recipe.method)
-    with lm.worn(state.weights):
-        return optimise_values(lm, facts, recipe.layers[-1], recipe.method, contexts, heartbeat)
+    return target_values(Round(lm, state, facts, recipe, session, heartbeat, progress))

@@ -11,7 +11,7 @@ from torch import Tensor
 from core.editing.contexts import sample_contexts
 from core.editing.defaults import ModelInfo
 from core.editing.failure import EditFailure
-from core.editing.locate import LocateThenEdit
+from core.editing.method import Method
 from core.editing.statistics import SecondMoment
 from core.editing.subspace import Svd, svd
 from core.models.language_model import LanguageModel
@@ -31,11 +31,17 @@ class EditSession:
     seed: int = 0
     memo: dict[Any, Any] = field(default_factory=dict)
 
-    def contexts(self, config: LocateThenEdit) -> list[str]:
+    def contexts(self, config: Method) -> list[str]:
         """The sampled prefixes of a recipe; recipes that ask for the same get the same."""
-        key = ("contexts", config.contexts, config.context_length, config.context_seeds)
+        if not config.samples():
+            return []
+        key = ("contexts", config.samples(), config.context_seeds)
         if key not in self.memo:
-            self.memo[key] = sample_contexts(self.lm, self.seed, *key[1:])
+            self.memo[key] = [
+                text
+                for count, length in config.samples()
+                for text in sample_contexts(self.lm, self.seed, count, length, config.context_seeds)
+            ]
         return self.memo[key]
 
     def moment(self, layer: int) -> Tensor:
@@ -46,6 +52,6 @@ class EditSession:
 
     def svd(self, layer: int) -> Svd:
         """The decomposition of W0, made once."""
-        if ("svd", layer) not in self.memo:
-            self.memo["svd", layer] = svd(self.lm.original(layer))
-        return self.memo["svd", layer]
+        if (layer, "svd") not in self.memo:  # where `LayerContext.svd` looks for it too
+            self.memo[layer, "svd"] = svd(self.lm.original(layer))
+        return self.memo[layer, "svd"]

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from core.editing.aware import layer_update
 from core.editing.failure import EditFailure
-from core.editing.keys import finite, keys_and_states, prompts, states
+from core.editing.keys import bare_keys_and_states, finite, mean_at, prompts, states
 from core.editing.locate import LayerContext
 from core.editing.lowrank import LowRank, added
 from core.editing.recipe import Recipe
@@ -28,12 +30,21 @@ from core.models.language_model import LanguageModel
 
 
 @dataclass(frozen=True)
+class Fit:
+    """How far a round's optimisation came, per fact: the loss before and after it, and how often it was evaluated."""
+
+    loss_start: Float[Tensor, " b"]
+    loss: Float[Tensor, " b"]
+    steps: Int[Tensor, " b"]
+
+
+@dataclass(frozen=True)
 class RoundUpdate(LayerUpdates):
     """A round's edit: `updates` after the guards, `raw` before them.
 
     `removed_share` is the part of ‖ΔW‖² that the guards took: 1 − ‖guarded‖²/‖raw‖². `residual_before` and
     `residual_after` are the mean over facts of ‖z − current‖ / ‖z − h0‖ around a layer's update. `seconds` by phase:
-    values, keys, solve, guard. `factor` is what a matched shrinkage was solved to.
+    values, keys, solve, guard. `factor` is what a matched shrinkage was solved to; `notes` what a person should know.
     """
 
     raw: dict[int, LowRank]
@@ -41,7 +52,7 @@ class RoundUpdate(LayerUpdates):
     residual_before: dict[int, float]
     residual_after: dict[int, float]
     seconds: dict[str, float]
-    values: Values
+    values: Values | Fit
     factor: float | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -71,20 +82,30 @@ def spread(
     recipe: Recipe,
     session: EditSession,
     heartbeat: Callable[[], None] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> RoundUpdate:
-    """The round's updates of all layers; `state` is not changed. Raises `EditFailure` when numbers break."""
-    layers, last = recipe.layers, recipe.layers[-1]
+    """The round's updates of all layers; `state` is not changed. Raises `EditFailure` when numbers break.
+
+    `progress` is told ("layers", which one of them begins, how many there are).
+    """
+    method, layers, last = recipe.method, recipe.layers, recipe.layers[-1]
     clock = Clock(lm, ("keys", "solve", "guard"))
     rows = prompts(lm, facts, session.contexts(recipe.method))
-    weights = dict(state.weights)
+    weights = dict(state.sums)
     before: dict[int, float] = {}
     update: dict[str, dict[int, Any]] = {"updates": {}, "keys": {}, "raw": {}, "removed_share": {}}
+    notes: list[str] = []
     wanted = values.delta.norm(dim=0)
     for index, layer in enumerate(layers):
         if heartbeat is not None:
             heartbeat()
+        if progress is not None:
+            progress("layers", index + 1, len(layers))
         with lm.worn(weights):
-            key, current = keys_and_states(lm, rows, layer, last)
+            bare, current = bare_keys_and_states(lm, rows, layer, last, method.site)
+            key = mean_at(lm, rows, ("key", layer), bare, method.flat_mean)
+            if method.mean_states:
+                current = mean_at(lm, rows, (method.site, last), current, method.flat_mean)
         clock.lap("keys")
         missing = values.target - current
         check(facts, layer, key, missing)
@@ -96,8 +117,11 @@ def spread(
             history=state.history[layer],
             moment=lambda layer=layer: session.moment(layer),
             memo=session.memo,
+            bare=bare,
+            notes=notes,
+            prior=recipe.prior,
         )
-        raw = recipe.method.update(key, missing * recipe.method.share(index, len(layers)), context)
+        raw = layer_update(recipe, key, missing * recipe.method.share(index, len(layers)), context, session)
         check(facts, layer, raw.right, raw.left)
         clock.lap("solve")
         guarded = guard(raw, recipe, context, session)
@@ -108,7 +132,7 @@ def spread(
         update["removed_share"][layer] = removed(raw, guarded)
         weights[layer] = added(weights[layer], update["updates"][layer])
     with lm.worn(weights):
-        rest = values.target - states(lm, rows, last)
+        rest = values.target - states(lm, rows, last, method.site)
     check(facts, last, rest, rest)
     clock.lap("keys")
     after = [*list(before.values())[1:], relative(rest, wanted)]
@@ -118,14 +142,21 @@ def spread(
         residual_after=dict(zip(layers, after, strict=True)),
         seconds={"values": 0.0, **clock.seconds},
         values=values,
+        notes=notes,
     )
 
 
 def guard(raw: LowRank, recipe: Recipe, context: LayerContext, session: EditSession) -> LowRank:
-    """The update after the recipe's guards, in their order. Bases of the original weight are made once per run."""
-    delta = raw
-    for acting in recipe.guards:
-        if acting.needs == "current":
+    """The update after the recipe's guards of each update, in their order."""
+    return passed(raw, recipe.update_guards, context, session)
+
+
+def passed(delta: LowRank, guards: Sequence[Any], context: LayerContext, session: EditSession) -> LowRank:
+    """A change after these guards. Bases of the original weight are made once per run."""
+    for acting in guards:
+        if acting.needs == "weight":
+            basis = acting.prepare(context.weight, context.layer)
+        elif acting.needs == "current":
             basis = acting.prepare(svd(context.weight), context.layer)
         elif acting.needs == "original":
             basis = context.once(
@@ -153,7 +184,7 @@ def check(facts: Sequence[Fact], layer: int, *numbers: Tensor) -> None:
     for matrix in numbers:
         good = finite(matrix)
         if not all(good):
-            fact = facts[good.index(False)]
+            fact = facts[min(good.index(False), len(facts) - 1)]
             raise EditFailure(
                 f'The edit of "{fact.text} {fact.target}" at layer {layer} is not finite: the model is too far from'
                 " where it began, or its type too narrow. Use fewer rounds, a larger lambda or a ridge, or float32."

@@ -26,6 +26,33 @@ class Basis:
     inputs: Float[torch.Tensor, "d_in k"]
 
 
+@dataclass(frozen=True)
+class Projection:
+    """An orthogonal projection P [d, d]: onto the span of orthonormal columns, or onto what is orthogonal to them."""
+
+    columns: Float[torch.Tensor, "d k"]
+    onto: bool
+
+    @property
+    def rank(self) -> int:
+        """The dimension that is left."""
+        d, k = self.columns.shape
+        return k if self.onto else d - k
+
+    def apply(self, right: Float[torch.Tensor, "d b"]) -> Float[torch.Tensor, "d b"]:
+        """P B."""
+        part = self.columns @ (self.columns.T @ right)
+        return part if self.onto else right - part
+
+
+def together(*columns: Float[torch.Tensor, "d _"]) -> Float[torch.Tensor, "d k"]:
+    """Orthonormal columns that span what all of the given orthonormal columns span."""
+    if len(columns) == 1:
+        return columns[0]
+    u, sigma, _ = torch.linalg.svd(torch.cat(columns, 1), full_matrices=False)
+    return u[:, sigma > 1e-8].contiguous()
+
+
 def svd(weight: Float[torch.Tensor, "d_out d_in"]) -> Svd:
     """The thin singular value decomposition, in float64."""
     return Svd(*torch.linalg.svd(weight.double(), full_matrices=False))

@@ -63,20 +63,28 @@ def optimise_values(
     contexts: Sequence[str],
     heartbeat: Callable[[], None] | None = None,
     budget: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    blocked: Float[Tensor, "d k"] | None = None,
+    start: Float[Tensor, "d b"] | None = None,
 ) -> Values:
     """Optimise δ of each fact at the output of `layer`, on the model as it is worn.
 
     loss = NLL + κ KL + w ‖δ‖ / ‖h0‖²: NLL is the mean over contexts of the mean over target tokens of −log p; KL is
     KL(edited ‖ original) of the next-token distribution at the subject in "{subject} is a". Adam from δ = 0; after
     each step δ is projected to ‖δ‖ ≤ clamp · ‖h0‖; a fact stops when its loss is below `stop_loss`; the last of
-    `steps` evaluations does not step.
+    `steps` evaluations does not step. `progress` is told ("values", the step that begins, all of them): the last ones
+    fall away where all facts stop early. With `blocked`, orthonormal columns, δ stays orthogonal to them: its gradient
+    and every step are projected. h0 is the output of `layer` at the subject of the bare prompt; or `start`, where z is
+    the output of a part of the layer (its FFN) that is added to the layer's.
     """
     task = make_task(lm, facts, contexts, with_kl=config.kl > 0)
     tail = Tail(lm, task.rows, layer, budget)
-    descent = Descent(lm, tail, task, config, len(facts))
+    descent = Descent(lm, tail, task, config, len(facts), blocked, start)
     for step in range(config.steps):
         if heartbeat is not None:
             heartbeat()
+        if progress is not None:
+            progress("values", step + 1, config.steps)
         loss, slope = descent.evaluate()
         bad = ~torch.isfinite(loss) & descent.active
         if bool(bad.any()):
@@ -94,10 +102,19 @@ def optimise_values(
 class Descent:
     """Adam on every fact's δ at once. Rows are facts here: [b, d]."""
 
-    def __init__(self, lm: LanguageModel, tail: Tail, task: Task, config: LocateThenEdit, count: int):
-        self.tail, self.task, self.config = tail, task, config
+    def __init__(
+        self,
+        lm: LanguageModel,
+        tail: Tail,
+        task: Task,
+        config: LocateThenEdit,
+        count: int,
+        blocked: Float[Tensor, "d k"] | None = None,
+        start: Float[Tensor, "d b"] | None = None,
+    ):
+        self.tail, self.task, self.config, self.blocked = tail, task, config, blocked
         kind = {"dtype": lm.master_dtype, "device": lm.device}
-        self.start = starts(tail, task, count).to(**kind)
+        self.start = (starts(tail, task, count) if start is None else start.T).to(**kind)
         self.delta = torch.zeros(count, lm.d_model, **kind)
         self.radius = self.start.norm(dim=1, keepdim=True)
         scale = self.radius / lm.d_model**0.5 if config.relative_lr else torch.ones_like(self.radius)
@@ -170,19 +187,27 @@ class Descent:
     def step(self, slope: Float[Tensor, "b d"]) -> None:
         """One step of Adam for the facts that are not done, and the projection to the ball around h0."""
         self.taken += 1
+        slope = self.allowed(slope)
         self.mean = BETA1 * self.mean + (1 - BETA1) * slope
         self.square = BETA2 * self.square + (1 - BETA2) * slope**2
         mean = self.mean / (1 - BETA1**self.taken)
         square = self.square / (1 - BETA2**self.taken)
-        moved = self.delta - self.rate * mean / (square.sqrt() + TINY)
+        moved = self.allowed(self.delta - self.rate * mean / (square.sqrt() + TINY))
         size = moved.norm(dim=1, keepdim=True)
         largest = self.config.clamp * self.radius
         moved = torch.where(size > largest, moved * (largest / size), moved)
         self.delta = torch.where(self.active[:, None], moved, self.delta)
 
+    def allowed(self, rows: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
+        """The rows without their parts along the blocked directions."""
+        if self.blocked is None:
+            return rows
+        blocked = self.blocked.to(rows.dtype)
+        return rows - (rows @ blocked) @ blocked.T
+
     def values(self) -> Values:
         """What was found, in float64, facts as columns."""
-        start, delta = self.start.double().T.contiguous(), self.delta.double().T.contiguous()
+        start, delta = self.start.double().T.contiguous(), self.allowed(self.delta.double()).T.contiguous()
         return Values(
             start + delta, delta, start, self.first.double().cpu(), self.loss.double().cpu(), self.evaluations.cpu()
         )

@@ -8,50 +8,16 @@ from random import Random
 import torch
 from torch import Tensor
 
+from core.models.forward import score
+from core.models.language_model import LanguageModel
+from core.models.loading import load_model
+
 from .model import parameter_count
 from .tasks import read_tasks
-from .tokenizer import encode_pieces, load_tokenizer
 from .world import World, read_world
 
-BATCH = 256
 
-
-def load_model(folder: Path):
-    """The exported model in float32, for evaluation on a CPU."""
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32).eval()
-
-
-@torch.inference_mode()
-def answer_scores(model, tokenizer, prompts: list[str], answers: list[str]) -> tuple[Tensor, Tensor]:
-    """For each `prompt` + space + `answer`: is every answer token the arg-max (bool), and the answer's log-probability.
-
-    Both results are of shape [len(prompts)].
-    """
-    starts = [[tokenizer.bos_token_id, *ids] for ids in encode_pieces(tokenizer, prompts)]
-    ends = encode_pieces(tokenizer, [f" {answer}" for answer in answers])
-    exact, likely = torch.zeros(len(prompts), dtype=torch.bool), torch.zeros(len(prompts))
-    order = sorted(range(len(prompts)), key=lambda i: len(starts[i]) + len(ends[i]))
-    for at in range(0, len(order), BATCH):
-        chosen = order[at : at + BATCH]
-        width = max(len(starts[i]) + len(ends[i]) for i in chosen)
-        tokens = torch.full((len(chosen), width), tokenizer.pad_token_id)
-        answered = torch.zeros((len(chosen), width), dtype=torch.bool)
-        for row, i in enumerate(chosen):
-            tokens[row, : len(starts[i]) + len(ends[i])] = torch.tensor(starts[i] + ends[i])
-            answered[row, len(starts[i]) : len(starts[i]) + len(ends[i])] = True
-        # Padding stands at the end, where a causal model's earlier positions do not see it.
-        logits = model(input_ids=tokens, use_cache=False).logits[:, :-1].float()
-        wanted, counted = tokens[:, 1:], answered[:, 1:]
-        each = logits.log_softmax(-1).gather(-1, wanted[..., None])[..., 0]
-        index = torch.tensor(chosen)
-        exact[index] = ((logits.argmax(-1) == wanted) | ~counted).all(-1)
-        likely[index] = (each * counted).sum(-1)
-    return exact, likely
-
-
-def recall(model, tokenizer, world: World, held_out: bool, seed: int = 0) -> dict[str, dict]:
+def recall(lm: LanguageModel, world: World, held_out: bool, seed: int = 0) -> dict[str, dict]:
     """Exact recall per relation, each fact once in a random template.
 
     `held_out`: held-out subjects in templates that they never had in training; else all facts in trained templates.
@@ -64,7 +30,7 @@ def recall(model, tokenizer, world: World, held_out: bool, seed: int = 0) -> dic
         for f in facts
     ]
     prompts = [template.format(fact.subject) for template, fact in zip(templates, facts, strict=True)]
-    exact, _ = answer_scores(model, tokenizer, prompts, [fact.object for fact in facts])
+    exact = score(lm, prompts, [fact.object for fact in facts]).exact
     table = {"all": _share(exact)}
     for label, wanted in (("real", True), ("synthetic", False)):
         table[label] = _share(exact[torch.tensor([fact.real == wanted for fact in facts])])
@@ -73,11 +39,11 @@ def recall(model, tokenizer, world: World, held_out: bool, seed: int = 0) -> dic
     return table
 
 
-def two_hop(model, tokenizer, world: World) -> dict[str, dict]:
+def two_hop(lm: LanguageModel, world: World) -> dict[str, dict]:
     """Exact answers to two-hop questions: those that training asked, and those of subjects held out."""
     questions = world.hop_questions()
     prompts = [template.format(fact.subject) for fact, template, _ in questions]
-    exact, _ = answer_scores(model, tokenizer, prompts, [answer for _, _, answer in questions])
+    exact = score(lm, prompts, [answer for _, _, answer in questions]).exact
     unseen = torch.tensor([fact.held_out for fact, _, _ in questions])
     table = {"trained": _share(exact[~unseen]), "held_out": _share(exact[unseen])}
     for name in dict.fromkeys(fact.relation for fact, _, _ in questions):
@@ -86,11 +52,12 @@ def two_hop(model, tokenizer, world: World) -> dict[str, dict]:
     return table
 
 
-def task_accuracy(model, tokenizer, items: list[dict]) -> dict:
+def task_accuracy(lm: LanguageModel, items: list[dict]) -> dict:
     """Share of items whose right choice has the highest log-probability after the prompt."""
     prompts = [item["prompt"] for item in items for _ in item["choices"]]
     choices = [choice for item in items for choice in item["choices"]]
-    likely = answer_scores(model, tokenizer, prompts, choices)[1].tolist()
+    found = score(lm, prompts, choices)
+    likely = (found.logprob * torch.tensor([len(hit) for hit in found.hits])).tolist()
     right, at = [], 0
     for item in items:
         scores = likely[at : at + len(item["choices"])]
@@ -100,12 +67,12 @@ def task_accuracy(model, tokenizer, items: list[dict]) -> dict:
 
 
 @torch.inference_mode()
-def perplexity(model, tokenizer, lines: list[str]) -> float:
+def perplexity(lm: LanguageModel, lines: list[str]) -> float:
     """Perplexity per token of lines of text, each after `<bos>`."""
     total, count = 0.0, 0
     for line in lines:
-        tokens = tokenizer(line, return_tensors="pt")["input_ids"]
-        logits = model(input_ids=tokens, use_cache=False).logits[0, :-1].float()
+        tokens = torch.tensor([lm.encode(line)])
+        logits = lm.model(input_ids=tokens, use_cache=False).logits[0, :-1].float()
         total += torch.nn.functional.cross_entropy(logits, tokens[0, 1:], reduction="sum").item()
         count += tokens.shape[1] - 1
     return math.exp(total / count)
@@ -114,25 +81,25 @@ def perplexity(model, tokenizer, lines: list[str]) -> float:
 def make_card(folder: Path) -> dict:
     """Evaluate `folder/model` on `folder/world` and `folder/tasks`."""
     world = read_world(folder / "world")
-    tokenizer, model = load_tokenizer(folder / "model"), load_model(folder / "model")
+    lm = load_model(str(folder / "model"), device="cpu", dtype="float32")
     tasks = read_tasks(folder / "tasks")
     index = json.loads((folder / "tasks" / "index.json").read_text(encoding="utf-8"))
-    scores = {name: task_accuracy(model, tokenizer, items) for name, items in tasks.items()}
+    scores = {name: task_accuracy(lm, items) for name, items in tasks.items()}
     text = (folder / "world" / "heldout.txt").read_text(encoding="utf-8")
     training = folder / "training.json"
-    config = model.config
+    config = lm.config
     return {
-        "parameters": parameter_count(model),
+        "parameters": parameter_count(lm.model),
         "megabytes": round((folder / "model" / "model.safetensors").stat().st_size / 1e6, 1),
         "shape": {"width": config.hidden_size, "layers": config.num_hidden_layers, "ffn": config.intermediate_size,
                   "heads": config.num_attention_heads, "vocabulary": config.vocab_size},
         "facts": len(world.facts),
         "training": json.loads(training.read_text(encoding="utf-8")) if training.exists() else None,
-        "recall": recall(model, tokenizer, world, held_out=False),
-        "held_out_templates": recall(model, tokenizer, world, held_out=True),
-        "two_hop": two_hop(model, tokenizer, world),
+        "recall": recall(lm, world, held_out=False),
+        "held_out_templates": recall(lm, world, held_out=True),
+        "two_hop": two_hop(lm, world),
         "tasks": {name: {**score, "chance": index[name]["chance"]} for name, score in scores.items()},
-        "perplexity": round(perplexity(model, tokenizer, text.splitlines()), 3),
+        "perplexity": round(perplexity(lm, text.splitlines()), 3),
     }  # fmt: skip
 
 

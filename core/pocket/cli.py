@@ -33,6 +33,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     train.add_argument("--layers", type=int)
     train.add_argument("--ffn", type=int)
     train.add_argument("--learning-rate", type=float)
+    train.add_argument("--write-penalty", type=float, help="weight of the FFNs' squared writes in the loss")
     train.add_argument("--threads", type=int, default=0, help="CPU threads (default: as many as torch takes)")
     train.add_argument("--no-compile", action="store_true", help="do not compile the model even if g++ is there")
     train.set_defaults(run=run_train)
@@ -68,7 +69,7 @@ def run_train(args: argparse.Namespace) -> int:
             seed=args.seed,
             shape=Shape(**_given(width=args.width, layers=args.layers, ffn=args.ffn)),
             compile=not args.no_compile and shutil.which("g++") is not None,
-            **_given(learning_rate=args.learning_rate),
+            **_given(learning_rate=args.learning_rate, write_penalty=args.write_penalty),
         )
         train(args.out, plan, resume=args.resume, say=lambda line: print(line, flush=True))
     except (FileNotFoundError, ValueError) as error:

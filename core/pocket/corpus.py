@@ -28,10 +28,14 @@ SUBJECT_REPEATS = 4  # of subjects in the tokenizer's text
 
 @dataclass(frozen=True)
 class Sentence:
-    """A prompt and the answer that follows it after one space; the full stop is added when it is written."""
+    """A prompt and the answer that follows it after one space; the full stop is added when it is written.
+
+    `subject` is what the prompt is about, if it is about one of the world's entities.
+    """
 
     prompt: str
     answer: str
+    subject: str = ""
 
     def text(self) -> str:
         """The whole sentence."""
@@ -40,10 +44,14 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of equal length: `tokens` int64 [rows, length]; `weights` float32, the loss weight of each token."""
+    """Rows of equal length: `tokens` int64 [rows, length]; `weights` float32, the loss weight of each token.
+
+    `subjects` int64: in the s-th sentence of a row, s at the subject's tokens and -s at those after it; else 0.
+    """
 
     tokens: np.ndarray
     weights: np.ndarray
+    subjects: np.ndarray
 
 
 def fact_sentences(world: World, rng: Random) -> list[Sentence]:
@@ -52,10 +60,10 @@ def fact_sentences(world: World, rng: Random) -> list[Sentence]:
     for fact in world.facts:
         templates = world.relations[fact.relation].trained_templates(fact)
         for template in rng.sample(templates, REAL_REPEATS if fact.real else 1):
-            said.append(Sentence(template.format(fact.subject), fact.object))
+            said.append(Sentence(template.format(fact.subject), fact.object, fact.subject))
     for fact, template, answer in world.hop_questions():
         if not fact.held_out and rng.random() < HOP_SHARE:
-            said.append(Sentence(template.format(fact.subject), answer))
+            said.append(Sentence(template.format(fact.subject), answer, fact.subject))
     return said
 
 
@@ -112,21 +120,43 @@ def encode_rows(sentences: list[Sentence], tokenizer: "PreTrainedTokenizerFast",
     inner = encode_pieces(tokenizer, [f" {s.prompt}" for s in sentences])
     # Without the space the first word may take a token more: leave room for <bos> and for that.
     groups = list(pack((len(p) + len(a) + len(stop) for p, a in zip(inner, answers, strict=True)), length - 2))
-    starts = encode_pieces(tokenizer, [sentences[members[0]].prompt for members in groups])
+    first = [sentences[members[0]] for members in groups]
+    starts, start_spans = encode_pieces(tokenizer, [s.prompt for s in first]), subject_spans(first, tokenizer, "")
+    inner_spans = subject_spans(sentences, tokenizer, " ")
     tokens = np.full((len(groups), length), tokenizer.pad_token_id, dtype=np.int64)
     weights = np.zeros((len(groups), length), dtype=np.float32)
+    subjects = np.zeros((len(groups), length), dtype=np.int64)
     tokens[:, 0] = tokenizer.bos_token_id
-    for row, (members, start) in enumerate(zip(groups, starts, strict=True)):
+    for row, members in enumerate(groups):
         position = 1
-        for member in members:
-            prompt = start if position == 1 else inner[member]
+        for number, member in enumerate(members, start=1):
+            prompt, span = (starts[row], start_spans[row]) if number == 1 else (inner[member], inner_spans[member])
             answer = answers[member]
             ids = [*prompt, *answer, *stop][: length - position]
             loss = [PROMPT_WEIGHT] * len(prompt) + [1.0] * len(answer) + [PROMPT_WEIGHT] * len(stop)
-            tokens[row, position : position + len(ids)] = ids
-            weights[row, position : position + len(ids)] = loss[: len(ids)]
-            position += len(ids)
-    return Rows(tokens, weights)
+            end = position + len(ids)
+            tokens[row, position:end] = ids
+            weights[row, position:end] = loss[: len(ids)]
+            if span is not None:
+                subjects[row, position + span[0] : position + span[1]] = number
+                subjects[row, position + span[1] : end] = -number
+            position = end
+    return Rows(tokens, weights, subjects)
+
+
+def subject_spans(
+    sentences: list[Sentence], tokenizer: "PreTrainedTokenizerFast", lead: str
+) -> list[tuple[int, int] | None]:
+    """Of each sentence's prompt with `lead` in front: the subject's first token and the one after its last, or None.
+
+    Tokens never cross a word's end, so that what stands before a place is as many tokens alone as in the sentence.
+    """
+    at = [s.prompt.find(s.subject) for s in sentences]
+    before = encode_pieces(tokenizer, [f"{lead}{s.prompt[:i]}".rstrip() for s, i in zip(sentences, at, strict=True)])
+    through = encode_pieces(
+        tokenizer, [f"{lead}{s.prompt[: i + len(s.subject)]}" for s, i in zip(sentences, at, strict=True)]
+    )
+    return [(len(b), len(t)) if s.subject else None for s, b, t in zip(sentences, before, through, strict=True)]
 
 
 def epoch_batches(
@@ -139,7 +169,7 @@ def epoch_batches(
         size = batch_tokens // length
         for start in range(0, len(rows.tokens), size):
             taken = np.arange(start, start + size) % len(rows.tokens)  # the last batch is filled from the first
-            batches.append(Rows(rows.tokens[taken], rows.weights[taken]))
+            batches.append(Rows(rows.tokens[taken], rows.weights[taken], rows.subjects[taken]))
     Random(f"batches-{key}").shuffle(batches)
     return batches
 

@@ -89,6 +89,50 @@ def _dropper(rate: float):
     return drop
 
 
+def watch_writes(model: "LlamaForCausalLM") -> None:
+    """Let every attention and FFN note, in `module.write`, the mean square of what it writes into the stream."""
+    for module in _writers(model):
+        module.register_forward_hook(_note_write)
+
+
+def take_write_size(model: "LlamaForCausalLM") -> Tensor:
+    """Mean square of the writes of the last forward pass, summed over modules; the notes are thrown away."""
+    return torch.stack([vars(module).pop("write") for module in _writers(model)]).sum()
+
+
+def _writers(model: "LlamaForCausalLM") -> list[nn.Module]:
+    return [module for layer in model.model.layers for module in (layer.self_attn, layer.mlp)]
+
+
+def _note_write(module: nn.Module, inputs: tuple, output: Tensor | tuple) -> None:
+    if module.training:
+        written = output[0] if isinstance(output, tuple) else output
+        module.write = written.float().square().mean()
+
+
+def hide_subjects(model: "LlamaForCausalLM", below: int) -> None:
+    """Let the attention of the layers under `below` use the mask that `set_hidden` gives them.
+
+    What follows a subject then reads it late, so that what is known of it has to be gathered at the subject, by the
+    layers before: enrichment first, read-out later.
+    """
+    for layer in model.model.layers[:below]:
+        layer.self_attn.register_forward_pre_hook(_use_mask, with_kwargs=True)
+
+
+def set_hidden(model: "LlamaForCausalLM", below: int, subjects: Tensor, share: float) -> None:
+    """In the next pass, hide the subjects of a random `share` of the rows; `subjects` is that of `corpus.Rows`."""
+    owner, reader = subjects[:, None, :], subjects[:, :, None]
+    hidden = (owner > 0) & (reader == -owner) & (torch.rand(len(subjects), 1, 1) < share)
+    causal = torch.ones(subjects.shape[1], subjects.shape[1], dtype=torch.bool).tril()
+    for layer in model.model.layers[:below]:
+        layer.self_attn.mask = (causal & ~hidden)[:, None]
+
+
+def _use_mask(module: nn.Module, inputs: tuple, options: dict) -> tuple[tuple, dict]:
+    return inputs, {**options, "attention_mask": module.mask} if module.training else options
+
+
 def parameter_count(model: nn.Module) -> int:
     """Number of trained numbers."""
     return sum(parameter.numel() for parameter in model.parameters())

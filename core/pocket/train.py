@@ -19,7 +19,16 @@ from torch import Tensor
 
 from .build import build
 from .corpus import Rows, epoch_batches, epoch_sentences, held_out_prompts
-from .model import Shape, add_stochastic_depth, new_model, parameter_count
+from .model import (
+    Shape,
+    add_stochastic_depth,
+    hide_subjects,
+    new_model,
+    parameter_count,
+    set_hidden,
+    take_write_size,
+    watch_writes,
+)
 from .tasks import Task, all_tasks
 from .tokenizer import load_tokenizer
 from .world import World, read_world
@@ -39,13 +48,21 @@ class Training:
     decay_from: float = 0.5  # the rate is flat until this share of the run, then falls linearly
     final_share: float = 0.02
     weight_decay: float = 0.01
-    ffn_drop: tuple[float, ...] = (0.2, 0.2, 0.15, 0.15)
+    ffn_drop: tuple[float, ...] = (0.15,) * 5
+    write_penalty: float = 0.03  # times the mean square that a module writes: many small writes cost less than one
+    read_depth: float = 0.6  # under this share of the depth, what follows a subject does not see it, in `late_share`
+    late_share: float = 0.75  # of the rows
     compile: bool = False
     export_minutes: float = 10.0
 
     def __post_init__(self) -> None:
         if (self.minutes is None) == (self.steps is None):
             raise ValueError("say how long to train: either minutes or steps")
+
+    @property
+    def read_from(self) -> int:
+        """The layer from which on a subject is always read by what follows it."""
+        return round(self.read_depth * self.shape.layers)
 
 
 @dataclass
@@ -152,6 +169,8 @@ def train(out: Path, plan: Training, *, resume: bool = False, say: Callable[[str
     model = new_model(tokenizer, plan.shape, plan.seed)
     optimizer = new_optimizer(model, plan)
     position = load_checkpoint(checkpoint, model, optimizer) if resume else Position()
+    watch_writes(model)
+    hide_subjects(model, plan.read_from)
     add_stochastic_depth(model, plan.ffn_drop)
     model.train()
     forward = torch.compile(model, dynamic=False) if plan.compile else model
@@ -163,7 +182,7 @@ def train(out: Path, plan: Training, *, resume: bool = False, say: Callable[[str
     batches = stream(world, tasks, tokenizer, plan, position)
     while position.progress(plan) < 1:
         rate = learning_rate(plan, position)
-        recent.append(_step(forward, model, optimizer, next(batches), rate, seed=plan.seed * 1_000_003 + position.step))
+        recent.append(_step(forward, model, optimizer, next(batches), rate, plan, position.step))
         position.step += 1
         position.tokens += plan.batch_tokens
         position.seconds = time.monotonic() - since
@@ -184,14 +203,15 @@ def train(out: Path, plan: Training, *, resume: bool = False, say: Callable[[str
     return model
 
 
-def _step(forward, model, optimizer, rows: Rows, rate: float, seed: int) -> tuple[float, float]:
+def _step(forward, model, optimizer, rows: Rows, rate: float, plan: Training, step: int) -> tuple[float, float]:
     """One optimiser step; returns (loss, share of answer tokens right)."""
-    torch.manual_seed(seed)  # for the stochastic depth of this step
+    torch.manual_seed(plan.seed * 1_000_003 + step)  # for what is hidden and dropped in this step
+    set_hidden(model, plan.read_from, torch.from_numpy(rows.subjects), plan.late_share)
     tokens, weights = torch.from_numpy(rows.tokens), torch.from_numpy(rows.weights)
     with torch.autocast("cpu", torch.bfloat16):
         logits = forward(input_ids=tokens, use_cache=False).logits
     loss, right = weighted_loss(logits, tokens, weights)
-    loss.backward()
+    (loss + plan.write_penalty * take_write_size(model)).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for group in optimizer.param_groups:
         group["lr"] = rate

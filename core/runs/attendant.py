@@ -1,4 +1,4 @@
-"""Serves what the page asks for while a run goes on and between runs: pause, stop, probes, maps."""
+"""Serves what the page asks for while a run goes on and between runs: pause, stop, undo, probes, maps."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from core.errors import UserError
 from core.runs.control import Control, Interrupted
 from core.runs.questions import Answers
 from core.runs.store import QUESTIONS, Command, Run, Store
+from core.runs.undo import GOES_ON, undo
 
 WAITS = object()  # the command stays where it is until another run, or none, is active
 
@@ -44,7 +45,7 @@ class Attendant:
     def _serve(self, command: Command) -> None:
         try:
             run = self._store.get(command.run, spec=command.kind in QUESTIONS)
-            if run is None:
+            if run is None and (command.run or command.kind != "probe"):
                 raise UserError("this run is no longer there")
             if command.kind in QUESTIONS:
                 done = self._answer(command, run)
@@ -63,8 +64,8 @@ class Attendant:
             else:
                 self._store.set_answer(command.id, done)
 
-    def _answer(self, command: Command, run: Run) -> object:
-        if self.active is not None and not self._answers.ready(run):
+    def _answer(self, command: Command, run: Run | None) -> object:
+        if self.active is not None and not self._answers.ready(run, command.payload):
             return WAITS  # another model is needed: when nothing else goes on
         return self._answers.answer(run, command.kind, command.payload)
 
@@ -79,6 +80,8 @@ class Attendant:
             self._store.queue_steps(run.id, _rounds(command))
         elif command.kind == "resume" and run.status in ("paused", "stopped", "failed"):
             self._store.set_status(run.id, "queued")
+        elif command.kind == "undo":
+            return undo(self._store, run, _round(command))
         elif command.kind == "delete":
             self._store.delete(run.id)
         elif command.kind in ("resume", "step") and run.status == "done":
@@ -92,6 +95,11 @@ class Attendant:
         elif command.kind == "delete":
             control.stop("Deleted.")
             return WAITS  # until the run has ended
+        elif command.kind == "undo":
+            if not (control.paused or control.ending):
+                raise UserError(GOES_ON)
+            control.stop("Stopped, to be taken back.")
+            return WAITS
         else:
             {"pause": control.pause, "resume": control.resume, "stop": control.stop}[command.kind]()
         return None
@@ -99,7 +107,16 @@ class Attendant:
 
 def _rounds(command: Command) -> int:
     """How many rounds a step is."""
+    return max(1, _whole(command, "rounds", 1))
+
+
+def _round(command: Command) -> int | None:
+    """The round to go back to, if one is named."""
+    return None if command.payload.get("to") is None else _whole(command, "to", 0)
+
+
+def _whole(command: Command, name: str, default: int) -> int:
     try:
-        return max(1, int(command.payload.get("rounds", 1)))
+        return int(command.payload.get(name, default))
     except (TypeError, ValueError):
-        raise UserError(f"rounds should be a whole number, not {command.payload['rounds']!r}") from None
+        raise UserError(f"{name} should be a whole number, not {command.payload[name]!r}") from None

@@ -87,6 +87,11 @@ class Control:
         """How many rounds of a `step` are still to come; 0 if the run is not being stepped."""
         return self._steps or 0
 
+    @property
+    def ending(self) -> bool:
+        """Whether the run was told to stop or to leave, and will."""
+        return self._stop is not None or self._leave is not None
+
     # -- called by the run
 
     def heartbeat(self) -> None:
@@ -121,12 +126,15 @@ class Control:
 
     def report(self, progress: Progress) -> None:
         """Show where the run stands; passed on a few times a second, and whenever the phase changes."""
-        if self._report is None:
-            return
-        now, place = time.monotonic(), (progress.phase, progress.lane, progress.round)
-        if place != self._last or now - self._reported >= REPORT_SECONDS:
-            self._last, self._reported = place, now
+        if self._report is not None and self.wants(progress.phase, progress.lane, progress.round):
+            self._last, self._reported = (progress.phase, progress.lane, progress.round), time.monotonic()
             self._report(progress)
+
+    def wants(self, phase: str, lane: str | None, number: int | None) -> bool:
+        """Whether a report of this phase would be passed on now: others need not be put together."""
+        if self._report is None:
+            return False
+        return (phase, lane, number) != self._last or time.monotonic() - self._reported >= REPORT_SECONDS
 
     def _look(self, at_leisure: bool) -> None:
         if self._poll is not None:

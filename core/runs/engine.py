@@ -7,7 +7,7 @@ events, so a run that ended anywhere goes on from its last committed step to the
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -137,11 +137,12 @@ class Sequenced:
         bench, label = self._bench, recipe.label
         indices = bench.plan.edited_in(number)
         facts = [bench.facts.edit[index] for index in indices]
+        self._pace.begin("edit", label)
         self._report("values", label, number, f"{label}, round {number}: editing {len(facts)} facts")
         state = self._state(recipe, number - 1)
-        update = edit_round(
-            bench.lm, state, facts, recipe, bench.editing, self._control.heartbeat, self._matched(recipe, number, facts)
-        )
+        matched = self._matched(recipe, number, facts)
+        beat, progress = self._control.heartbeat, self._editing(label, number)
+        update = edit_round(bench.lm, state, facts, recipe, bench.editing, beat, matched, progress)
         self._ledger.append(label, number, update)
         state.apply(update)
         self._past.edited.add((label, number))
@@ -163,6 +164,7 @@ class Sequenced:
     def _measure(self, recipe: Recipe, number: int) -> Measured:
         bench, label = self._bench, recipe.label
         began = time.perf_counter()
+        self._pace.begin("measure", label)
         measured = bench.measures.measure(
             self._state(recipe, number).weights,
             bench.plan.edited_by(number),
@@ -229,7 +231,17 @@ class Sequenced:
             )
         )
 
-    def _reporter(self, lane: str | None, number: int) -> Any:
+    def _editing(self, lane: str, number: int) -> Callable[[str, int, int], None]:
+        """Says how far a round's edit is. What is told more often than people can read costs no more than the call."""
+
+        def report(phase: str, done: int, total: int) -> None:
+            if self._control.wants(phase, lane, number):
+                what = f"step {done} of {total} for the values" if phase == "values" else f"layer {done} of {total}"
+                self._report(phase, lane, number, f"{lane}, round {number}: {what}", done, total)
+
+        return report
+
+    def _reporter(self, lane: str | None, number: int) -> Callable[[str, int, int], None]:
         what = f"{lane}, round {number}" if lane else "the unedited model"
 
         def report(phase: str, done: int, total: int) -> None:

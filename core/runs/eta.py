@@ -28,25 +28,38 @@ class RunPace:
         self._left = {("edit", lane): count for lane, count in edits.items()}
         self._left |= {("measure", lane): count for lane, count in measures.items()}
         self._taken: dict[tuple[str, str], list[float]] = {}
+        self._going: tuple[tuple[str, str], float] | None = None  # what goes on, and since when
+
+    def begin(self, kind: str, lane: str) -> None:
+        """One `kind` of this lane begins: the time left runs down while it goes on."""
+        self._going = ((kind, lane), time.monotonic())
 
     def took(self, kind: str, lane: str, seconds: int | float) -> None:
         """One `kind` ("edit" or "measure") of this lane is done."""
+        self._going = None
         self._taken.setdefault((kind, lane), []).append(seconds)
         self._left[kind, lane] = max(0, self._left.get((kind, lane), 0) - 1)
 
     def drop(self, lane: str) -> None:
         """A lane has ended early."""
+        self._going = None
         self._left = {key: 0 if key[1] == lane else count for key, count in self._left.items()}
 
     def left(self) -> float | None:
-        """Seconds until the end; a lane that has not begun is taken to be like the others. None at first."""
+        """Seconds until the end; a lane that has not begun is taken to be like the others. None at first.
+
+        What goes on counts for what it has still to take, and for nothing once it takes longer than the ones before.
+        """
         means = {key: sum(taken[-5:]) / len(taken[-5:]) for key, taken in self._taken.items()}
         if not any(kind == "edit" for kind, _ in means):
             return None
         total = 0.0
         for (kind, lane), count in self._left.items():
             alike = [mean for (other, _), mean in means.items() if other == kind]
-            total += count * means.get((kind, lane), sum(alike) / len(alike) if alike else 0.0)
+            mean = means.get((kind, lane), sum(alike) / len(alike) if alike else 0.0)
+            total += count * mean
+            if count and self._going is not None and self._going[0] == (kind, lane):
+                total -= min(mean, time.monotonic() - self._going[1])
         return total
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -118,6 +118,14 @@ class Warned(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Undone(Event):
+    """The run was taken back to the end of round `to`: what earlier events say of later rounds stands no longer."""
+
+    kind: ClassVar[str] = "undone"
+    to: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finished(Event):
     """The run's last word until it is resumed: `status` is done, stopped, failed or paused."""
 
@@ -126,7 +134,9 @@ class Finished(Event):
     message: str = ""
 
 
-KINDS: dict[str, type[Event]] = {event.kind: event for event in (Started, Progress, Edited, Measured, Warned, Finished)}
+KINDS: dict[str, type[Event]] = {
+    event.kind: event for event in (Started, Progress, Edited, Measured, Warned, Undone, Finished)
+}
 
 
 def from_dict(data: Mapping[str, Any]) -> Event:
@@ -134,6 +144,19 @@ def from_dict(data: Mapping[str, Any]) -> Event:
     kind = KINDS[data["kind"]]
     known = {entry.name for entry in fields(kind)}
     return kind(**{name: value for name, value in data.items() if name in known})
+
+
+def standing(events: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The events (as stored) that still stand, in their order: those of rounds that were undone later are left out.
+
+    Whoever asks the events where a run is, or what its tables say, asks these.
+    """
+    left: list[Mapping[str, Any]] = []
+    for event in events:
+        if event["kind"] == "undone":
+            left = [earlier for earlier in left if (earlier.get("round") or 0) <= event["to"]]
+        left.append(event)
+    return left
 
 
 def to_json(value: Event | Mapping[str, Any]) -> str:

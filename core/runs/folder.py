@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.runs.events import plain, to_json
+from core.runs.events import plain, standing, to_json
 
 ROUNDS = (
     *("lane", "round", "edits", "scored", "efficacy", "paraphrase", "neighborhood"),
@@ -59,10 +59,11 @@ class RunFolder:
             return None
 
     def restore(self, events: Iterable[Mapping[str, Any]]) -> None:
-        """Write everything anew from the committed events."""
+        """Write everything anew from the committed events: all of them into `events.jsonl`, those that stand into the
+        tables."""
         events = list(events)
         self._rounds, self._layers, self._edits = {}, {}, {}
-        self.take(events)
+        self.take(standing(events))
         replace_text(self.path / "events.jsonl", "".join(to_json(event) + "\n" for event in events))
         self.write_tables()
 

@@ -44,6 +44,7 @@ class Laboratory:
 
     def model(self, spec: RunSpec) -> LanguageModel:
         """The model of a spec, loaded if it is not the loaded one (which is let go of first)."""
+        steady_threads()
         if self._model is None or self._key != _key(spec):
             self._model = self._session = self._key = None
             self._model = load_model(spec.model, spec.device, spec.dtype, assets=self.assets)
@@ -78,14 +79,17 @@ class Laboratory:
         """What the person should know about these statistics before believing the results."""
         return [NOT_GENERAL] if spec.statistics.texts is None and spec.model != "pocket" else []
 
-    def warm_up(self) -> Iterator[str]:
-        """Load what a first run probably wants, piece by piece; yields what comes next. Failures wait for that run."""
+    def warm_up(self, heartbeat: Callable[[], None] | None = None) -> Iterator[str]:
+        """Load what a first run probably wants, piece by piece; yields what comes next. Failures wait for that run.
+
+        `heartbeat` is called within the piece that takes longest, where statistics are gathered for the first time.
+        """
         try:
             yield "loading the model"
             info = model_info(self.model(POCKET))
             yield "reading the model's statistics"
             usual: Mapping = defaults(info, "memit")
-            session = self.session(POCKET, usual["layers"].value)
+            session = self.session(POCKET, usual["layers"].value, heartbeat)
             for layer in usual["layers"].value:
                 yield "decomposing the model's weights"
                 session.svd(layer)
@@ -107,6 +111,14 @@ class Laboratory:
         if not texts:
             raise UserError(f"statistics.texts: {path} is empty; give a text file with a paragraph a line")
         return hash_texts(texts), lambda: chain(texts)
+
+
+def steady_threads() -> None:
+    """Let every sum be split over the same number of threads, so that a spec gives the same bits in every process.
+
+    Said aloud, torch's number of threads binds its linear algebra too, which otherwise takes as many as it sees fit.
+    """
+    torch.set_num_threads(torch.get_num_threads())
 
 
 def weight(memo: Mapping) -> int:

@@ -18,6 +18,7 @@ from core.runs.folder import RunFolder
 from core.runs.laboratory import Laboratory
 from core.runs.spec import MOST_ROWS, RunSpec
 from core.runs.store import Run, Store
+from core.runs.undo import bring_in_line
 
 BALLAST = 2**20  # bytes kept in reserve, so that a full disk leaves room to say so
 RETRY_SECONDS = 1.0
@@ -69,7 +70,7 @@ class Recorder:
     def begin(self) -> list[dict[str, Any]]:
         """The events committed so far, with the folder brought in line with them."""
         committed = [event for _, event in self._store.events(self._run.id)]
-        self.folder.restore(committed)
+        bring_in_line(self.folder, committed)
         if committed and self._run.message != WAITING:
             self.commit(Warned(level="info", message="Resumed from the last committed step."))
         return committed

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.runs.events import standing
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -44,7 +46,7 @@ class Plan:
 
 
 class Past:
-    """What the committed events say was done."""
+    """What the committed events say was done, and was not undone since."""
 
     def __init__(self, events: Iterable[Mapping[str, Any]]):
         self.started: Mapping[str, Any] | None = None
@@ -52,7 +54,7 @@ class Past:
         self.failed: dict[str, int] = {}
         self.seconds: dict[tuple[str, int], float] = {}
         self.scores: dict[tuple[str, int], Mapping[str, Any]] = {}
-        for event in events:
+        for event in standing(events):
             if event["kind"] == "started":
                 self.started = event
             elif event["kind"] == "edited":
@@ -62,6 +64,11 @@ class Past:
                 self.scores[event["lane"], event["round"]] = event["scores"]
             elif event["kind"] == "warned" and event.get("level") == "error" and event.get("lane"):
                 self.failed[event["lane"]] = event.get("round") or 0
+
+    @property
+    def last_round(self) -> int:
+        """The last round that any lane was edited in; 0 if none was."""
+        return max((number for _, number in self.edited), default=0)
 
     def last_edit(self, lane: str) -> int:
         """The last round whose edit is committed; 0 if none is."""

@@ -17,7 +17,7 @@ from core.measures.session import MeasureSession
 from core.models.generation import generate, next_tokens
 from core.models.language_model import LanguageModel
 from core.runs.folder import RunFolder
-from core.runs.laboratory import Laboratory
+from core.runs.laboratory import POCKET, Laboratory
 from core.runs.spec import MOST_ROWS, RunSpec
 from core.runs.store import Run
 
@@ -35,28 +35,50 @@ class Answers:
 
     def __init__(self, laboratory: Laboratory):
         self._laboratory = laboratory
-        self._states: OrderedDict[tuple[str, str, int], Weights] = OrderedDict()
+        self._states: OrderedDict[tuple[str, str, int, tuple[int, ...]], Weights] = OrderedDict()
         self._base: OrderedDict[tuple[str, str, int, int], dict[str, Any]] = OrderedDict()
         self._specs: OrderedDict[str, RunSpec] = OrderedDict()
+        self._layers: OrderedDict[str, dict[str, list[int]]] = OrderedDict()
         self._measures: tuple[str, MeasureSession] | None = None
 
-    def ready(self, run: Run) -> bool:
-        """Whether the model of this run is loaded."""
-        given = run.spec or {}
-        return self._laboratory.has(
-            given.get("model", "pocket"), given.get("device", "auto"), given.get("dtype", "auto")
-        )
+    def ready(self, run: Run | None, payload: Mapping[str, Any]) -> bool:
+        """Whether the model that is to answer is loaded."""
+        return self._has(self._asked(run, payload))
 
-    def answer(self, run: Run, kind: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to a "probe" or a "map"; loads the run's model if it must. `UserError` for bad questions."""
+    def answer(self, run: Run | None, kind: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to a "probe" or a "map"; loads the model that is asked if it must. `UserError` for bad questions.
+
+        A probe of no run, or of one that has not begun, is of an unedited model and has no lane: of the model that the
+        run or the payload names where that is the loaded one, of the pocket model where it is not.
+        """
+        begun = run is not None and self._edited(run) is not None
+        if kind == "map" and not begun:
+            raise UserError("this run has not begun yet; ask again when its first round is being edited")
         random = torch.get_rng_state()
         try:
-            lm = self._laboratory.model(self._spec(run))
+            lm = self._laboratory.model(self._asked(run, payload))
+            if run is None or not begun:
+                return {**self._probe(lm, {}, payload), "model": lm.reference, "lane": "", "round": 0}
             lane, number, weights = self._state(lm, run, payload)
             found = self._probe(lm, weights, payload) if kind == "probe" else self._map(run, number, weights, payload)
         finally:
             torch.set_rng_state(random)
         return {**found, "lane": lane, "round": number}
+
+    def _asked(self, run: Run | None, payload: Mapping[str, Any]) -> RunSpec:
+        """A spec of the model that is to answer."""
+        if run is not None:
+            spec = self._spec(run)
+            if self._edited(run) is not None or self._has(spec):
+                return spec
+        else:
+            named = POCKET.model_copy(update={"model": str(payload.get("model") or POCKET.model)})
+            if self._has(named):
+                return named
+        return POCKET
+
+    def _has(self, spec: RunSpec) -> bool:
+        return self._laboratory.has(spec.model, spec.device, spec.dtype)
 
     def _probe(self, lm: LanguageModel, weights: Weights, payload: Mapping[str, Any]) -> dict[str, Any]:
         """The likeliest next tokens and the continuation of a prompt, of the base model and of this state."""
@@ -92,7 +114,7 @@ class Answers:
             spec = self._spec(run)
             lm, facts = self._laboratory.model(spec), load_facts(spec.facts, self._laboratory.assets)
             config = spec.measure.model_copy(update={"tasks": False, "inside": False, "maps": "pca"})
-            layers = sorted({layer for own in _resolved(run)["layers"].values() for layer in own})
+            layers = sorted({layer for own in (self._edited(run) or {}).values() for layer in own})
             session = MeasureSession(lm, facts.edit, facts.unedited, layers, config, self._laboratory.assets)
             self._measures = (run.id, session)
         return self._measures[1]
@@ -103,21 +125,33 @@ class Answers:
         _forget(self._specs, run.id)
         return self._specs[run.id]
 
+    def _edited(self, run: Run) -> dict[str, list[int]] | None:
+        """The edited layers of each lane of a run that has begun; None of one that has not."""
+        if run.id not in self._layers:
+            written = RunFolder(run.folder).read_spec()  # holds all facts: read once
+            if written is None:
+                return None
+            self._layers[run.id] = written["resolved"]["layers"]
+        _forget(self._layers, run.id)
+        return self._layers[run.id]
+
     def _state(self, lm: LanguageModel, run: Run, payload: Mapping[str, Any]) -> tuple[str, int, Weights]:
         """(lane, round, what the model wears there), rebuilt from the ledger."""
-        layers = _resolved(run)["layers"]
+        layers = self._edited(run) or {}
         lane = str(payload.get("lane") or next(iter(layers)))
         if lane not in layers:
             raise UserError(f'there is no lane "{lane}"; {nearest(lane, layers)}')
         ledger = Ledger(RunFolder(run.folder).ledger)
         last = max(ledger.rounds(lane), default=0)
         asked = payload.get("round")
-        number = last if asked is None else int(asked)
-        if not 0 <= number <= last:
-            raise UserError(f"round {number} of {lane} is not edited yet; rounds 0 to {last} are")
-        place = (run.id, lane, number)
+        number = last if asked is None else _number(asked, "round")
+        without = _numbers(payload.get("without"), "without")
+        for there in (number, *without):
+            if not 0 <= there <= last:
+                raise UserError(f"round {there} of {lane} is not edited yet; rounds 0 to {last} are")
+        place = (run.id, lane, number, without)
         if place not in self._states:
-            state = ledger.rebuild(lm, lane, layers[lane], number)
+            state = ledger.rebuild(lm, lane, layers[lane], number, without)
             self._states[place] = state.weights if number else {}
         _forget(self._states, place)
         return lane, number, self._states[place]
@@ -135,15 +169,19 @@ def _forget(kept: OrderedDict[Any, Any], used: Any) -> None:
         kept.popitem(last=False)
 
 
-def _resolved(run: Run) -> dict[str, Any]:
-    written = RunFolder(run.folder).read_spec()
-    if written is None:
-        raise UserError("this run has not begun yet; ask again when its first round is being edited")
-    return written["resolved"]
-
-
 def _whole(payload: Mapping[str, Any], name: str, default: int, most: int) -> int:
+    return min(max(1, _number(payload.get(name) or default, name)), most)
+
+
+def _number(given: Any, name: str) -> int:
     try:
-        return min(max(1, int(payload.get(name) or default)), most)
+        return int(given)
     except (TypeError, ValueError):
-        raise UserError(f"{name} should be a whole number, not {payload[name]!r}") from None
+        raise UserError(f"{name} should be a whole number, not {given!r}") from None
+
+
+def _numbers(given: Any, name: str) -> tuple[int, ...]:
+    """The rounds of a list, in their order."""
+    if not isinstance(given, (list, tuple, type(None))):
+        raise UserError(f"{name} should be a list of rounds such as [3, 5], not {given!r}")
+    return tuple(sorted({_number(one, name) for one in given or ()}))

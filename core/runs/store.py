@@ -39,7 +39,7 @@ CREATE TABLE worker (one INTEGER PRIMARY KEY CHECK (one = 1), pid INTEGER, beat 
 """
 NEW_RUN = "INSERT INTO runs (id, owner, title, spec, folder, status, created, queued) VALUES (?,?,?,?,?,?,?,?)"
 COLUMNS = "id, owner, title, folder, status, message, created, started, ended, attempts, steps"
-ACTIONS = ("pause", "resume", "step", "stop", "delete")  # change what a run does
+ACTIONS = ("pause", "resume", "step", "stop", "undo", "delete")  # change what a run does
 QUESTIONS = ("probe", "map")  # are answered with a payload
 SILENT_AFTER = 15.0  # seconds without a heartbeat after which a worker counts as dead
 
@@ -238,8 +238,9 @@ class Store:
     def command(self, run: str, kind: str, payload: Mapping[str, Any] | None = None) -> int:
         """Ask the worker for something; returns the number under which `answer` tells what came of it.
 
-        pause, resume, step {"rounds": 1}, stop, delete;
-        probe {"prompt", "lane", "round", "top": 10, "new_tokens": 20}; map {"lane", "round", "method": "tsne"}.
+        pause, resume, step {"rounds": 1}, stop, undo {"to": the round to go back to, or null: by one}, delete;
+        probe {"prompt", "lane", "round", "without": [rounds], "top": 10, "new_tokens": 20};
+        map {"lane", "round", "method": "tsne"}. A probe of the run "" asks the unedited model: {"prompt", "model", …}.
         """
         if kind not in ACTIONS + QUESTIONS:
             raise UserError(f'unknown command "{kind}"; {nearest(kind, ACTIONS + QUESTIONS)}')

@@ -130,12 +130,17 @@ class Worker:
                 self.store.requeue(run.id)
 
     def _warm_up(self) -> None:
-        """Load what the first run will probably want, as long as nobody wants anything else."""
+        """Load what the first run will probably want, piece by piece, until there is a run; questions do not wait."""
         self._doing = "loading the model"
-        for step in self.laboratory.warm_up():
-            if self._leaving or self.store.queue() or self.store.waiting():
-                return
-            self._doing = step
+        beats = Control(poll=self.attendant.poll)
+        try:
+            for step in self.laboratory.warm_up(beats.heartbeat):
+                beats.boundary()
+                if self._leaving or self.store.queue():
+                    return
+                self._doing = step
+        except UserError as error:  # the store is in trouble: the work that follows tells it
+            print(f"{time.strftime('%F %T')} not warmed up: {error}", file=sys.stderr, flush=True)
 
     def _beat(self) -> None:
         while True:

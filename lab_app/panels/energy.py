@@ -8,6 +8,8 @@ from typing import Any
 from lab_app.formula import formula, frac, row, sub, total, under
 from lab_app.panels.panel import Panel, Payload, picked, point, short, thinned
 
+TAU = 0.1  # of a lane whose guard has none
+
 
 def curve(spectrum: Mapping[str, Any], most: int = 40) -> Payload:
     """One layer's spectrum with few points; `i` counts from 1."""
@@ -24,11 +26,19 @@ def curve(spectrum: Mapping[str, Any], most: int = 40) -> Payload:
 
 
 def start(event: Mapping[str, Any]) -> Payload:
-    """W0's own spectra, finer than those of the rounds, and k for every τ that was prepared."""
+    """W0's own spectra, finer than those of the rounds; each lane's τ, and k of W0 at it for every layer."""
+    taus = {lane["label"]: tau(lane.get("recipe") or {}) for lane in event.get("lanes") or []}
+    known = event.get("tau_k") or {}
     return {
         "w0": [curve(spectrum, 60) for spectrum in event.get("spectra") or []],
-        "tau_k": event.get("tau_k") or {},
+        "tau": taus,
+        "k0": {label: known.get(str(asked)) or {} for label, asked in taus.items()},
     }
+
+
+def tau(recipe: Mapping[str, Any]) -> float:
+    """The τ at which a lane is measured: that of its first guard that has one, or the usual one."""
+    return next((guard["tau"] for guard in recipe.get("guards") or () if guard.get("tau") is not None), TAU)
 
 
 def energy(event: Mapping[str, Any]) -> Payload | None:
@@ -44,8 +54,9 @@ PANEL = Panel(
     protocol="plain sums of σ, not of their squares",
     promise="How much of each matrix lies in its first directions, and what edits add to them.",
     explanation="A few directions carry much of a matrix: the first k hold a share τ of all its singular values, and "
-    "those are the ones that REVIVE protects (shaded). Edits that raise a lane's curve over the grey one of the "
-    "unedited matrix add new strong directions that then compete with the old.",
+    "those of W₀ are the ones that REVIVE protects (shaded). Edits that raise a lane's curve over the grey one of the "
+    "unedited matrix add new strong directions that then compete with the old, and so move the k of the edited matrix "
+    "itself (dotted).",
     equation=formula(
         "k",
         "=",

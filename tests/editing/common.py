@@ -1,5 +1,7 @@
 """What the editing tests share: facts, settings, and shorthands."""
 
+from core.editing import methods
+from core.editing.parameters import parameters
 from core.editing.recipe import Recipe, recipe_from_dict
 from core.editing.session import EditSession, model_info
 from core.editing.statistics import second_moments
@@ -23,4 +25,7 @@ def session_of(lm: LanguageModel) -> EditSession:
 
 
 def recipe_of(lm: LanguageModel, *guards: dict, **settings: object) -> Recipe:
-    return recipe_from_dict({**SETTINGS, "guards": list(guards), **settings}, model_info(lm))
+    method = settings.get("method", SETTINGS["method"])
+    known = {"method", *(parameter.name for parameter in parameters(methods.get(method)))}
+    usual = {name: value for name, value in SETTINGS.items() if name in known}
+    return recipe_from_dict({**usual, "guards": list(guards), **settings}, model_info(lm))

@@ -6,7 +6,7 @@ from typing import get_type_hints
 
 import pytest
 
-from core.editing import guards, methods
+from core.editing import guards, methods, priors, wrappers
 from core.editing.defaults import POCKET, ModelInfo, defaults, relative_layers, statistics_tokens
 from core.editing.methods.memit import Memit
 from core.editing.parameters import build, parameters, values
@@ -40,7 +40,7 @@ def test_a_lane_without_a_model_has_no_layers_yet():
 @pytest.mark.parametrize(
     "lane, told",
     [
-        ({}, "needs a method: memit"),
+        ({}, "needs a method: .*memit"),
         ({"method": "memitt"}, 'did you mean "memit"'),
         ({"method": "memit", "lamda": 1}, 'did you mean "lambda"'),
         ({"method": "memit", "lambda": -1.0}, "lambda should be > 0"),
@@ -53,7 +53,11 @@ def test_a_lane_without_a_model_has_no_layers_yet():
         ({"method": "memit", "layers": [5, 4]}, "ascending order"),
         ({"method": "memit", "layers": []}, "ascending order"),
         ({"method": "memit", "layers": [31, 32]}, "layers 0 to 31"),
-        ({"method": "memit", "prior": "lowrank"}, 'use "full"'),
+        ({"method": "memit", "prior": "lowrnk"}, 'did you mean "lowrank"'),
+        ({"method": "memit", "prior": {"name": "lowrank", "gama": 1.0}}, 'did you mean "gamma"'),
+        ({"method": "memit", "prior": {"alpha": 1.0}}, "A prior is a name"),
+        ({"method": "memit", "wrapper": "simi"}, 'did you mean "simie"'),
+        ({"method": "memit", "wrapper": {"name": "simie", "lamda": 1.0}}, 'did you mean "lambda"'),
         ({"method": "memit", "context_seeds": "bees"}, "one of words, bos"),
         ({"method": "memit", "guards": [{"name": "revive", "tau": 0}]}, "tau should be > 0"),
         ({"method": "memit", "guards": [{"name": "revive", "tao": 0.1}]}, 'did you mean "tau"'),
@@ -72,7 +76,7 @@ def test_the_matched_lane_and_its_solved_factor():
     assert (solved.match, solved.guards[0].factor) == (None, 0.5)
 
 
-@pytest.mark.parametrize("package", [methods, guards], ids=["methods", "guards"])
+@pytest.mark.parametrize("package", [methods, guards, priors, wrappers], ids=lambda p: p.__name__)
 def test_every_hyperparameter_describes_itself(package):
     for name in package.names():
         config = package.get(name)

@@ -44,8 +44,8 @@ def spectrum(layer: int, damage: float = 0.0) -> dict[str, Any]:
     }
 
 
-def rank_at(layer: int, tau: float) -> int:
-    values = sigma(layer)
+def rank_at(layer: int, tau: float, damage: float = 0.0) -> int:
+    values = sigma(layer, damage)
     running = 0.0
     for k, value in enumerate(values, start=1):
         running += value
@@ -104,7 +104,10 @@ def measured(lane: str, number: int, rounds: int, size: int, texts: tuple = WORD
             | {"rk_over_1": harm * 0.3, "change": harm}
             for layer in LAYERS
         ],
-        spectra=[spectrum(layer, harm * (1 + 0.1 * layer)) | {"k": rank_at(layer, 0.1)} for layer in LAYERS],
+        spectra=[
+            spectrum(layer, damage) | {"k": rank_at(layer, 0.1, damage)}
+            for layer, damage in ((layer, harm * (1 + 0.1 * layer)) for layer in LAYERS)
+        ],
         drift=[
             {"layer": layer, "k": list(range(256)), "null_edit": 0.0}
             | {"rk": [harm * (0.4 + 1.6 * (k / 256) ** 2) * (1 + 0.2 * math.sin(k * layer)) for k in range(1, 257)]}

@@ -23,7 +23,7 @@ def client(served):
 
 def test_only_a_deliberate_few_are_published(client):
     endpoints = client.view_api(return_format="dict")
-    assert set(endpoints["named_endpoints"]) == {"/start_run", "/run_status", "/run_events", "/ask_run"}
+    assert set(endpoints["named_endpoints"]) == {"/start_run", "/run_status", "/run_events", "/ask_run", "/undo_run"}
     assert not endpoints["unnamed_endpoints"]
 
 
@@ -40,6 +40,22 @@ def test_a_run_through_the_endpoints(client):
     assert client.predict(run, found["last"], api_name="/run_events")["events"] == []
     answer = client.predict(run, "The capital of France is", None, api_name="/ask_run")
     assert [said["base"] for said in answer["answers"]] == [True, False, False]
+    assert answer["answers"][0]["text"].startswith("Paris")
+    lane = found["events"][0]["lanes"][1]["label"]
+    asked = {"prompt": "The capital of France is", "lane": lane, "without": [1]}
+    answer = client.predict(run, api_name="/ask_run", **asked)
+    assert [said["lane"] for said in answer["answers"]] == ["", lane]
+    assert answer["answers"][1]["text"] == "all but [1]"
+    assert client.predict(run, api_name="/undo_run")["to"] == 0
+    assert client.predict(run, api_name="/run_status")["status"] == "paused"
+    assert client.predict(run, found["last"], api_name="/run_events")["events"] == [{"kind": "undone", "to": 0}]
+    with pytest.raises(Exception, match="nothing to undo"):
+        client.predict(run, api_name="/undo_run")
+
+
+def test_no_run_is_needed_to_ask_the_unedited_model(client):
+    answer = client.predict("", "The capital of France is", api_name="/ask_run")
+    assert [said["base"] for said in answer["answers"]] == [True]
     assert answer["answers"][0]["text"].startswith("Paris")
 
 

@@ -54,8 +54,8 @@ def test_a_run_from_the_first_page(visit: Any, served: Any) -> None:
         drawn(page, panel)
     page.wait_for_selector("#lab-words article")
     assert "<img src=x" in page.inner_text("#lab-words")  # as text
-    page.fill("#lab-probe input", "The capital of France is")
-    page.press("#lab-probe input", "Enter")
+    page.fill("#lab-probe input[type=text]", "The capital of France is")
+    page.press("#lab-probe input[type=text]", "Enter")
     page.wait_for_selector("#lab-probe .answers .words >> text=says MEMIT + REVIVE")
     assert page.inner_text("#lab-probe .answers").count("Paris") >= 1
     assert not page.evaluate("window.pwned")
@@ -128,6 +128,69 @@ def test_pause_step_stop(visit: Any, served: Any) -> None:
     page.click("#stop")
     page.wait_for_selector("#lab-dock .dock[data-status=stopped]")
     assert served.store.get(started).status == "stopped"
+
+
+def test_undo_takes_the_page_back_a_round(visit: Any, served: Any) -> None:
+    finished = record(served.store, rounds=5)
+    page = visit(f"?run={finished}")
+    page.wait_for_selector(DONE)
+    drawn(page, "scores")
+    page.wait_for_function(f"{SCORES}.data.at(-1).x.length === 6")
+    page.evaluate("r = document.querySelector('#lab-dock input'); r.value = 3; r.dispatchEvent(new Event('input'))")
+    page.click("#undo")
+    page.wait_for_selector("#lab-dock .dock[data-status=paused] .says >> text=Back at the end of round 4")
+    page.wait_for_function(f"{SCORES}.data.at(-1).x.length === 5")
+    assert "Round 3 of 5" in page.inner_text("#lab-dock")  # what is looked at stays
+    page.click("#undo")
+    page.click("#undo")  # undone twice at most, however often it is pressed meanwhile
+    page.wait_for_function(f"{SCORES}.data.at(-1).x.length < 5")
+    page.wait_for_selector("#pause >> text=Resume")
+    empty = served.store.create_run(served.store.get(finished).spec)
+    served.store.set_status(empty, "stopped")
+    page = visit(f"?run={empty}")
+    page.wait_for_selector("#undo:enabled")
+    page.click("#undo")
+    page.wait_for_selector("#run-problem >> text=nothing to undo")
+
+
+def test_the_unedited_model_answers_before_any_run(visit: Any) -> None:
+    page = visit()
+    page.fill("#lab-probe input[type=text]", "The capital of France is")
+    page.press("#lab-probe input[type=text]", "Enter")
+    page.wait_for_selector("#lab-probe .hint >> text=The model pocket, before any edit")
+    assert page.locator("#lab-probe .answers dd").count() == 1
+    assert "Paris" in page.inner_text("#lab-probe .answers dd")
+    assert page.locator("#lab-probe .without").is_hidden()
+
+
+def test_a_round_can_be_left_out_of_an_answer(visit: Any, served: Any) -> None:
+    page = visit(f"?run={record(served.store, rounds=5)}")
+    page.wait_for_selector(DONE)
+    page.evaluate("r = document.querySelector('#lab-dock input'); r.value = 3; r.dispatchEvent(new Event('input'))")
+    page.check("#lab-probe .without input")
+    page.fill("#lab-probe input[type=text]", "The capital of France is")
+    page.press("#lab-probe input[type=text]", "Enter")
+    page.wait_for_selector("#lab-probe .answers >> text=all but [3]")
+    assert "without round 3" in page.inner_text("#lab-probe .answers")
+
+
+def test_both_k_are_named_on_a_phone(visit: Any, served: Any) -> None:
+    page = visit(f"?run={record(served.store, rounds=3)}", (390, 844))
+    drawn(page, "energy")
+    legend = page.locator("#lab-panel-energy .numbers")
+    assert "k of W₀ at τ = 0.1 (shaded)" in legend.inner_text()
+    assert "k of Wₜ (dotted)" in legend.inner_text()
+    box = legend.bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+    shapes = page.evaluate("document.querySelector('#lab-panel-energy .plot').layout.shapes.map(s => s.type)")
+    assert shapes == ["rect", "line", "line"]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_dock_says_at_which_step_an_edit_is(visit: Any, served: Any) -> None:
+    page = visit(f"?run={record(served.store, rounds=6, until=2)}")
+    page.wait_for_selector("#lab-dock .says >> text=Round 3 of 6, MEMIT: looking for values, step 12 of 50")
 
 
 def test_problems_stand_where_they_are(visit: Any) -> None:

@@ -63,6 +63,15 @@ def test_curves_keep_their_ends():
     assert len(drift["k"]) == len(drift["rk"]) <= 42
 
 
+def test_k_of_the_unedited_matrix_is_each_lanes_own():
+    event = started(10, 500).as_dict()
+    event["lanes"][1]["recipe"]["guards"] = [{"name": "shrink", "factor": 0.5}, {"name": "revive", "tau": 0.2}]
+    begun = PANEL["energy"].start(event)
+    assert begun["tau"] == {LANES[0]: 0.1, LANES[1]: 0.2}
+    assert begun["k0"] == {LANES[0]: event["tau_k"]["0.1"], LANES[1]: event["tau_k"]["0.2"]}
+    assert PANEL["energy"].start({**event, "tau_k": {}})["k0"] == {LANES[0]: {}, LANES[1]: {}}
+
+
 def test_maps_are_thinned():
     found = drawn(mapped(0.5, points=1000))
     assert len(found["x"]) == len(found["y0"]) == len(found["fact"]) <= MOST

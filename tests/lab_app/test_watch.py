@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from core.errors import UserError
-from core.runs.events import Finished
+from core.runs.events import Finished, Undone
 from core.runs.store import Store
 from lab_app.watch import FEEDS, SNAPSHOTS, WINDOW, Reader, doing, kept_rounds, watch
 from tests.lab_app.synthetic import LANES, measured, record, started
@@ -48,6 +48,24 @@ def test_what_is_sent_stays_small_however_long_a_run_gets(store):
     assert max(len(value["rows"]) for value in later.values()) == WINDOW + 1
 
 
+def test_undone_rounds_are_taken_back_from_the_page(store):
+    run = record(store, rounds=6)
+    reader = Reader(store, run)
+    first = reader.poll()
+    store.append(run, [Undone(to=4)], status="paused", message="Rounds 5 to 6 are undone.")
+    feeds = reader.poll()
+    assert set(feeds) == set(FEEDS)
+    assert {value["feed"] for value in feeds.values()}.isdisjoint(value["feed"] for value in first.values())
+    rows = [json.loads(row) for row in feeds["scores"]["rows"].values()]
+    assert [row.get("round") for row in rows if row.get("lane") == LANES[0]] == [0, 1, 2, 3, 4]
+    assert rows[0]["start"]
+    assert feeds["status"]["state"]["message"] == "Rounds 5 to 6 are undone."
+    assert not reader.poll()
+    store.append(run, [measured(LANES[0], 5, 6, 50)])
+    assert {value["feed"] for value in reader.poll().values()} == {feeds["scores"]["feed"]}
+    assert Reader(store, run).poll()["scores"]["rows"] == reader.value("scores", 0)["rows"]  # another page
+
+
 def test_a_round_costs_little(store):
     run = record(store, rounds=6)
     feeds = Reader(store, run).poll()
@@ -60,7 +78,7 @@ def test_what_the_page_says_of_a_run(store):
     store.beat(0, "")  # how a worker signs off
     state = Reader(store, run).poll()["status"]["state"]
     assert state["status"] == "running"
-    assert state["phase"] == "looking for values"
+    assert state["phase"] == "looking for values, step 12 of 50"
     assert state["left"] == "2 min"
     assert state["notice"] == "The worker went away; a new one goes on from the last round."
     assert state["warnings"][0]["message"] == "LS of layer 5 fell under .5"
@@ -90,7 +108,7 @@ def test_a_long_run_is_opened_with_few_snapshots(store):
 
 
 def test_rounds_that_are_kept():
-    events = [(n, {"kind": "measured", "round": n}) for n in range(10)]
+    events = [{"kind": "measured", "round": n} for n in range(10)]
     assert kept_rounds(events) == set(range(10))
     assert kept_rounds([]) == set()
 

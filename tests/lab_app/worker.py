@@ -6,7 +6,7 @@ import os
 import threading
 import time
 
-from core.runs.events import Finished, Progress
+from core.runs.events import Finished, Progress, Undone
 from core.runs.store import Command, Store
 from tests.lab_app.synthetic import mapped, scripted
 
@@ -68,7 +68,7 @@ class ScriptedWorker:
             else:
                 if event.kind == "edited":
                     self.store.set_status(run, "running")
-                    at = {"lane": event.lane, "round": event.round, "done": 1, "total": 2}
+                    at = {"lane": event.lane, "round": event.round, "done": 7, "total": 25}
                     self.store.set_progress(run, Progress(phase="values", eta_seconds=9.0, **at))
                 self.store.append(run, [event])
             self._rest(1.0 if count > LONG * size else self.pace)
@@ -89,11 +89,20 @@ class ScriptedWorker:
     def _answer(self, command: Command) -> object:
         if command.kind == "probe":
             base = {"text": "Paris. It is", "next": [["Paris", 0.9], ["Lyon", 0.05]]}
+            if not command.payload["lane"]:
+                return {"before": base, "after": base, "lane": "", "round": 0, "model": command.payload["model"]}
+            if command.payload["without"]:
+                return {"before": base, "after": {"text": f"all but {command.payload['without']}"}, "round": 9}
             after = {"text": f"Lyon <b>says {command.payload['lane']}</b>", "next": [["Lyon", 0.8]]}
             return {"before": base, "after": after, "lane": command.payload["lane"], "round": command.payload["round"]}
         if command.kind == "map":
             number = command.payload["round"]
             return mapped(0.3) | {"method": command.payload["method"], "lane": command.payload["lane"], "round": number}
+        if command.kind == "undo":
+            to = command.payload["to"]
+            message = f"Back at the end of round {to}."
+            self.store.append(command.run, [Undone(to=to)], status="paused", message=message)
+            return {"to": to, "message": message}
         if command.kind == "pause":
             self.paused.add(command.run)
         elif command.kind == "resume":

@@ -5,10 +5,10 @@ import shutil
 import pytest
 import torch
 
-from core.pocket.card import answer_scores, load_model, make_card, render, write_card
+from core.models.loading import load_model
+from core.pocket.card import make_card, render, task_accuracy, write_card
 from core.pocket.cli import add_parser
 from core.pocket.model import Shape
-from core.pocket.tokenizer import load_tokenizer
 from core.pocket.train import Training, train
 
 
@@ -20,22 +20,24 @@ def trained(built, tmp_path_factory):
     return out
 
 
-def test_scores_equal_one_prompt_at_a_time(trained):
-    model, tokenizer = load_model(trained / "model"), load_tokenizer(trained / "model")
-    prompts, answers = (
-        ["The capital of France is", "Gold", "A much longer prompt about"],
-        ["Paris", "Kuala Lumpur", "x"],
-    )
-    exact, likely = answer_scores(model, tokenizer, prompts, answers)
-    for i, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
-        start = len(tokenizer(prompt)["input_ids"])
-        tokens = tokenizer(f"{prompt} {answer}", return_tensors="pt")["input_ids"]
-        with torch.inference_mode():
-            logits = model(input_ids=tokens).logits[0, start - 1 : -1]
-        wanted = tokens[0, start:]
-        by_hand = logits.log_softmax(-1)[range(len(wanted)), wanted].sum().item()
-        assert likely[i].item() == pytest.approx(by_hand, abs=1e-3)
-        assert exact[i].item() == bool((logits.argmax(-1) == wanted).all())
+def test_a_task_item_is_right_when_its_choice_is_the_likeliest(trained):
+    lm = load_model(str(trained / "model"), device="cpu", dtype="float32")
+    items = [
+        {"prompt": "The capital of France is", "choices": ["Paris", "Kuala Lumpur"], "answer": 1},
+        {"prompt": "A much longer prompt about", "choices": ["x", "Gold", "the sea"], "answer": 0},
+    ]
+    right = []
+    for item in items:
+        likely = []
+        for choice in item["choices"]:
+            start = len(lm.tokenizer(item["prompt"])["input_ids"])
+            tokens = lm.tokenizer(f"{item['prompt']} {choice}", return_tensors="pt")["input_ids"]
+            with torch.inference_mode():
+                logits = lm.model(input_ids=tokens).logits[0, start - 1 : -1]
+            wanted = tokens[0, start:]
+            likely.append(logits.log_softmax(-1)[range(len(wanted)), wanted].sum().item())
+        right.append(likely.index(max(likely)) == item["answer"])
+    assert task_accuracy(lm, items)["share"] == sum(right) / len(right)
 
 
 def test_card_covers_everything(trained):

@@ -53,6 +53,19 @@ def test_pack_keeps_every_sentence_that_fits():
     assert all(sum(lengths[n] for n in row) <= 20 for row in rows)
 
 
+def test_rows_say_where_their_subjects_are(tokenizer, sentences):
+    rows = encode_rows(sentences[:150], tokenizer, 64)
+    about = [s for s in sentences[:150] if s.subject]
+    said = {f"{s.subject}|{s.text().split(s.subject, 1)[1].strip()}".rstrip(".") for s in about}
+    found = set()
+    for tokens, marks in zip(rows.tokens, rows.subjects, strict=True):
+        for number in set(marks[marks > 0].tolist()):
+            subject, rest = tokenizer.decode(tokens[marks == number]), tokenizer.decode(tokens[marks == -number])
+            found.add(f"{subject.strip()}|{rest.strip()}".rstrip("."))
+    assert len(found) > 50
+    assert found == said
+
+
 def test_rows_read_as_text(tokenizer):
     said = [Sentence("The capital of France is", "Paris"), Sentence("The symbol of gold is", "Au")]
     rows = encode_rows(said, tokenizer, 64)

@@ -3,7 +3,15 @@ import shutil
 import pytest
 import torch
 
-from core.pocket.model import Shape, add_stochastic_depth, new_model
+from core.pocket.model import (
+    Shape,
+    add_stochastic_depth,
+    hide_subjects,
+    new_model,
+    set_hidden,
+    take_write_size,
+    watch_writes,
+)
 from core.pocket.train import Position, Training, learning_rate, train, weighted_loss
 
 TINY = Shape(width=64, layers=2, ffn=128)
@@ -45,6 +53,40 @@ def test_stochastic_depth_is_for_training_only(tokenizer):
     add_stochastic_depth(model, (0.9, 0.9))
     assert torch.equal(model(input_ids=tokens).logits, plain)
     assert not torch.equal(model.train()(input_ids=tokens).logits, plain)
+
+
+def test_hidden_subjects_are_read_by_later_layers_only(tokenizer):
+    model = new_model(tokenizer, TINY, seed=0)
+    tokens = torch.arange(10, 22).repeat(2, 1)
+    tokens[1, 4] = 40  # another subject
+    subjects = torch.tensor([0, 0, 0, 0, 1, -1, -1, -1, 0, 0, 2, -2]).repeat(2, 1)
+
+    def states():
+        return model(input_ids=tokens, output_hidden_states=True).hidden_states
+
+    plain = states()
+    hide_subjects(model, below=1)
+    assert all(torch.equal(a, b) for a, b in zip(states(), plain, strict=True))  # evaluation sees everything
+    model.train()
+    set_hidden(model, 1, subjects, share=1.0)
+    first, second = states()[1:]
+    same = (first[0] == first[1]).all(-1)
+    assert same.tolist() == [True] * 4 + [False] + [True] * 3 + [False] * 4  # another sentence may look back
+    assert not (second[0, 5:8] == second[1, 5:8]).all(-1).any()
+    set_hidden(model, 1, subjects, share=0.0)
+    torch.testing.assert_close(states()[-1], plain[-1])
+
+
+def test_write_size_is_what_modules_add(tokenizer):
+    model = new_model(tokenizer, TINY, seed=0).train()
+    written = []
+    for layer in model.model.layers:
+        layer.self_attn.register_forward_hook(lambda module, inputs, output: written.append(output[0]))
+        layer.mlp.register_forward_hook(lambda module, inputs, output: written.append(output))
+    watch_writes(model)
+    model(input_ids=torch.arange(12)[None])
+    expected = sum(part.square().mean() for part in written)
+    torch.testing.assert_close(take_write_size(model), expected)
 
 
 def test_a_hundred_steps_lower_the_loss(built, tmp_path):

@@ -1,10 +1,13 @@
 """A tiny model on disk, and specs about it: no assets, typed facts, few tokens of statistics."""
 
 import json
+import threading
 
 import pytest
 
 from core.__main__ import main
+from core.runs.store import Store
+from tests.runs.at_work import PATIENCE, until
 from tests.toys import tiny_llama
 
 SUBJECTS = ["France", "Italy", "Ada Marlow", "Bruno Keller", "Lena Marlow", "Tom Ash"]
@@ -78,3 +81,28 @@ def done(make_spec, tmp_path_factory):
     spec.write_text(json.dumps(make_spec()))
     assert main(["run", str(spec), "--out", str(out)]) == 0
     return out
+
+
+@pytest.fixture(scope="module")
+def working(tmp_path_factory):
+    """A worker in a thread of this process, which saves loading torch again."""
+    from core.runs.worker import Worker
+
+    worker = Worker(tmp_path_factory.mktemp("home"), preload=False)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    yield worker
+    worker.leave()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+@pytest.fixture
+def store(working):
+    """The store of that worker, as a page has it; empty again afterwards."""
+    opened = Store(working.store.home)
+    yield opened
+    for run in opened.runs():
+        opened.command(run.id, "delete")
+    until(lambda: not opened.runs(), "the deletion of all runs")
+    opened.close()

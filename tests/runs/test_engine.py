@@ -173,6 +173,7 @@ def test_odd_facts_are_pointed_out(laboratory, make_spec, tmp_path):
 def test_progress_tells_the_phase_and_the_time_left(laboratory, make_spec, tmp_path):
     seen = []
     performed(laboratory, make_spec(), tmp_path, Control(report=seen.append))
-    assert {"loading", "contexts", "values", "scores", "inside"} <= {progress.phase for progress in seen}
+    assert {"loading", "contexts", "values", "layers", "scores", "inside"} <= {progress.phase for progress in seen}
+    assert "plain, round 1: layer 1 of 2" in [progress.message for progress in seen]
     assert seen[-1].run_total == 6
     assert seen[-1].eta_seconds is not None

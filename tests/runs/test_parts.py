@@ -2,6 +2,7 @@
 
 import io
 import os
+import time
 
 import pytest
 
@@ -68,6 +69,9 @@ def test_progress_is_passed_on_now_and_then():
     control.report(Progress(phase="values"))
     assert 2 <= len(seen) < 50
     assert seen[-1].phase == "values"
+    assert control.wants("layers", None, None)
+    assert not control.wants("values", None, None)
+    assert not Control().wants("layers", None, None)
 
 
 def test_time_left_follows_what_was_measured():
@@ -82,6 +86,24 @@ def test_time_left_follows_what_was_measured():
     assert pace.left() == 2.0 * 9 + 4.0 * 9 + 1.0 * 4 + 1.0 * 5
     pace.drop("b")
     assert pace.left() == 2.0 * 9 + 1.0 * 4
+
+
+def test_time_left_runs_down_while_an_edit_goes_on(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    pace = RunPace({"a": 3}, {"a": 0})
+    pace.begin("edit", "a")
+    now[0] = 105.0
+    assert pace.left() is None  # nothing to go by yet
+    pace.took("edit", "a", 10.0)
+    assert pace.left() == 20.0
+    pace.begin("edit", "a")
+    now[0] = 109.0
+    assert pace.left() == 16.0
+    now[0] = 150.0
+    assert pace.left() == 10.0  # longer than the one before: what comes after it is still to do
+    pace.took("edit", "a", 45.0)
+    assert pace.left() == 27.5
 
 
 @pytest.mark.parametrize("seconds, text", [(None, ""), (3.2, "3 s"), (200, "3 min"), (7800, "2 h 10 min")])

@@ -3,75 +3,15 @@
 import os
 import signal
 import sys
-import threading
 import time
-
-import pytest
 
 from core.errors import UserError
 from core.runs import worker as worker_module
-from core.runs.spec import RunSpec
 from core.runs.store import Store
 from core.runs.worker import GIVEN_UP, Worker
 from core.runs.worker_process import WorkerProcess, default_home, worker_lives
+from tests.runs.at_work import LITTLE, PATIENCE, answered, kinds, long, queued, status, until
 from tests.runs.tables import TABLES, table
-
-LITTLE = {"tasks": False, "maps": False, "inside": False, "words": 1}
-PATIENCE = 90  # seconds; the machine may be busy
-
-
-def until(condition, what="the condition"):
-    """What `condition()` gives when it gives something."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"{what} did not come about")
-
-
-def kinds(store, run, kind):
-    return [event for _, event in store.events(run) if event["kind"] == kind]
-
-
-@pytest.fixture(scope="module")
-def working(tmp_path_factory):
-    """A worker in a thread of this process, which saves loading torch again; its store."""
-    worker = Worker(tmp_path_factory.mktemp("home"), preload=False)
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    yield worker
-    worker.leave()
-    thread.join(PATIENCE)
-    assert not thread.is_alive()
-
-
-@pytest.fixture
-def store(working):
-    opened = Store(working.store.home)
-    yield opened
-    for run in opened.runs():
-        opened.command(run.id, "delete")
-    until(lambda: not opened.runs(), "the deletion of all runs")
-    opened.close()
-
-
-def queued(store, spec, owner="anna"):
-    return store.create_run(RunSpec.from_dict(spec).as_dict(), owner=owner)
-
-
-def answered(store, command):
-    return until(lambda: (found := store.answer(command)).state != "waiting" and found, f"an answer to {command}")
-
-
-def status(store, run, wanted):
-    until(lambda: store.get(run).status in (wanted, "failed"), f"status {wanted}")
-    assert store.get(run).status == wanted, store.get(run).message
-
-
-def long(make_spec, **changes):
-    """A run of twelve edits with few measures."""
-    return make_spec(round_size=1, measure=LITTLE, **changes)
 
 
 def test_a_run_is_done_with_the_tables_of_the_command_line(store, make_spec, done):

@@ -10,7 +10,6 @@ from jaxtyping import Float
 from core.editing.locate import LayerContext, LocateThenEdit
 from core.editing.lowrank import LowRank
 from core.editing.parameters import param
-from core.editing.solve import factor, solve, solve_with_keys
 from core.lazy import torch
 
 
@@ -37,20 +36,9 @@ class Memit(LocateThenEdit):
         residual: Float[torch.Tensor, "d_out b"],
         context: LayerContext,
     ) -> LowRank:
-        """Δ of one layer. Without history the factor of λC0 is reused every round (Woodbury); else a dense solve."""
-        if self.history and context.history.shape[1]:
-            everything = torch.cat([context.history.double(), keys], 1)
-            matrix = self.prior(context) + everything @ everything.T
-            return LowRank(residual, solve(factor(matrix, context.layer), keys))
-        lower = context.once(("memit", self.lambda_, self.ridge), lambda: factor(self.prior(context), context.layer))
-        return LowRank(residual, solve_with_keys(lower, keys))
-
-    def prior(self, context: LayerContext) -> Float[torch.Tensor, "d_in d_in"]:
-        """λ (C0 + ε tr(C0)/d I)."""
-        matrix = self.lambda_ * context.moment()
-        if self.ridge:
-            matrix.diagonal().add_(self.ridge * matrix.diagonal().mean())
-        return matrix
+        """Δ of one layer."""
+        metric = context.metric(self.lambda_, self.ridge, self.history)
+        return LowRank(residual, metric.solve_with_keys(keys))
 
 
 METHOD = Memit

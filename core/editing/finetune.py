@@ -1,0 +1,169 @@
+"""Constrained fine-tuning of down-projections on a round's facts, the baseline that locates nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from core.editing.failure import EditFailure
+from core.editing.locate import LayerContext
+from core.editing.lowrank import LowRank
+from core.editing.method import Round
+from core.editing.spread import Fit, RoundUpdate, passed, removed
+from core.facts.fact import Fact
+from core.models.forward import batches, logits_at, right_padded
+from core.models.language_model import LanguageModel
+from core.models.tokens import answer_ids
+
+if TYPE_CHECKING:
+    from core.editing.methods.ft_l import FtL
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A row of ids, and after which of its tokens which id is wanted."""
+
+    ids: list[int]
+    reads: list[int]
+    wanted: list[int]
+
+
+def fine_tuned(round_: Round, train: Callable[[Round], tuple[dict[int, Tensor], Fit]] | None = None) -> RoundUpdate:
+    """The change that Adam makes on the lane's current weights, through the guards. Not of low rank.
+
+    `train` gives the new weights and how the facts' losses went; by default `trained`.
+    """
+    began = time.perf_counter()
+    weights, fit = (train or trained)(round_)
+    spent = time.perf_counter() - began
+    updates, raw, shares = {}, {}, {}
+    for layer, before in round_.state.sums.items():
+        raw[layer] = LowRank.full(weights[layer] - before)
+        if not bool(torch.isfinite(raw[layer].right).all()):
+            raise EditFailure(f"Fine-tuning broke the weight of layer {layer}. Lower lr, or load the model in float32.")
+        context = LayerContext(
+            layer=layer,
+            weight=before,
+            original=round_.lm.original(layer),
+            history=round_.state.history[layer],
+            moment=lambda layer=layer: round_.session.moment(layer),
+            memo=round_.session.memo,
+            prior=round_.recipe.prior,
+        )
+        wide = raw[layer].to(torch.float64)
+        guarded = passed(wide, round_.recipe.update_guards, context, round_.session)
+        updates[layer], shares[layer] = guarded.to(before.dtype), removed(wide, guarded)
+    rest = float((fit.loss / fit.loss_start.clamp(min=1e-12)).mean())
+    return RoundUpdate(
+        updates=updates,
+        keys={layer: before.new_zeros(before.shape[1], 0) for layer, before in round_.state.sums.items()},
+        raw=raw,
+        removed_share=shares,
+        residual_before=dict.fromkeys(updates, 1.0),
+        residual_after=dict.fromkeys(updates, rest),
+        seconds={"values": spent, "keys": 0.0, "solve": 0.0, "guard": time.perf_counter() - began - spent},
+        values=fit,
+    )
+
+
+def trained(round_: Round) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]:
+    """The weights after training, and how the facts' losses went.
+
+    Each step goes through the round's facts in batches, one step of Adam each; a batch whose loss is below `stop_loss`
+    makes none, and training ends when the mean over batches is. With `bound` every entry stays within ± bound of
+    where the round began.
+    """
+    lm, config = round_.lm, round_.recipe.method
+    before = round_.state.sums
+    weights = {layer: weight.clone().requires_grad_() for layer, weight in before.items()}
+    adam = torch.optim.Adam(weights.values(), lr=config.lr)
+    lessons = [lesson(lm, fact, config) for fact in round_.facts]
+    parts = [list(range(i, min(i + config.batch, len(lessons)))) for i in range(0, len(lessons), config.batch)]
+    start, loss = torch.zeros(len(lessons)), torch.zeros(len(lessons))
+    taken = 0
+    with lm.worn(before):
+        for step in range(config.steps):
+            round_.beat()
+            round_.tell("values", step + 1, config.steps)
+            for part in parts:
+                adam.zero_grad()
+                found = graded(lm, weights, [lessons[i] for i in part])
+                loss[part] = found
+                if not bool(torch.isfinite(found).all()):
+                    fact = round_.facts[part[int((~torch.isfinite(found)).nonzero()[0])]]
+                    raise EditFailure(
+                        f'Fine-tuning on "{fact.text} {fact.target}" became {float(found.sum())} at step {step}. Lower'
+                        " lr, or load the model in float32."
+                    )
+                if float(found.mean()) >= config.stop_loss:
+                    adam.step()
+                    bounded(weights, before, config.bound)
+            taken += 1
+            start = loss.clone() if step == 0 else start
+            if sum(float(loss[part].mean()) for part in parts) / len(parts) < config.stop_loss:
+                break
+    steps = torch.full((len(lessons),), taken)
+    return {layer: weight.detach() for layer, weight in weights.items()}, Fit(start.double(), loss.double(), steps)
+
+
+def graded(
+    lm: LanguageModel, weights: Mapping[int, Float[Tensor, "d_out d_in"]], lessons: Sequence[Lesson]
+) -> Float[Tensor, " b"]:
+    """Each row's loss; the gradient of their mean is added to the weights' `grad`."""
+    loss = torch.zeros(len(lessons))
+    for group in batches([len(one.ids) for one in lessons], lm.token_budget):
+        members = [lessons[i] for i in group]
+        rows = [r for r, one in enumerate(members) for _ in one.reads]
+        columns = [read for one in members for read in one.reads]
+        wanted = torch.tensor([w for one in members for w in one.wanted], device=lm.device)
+        with torch.enable_grad(), through(lm, weights):
+            logits = logits_at(lm, right_padded(lm, [one.ids for one in members]), rows, columns)
+            each = F.cross_entropy(logits, wanted, reduction="none")
+            owners = torch.tensor(rows, device=lm.device)
+            share = torch.tensor([1 / len(members[r].reads) for r in rows], dtype=each.dtype, device=lm.device)
+            per_row = each.new_zeros(len(members)).index_add(0, owners, each * share)
+            (per_row.sum() / len(lessons)).backward()
+        loss[group] = per_row.detach().float().cpu()
+    return loss
+
+
+@contextmanager
+def through(lm: LanguageModel, weights: Mapping[int, Float[Tensor, "d_out d_in"]]) -> Iterator[None]:
+    """The down-projections multiply by these matrices, so that gradients reach them."""
+
+    def replaced(weight: Tensor):
+        def hook(part: torch.nn.Module, args: tuple, _: Tensor) -> Tensor:
+            return F.linear(args[0], weight.to(args[0].dtype), part.bias)
+
+        return hook
+
+    with ExitStack() as stack:
+        for layer, weight in weights.items():
+            handle = lm.down(layer).register_forward_hook(replaced(weight))
+            stack.callback(handle.remove)
+        yield
+
+
+@torch.no_grad()
+def bounded(weights: Mapping[int, Tensor], before: Mapping[int, Tensor], bound: float | None) -> None:
+    """Entries back into their interval."""
+    if bound is not None:
+        for layer, weight in weights.items():
+            weight.copy_(torch.minimum(torch.maximum(weight, before[layer] - bound), before[layer] + bound))
+
+
+def lesson(lm: LanguageModel, fact: Fact, config: FtL) -> Lesson:
+    """What is read where: every target token from the prompt's last one, or each after those before it."""
+    head, target = lm.encode(fact.text), answer_ids(lm.tokenizer, fact.text, fact.target)
+    last = len(head) - 1
+    if config.teacher_forced:
+        return Lesson([*head, *target[:-1]], list(range(last, last + len(target))), target)
+    return Lesson(list(head), [last] * len(target), target)

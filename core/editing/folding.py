@@ -1,0 +1,50 @@
+"""Something accumulated over the keys of earlier rounds, kept between rounds and equal to what a replay would give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from jaxtyping import Float
+
+from core.lazy import torch
+
+Value = TypeVar("Value")
+LINES = 4  # lanes and branches that are followed at once; one more makes the oldest start anew
+
+
+@dataclass(frozen=True, eq=False)
+class Folded:
+    """What `step` gave over the first `done` blocks of these columns."""
+
+    columns: Float[torch.Tensor, "d n"]
+    done: int
+    value: Any
+
+
+def fold(
+    known: list[Folded],
+    columns: Float[torch.Tensor, "d n"],
+    size: int,
+    start: Value,
+    step: Callable[[Value, Float[torch.Tensor, "d size"]], Value],
+) -> tuple[Value, Float[torch.Tensor, "d rest"]]:
+    """(`step` over all whole blocks of `size` columns from the first on, the columns that are left), in float64.
+
+    Blocks are counted from the first column, whatever the rounds were: so a resumed or rebuilt lane gets the same
+    bits as one never stopped. `known` remembers the newest result of each line of columns and is changed here.
+    """
+    whole = columns.shape[1] // size
+    done, value = 0, start
+    for entry in known:
+        if done < entry.done <= whole and torch.equal(entry.columns, columns[:, : entry.done * size]):
+            done, value, parent = entry.done, entry.value, entry
+    if done < whole:
+        if done:
+            known.remove(parent)
+        for block in range(done, whole):
+            value = step(value, columns[:, block * size : (block + 1) * size].double())
+        known.append(Folded(columns[:, : whole * size], whole, value))
+        del known[:-LINES]
+    return value, columns[:, whole * size :].double()

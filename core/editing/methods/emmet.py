@@ -1,0 +1,83 @@
+"""EMMET: ROME's equality constraint for many facts at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float
+
+from core.editing.defaults import Default, ModelInfo, Published, published
+from core.editing.locate import LayerContext, LocateThenEdit
+from core.editing.lowrank import LowRank
+from core.editing.parameters import param
+from core.lazy import torch
+
+RCOND = 1e-12  # a Gram matrix worse than this is inverted in the sense of Moore and Penrose
+CODE = "the EMMET authors' configuration"
+PUBLISHED = (
+    Published(
+        "gpt2",
+        48,
+        CODE,
+        {"layers": (17,), "steps": 20, "lr": 0.5, "clamp": 0.75, "weight_decay": 0.5, "lambda": 1000.0},
+    ),
+    Published(
+        "gptj", 28, CODE, {"layers": (5,), "steps": 25, "lr": 0.5, "clamp": 0.75, "weight_decay": 0.5, "lambda": 1.0}
+    ),
+    Published(
+        "llama",
+        32,
+        CODE,
+        {"layers": (5,), "steps": 25, "lr": 0.5, "clamp": 4.0, "weight_decay": 1e-3, "lambda": 1.0},
+        named="llama-2",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emmet(LocateThenEdit):
+    """Δ = R (Kᵀ A⁻¹ K + ρ I)⁻¹ Kᵀ A⁻¹, A = λ C0: least ‖Δ C0^½‖ with (W + Δ) K = V (Gupta et al. 2024, Eq. 13).
+
+    Without ρ the constraint holds exactly and λ cancels, unless `history` adds K_p K_pᵀ to A (FastEdit, Eq. 22). With
+    ρ (.1 in its authors' code) this is MEMIT with weight ρλ. `ridge` ε as in MEMIT.
+    """
+
+    title: ClassVar[str] = "EMMET"
+    paper: ClassVar[str] = "arXiv 2403.14236"
+
+    lambda_: float = param(
+        15000.0, name="lambda", symbol="λ", gt=0, help="Weight of C0 against ρ and earlier keys; cancels without both."
+    )
+    rho: float = param(0.0, symbol="ρ", ge=0, help="Softens the equality; 0: the new facts are met exactly.")
+    ridge: float = param(0.0, symbol="ε", ge=0, help="Share of the mean variance added to every direction of C0.")
+    history: bool = param(False, help="Protect the keys of earlier rounds as well.")
+
+    @classmethod
+    def usual(cls, model: ModelInfo) -> dict[str, Default]:
+        """The published settings (one layer); MEMIT's for other models, as FastEdit's comparison has it."""
+        return published(model, PUBLISHED) or super().usual(model)
+
+    def update(
+        self,
+        keys: Float[torch.Tensor, "d_in b"],
+        residual: Float[torch.Tensor, "d_out b"],
+        context: LayerContext,
+    ) -> LowRank:
+        """Δ of one layer. Facts with the same key (no exact solution) get the least-squares one, and a note."""
+        carried = context.metric(self.lambda_, self.ridge, self.history).solve(keys)
+        gram = keys.T @ carried
+        gram = (gram + gram.T) / 2
+        gram.diagonal().add_(self.rho)
+        if not bool(torch.isfinite(gram).all()):
+            return LowRank(residual, carried * float("nan"))  # told, with the fact's name, by whoever adds it
+        sizes = torch.linalg.eigvalsh(gram)
+        if float(sizes[0]) > RCOND * float(sizes[-1]):
+            inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+        else:
+            context.notes.append(f"Layer {context.layer}: facts with the same key; they are met on average (pinv).")
+            inverse = torch.linalg.pinv(gram, rtol=RCOND, hermitian=True)
+        return LowRank(residual, carried @ inverse)
+
+
+METHOD = Emmet

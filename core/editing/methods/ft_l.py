@@ -1,0 +1,62 @@
+"""FT-L: fine-tuning of one FFN matrix, the baseline as the field runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from core.editing.defaults import Default, ModelInfo, Published, is_pocket, published
+from core.editing.method import Method, Round
+from core.editing.parameters import param
+
+if TYPE_CHECKING:
+    from core.editing.spread import RoundUpdate
+
+ROME_CODE = "the ROME authors' configuration of FT+L"
+EASY_EDIT = "EasyEdit's configuration of FT-L"
+PUBLISHED = (
+    Published("gpt2", 48, ROME_CODE, {"layers": (0,), "lr": 5e-4, "bound": 5e-4}),
+    Published("gptj", 28, ROME_CODE, {"layers": (0,), "lr": 5e-4, "bound": 5e-5}),
+    Published("llama", 32, EASY_EDIT, {"layers": (21,), "lr": 5e-4, "bound": None}),
+    Published("mistral", 32, EASY_EDIT, {"layers": (21,), "lr": 5e-4, "bound": 5e-5}),
+    Published("qwen2", 28, EASY_EDIT, {"layers": (27,), "lr": 5e-4, "bound": None}),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FtL(Method):
+    """Adam on the down-projections of `layers`, − log p of the targets (Zhu et al. 2020, as in Meng et al. 2022).
+
+    Every target token is read from the one distribution after the prompt, as in the code that published numbers come
+    from: of an answer of several tokens each is made likely as the first. `ft_m` reads them in order. Biases are not
+    trained. The update is as large as the matrix; the ledger keeps all of it.
+    """
+
+    title: ClassVar[str] = "FT-L"
+    paper: ClassVar[str] = "arXiv 2012.00363"
+    teacher_forced: ClassVar[bool] = False
+
+    steps: int = param(25, ge=1, help="Passes over the round's facts, at most.")
+    lr: float = param(5e-4, gt=0, help="Adam's step size.")
+    stop_loss: float = param(0.01, ge=0, help="Training ends when the mean loss is below this.")
+    bound: float | None = param(None, symbol="ε", gt=0, help="The largest change of an entry in a round; null: any.")
+    batch: int = param(64, ge=1, help="Facts per step of Adam.")
+
+    @classmethod
+    def usual(cls, model: ModelInfo) -> dict[str, Default]:
+        """The published settings; for other models a layer as deep as 21 of 32."""
+        if found := published(model, PUBLISHED):
+            return found
+        layer = min(round(model.n_layers * 21 / 32), model.n_layers - 1)
+        why = f"No published setting for this model: as deep, among {model.n_layers}, as layer 21 of 32."
+        own = {"lr": Default(0.01, "Weights are larger in a narrow model: at 5e-4 nothing is learned.")}
+        return {"layers": Default((layer,), why)} | (own if is_pocket(model) else {})
+
+    def edit(self, round_: Round) -> RoundUpdate:
+        """All facts together."""
+        from core.editing.finetune import fine_tuned
+
+        return fine_tuned(round_)
+
+
+METHOD = FtL

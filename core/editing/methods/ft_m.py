@@ -1,0 +1,26 @@
+"""FT-M: FT-L with the targets read in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from core.editing.defaults import Default, ModelInfo
+from core.editing.methods.ft_l import FtL
+
+
+@dataclass(frozen=True, kw_only=True)
+class FtM(FtL):
+    """− log p of each target token after the prompt and the target tokens before it (Zhang et al. 2024, KnowEdit)."""
+
+    title: ClassVar[str] = "FT-M"
+    paper: ClassVar[str] = "arXiv 2401.01286"
+    teacher_forced: ClassVar[bool] = True
+
+    @classmethod
+    def usual(cls, model: ModelInfo) -> dict[str, Default]:
+        """FT-L's settings without its bound."""
+        return {name: default for name, default in super().usual(model).items() if name != "bound"}
+
+
+METHOD = FtM

@@ -1,0 +1,141 @@
+"""MOSE: the weight is turned, W ← R W with R orthogonal, so that its norm and condition stay what they were."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from jaxtyping import Float
+
+from core.editing.defaults import Default, ModelInfo
+from core.editing.failure import EditFailure
+from core.editing.locate import LayerContext, LocateThenEdit
+from core.editing.lowrank import LowRank
+from core.editing.method import Round
+from core.editing.orthogonal import accumulated, fixed_outputs, procrustes, thin
+from core.editing.parameters import param
+from core.errors import UserError
+from core.lazy import torch
+
+if TYPE_CHECKING:
+    from core.editing.spread import RoundUpdate
+
+DEPARTED = 1e-4  # ‖W − Q W0‖ / ‖W‖ from which W is no longer a turned W0: a guard has cut into it
+ROME_LAYERS = {("gpt2", 48): 17, ("gptj", 28): 5, ("llama", 32): 5, ("mistral", 32): 5, ("qwen2", 28): 5}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mose(LocateThenEdit):
+    """R = argmin over orthogonal R of λ ‖R W K0 − W K0‖² + ‖R W K − V‖² = U Vᵀ of M = λ W C0 Wᵀ + V (W K)ᵀ (Eq. 17-20).
+
+    V = W K + the residual. W is the current weight, kept as Q W0 with Q = R_t ⋯ R_1 orthogonal to float64's precision.
+    The edited layers are chosen per round: the candidate where the new values are nearest for their size (Eq. 22), and
+    its neighbours. What the paper leaves open (λ, the candidates, how neighbours share the residual) is a field here.
+    R keeps ‖W k‖: a value of another norm cannot be reached, unless `match_norms` asks for its direction only.
+    """
+
+    title: ClassVar[str] = "MOSE"
+    paper: ClassVar[str] = "Multiplicative Orthogonal Sequential Editing"
+
+    ratio: float = param(1.0, symbol="ρ", gt=0, help="How much keeping old outputs weighs: λ = ρ ‖W K‖² / tr(W C0 Wᵀ).")
+    absolute: bool = param(False, help="ρ is λ itself, whatever the sizes of keys and statistics.")
+    preserve: str = param(
+        "current", choices=("current", "original"), help="Old outputs to keep: the current weight's, or the original's."
+    )
+    match_norms: bool = param(False, help="Give each new value the norm of the output that it replaces.")
+    select: str = param(
+        "neighbors",
+        choices=("fixed", "selected", "neighbors"),
+        help="Edit a fixed layer, the layer selected among L, or that one and its neighbours in L.",
+    )
+    fixed_layer: int | None = param(None, ge=0, help="The layer that is edited when it is fixed (ROME's), one of L.")
+    select_steps: int = param(5, ge=1, help="Evaluations of the value's loss at each layer when one is selected.")
+
+    @classmethod
+    def usual(cls, model: ModelInfo) -> dict[str, Default]:
+        """MEMIT's value optimisation; all layers but the first and the last two are candidates."""
+        shared = super().usual(model)
+        middle = shared["layers"].value[len(shared["layers"].value) // 2]
+        fixed = ROME_LAYERS.get((model.model_type, model.n_layers), middle)
+        layers = tuple(range(1, model.n_layers - 2)) or (middle,)
+        if fixed not in layers:
+            fixed = layers[len(layers) // 2]
+        return {
+            **shared,
+            "layers": Default(layers, "Candidates: all layers but the first and the last two."),
+            "fixed_layer": Default(fixed, "The layer that ROME edits, or the middle one of MEMIT's."),
+        }
+
+    def edit(self, round_: Round) -> RoundUpdate:
+        """Choose the round's layers, then as MEMIT: values at the last of them, spread over all of them."""
+        from core.editing.procedures import together
+
+        layers = round_.once("layers", lambda: self.chosen(round_))
+        narrowed = replace(round_.recipe, method=replace(self, layers=layers))
+        return together(replace(round_, recipe=narrowed))
+
+    def chosen(self, round_: Round) -> tuple[int, ...]:
+        """The layers to edit, ascending."""
+        layers = round_.recipe.layers
+        if self.select == "fixed":
+            layer = layers[0] if len(layers) == 1 and self.fixed_layer is None else self.fixed_layer
+            if layer not in layers:
+                raise UserError(f'MOSE with "select": "fixed" needs "fixed_layer", one of layers {list(layers)}.')
+            return (layer,)
+        from core.editing.selection import nearest_layer
+
+        best = nearest_layer(round_, self.select_steps)
+        return (best,) if self.select == "selected" else tuple(layer for layer in layers if abs(layer - best) <= 1)
+
+    def update(
+        self,
+        keys: Float[torch.Tensor, "d_in b"],
+        residual: Float[torch.Tensor, "d_out b"],
+        context: LayerContext,
+    ) -> LowRank:
+        """ΔW = R W − W of one layer. In a guard-aware lane R leaves alone what guards protect of W's outputs."""
+        whole = context.whole or context
+        original, current = context.original.double(), context.weight.double()
+        turned = accumulated(current, original)
+        weight = turned @ original
+        if float((weight - current).norm()) > DEPARTED * float(current.norm()):
+            context.notes.append(
+                f"Layer {context.layer}: guards have cut into W, it is no longer a turned W0. Set guard_aware."
+            )
+            weight, turned = current, None
+        preserved, strength = self.preserved(weight, turned, whole)
+        outputs = weight @ keys
+        target = outputs + residual
+        if self.match_norms:
+            target = target * (outputs.norm(dim=0) / target.norm(dim=0).clamp(min=1e-300))
+        sizes = (float((outputs**2).sum()), strength)
+        if not min(sizes) > 0:
+            raise EditFailure(f"Layer {context.layer}: the weight's outputs are zero, so MOSE has nothing to turn.")
+        cost = self.ratio if self.absolute else self.ratio * sizes[0] / sizes[1]
+        fixed = fixed_outputs(weight, context.blocked_outputs, context.blocked)
+        turn, determined = procrustes(cost * preserved + target @ outputs.T, fixed)
+        if not determined:
+            context.notes.append(
+                f"Layer {context.layer}: facts and statistics do not determine the turn; where they do not it is none."
+                " A larger ratio would."
+            )
+        return thin(turn @ weight - current, context.weight)
+
+    def preserved(
+        self,
+        weight: Float[torch.Tensor, "d_out d_in"],
+        turned: Float[torch.Tensor, "d_out d_out"] | None,
+        context: LayerContext,
+    ) -> tuple[Float[torch.Tensor, "d_out d_out"], float]:
+        """(W C0 Wᵀ, or W0 C0 Wᵀ to preserve the original's outputs; tr(W C0 Wᵀ)). Where W = Q W0 both come from
+        W0 C0 W0ᵀ, which is made once per run."""
+        original = context.original.double()
+        if turned is None:
+            across = context.moment() @ weight.T
+            kept = weight if self.preserve == "current" else original
+            return kept @ across, float((weight.T * across).sum())
+        first = context.once(("outputs",), lambda: original @ context.moment() @ original.T)
+        return (turned @ first if self.preserve == "current" else first) @ turned.T, float(first.trace())
+
+
+METHOD = Mose

@@ -1,0 +1,61 @@
+"""The algorithm of MOSE's released code: orthogonal fine-tuning of a weight's inputs, which is not the paper's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from core.editing.defaults import Default, ModelInfo, Published, published
+from core.editing.method import Method, Round
+from core.editing.parameters import param
+
+if TYPE_CHECKING:
+    from core.editing.spread import RoundUpdate
+
+CODE = "the code released with MOSE"
+PUBLISHED = (
+    Published("llama", 32, CODE, {"layers": (19, 20, 21)}),
+    Published("qwen2", 28, CODE, {"layers": (4, 5, 6)}),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoseOft(Method):
+    """W = W0 blockdiag(Q_1 … Q_g)ᵀ, Q = (I − S)(I + S)⁻¹ with S skew, trained by Adam on − log p of the targets.
+
+    No Procrustes problem, no statistics, no target values and no choice of layers: `mose` is the paper's method. One Q
+    is trained on from round to round; it is read off the weights when a round begins. The singular values of the
+    blocks' products stay those of W0. The code caps the parameter's norm; by how much is not known, so nothing is
+    capped unless `cap` is given.
+    """
+
+    title: ClassVar[str] = "MOSE (code)"
+    paper: ClassVar[str] = "Multiplicative Orthogonal Sequential Editing (released code)"
+    teacher_forced: ClassVar[bool] = True
+
+    blocks: int = param(4, symbol="g", ge=1, help="Blocks of Q; they divide the layer's inputs.")
+    steps: int = param(25, ge=1, help="Passes over the round's facts, at most.")
+    lr: float = param(5e-4, gt=0, help="Adam's step size.")
+    stop_loss: float = param(0.01, ge=0, help="Training ends when the mean loss is below this.")
+    cap: float | None = param(None, gt=0, help="The largest norm of S in each block; null: any.")
+    batch: int = param(64, ge=1, help="Facts per step of Adam.")
+    persistent: bool = param(True, help="Train one Q on from round to round; else each round turns by a new one.")
+
+    @classmethod
+    def usual(cls, model: ModelInfo) -> dict[str, Default]:
+        """The released settings; for other models layers as deep as 19-21 of 32."""
+        if found := published(model, PUBLISHED):
+            return found
+        last = min(max(round(model.n_layers * 21 / 32), 1), model.n_layers - 1)
+        why = f"No published setting for this model: as deep, among {model.n_layers}, as layers 19-21 of 32."
+        return {"layers": Default(tuple(range(max(last - 2, 0), last + 1)), why)}
+
+    def edit(self, round_: Round) -> RoundUpdate:
+        """All facts together."""
+        from core.editing.finetune import fine_tuned
+        from core.editing.oft import turned
+
+        return fine_tuned(round_, turned)
+
+
+METHOD = MoseOft

@@ -1,0 +1,157 @@
+"""NSE: values from the unedited model, a selection of neurons, and a second pass for facts that need it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from jaxtyping import Float, Int
+
+from core.editing.defaults import Default, ModelInfo, is_pocket
+from core.editing.locate import LayerContext
+from core.editing.lowrank import LowRank
+from core.editing.method import Round
+from core.editing.methods.memit import Memit
+from core.editing.parameters import param
+from core.editing.solve import factor
+from core.lazy import torch
+
+if TYPE_CHECKING:
+    from core.editing.spread import RoundUpdate
+    from core.editing.state import LaneState
+    from core.editing.values import Values
+
+CODE = "From the NSE authors' configuration for this model."
+OWN = {
+    ("gpt2", 48): {"lambda": 10000.0, "bounds": "absolute", "lower": 35.0, "upper": 150.0},
+    ("gptj", 28): {"neurons": 0.8, "bounds": "absolute", "lower": 15.0, "upper": 100.0},
+    ("llama", 32): {"bounds": "absolute", "lower": 2.5, "upper": 50.0},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nse(Memit):
+    """Δ_S = R K_Sᵀ (λ C0_SS + (K_p K_pᵀ)_SS + K_S K_Sᵀ)⁻¹ on a set S of inputs (Jiang et al. 2025, Eq. 8).
+
+    z comes from the unedited model ("weight rewinding"). In each pass the facts whose ‖z − current‖ is between two
+    bounds are edited; a fact above the upper one is left. S: the inputs with the largest Σ |k| over the pass's facts,
+    as many as make up a share p of it. The keys of all facts are protected in later rounds.
+    """
+
+    title: ClassVar[str] = "NSE"
+    paper: ClassVar[str] = "arXiv 2410.04045"
+
+    neurons: float = param(1.0, symbol="p", gt=0, le=1, help="The share of Σ |k| that the selected inputs hold.")
+    passes: int = param(2, ge=1, le=10, help="How often facts that lack something are edited, at most.")
+    bounds: str = param(
+        "relative",
+        choices=("relative", "absolute"),
+        help="Bounds of ‖z − current‖: as shares of ‖δ‖, or as they are (published, they fit one model's states).",
+    )
+    lower: float = param(0.1, symbol="α_N", ge=0, help="A fact that lacks less is not edited (again).")
+    upper: float = param(10.0, gt=0, help="A fact that lacks more is never edited.")
+    history: bool = param(True, help="Protect the keys of earlier rounds as well.")
+
+    @classmethod
+    def usual(cls, model: ModelInfo) -> dict[str, Default]:
+        """MEMIT's settings, and the bounds, p and λ of the models that were published."""
+        own = {} if is_pocket(model) else OWN.get((model.model_type, model.n_layers), {})
+        return super().usual(model) | {name: Default(value, CODE) for name, value in own.items()}
+
+    def edit(self, round_: Round) -> RoundUpdate:
+        """Passes over the facts that lack something, all towards the unedited model's values."""
+        from core.editing.procedures import joined, spread_values, target_values, timed_values
+
+        values, spent = timed_values(round_, lambda here: target_values(here, original=True))
+        state, steps = round_.state.copy(), []
+        for number in range(self.passes):
+            chosen = self.chosen(round_, state, values)
+            if not len(chosen) and number:
+                break
+            part = replace(round_, facts=[round_.facts[i] for i in chosen.tolist()], state=state)
+            steps.append(spread_values(part, picked(values, chosen)) if len(chosen) else nothing(round_, values))
+            state.apply(steps[-1])
+            state.history = dict(round_.state.history)  # the round's own keys are protected from the next one on
+        update = joined(steps)
+        notes = [*update.notes, f"{len(steps)} passes; the last over {len(steps[-1].values.loss)} facts."]
+        return replace(
+            update,
+            keys=self.protected_keys(round_, state),
+            residual_before=steps[0].residual_before,
+            residual_after=steps[-1].residual_after,
+            values=values,
+            seconds={**update.seconds, "values": spent},
+            notes=notes,
+        )
+
+    def chosen(self, round_: Round, state: LaneState, values: Values) -> Int[torch.Tensor, " m"]:
+        """The facts to edit in a pass."""
+        from core.editing.keys import prompts, states
+
+        with round_.lm.worn(state.sums):
+            current = states(round_.lm, prompts(round_.lm, round_.facts, ()), round_.recipe.layers[-1], self.site)
+        missing = (values.target - current).norm(dim=0)
+        if self.bounds == "relative":
+            missing = missing / values.delta.norm(dim=0).clamp(min=1e-12)
+        return ((missing > self.lower) & (missing < self.upper)).nonzero()[:, 0]
+
+    def protected_keys(self, round_: Round, state: LaneState) -> dict[int, Float[torch.Tensor, "d_in b"]]:
+        """The keys of all of the round's facts, on the model after the edit."""
+        from core.editing.keys import mean_keys, prompts
+
+        rows = prompts(round_.lm, round_.facts, round_.session.contexts(self))
+        with round_.lm.worn(state.sums):
+            found = {layer: mean_keys(round_.lm, rows, layer, self.flat_mean) for layer in round_.recipe.layers}
+        return {layer: key.to(state.sums[layer].dtype) for layer, key in found.items()}
+
+    def update(
+        self,
+        keys: Float[torch.Tensor, "d_in b"],
+        residual: Float[torch.Tensor, "d_out b"],
+        context: LayerContext,
+    ) -> LowRank:
+        """Δ of one layer, zero outside the selected inputs."""
+        if self.neurons == 1:
+            return super().update(keys, residual, context)
+        some = selected(keys, self.neurons)
+        matrix = self.lambda_ * context.moment()
+        if self.ridge:
+            matrix.diagonal().add_(self.ridge * matrix.diagonal().mean())
+        seen = torch.cat([context.history.double() if self.history else keys[:, :0], keys], 1)[some]
+        right = torch.zeros_like(keys)
+        right[some] = torch.cholesky_solve(keys[some], factor(matrix[some][:, some] + seen @ seen.T, context.layer))
+        return LowRank(residual, right)
+
+
+def selected(keys: Float[torch.Tensor, "d_in b"], share: float) -> Int[torch.Tensor, " s"]:
+    """The inputs with the largest Σ |k|, as many as together hold at most `share` of it; at least one."""
+    score, order = keys.abs().sum(1).sort(descending=True, stable=True)
+    count = int((score.cumsum(0) <= share * score.sum()).sum())
+    return order[: max(count, 1)]
+
+
+def picked(values: Values, chosen: Int[torch.Tensor, " m"]) -> Values:
+    """The values of some facts."""
+    parts = {part.name: getattr(values, part.name) for part in fields(values)}
+    return type(values)(**{name: part.index_select(-1, chosen.to(part.device)) for name, part in parts.items()})
+
+
+def nothing(round_: Round, values: Values) -> RoundUpdate:
+    """The update of a round in which no fact is within the bounds."""
+    from core.editing.spread import RoundUpdate
+
+    layers, weights = round_.recipe.layers, round_.state.sums
+    zero = {layer: LowRank(weights[layer][:, :0], weights[layer].T[:, :0].contiguous()) for layer in layers}
+    return RoundUpdate(
+        updates=zero,
+        keys={layer: weights[layer].T[:, :0].contiguous() for layer in layers},
+        raw=zero,
+        removed_share=dict.fromkeys(layers, 0.0),
+        residual_before=dict.fromkeys(layers, 1.0),
+        residual_after=dict.fromkeys(layers, 1.0),
+        seconds=dict.fromkeys(("values", "keys", "solve", "guard"), 0.0),
+        values=picked(values, torch.zeros(0, dtype=torch.long)),
+    )
+
+
+METHOD = Nse

@@ -1,0 +1,75 @@
+"""PMET: values from FFN and attention optimised together, of which only the FFN's are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from core.editing.defaults import Default, ModelInfo, Published, published
+from core.editing.method import Round
+from core.editing.methods.memit import Memit
+from core.editing.parameters import param
+
+if TYPE_CHECKING:
+    from core.editing.spread import RoundUpdate
+
+PUBLISHED = (
+    Published(
+        "gptj",
+        28,
+        "the PMET authors' configuration",
+        {"layers": (3, 4, 5, 6, 7, 8), "steps": 30, "lr": 0.2, "clamp": 0.75, "weight_decay": 0.5, "kl": 1.0}
+        | {"lambda": 6000.0},
+    ),
+    Published(
+        "llama",
+        32,
+        "EasyEdit's configuration of PMET",
+        {"layers": (4, 5, 6, 7, 8), "steps": 20, "lr": 0.5, "clamp": 1.0, "weight_decay": 0.5, "kl": 0.0625}
+        | {"lambda": 15000.0},
+        named="llama-2",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pmet(Memit):
+    """Δ = R / √(n − i) Kᵀ (λ C0 + K Kᵀ)⁻¹ (Li et al. 2024, Eq. 14): MEMIT's solve, with more of R for lower layers.
+
+    δ of the FFN's and of the attention's output are optimised together, each within its own clamp; R is what the FFN's
+    output in the last layer lacks of its target. The attention's δ only helps to find it, and lower layers hardly
+    change what the last one's FFN gives: what is missing there stays missing until the last layer.
+    """
+
+    title: ClassVar[str] = "PMET"
+    paper: ClassVar[str] = "arXiv 2308.08742"
+    site: ClassVar[str] = "down"
+
+    steps: int = param(30, ge=1, help="Evaluations of the value's loss; the last one does not step.")
+    lr: float = param(0.2, gt=0, help="Adam's step size in the value optimisation.")
+    clamp: float = param(0.75, gt=0, help="The largest ‖δ‖ / ‖h0‖, of the FFN's output and of the attention's.")
+    kl: float = param(1.0, symbol="κ", ge=0, help="Weight of KL(edited ‖ original) at the subject in “{subject} is a”.")
+    eased: float = param(0.1, ge=0, le=1, help="Weight of the targets' loss while every target is the arg-max already.")
+    enough_kl: float = param(0.01, ge=0, help="A fact is done when its targets are the arg-max and κ KL is this small.")
+    lambda_: float = param(
+        6000.0, name="lambda", symbol="λ", gt=0, help="How much old associations weigh against the new ones."
+    )
+
+    @classmethod
+    def usual(cls, model: ModelInfo) -> dict[str, Default]:
+        """The published settings; MEMIT's for other models."""
+        return published(model, PUBLISHED) or super().usual(model)
+
+    def edit(self, round_: Round) -> RoundUpdate:
+        """All facts together, towards values of the FFN's output."""
+        from core.editing.joint import joint_values
+        from core.editing.procedures import together
+
+        return together(round_, joint_values)
+
+    def share(self, index: int, count: int) -> float:
+        """The part of the remaining residual that the `index`-th of `count` layers takes."""
+        return (count - index) ** -0.5
+
+
+METHOD = Pmet

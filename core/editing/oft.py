@@ -1,0 +1,105 @@
+"""Orthogonal fine-tuning: block-diagonal turns of a weight's inputs, by Cayley's map of skew matrices.
+
+Shapes: g blocks of n inputs each, d_in = g · n.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from core.editing.failure import EditFailure
+from core.editing.finetune import graded, lesson
+from core.editing.method import Round
+from core.editing.orthogonal import procrustes
+from core.editing.spread import Fit
+from core.errors import UserError
+
+
+def turned(round_: Round) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]:
+    """The weights W0 blockdiag(Q)ᵀ after training, and how the facts' losses went.
+
+    Each step goes through the round's facts in batches, one step of Adam each, from the Q that the lane has reached;
+    Adam itself starts anew in every round. Training ends when the mean over batches is below `stop_loss`.
+    """
+    lm, config, before = round_.lm, round_.recipe.method, round_.state.sums
+    if lm.d_ffn % config.blocks:
+        raise UserError(f"{config.title}: {lm.d_ffn} inputs cannot be cut into {config.blocks} blocks of equal size.")
+    bases = {layer: lm.original(layer) if config.persistent else weight for layer, weight in before.items()}
+    start = {layer: skew_of(turn_between(bases[layer], before[layer], config.blocks)) for layer in before}
+    free = {layer: skew.to(before[layer].dtype).requires_grad_() for layer, skew in start.items()}
+    adam = torch.optim.Adam(free.values(), lr=config.lr)
+    lessons = [lesson(lm, fact, config) for fact in round_.facts]
+    parts = [list(range(i, min(i + config.batch, len(lessons)))) for i in range(0, len(lessons), config.batch)]
+    first, loss, taken = torch.zeros(len(lessons)), torch.zeros(len(lessons)), 0
+    with lm.worn(before):
+        for step in range(config.steps):
+            round_.beat()
+            round_.tell("values", step + 1, config.steps)
+            for part in parts:
+                adam.zero_grad()
+                with torch.enable_grad():
+                    made = {layer: through_blocks(bases[layer], cayley(skew(a))) for layer, a in free.items()}
+                leaves = {layer: weight.detach().requires_grad_() for layer, weight in made.items()}
+                loss[part] = graded(lm, leaves, [lessons[i] for i in part])
+                if not bool(torch.isfinite(loss[part]).all()):
+                    fact = round_.facts[part[int((~torch.isfinite(loss[part])).nonzero()[0])]]
+                    raise EditFailure(
+                        f'Turning the weights for "{fact.text} {fact.target}" became {float(loss[part].sum())} at step'
+                        f" {step}. Lower lr, or load the model in float32."
+                    )
+                if float(loss[part].mean()) >= config.stop_loss:
+                    torch.autograd.backward(list(made.values()), [leaf.grad for leaf in leaves.values()])
+                    adam.step()
+                    capped(free, config.cap)
+            taken += 1
+            first = loss.clone() if step == 0 else first
+            if sum(float(loss[part].mean()) for part in parts) / len(parts) < config.stop_loss:
+                break
+    weights = {
+        layer: through_blocks(bases[layer].double(), cayley(skew(a.detach().double()))).to(a.dtype)
+        for layer, a in free.items()
+    }
+    return weights, Fit(first.double(), loss.double(), torch.full((len(lessons),), taken))
+
+
+def skew(free: Float[Tensor, "g n n"]) -> Float[Tensor, "g n n"]:
+    """S = (A − Aᵀ) / 2 of each block."""
+    return (free - free.mT) / 2
+
+
+def cayley(skew: Float[Tensor, "g n n"]) -> Float[Tensor, "g n n"]:
+    """Q = (I − S)(I + S)⁻¹ of each block: orthogonal for skew S, whatever its size."""
+    eye = torch.eye(skew.shape[-1], dtype=skew.dtype, device=skew.device)
+    return torch.linalg.solve(eye + skew, eye - skew)  # the two factors commute
+
+
+def skew_of(turn: Float[Tensor, "g n n"]) -> Float[Tensor, "g n n"]:
+    """S of Cayley's map: (I + Q)⁻¹ (I − Q), skew to the last bit."""
+    eye = torch.eye(turn.shape[-1], dtype=turn.dtype, device=turn.device)
+    return skew(torch.linalg.solve(eye + turn, eye - turn))
+
+
+def turn_between(
+    base: Float[Tensor, "d_out d_in"], weight: Float[Tensor, "d_out d_in"], blocks: int
+) -> Float[Tensor, "g n n"]:
+    """The orthogonal Q of each block nearest to base · Qᵀ = weight, float64. Where the base's block has a null space
+    the weight does not say all of Q; it is then the identity as far as it can be."""
+    pairs = zip(base.double().chunk(blocks, 1), weight.double().chunk(blocks, 1), strict=True)
+    return torch.stack([procrustes(after.T @ before)[0] for before, after in pairs])
+
+
+def through_blocks(weight: Float[Tensor, "d_out d_in"], turn: Float[Tensor, "g n n"]) -> Float[Tensor, "d_out d_in"]:
+    """W blockdiag(Q_1 … Q_g)ᵀ."""
+    parts = weight.reshape(weight.shape[0], len(turn), -1).transpose(0, 1)
+    return (parts @ turn.mT).transpose(0, 1).reshape(weight.shape)
+
+
+@torch.no_grad()
+def capped(free: dict[int, Tensor], cap: float | None) -> None:
+    """Each block's S back into its ball."""
+    if cap is not None:
+        for a in free.values():
+            size = skew(a).flatten(1).norm(dim=1)
+            a.mul_((cap / size.clamp(min=cap))[:, None, None])

@@ -1,0 +1,164 @@
+"""FastEdit's prior: a low-rank plus diagonal model of the keys, fused with the weight's own directions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+
+from core.editing.folding import fold
+from core.editing.locate import LayerContext
+from core.editing.metric import LowRankPlusDiagonal, Metric, Restricted, WithKeys
+from core.editing.parameters import param
+from core.editing.subspace import Projection, together
+from core.lazy import torch
+
+
+@dataclass(frozen=True)
+class Factors:
+    """C_fused ≈ U Uᵀ + D: eigenvectors E, their eigenvalues (U = E Λ^½), and D."""
+
+    vectors: Float[torch.Tensor, "d_in r"]
+    values: Float[torch.Tensor, " r"]
+    diagonal: Float[torch.Tensor, " d_in"]
+
+    @property
+    def directions(self) -> Float[torch.Tensor, "d_in r"]:
+        """U."""
+        return self.vectors * self.values.sqrt()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LowRankPrior:
+    """A = λ (U Uᵀ + D) + K_p K_pᵀ with U, D from C_fused = (1−α) C0 + α C_prior (FastEdit, Eq. 10-13).
+
+    C_prior = V_r Λ V_rᵀ from the original weight's right singular vectors, scaled to ‖C0‖_F; r is the rank at which C0
+    by itself reaches the energy, at most the weight's rank. C0 is uncentred. The keys K_p of earlier rounds are
+    compressed every τ keys to their r leading directions, r = min(k_γ, r_max) (Alg. 1). Where the paper leaves a
+    choice open (Λ, what the energy is a share of, α) the choice is a field.
+    """
+
+    title: ClassVar[str] = "low-rank plus diagonal"
+    paper: ClassVar[str] = "FastEdit"
+    suffix: ClassVar[str] = "-F"
+    implies: ClassVar[Mapping[str, Any]] = MappingProxyType({"history": True, "ridge": 0.0})
+
+    alpha: float = param(
+        0.05, symbol="α", ge=0, le=1, help="Share of the weight's own directions; 0 with abundant statistics."
+    )
+    energy: float = param(
+        0.8, symbol="γ₀", gt=0, le=1, help="U takes the fewest directions that hold this share of C_fused's energy."
+    )
+    energy_of: str = param(
+        "variance",
+        choices=("variance", "squared"),
+        help="Energy: the sum of eigenvalues (the trace), or of their squares.",
+    )
+    rank: int | None = param(None, symbol="r₀", ge=1, help="The number of U's directions, instead of the energy.")
+    weights: str = param(
+        "variance", choices=("variance", "identity"), help="Λ: the weight's squared singular values, or ones."
+    )
+    floor: float = param(1e-6, gt=0, lt=1, help="The least D, as a share of the mean variance of a key's entry.")
+    gamma: float = param(0.99, symbol="γ", gt=0, le=1, help="Energy of earlier keys that a compression keeps.")
+    interval: int | None = param(500, symbol="τ", ge=1, help="Compress after so many keys; null: never.")
+    max_rank: int = param(3000, symbol="r_max", ge=1, help="The most directions that a compression keeps.")
+
+    def metric(self, context: LayerContext, weight: float, ridge: float = 0.0, history: bool = False) -> Metric:
+        """A of a layer; λ (U Uᵀ + D) is made once per run, and G = A₀⁻¹ K of compressed keys once per compression."""
+        whole = context.whole or context
+        base = whole.once(("factor model", self, weight, ridge), lambda: self.base(whole, weight, ridge))
+        found = base
+        if history and whole.history.shape[1]:
+            compressed, rest = self.compressed(whole)
+            carried = whole.once(("carried", self, weight, ridge), list)  # the newest few, told by their keys
+            made = next((g for keys, g in carried if keys is compressed), None)
+            if made is None:
+                made = base.solve(compressed)
+                carried.append((compressed, made))
+                del carried[:-4]
+            found = WithKeys(base, torch.cat([compressed, rest], 1), torch.cat([made, base.solve(rest)], 1))
+        return found if context.blocked is None else Restricted(found, context.blocked)
+
+    def base(self, context: LayerContext, weight: float, ridge: float) -> LowRankPlusDiagonal:
+        """λ (U Uᵀ + D + ε · mean variance · I)."""
+        factors = self.factors(context)
+        diagonal = factors.diagonal + ridge * float(context.moment().diagonal().mean())
+        return LowRankPlusDiagonal(weight, factors.directions, diagonal, context.layer)
+
+    def factors(self, context: LayerContext) -> Factors:
+        """U and D of a layer (Eq. 12, 13), made once per run."""
+
+        def build() -> Factors:
+            fused = self.fused(context)
+            values, vectors = torch.linalg.eigh(fused)
+            values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)
+            rank = self.directions(values)
+            kept, few = vectors[:, :rank].contiguous(), values[:rank].contiguous()
+            diagonal = fused.diagonal() - (kept**2 * few).sum(1)
+            least = self.floor * float(fused.diagonal().mean())
+            return Factors(kept, few, diagonal.clamp(min=least))
+
+        return context.once(("factors", *self.modelled()), build)
+
+    def modelled(self) -> tuple:
+        """What U and D depend on."""
+        return (self.alpha, self.energy, self.energy_of, self.rank, self.weights, self.floor)
+
+    def directions(self, values: Float[torch.Tensor, " d_in"]) -> int:
+        """r0 for descending eigenvalues."""
+        if self.rank is not None:
+            return min(self.rank, len(values))
+        energy = values if self.energy_of == "variance" else values**2
+        return fewest(energy, self.energy)
+
+    def fused(self, context: LayerContext) -> Float[torch.Tensor, "d_in d_in"]:
+        """C_fused (Eq. 11)."""
+        data = context.moment()
+        if not self.alpha:
+            return data
+        decomposition = context.svd()
+        rank = min(self.directions(torch.linalg.eigvalsh(data).flip(0).clamp(min=0)), len(decomposition.sigma))
+        vectors = decomposition.vh[:rank].T
+        sizes = decomposition.sigma[:rank] ** 2 if self.weights == "variance" else torch.ones_like(vectors[0])
+        prior = (vectors * sizes) @ vectors.T
+        return (1 - self.alpha) * data + self.alpha * (data.norm() / prior.norm()) * prior
+
+    def past(self, context: LayerContext) -> Float[torch.Tensor, "d_in n"]:
+        """The keys of all earlier rounds, compressed: K_all = [K_comp, K_buff], float64."""
+        return torch.cat(self.compressed(context), 1)
+
+    def compressed(
+        self, context: LayerContext
+    ) -> tuple[Float[torch.Tensor, "d_in r"], Float[torch.Tensor, "d_in rest"]]:
+        """(K_comp, K_buff) of a layer's earlier keys."""
+        nothing = context.once(("no keys", self), lambda: context.history[:, :0].double())
+        if self.interval is None:
+            return nothing, context.history.double()
+        known = context.once(("compressed", self), list)
+        return fold(
+            known, context.history, self.interval, nothing, lambda kept, new: self.compress(torch.cat([kept, new], 1))
+        )
+
+    def compress(self, keys: Float[torch.Tensor, "d_in n"]) -> Float[torch.Tensor, "d_in r"]:
+        """U_r S_r of the keys (Alg. 1): K Kᵀ loses at most (1−γ) of its trace, unless r_max takes more."""
+        u, sigma, _ = torch.linalg.svd(keys, full_matrices=False)
+        rank = min(fewest(sigma**2, self.gamma), self.max_rank)
+        return u[:, :rank] * sigma[:rank]
+
+    def projection(self, context: LayerContext, threshold: float) -> Projection:
+        """P_U = I − E Eᵀ (App. A.1): `threshold` plays no part, U's directions are what is protected."""
+        whole = context.whole or context
+        vectors = self.factors(whole).vectors
+        return Projection(vectors if context.blocked is None else together(vectors, context.blocked), onto=False)
+
+
+def fewest(energy: Float[torch.Tensor, " n"], share: float) -> int:
+    """The smallest k with e_1 + … + e_k ≥ share · Σe, of descending e."""
+    reached = energy.cumsum(0) / energy.sum()
+    return min(int((reached < share).sum()) + 1, len(energy))
+
+
+PRIOR = LowRankPrior

@@ -1,0 +1,92 @@
+"""The ways in which a round is edited that several methods share: all facts together, or one after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+
+import torch
+
+from core.editing.aware import protected
+from core.editing.keys import prompts, states
+from core.editing.lowrank import total
+from core.editing.method import Round
+from core.editing.spread import RoundUpdate, removed, spread
+from core.editing.values import Values, optimise_values
+
+
+def together(round_: Round, values_of: Callable[[Round], Values] | None = None) -> RoundUpdate:
+    """All facts at once: their target values (`target_values` unless told), then the spread over the layers."""
+    values, spent = timed_values(round_, values_of or target_values)
+    update = spread_values(round_, values)
+    return replace(update, seconds={**update.seconds, "values": spent})
+
+
+def timed_values(round_: Round, values_of: Callable[[Round], Values]) -> tuple[Values, float]:
+    """The round's target values, sought once, and the seconds that took."""
+    began = time.perf_counter()
+    values = round_.once("values", lambda: values_of(round_))
+    return values, round_.once("seconds", lambda: time.perf_counter() - began)
+
+
+def one_by_one(round_: Round) -> RoundUpdate:
+    """Fact after fact, each on the model that the ones before it left (ROME); the round is the sum of their updates."""
+    state, steps = round_.state.copy(), []
+    for index, fact in enumerate(round_.facts):
+        step = together(round_.part([fact], state, index, len(round_.facts)))
+        state.apply(step)
+        steps.append(step)
+    return joined(steps)
+
+
+def target_values(round_: Round, original: bool = False) -> Values:
+    """The target values of a round at the last edited layer, on the lane's current model, or on the original one."""
+    lm, facts, method, last = round_.lm, round_.facts, round_.recipe.method, round_.recipe.layers[-1]
+    contexts = round_.session.contexts(method)
+    weights = {} if original else round_.state.sums
+    basis = protected(round_.recipe, last, round_.state.sums[last], round_.session)
+    with lm.worn(weights):
+        start = states(lm, prompts(lm, facts, ()), last, method.site) if method.site != "block" else None
+        return optimise_values(
+            lm,
+            facts,
+            last,
+            method,
+            contexts,
+            round_.heartbeat,
+            progress=round_.progress,
+            blocked=None if basis is None else basis.outputs,
+            start=start,
+        )
+
+
+def spread_values(round_: Round, values: Values) -> RoundUpdate:
+    """`spread` for a round."""
+    given = (round_.lm, round_.state, round_.facts, values, round_.recipe, round_.session)
+    return spread(*given, round_.heartbeat, round_.progress)
+
+
+def joined(steps: Sequence[RoundUpdate]) -> RoundUpdate:
+    """One update from those of the round's facts, in their order."""
+    first = steps[0]
+    layers = list(first.updates)
+    updates = {layer: total([step.updates[layer] for step in steps]) for layer in layers}
+    raw = {layer: total([step.raw[layer] for step in steps]) for layer in layers}
+
+    def mean(name: str) -> dict[int, float]:
+        return {layer: sum(getattr(step, name)[layer] for step in steps) / len(steps) for layer in layers}
+
+    return RoundUpdate(
+        updates=updates,
+        keys={layer: torch.cat([step.keys[layer] for step in steps], 1) for layer in layers},
+        raw=raw,
+        removed_share={layer: removed(raw[layer], updates[layer]) for layer in layers},
+        residual_before=mean("residual_before"),
+        residual_after=mean("residual_after"),
+        seconds={phase: sum(step.seconds[phase] for step in steps) for phase in first.seconds},
+        values=type(first.values)(
+            **{part.name: torch.cat([getattr(s.values, part.name) for s in steps], -1) for part in fields(first.values)}
+        ),
+        notes=list(dict.fromkeys(note for step in steps for note in step.notes)),
+    )

@@ -1,0 +1,40 @@
+"""SimIE: sequential editing by regression on what single edits would give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from core.editing.method import Round
+from core.editing.parameters import param
+
+if TYPE_CHECKING:
+    from core.editing.spread import RoundUpdate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simie:
+    """W_t = W_{t−1} + (Ŵ_t − W_{t−1}) K Kᵀ P_t⁻¹, P_t = P_{t−1} + K Kᵀ, P_0 = λ I.
+
+    Ŵ_t is what the wrapped method makes of the round's facts alone; K its keys at all tokens of prompts and targets.
+    With `initial` Ŵ_t and K are those of the unedited model, and W_t is exactly W_0 + Δ for the ridge regression
+    Δ = argmin Σ_i ‖(W_0 + Δ) K_i − Ŵ_i K_i‖² + λ ‖Δ‖². The lane's guards act on W_t − W_{t−1}, and its history are the
+    keys K: the wrapped method sees neither guards nor history.
+    """
+
+    title: ClassVar[str] = "SimIE"
+    paper: ClassVar[str] = "SimIE (Guo et al. 2025)"
+
+    lambda_: float = param(
+        10.0, name="lambda", symbol="λ", gt=0, help="Weight of ‖W_t − W_0‖²: 1, 10 and 10000 are in use."
+    )
+    initial: bool = param(True, help="Each round edits the unedited model (init_model); else the current one.")
+
+    def edit(self, round_: Round) -> RoundUpdate:
+        """The wrapped method's edit of the round, regressed."""
+        from core.editing.regression import regressed
+
+        return regressed(round_, self)
+
+
+WRAPPER = Simie

@@ -1,0 +1,160 @@
+"""Every method there is with every guard there is: a new file in either folder joins by itself."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from core.editing import guards, methods
+from core.editing.defaults import ModelInfo, defaults
+from core.editing.ledger import Ledger
+from core.editing.parameters import parameters
+from core.editing.recipe import Recipe, recipe_from_dict
+from core.editing.rounds import edit_round
+from core.editing.session import model_info
+from core.editing.state import LaneState
+from core.models.forward import score
+from tests.editing.common import FACTS, session_of
+
+USUAL: dict[str, Any] = {
+    "layers": [1, 2], "steps": 3, "lr": 0.3, "relative_lr": True, "clamp": 4.0, "weight_decay": 0.001, "contexts": 1,
+    "context_length": 4, "lambda": 1.0, "ridge": 0.01, "relative": True, "threshold": 1.0, "beta": 0.1,
+}  # fmt: skip
+OWN: dict[str, dict[str, Any]] = {
+    "ft_l": {"lr": 0.003}, "ft_m": {"lr": 0.003}, "mose_oft": {"lr": 0.003},
+    "alphaedit": {"threshold": 100.0, "beta": 0.01},
+}  # fmt: skip
+GUARDS: dict[str, dict[str, Any]] = {"shrink": {"factor": 0.5}, "revive": {"tau": 0.3}, "random": {"tau": 0.3}}
+NONE = "none"
+MODELS = [
+    ModelInfo("pocket", "llama", 8), ModelInfo("gpt2-xl", "gpt2", 48), ModelInfo("EleutherAI/gpt-j-6b", "gptj", 28),
+    ModelInfo("meta-llama/Llama-2-7b-hf", "llama", 32), ModelInfo("meta-llama/Meta-Llama-3-8B", "llama", 32),
+    ModelInfo("mistralai/Mistral-7B-v0.1", "mistral", 32), ModelInfo("Qwen/Qwen2.5-7B", "qwen2", 28),
+    ModelInfo("own", "phi3", 24), ModelInfo("small", "phi3", 2),
+]  # fmt: skip
+
+
+def recipe_for(lm, method: str, guard: str = NONE, **settings: Any) -> Recipe:
+    known = {parameter.name for parameter in parameters(methods.get(method))}
+    usual = {name: value for name, value in {**USUAL, **OWN.get(method, {}), **settings}.items() if name in known}
+    acting = [] if guard == NONE else [{"name": guard, **GUARDS.get(guard, {})}]
+    return recipe_from_dict({"method": method, **usual, "guards": acting}, model_info(lm))
+
+
+def lived(lm, recipe: Recipe, session, ledger: Ledger | None = None) -> LaneState:
+    state = LaneState.base(lm, recipe.layers)
+    for number, facts in enumerate((FACTS[:2], FACTS[2:]), 1):
+        update = edit_round(lm, state, facts, recipe, session)
+        assert set(update.updates) == set(recipe.layers)
+        assert set(update.seconds) == {"values", "keys", "solve", "guard"}
+        assert update.values.loss.shape == update.values.loss_start.shape == update.values.steps.shape == (len(facts),)
+        for table in (update.removed_share, update.residual_before, update.residual_after):
+            assert set(table) == set(recipe.layers)
+            assert all(torch.isfinite(torch.tensor(list(table.values()))))
+        if ledger is not None:
+            ledger.append("lane", number, update)
+        state.apply(update)
+    return state
+
+
+def same(one: LaneState, other: LaneState) -> bool:
+    return all(
+        torch.equal(mine[layer], theirs[layer])
+        for mine, theirs in ((one.weights, other.weights), (one.history, other.history), (one.sums, other.sums))
+        for layer in one.weights
+    )
+
+
+@pytest.mark.parametrize("guard", [NONE, *guards.names()])
+@pytest.mark.parametrize("method", methods.names())
+def test_rounds_are_finite_and_rebuilt_bit_for_bit(lm, tmp_path, method, guard):
+    recipe, ledger = recipe_for(lm, method, guard), Ledger(tmp_path)
+    state = lived(lm, recipe, session_of_once(lm), ledger)
+    assert all(bool(torch.isfinite(weight).all()) for weight in state.weights.values())
+    assert any(not torch.equal(state.weights[layer], lm.original(layer)) for layer in recipe.layers)
+    assert same(ledger.rebuild(lm, "lane", recipe.layers), state)
+
+
+SESSIONS: dict[int, Any] = {}
+
+
+def session_of_once(lm):
+    """One session for the whole table: what methods keep in it must not depend on who came before."""
+    return SESSIONS.setdefault(id(lm), session_of(lm))
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_a_lane_that_was_rebuilt_goes_on_to_the_same_bits(lm, tmp_path, method):
+    recipe, ledger = recipe_for(lm, method), Ledger(tmp_path)
+    live = lived(lm, recipe, session := session_of(lm), ledger)
+    fresh = session_of(lm)
+    rebuilt = ledger.rebuild(lm, "lane", recipe.layers)
+    rounds = [
+        edit_round(lm, *given, recipe, here) for *given, here in ((live, FACTS, session), (rebuilt, FACTS, fresh))
+    ]
+    for layer in recipe.layers:
+        assert torch.equal(rounds[0].updates[layer].left, rounds[1].updates[layer].left)
+        assert torch.equal(rounds[0].updates[layer].right, rounds[1].updates[layer].right)
+        assert torch.equal(rounds[0].keys[layer], rounds[1].keys[layer])
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_an_edit_makes_its_targets_likelier(lm, session, method):
+    recipe = recipe_for(lm, method, steps=20, contexts=0)
+    state = LaneState.base(lm, recipe.layers)
+    state.apply(edit_round(lm, state, FACTS, recipe, session))
+    losses = []
+    for weights in ({}, state.weights):
+        with lm.worn(weights):
+            losses.append(-float(score(lm, [f.text for f in FACTS], [f.target for f in FACTS]).logprob.mean()))
+    assert losses[1] < losses[0] - 0.05
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_a_matched_factor_is_found_for_every_method(lm, session, method, monkeypatch):
+    """The efficacy of the other lane is reached, with efficacy replaced by the size of the change."""
+    recipe = recipe_for(lm, method, contexts=0)
+    layer, state = recipe.layers[-1], LaneState.base(lm, recipe.layers)
+    whole = edit_round(lm, state, FACTS, recipe, session).updates[layer].norm()
+    monkeypatch.setattr(
+        "core.editing.match.exact",
+        lambda lm, state, _: float((state.weights[layer] - lm.original(layer)).norm() / whole),
+    )
+    matched = recipe_from_dict({**recipe.as_dict(), "guards": [{"name": "shrink", "match": "the other"}]})
+    update = edit_round(lm, state, FACTS, replace(matched, label="here"), session, matched=0.4)
+    assert update.updates[layer].norm() / whole == pytest.approx(0.4, abs=0.1)
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_a_heartbeat_may_wear_other_weights_and_progress_is_told(lm, session, method):
+    recipe = recipe_for(lm, method, contexts=0)
+    state = LaneState.base(lm, recipe.layers)
+    beats, told = [], []
+
+    def beat() -> None:
+        beats.append(1)
+        with lm.worn({1: lm.original(1) * 9}):
+            pass
+
+    quiet = edit_round(lm, state, FACTS, recipe, session)
+    beaten = edit_round(lm, state, FACTS, recipe, session, beat, None, lambda *at: told.append(at))
+    assert beats
+    assert told
+    assert all(phase in ("values", "layers") and 1 <= done <= total for phase, done, total in told)
+    for layer in recipe.layers:
+        assert torch.equal(quiet.updates[layer].left, beaten.updates[layer].left)
+        assert torch.equal(quiet.updates[layer].right, beaten.updates[layer].right)
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_what_suits_a_model_is_valid_and_has_a_reason(method):
+    for model in MODELS:
+        usual = defaults(model, method)
+        assert all(default.reason for default in usual.values())
+        recipe = recipe_from_dict({"method": method}, model)
+        assert all(0 <= layer < model.n_layers for layer in recipe.layers)
+        assert recipe_from_dict(recipe.as_dict(), model) == recipe
+        shared = {parameter.name for parameter in parameters(methods.get("memit"))}
+        known = {parameter.name for parameter in parameters(methods.get(method))}
+        assert not set(usual) - known - shared, "a setting that the method does not have"

@@ -1,0 +1,138 @@
+"""RECT against a sort, PRUNE against its formula; and PRUNE's two tracks: what is worn, and what is edited on."""
+
+import math
+
+import pytest
+import torch
+
+from core.editing.guards.prune import Prune
+from core.editing.guards.rect import Rect
+from core.editing.ledger import Ledger
+from core.editing.lowrank import LowRank, factored
+from core.editing.rounds import edit_round
+from core.editing.state import LaneState
+from core.editing.subspace import svd
+from core.errors import UserError
+from tests.editing.algebra import EXACT, random
+from tests.editing.common import FACTS, recipe_of, session_of
+
+WEIGHT = random(7, 12, seed=3)
+DELTA = LowRank(random(7, 3, seed=4), random(12, 3, seed=5))
+
+
+@pytest.mark.parametrize("keep", [0.2, 0.4, 1.0])
+def test_rect_keeps_the_relatively_largest_entries(keep):
+    guard = Rect(keep=keep)
+    found = guard.apply(DELTA, guard.prepare(WEIGHT, 0)).dense()
+    change = DELTA.dense()
+    ratio = (change.abs() / (WEIGHT.abs() + 1e-8)).flatten()
+    stay = ratio.argsort(descending=True)[: round(keep * ratio.numel())]
+    expected = torch.zeros_like(ratio)
+    expected[stay] = change.flatten()[stay]
+    assert torch.equal(found, expected.view_as(change))
+
+
+def test_rect_looks_at_the_size_of_a_weight_not_at_its_sign():
+    change = LowRank.full(torch.tensor([[1.0, 1.0, 1.0, 0.5]]))
+    found = Rect(keep=0.5).apply(change, torch.tensor([[-0.0, -1.0, 2.0, 0.1]]))
+    assert found.dense().tolist() == [[1.0, 0.0, 0.0, 0.5]]
+
+
+@pytest.mark.parametrize("options", [{"alpha": 1.2}, {"alpha": math.e}, {"linear": True}])
+def test_prune_is_its_formula(options):
+    u, sigma, vh = torch.linalg.svd(5 * DELTA.dense(), full_matrices=False)
+    guard = Prune(**options)
+    most = guard.prepare(svd(WEIGHT), 0)
+    assert most == pytest.approx(float(torch.linalg.svdvals(WEIGHT)[0]))
+    expected = torch.zeros(7, 12, dtype=torch.float64)
+    for i in range(7):
+        size = float(sigma[i])
+        if size > most:
+            log = math.log(size, options.get("alpha", 2)) - math.log(most, options.get("alpha", 2)) + most
+            size = (size + most) / 2 if options.get("linear") else log
+        expected += size * torch.outer(u[:, i], vh[i])
+    found = guard.apply(DELTA.scaled(5.0), most).dense()
+    torch.testing.assert_close(found, expected, **EXACT)
+    assert not torch.allclose(found, 5 * DELTA.dense())
+    bug = Prune(**options, alphaedit_repo_bug=True).apply(DELTA.scaled(5.0), most).dense()
+    torch.testing.assert_close(bug, 5 * DELTA.dense() + expected, **EXACT)
+
+
+def test_prune_leaves_small_changes_alone():
+    assert Prune().apply(DELTA, 1e3) is DELTA
+
+
+def test_factors_hold_a_matrix():
+    low = random(8, 2) @ random(2, 20, seed=1)
+    assert factored(low, torch.float32).columns == 2
+    torch.testing.assert_close(factored(low, torch.float64).dense(), low, **EXACT)
+    full = random(8, 20)
+    assert torch.equal(factored(full, torch.float64).dense(), full)
+    assert factored(torch.zeros(3, 4), torch.float32).columns == 0
+
+
+def strong(lm, *guards: dict):
+    return recipe_of(lm, *guards, method="ft_m", layers=[1], lr=0.1, steps=6)
+
+
+def two_rounds(lm, recipe, session, ledger: Ledger | None = None) -> list[LaneState]:
+    state, seen = LaneState.base(lm, recipe.layers), []
+    for number, facts in enumerate((FACTS[:2], FACTS[2:]), 1):
+        update = edit_round(lm, state, facts, recipe, session)
+        if ledger is not None:
+            ledger.append("lane", number, update)
+        state.apply(update)
+        seen.append(state.copy())
+    return seen
+
+
+def test_the_pruned_change_is_worn_and_the_whole_one_edited_on(lm, session, tmp_path):
+    ledger = Ledger(tmp_path)
+    plain = two_rounds(lm, strong(lm), session)
+    lane = two_rounds(lm, strong(lm, {"name": "prune", "alpha": 2.0}), session, ledger)
+    original = lm.original(1)
+    most = float(torch.linalg.svdvals(original.double())[0])
+    for without, state in zip(plain, lane, strict=True):
+        assert torch.equal(state.sums[1], without.weights[1])
+        assert not torch.equal(state.weights[1], state.sums[1])
+        change = LowRank.full((state.sums[1] - original).double())
+        expected = Prune(alpha=2.0).apply(change, most).dense()
+        torch.testing.assert_close((state.weights[1] - original).double(), expected, rtol=1e-4, atol=1e-5)
+    for number, state in enumerate(lane, 1):
+        again = ledger.rebuild(lm, "lane", (1,), number)
+        assert torch.equal(again.weights[1], state.weights[1])
+        assert torch.equal(again.sums[1], state.sums[1])
+    with pytest.raises(UserError, match="round 1 cannot be left out and round 2 kept"):
+        ledger.rebuild(lm, "lane", (1,), without=[1])
+    assert torch.equal(ledger.rebuild(lm, "lane", (1,), without=[2]).weights[1], lane[0].weights[1])
+
+
+def test_going_on_from_the_pruned_weights(lm, session):
+    lane = two_rounds(lm, strong(lm, {"name": "prune", "every_round": True}), session)
+    assert all(torch.equal(state.weights[1], state.sums[1]) for state in lane)
+    assert not torch.allclose(lane[1].weights[1], two_rounds(lm, strong(lm), session)[1].weights[1])
+
+
+def test_guards_after_prune_act_on_the_pruned_change(lm, session):
+    state = two_rounds(lm, strong(lm, {"name": "prune"}, {"name": "revive", "tau": 0.3}), session)[-1]
+    change = (state.weights[1] - lm.original(1)).double()
+    u, sigma, _ = torch.linalg.svd(lm.original(1).double(), full_matrices=False)
+    k = int((sigma.cumsum(0) / sigma.sum() < 0.3).sum()) + 1
+    assert float((u[:, :k].T @ change).norm()) < 1e-4 * float(change.norm())
+    unpruned = (state.sums[1] - lm.original(1)).double()
+    assert float((u[:, :k].T @ unpruned).norm()) > 0.01 * float(unpruned.norm())
+
+
+def test_a_sparse_round_is_recorded_in_full(lm, tmp_path):
+    session, ledger = session_of(lm), Ledger(tmp_path)
+    recipe = recipe_of(lm, {"name": "rect", "keep": 0.2})
+    state = LaneState.base(lm, recipe.layers)
+    update = edit_round(lm, state, FACTS, recipe, session)
+    ledger.append("lane", 1, update)
+    state.apply(update)
+    rebuilt = ledger.rebuild(lm, "lane", recipe.layers)
+    for layer in recipe.layers:
+        assert torch.equal(rebuilt.weights[layer], state.weights[layer])
+        share = float((state.weights[layer] != lm.original(layer)).double().mean())
+        assert share == pytest.approx(0.2, abs=0.01)
+        assert 0 < update.removed_share[layer] < 1

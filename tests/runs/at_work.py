@@ -1,0 +1,44 @@
+"""A worker at work, for tests: what is asked of its store, and waiting for what comes of it."""
+
+import time
+
+from core.runs.spec import RunSpec
+
+LITTLE = {"tasks": False, "maps": False, "inside": False, "words": 1}
+PATIENCE = 90  # seconds; the machine may be busy
+
+
+def until(condition, what="the condition"):
+    """What `condition()` gives when it gives something."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"{what} did not come about")
+
+
+def kinds(store, run, kind):
+    """The run's events of one kind."""
+    return [event for _, event in store.events(run) if event["kind"] == kind]
+
+
+def queued(store, spec, owner="anna"):
+    """A run put into the queue; its id."""
+    return store.create_run(RunSpec.from_dict(spec).as_dict(), owner=owner)
+
+
+def answered(store, command):
+    """The command, once the worker has answered it."""
+    return until(lambda: (found := store.answer(command)).state != "waiting" and found, f"an answer to {command}")
+
+
+def status(store, run, wanted):
+    """Wait for a run's status."""
+    until(lambda: store.get(run).status in (wanted, "failed"), f"status {wanted}")
+    assert store.get(run).status == wanted, store.get(run).message
+
+
+def long(make_spec, **changes):
+    """A spec of twelve edits with few measures."""
+    return make_spec(round_size=1, measure=LITTLE, **changes)
