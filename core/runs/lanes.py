@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from core.editing import guards, methods
+from core.editing import guards, methods, priors, wrappers
 from core.editing.parameters import checked, parameters
 from core.editing.recipe import recipe_from_dict
 from core.errors import UserError, nearest
 from core.runs.problems import SpecProblem, path, shown
 
-PRIORS = ("full",)
-LANE_FIELDS = ("method", "guards", "prior", "name")
+LANE_FIELDS = ("method", "guards", "prior", "wrapper", "name")
 LONGEST_NAME = 80
 
 
@@ -44,9 +43,14 @@ def labelled(lanes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def label(lane: Mapping[str, Any]) -> str:
-    """What a lane is called when nobody named it: "MEMIT + REVIVE τ=0.1", "MEMIT λ=100"."""
+    """What a lane is called when nobody named it: "MEMIT + REVIVE τ=0.1", "MEMIT λ=100", "MEMIT-F in SimIE"."""
     method = methods.get(lane["method"])
-    said = [method.title, *_said(method, lane, LANE_FIELDS)]
+    prior, wrapper = _named(lane.get("prior") or "full"), lane.get("wrapper")
+    said = [method.title + priors.get(prior["name"]).suffix, *_said(priors.get(prior["name"]), prior, ("name",))]
+    said += _said(method, lane, LANE_FIELDS)
+    if wrapper is not None:
+        kind = wrappers.get(_named(wrapper)["name"])
+        said += ["in", kind.title, *_said(kind, _named(wrapper), ("name",))]
     parts = [" ".join(said)]
     for guard in lane.get("guards") or ():
         kind = guards.get(guard["name"])
@@ -81,8 +85,8 @@ def _lane(lane: Mapping[str, Any], index: int) -> list[SpecProblem]:
     name = lane.get("name")
     if name is not None and not (isinstance(name, str) and 0 < len(name.strip()) <= LONGEST_NAME):
         problems.append(SpecProblem(path([*at, "name"]), f"should be text of 1 to {LONGEST_NAME} letters"))
-    if lane.get("prior", "full") not in PRIORS:
-        problems.append(SpecProblem(path([*at, "prior"]), f"unknown prior {shown(lane['prior'])}; known: full"))
+    for key, package in (("prior", priors), ("wrapper", wrappers)):
+        problems += _part(package, lane.get(key), [*at, key])
     if "method" not in lane:
         problems.append(SpecProblem(path([*at, "method"]), f"missing; name one of: {', '.join(methods.names())}"))
         return problems
@@ -100,6 +104,26 @@ def _lane(lane: Mapping[str, Any], index: int) -> list[SpecProblem]:
         else:
             problems += _configured(guards, guard, "name", here, ("name",))
     return problems or _as_a_whole(lane, at)
+
+
+def _part(package: Any, given: Any, at: Sequence[int | str]) -> list[SpecProblem]:
+    """Problems of a prior or wrapper, which is a name or an object with its name and hyperparameters."""
+    if given is None:
+        return []
+    entry = _named(given)
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
+        return [SpecProblem(path(at), f"should be a name, or an object with its name, not {shown(given)}")]
+    where = [*at, "name"] if isinstance(given, Mapping) else at
+    try:
+        package.get(entry["name"])
+    except UserError as error:
+        return [SpecProblem(path(where), str(error))]
+    return _configured(package, entry, "name", at, ("name",))
+
+
+def _named(given: Any) -> Any:
+    """A prior or wrapper as an object, where only its name was given."""
+    return {"name": given} if isinstance(given, str) else given
 
 
 def _as_a_whole(lane: Mapping[str, Any], at: Sequence[int | str]) -> list[SpecProblem]:

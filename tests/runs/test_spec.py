@@ -39,6 +39,8 @@ def test_labels_say_what_a_lane_is():
         {"method": "memit", "layers": [1, 2], "name": "mine"},
         {"method": "memit"},
         {"method": "memit", "guards": [{"name": "shrink", "match": "MEMIT"}]},
+        {"method": "memit", "prior": "lowrank", "wrapper": "simie"},
+        {"method": "emmet", "prior": {"name": "lowrank", "gamma": 0.9}},
     ]
     assert RunSpec.from_dict(spec(lanes=lanes)).labels() == [
         "MEMIT",
@@ -47,6 +49,8 @@ def test_labels_say_what_a_lane_is():
         "mine",
         "MEMIT (2)",
         "MEMIT + shrink match=MEMIT",
+        "MEMIT-F in SimIE",
+        "EMMET-F γ=0.9",
     ]
 
 
@@ -83,7 +87,9 @@ REFUSED = [
     (spec(lanes=[{"method": "memit", "lamda": 3}]), 'lanes[0].lamda: unknown field; did you mean "lambda"?'),
     (spec(lanes=[{"method": "memit", "lambda": "3"}]), "lanes[0].lambda: lambda should be of type float"),
     (spec(lanes=[{"method": "memit", "lambda": -1}]), "lanes[0].lambda: lambda should be > 0"),
-    (spec(lanes=[{"method": "memit", "prior": "half"}]), "lanes[0].prior: unknown prior"),
+    (spec(lanes=[{"method": "memit", "prior": "half"}]), "lanes[0].prior: There is no prior 'half'"),
+    (spec(lanes=[{"method": "memit", "prior": {"name": "lowrank", "gama": 1}}]), "lanes[0].prior.gama: unknown field"),
+    (spec(lanes=[{"method": "memit", "wrapper": 3}]), "lanes[0].wrapper: should be a name"),
     (spec(lanes=[{"method": "memit", "guards": {"name": "revive"}}]), "lanes[0].guards: should be a list"),
     (spec(lanes=[{"method": "memit", "guards": ["revive"]}]), "lanes[0].guards[0]: should be an object with its name"),
     (guarded(name="reviv", tau=0.1), "lanes[0].guards[0].name: There is no guard 'reviv': did you mean \"revive\"?"),
