@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.editing import guards, methods
+from core.editing import guards, methods, priors, wrappers
 from core.editing.defaults import Default, ModelInfo, defaults
 from core.editing.parameters import Parameter, parameters
 from core.errors import UserError
@@ -37,11 +37,14 @@ class Placed:
 
 
 def catalogue(model: str = "pocket") -> dict[str, list[dict[str, Any]]]:
-    """Methods and guards as the lanes offer them: titles, and the hyperparameters with what they are on this model and
-    why. What other models need is known once the worker has read their configuration: it stands as null until then."""
+    """Methods, guards, priors and wrappers as the lanes offer them: titles, and the hyperparameters with what they are
+    on this model and why. What other models need is known once the worker has read their configuration: it stands as
+    null until then."""
     return {
         "methods": [_offered(name, methods.get(name), known(model, name)) for name in methods.names()],
         "guards": [_offered(name, guards.get(name), {}) for name in guards.names()],
+        "priors": [_offered(name, priors.get(name), {}) for name in priors.names()],
+        "wrappers": [_offered(name, wrappers.get(name), {}) for name in wrappers.names()],
     }
 
 
@@ -121,14 +124,24 @@ def lane(chosen: Mapping[str, Any]) -> dict[str, Any]:
     if name := str(chosen.get("name") or "").strip():
         made["name"] = name
     if method in methods.names():
-        known = {entry.name: entry for entry in parameters(methods.get(method))}
-        given = chosen.get("options") or {}
-        made |= {name: value(known[name], text) for name, text in given.items() if name in known and str(text).strip()}
+        made |= read(methods.get(method), chosen.get("options"))
+    for part in ("prior", "wrapper"):
+        if chosen.get(part):
+            made[part] = str(chosen[part])
     if guard := str(chosen.get("guard") or ""):
         made["guards"] = [{"name": guard}]
+        if guard in guards.names():
+            made["guards"][0] |= read(guards.get(guard), chosen.get("guard_options"))
         if chosen.get("tau") is not None:
             made["guards"][0]["tau"] = chosen["tau"]
     return made
+
+
+def read(config: type, given: Any) -> dict[str, Any]:
+    """The hyperparameters of a method or guard from what was typed; what was left empty is left out."""
+    known = {entry.name: entry for entry in parameters(config)}
+    typed = given if isinstance(given, Mapping) else {}
+    return {name: value(known[name], text) for name, text in typed.items() if name in known and str(text).strip()}
 
 
 def form(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,13 +163,16 @@ def form(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shown(made: Mapping[str, Any]) -> dict[str, Any]:
-    """A lane of a spec as the page's lanes hold it."""
+    """A lane of a spec as the page's lanes hold it: the first guard, and priors and wrappers by their name."""
     guard = (made.get("guards") or [{}])[0]
-    options = {name: text_of(value) for name, value in made.items() if name not in LANE_FIELDS}
+    parts = {part: made[part] for part in ("prior", "wrapper") if isinstance(made.get(part), str)}
+    typed = {
+        "options": {name: text_of(value) for name, value in made.items() if name not in LANE_FIELDS},
+        "guard_options": {name: text_of(value) for name, value in guard.items() if name not in ("name", "tau")},
+    }
     name = "" if made.get("name") in (None, label(made)) else made["name"]
-    return {"method": made["method"], "guard": guard.get("name", ""), "tau": guard.get("tau"), "name": name} | (
-        {"options": options} if options else {}
-    )
+    lane = {"method": made["method"], "guard": guard.get("name", ""), "tau": guard.get("tau"), "name": name}
+    return lane | parts | {key: options for key, options in typed.items() if options}
 
 
 def text_of(value: Any) -> str:

@@ -49,12 +49,12 @@ EditLab.kinds.lanes = ({ element, props, watch }) => {
     const ks = same ? found[0][1] : found.map(([, k]) => k).join(", ");
     return `protects k = ${ks} directions in layers ${found.map(([layer]) => layer).join(", ")}`;
   }
-  function field(lane, index, found) {
-    const own = lane.options || {};
+  function field(lane, index, found, of = "options") {
+    const own = lane[of] || {};
     const give = (value) =>
       change(index, {
-        options: Object.fromEntries(
-          Object.entries({ ...lanes()[index].options, [found.name]: value }).filter(([, kept]) => kept !== ""),
+        [of]: Object.fromEntries(
+          Object.entries({ ...lanes()[index][of], [found.name]: value }).filter(([, kept]) => kept !== ""),
         ),
       });
     const standard =
@@ -91,6 +91,22 @@ EditLab.kinds.lanes = ({ element, props, watch }) => {
       ),
       input,
     );
+  }
+  /** Whether a guard cannot act before something is said in its settings. */
+  const needs = (guard) => {
+    const fields = known("guards", guard)?.fields || [];
+    return fields.length > 0 && fields[0].default === null;
+  };
+  /** A prior or a wrapper of the lane's method, by name; its own settings are for specs. */
+  function part(lane, index, kind, key, text, none, help) {
+    const select = h(
+      "select",
+      { "aria-label": `${text} of lane ${index + 1}`, onchange: (event) => change(index, { [key]: event.target.value }) },
+      [["", none], ...(props.catalogue?.[kind] || []).map((found) => [found.name, found.title])]
+        .filter(([name]) => name !== "full")
+        .map(([name, title]) => h("option", { value: name, selected: name === (lane[key] || "") }, title)),
+    );
+    return h("label", { title: help }, h("span", {}, text), select);
   }
   function card(lane, index) {
     const guard = known("guards", lane.guard),
@@ -152,7 +168,7 @@ EditLab.kinds.lanes = ({ element, props, watch }) => {
         select("methods", lane.method, null, (method) => change(index, { method, options: {} })),
         h("span", { "aria-hidden": "true" }, "+"),
         select("guards", lane.guard || "", "no guard", (guard) =>
-          change(index, { guard, tau: known("guards", guard)?.tau ?? null }),
+          change(index, { guard, tau: known("guards", guard)?.tau ?? null, guard_options: {}, open: needs(guard) }),
         ),
         h(
           "button",
@@ -197,7 +213,10 @@ EditLab.kinds.lanes = ({ element, props, watch }) => {
                   oninput: (event) => change(index, { name: event.target.value }),
                 }),
               ),
+              (guard?.fields || []).map((found) => field(lane, index, found, "guard_options")),
               method.fields.map((found) => field(lane, index, found)),
+              part(lane, index, "priors", "prior", "statistics", "full C₀", "What stands for the layer's statistics."),
+              part(lane, index, "wrappers", "wrapper", "wrapper", "none", "What is made of the method's edit."),
             ),
           )
         : null,

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ASSETS = Path(__file__).parents[2] / "assets" / "pocket"
-DEFAULT_MINUTES = 75.0
+DEFAULT_MINUTES = 65.0
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

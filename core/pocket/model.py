@@ -18,7 +18,7 @@ class Shape:
 
     width: int = 256
     layers: int = 8
-    ffn: int = 1_536
+    ffn: int = 2_048
     head: int = 64
 
     def __post_init__(self) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import torch
+
 from core.editing.recipe import Recipe, recipe_from_dict
 from core.editing.session import EditSession, model_info
 from core.facts.source import FactSet, load_facts
@@ -61,6 +63,7 @@ class Bench:
                 "d_ffn": lm.d_ffn,
                 "dtype": str(lm.dtype).removeprefix("torch."),
                 "device": str(lm.device),
+                "threads": torch.get_num_threads(),  # on a CPU, bits repeat with the same number of them
             },
             versions=versions(),
             spectra=[

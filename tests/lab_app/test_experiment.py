@@ -85,9 +85,21 @@ def test_lanes_become_a_spec():
         {"method": "memit", "guard": "revive", "tau": 0.2, "name": " mine "},
     ]
     chosen[0]["options"]["lambda"] = "1000"
-    first, second = experiment.lanes(chosen)
+    chosen.append({"method": "memit", "prior": "lowrank", "wrapper": "simie", "guard": "rect"})
+    chosen[2]["guard_options"] = {"keep": "0.3", "unheard": "of", "epsilon": ""}
+    first, second, third = experiment.lanes(chosen)
     assert first == {"method": "memit", "lambda": 1000.0, "layers": [1, 4, 5, 6], "history": True}
     assert second == {"method": "memit", "name": "mine", "guards": [{"name": "revive", "tau": 0.2}]}
+    assert third == {
+        "method": "memit",
+        "prior": "lowrank",
+        "wrapper": "simie",
+        "guards": [{"name": "rect", "keep": 0.3}],
+    }
+    assert experiment.shown(third) == {
+        **{"method": "memit", "prior": "lowrank", "wrapper": "simie", "name": ""},
+        **{"guard": "rect", "tau": None, "guard_options": {"keep": "0.3"}},
+    }
 
 
 def test_the_catalogue_shows_the_pocket_models_settings_and_why():

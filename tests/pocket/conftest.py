@@ -11,9 +11,12 @@ from core.pocket.tokenizer import load_tokenizer
 from core.pocket.world import build_world
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _one_thread():
-    """Models this small gain nothing from threads, and lose much where other programs want the same cores."""
+    """Models this small gain nothing from threads, and lose much where other programs want the same cores.
+
+    For the modules of this folder only: with other threads sums come out in other bits.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -56,7 +56,7 @@ def test_stochastic_depth_is_for_training_only(tokenizer):
 
 
 def test_hidden_subjects_are_read_by_later_layers_only(tokenizer):
-    model = new_model(tokenizer, TINY, seed=0)
+    model = new_model(tokenizer, TINY, seed=0).eval()
     tokens = torch.arange(10, 22).repeat(2, 1)
     tokens[1, 4] = 40  # another subject
     subjects = torch.tensor([0, 0, 0, 0, 1, -1, -1, -1, 0, 0, 2, -2]).repeat(2, 1)

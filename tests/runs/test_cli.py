@@ -1,7 +1,6 @@
 """`python -m core run` and `measure`: exit statuses, one clear line for bad input, tables, resuming."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -116,8 +115,7 @@ def test_a_full_disk_stops_the_run_which_then_goes_on(done, spec_file, tmp_path,
 
 def started(spec, out, *options):
     command = [sys.executable, "-m", "core", "run", str(spec), "--out", str(out), *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for_edits(out, count):
