@@ -94,7 +94,7 @@ def recipe_from_dict(lane: Mapping[str, Any], model: ModelInfo | None = None) ->
     config = methods.get(name)
     prior_name, prior = part_from(lane.get("prior") or "full", "prior", priors)
     wrapped = lane.get("wrapper")
-    wrapper_name, wrapper = part_from(wrapped, "wrapper", wrappers) if wrapped is not None else (None, None)
+    wrapper_name, wrapper = part_from(wrapped, "wrapper", wrappers, model) if wrapped is not None else (None, None)
     known = {p.name for p in parameters(config)}
     usual = defaults(model, name) if model is not None else {}
     given = {key: default.value for key, default in usual.items() if key in known}
@@ -113,11 +113,14 @@ def recipe_from_dict(lane: Mapping[str, Any], model: ModelInfo | None = None) ->
     return Recipe(label, name, method, guard_names, acting, prior_name, prior, wrapper_name, wrapper)
 
 
-def part_from(given: Any, kind: str, package: Any) -> tuple[str, Any]:
-    """A lane's prior or wrapper: its name, or `{"name": …}` with hyperparameters."""
+def part_from(given: Any, kind: str, package: Any, model: ModelInfo | None = None) -> tuple[str, Any]:
+    """A lane's prior or wrapper: its name, or `{"name": …}` with hyperparameters; some have their own for a model."""
     entry = {"name": given} if isinstance(given, str) else given
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
         known = f'"{package.names()[0]}", or {{"name": "{package.names()[0]}", …}} with its hyperparameters'
         raise UserError(f"A {kind} is a name, such as {known}; not {given!r}.")
-    settings = {key: value for key, value in entry.items() if key != "name"}
-    return entry["name"], build(package.get(entry["name"]), settings, f"The {kind} {entry['name']}")
+    config = package.get(entry["name"])
+    usual = config.usual(model) if model is not None and hasattr(config, "usual") else {}
+    settings = {key: default.value for key, default in usual.items()}
+    settings |= {key: value for key, value in entry.items() if key != "name"}
+    return entry["name"], build(config, settings, f"The {kind} {entry['name']}")

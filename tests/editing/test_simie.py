@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from core.editing.defaults import ModelInfo
 from core.editing.ledger import Ledger
 from core.editing.lowrank import LowRank
 from core.editing.recipe import recipe_from_dict
@@ -88,6 +89,10 @@ def test_lanes_name_their_wrapper():
     recipe = recipe_from_dict({"method": "memit", "wrapper": "simie", "prior": "lowrank"})
     assert (recipe.label, recipe.wrapper.lambda_, recipe.editor) == ("MEMIT-F in SimIE", 10.0, recipe.wrapper)
     assert recipe_from_dict(recipe.as_dict()) == recipe
+    pocket = ModelInfo("pocket", "llama", 8)
+    assert recipe_from_dict({"method": "memit", "wrapper": "simie"}, pocket).wrapper.lambda_ == 0.01
+    own = {"name": "simie", "lambda": 3.0}
+    assert recipe_from_dict({"method": "memit", "wrapper": own}, pocket).wrapper.lambda_ == 3.0
     plain = recipe_from_dict({"method": "memit"})
     assert (plain.wrapper, plain.editor, plain.as_dict()["wrapper"]) == (None, plain.method, None)
 

@@ -18,9 +18,9 @@ from core.lazy import torch
 POCKET = {
     "relative": Default(True, "The variances of the model's layers differ by a factor of ten."),
     "threshold": Default(
-        0.1, "Seven of ten directions of each layer; .02 absolute leaves two of ten of the upper one."
+        0.5, "Of the mean variance: the model's keys are sparse, most directions have less than this."
     ),
-    "beta": Default(1.0, "By plain efficacy: the model's keys are small beside a β of 10."),
+    "beta": Default(0.03, "By plain efficacy: the model's keys are small beside a β of 10, which edits nothing."),
 }
 
 

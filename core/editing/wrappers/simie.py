@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from core.editing.defaults import Default, ModelInfo, is_pocket
 from core.editing.method import Round
 from core.editing.parameters import param
 
@@ -29,6 +30,12 @@ class Simie:
         10.0, name="lambda", symbol="λ", gt=0, help="Weight of ‖W_t − W_0‖²: 1, 10 and 10000 are in use."
     )
     initial: bool = param(True, help="Each round edits the unedited model (init_model); else the current one.")
+
+    @classmethod
+    def usual(cls, model: ModelInfo) -> dict[str, Default]:
+        """The embedded model's own λ."""
+        reason = "By plain efficacy: the model's keys are small beside a λ of 10, which edits nothing."
+        return {"lambda": Default(0.01, reason)} if is_pocket(model) else {}
 
     def edit(self, round_: Round) -> RoundUpdate:
         """The wrapped method's edit of the round, regressed."""
