@@ -4,32 +4,8 @@ import pytest
 import torch
 
 from core.editing.failure import EditFailure
-from core.editing.locate import LayerContext
 from core.editing.methods.memit import Memit
-
-D_IN, D_OUT, B = 14, 6, 4
-EXACT = {"rtol": 1e-9, "atol": 1e-11}
-
-
-def random(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-SPREAD = random(D_IN, 40, seed=1)
-MOMENT = SPREAD @ SPREAD.T / 40
-KEYS, RESIDUAL, EARLIER = random(D_IN, B, seed=2), random(D_OUT, B, seed=3), random(D_IN, 7, seed=4)
-WEIGHT = random(D_OUT, D_IN, seed=5)
-
-
-def context(history: torch.Tensor | None = None, moment: torch.Tensor = MOMENT) -> LayerContext:
-    return LayerContext(
-        layer=3,
-        weight=WEIGHT,
-        original=WEIGHT,
-        history=torch.zeros(D_IN, 0, dtype=torch.float64) if history is None else history,
-        moment=lambda: moment,
-        memo={},
-    )
+from tests.editing.algebra import D_IN, D_OUT, EARLIER, EXACT, KEYS, MOMENT, RESIDUAL, B, context
 
 
 def dense(lambda_: float, ridge: float = 0.0, history: torch.Tensor | None = None) -> torch.Tensor:
