@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from core.editing.failure import EditFailure
+from core.editing.locate import LayerContext
 from core.editing.methods.memit import Memit
-from tests.editing.algebra import D_IN, D_OUT, EARLIER, EXACT, KEYS, MOMENT, RESIDUAL, B, context
+from tests.editing.algebra import D_IN, D_OUT, EARLIER, EXACT, KEYS, MOMENT, RESIDUAL, SPREAD, B, context
 
 
 def dense(lambda_: float, ridge: float = 0.0, history: torch.Tensor | None = None) -> torch.Tensor:
