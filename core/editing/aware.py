@@ -19,7 +19,7 @@ from core.editing.locate import LayerContext
 from core.editing.lowrank import LowRank
 from core.editing.recipe import Recipe
 from core.editing.session import EditSession
-from core.editing.subspace import Basis, svd, together
+from core.editing.subspace import Basis, together
 
 
 class Within(MutableMapping):
@@ -51,19 +51,8 @@ def protected(recipe: Recipe, layer: int, weight: Float[Tensor, "d_out d_in"], s
     """
     if not getattr(recipe.method, "guard_aware", False):
         return None
-    bases = []
-    for acting in recipe.guards:
-        if acting.needs == "current":
-            basis = acting.prepare(svd(weight), layer)
-        elif acting.needs == "original":
-            place = (layer, "basis", acting)  # where the guard itself looks for it too
-            if place not in session.memo:
-                session.memo[place] = acting.prepare(session.svd(layer), layer)
-            basis = session.memo[place]
-        else:
-            continue
-        if isinstance(basis, Basis):
-            bases.append(basis)
+    bases = [session.basis(acting, layer, weight) for acting in recipe.guards]
+    bases = [basis for basis in bases if isinstance(basis, Basis)]
     if not bases:
         return None
     return Basis(together(*(basis.outputs for basis in bases)), together(*(basis.inputs for basis in bases)))

@@ -81,37 +81,53 @@ def trained(round_: Round) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]
     makes none, and training ends when the mean over batches is. With `bound` every entry stays within ± bound of
     where the round began.
     """
-    lm, config = round_.lm, round_.recipe.method
-    before = round_.state.sums
+    lm, config, before = round_.lm, round_.recipe.method, round_.state.sums
     weights = {layer: weight.clone().requires_grad_() for layer, weight in before.items()}
     adam = torch.optim.Adam(weights.values(), lr=config.lr)
+
+    def attempt(lessons: Sequence[Lesson]) -> tuple[Float[Tensor, " b"], Callable[[], None]]:
+        adam.zero_grad()
+        found = graded(lm, weights, lessons)
+
+        def step() -> None:
+            adam.step()
+            bounded(weights, before, config.bound)
+
+        return found, step
+
+    fit = practised(round_, attempt, "Fine-tuning on")
+    return {layer: weight.detach() for layer, weight in weights.items()}, fit
+
+
+def practised(
+    round_: Round, attempt: Callable[[Sequence[Lesson]], tuple[Float[Tensor, " b"], Callable[[], None]]], doing: str
+) -> Fit:
+    """Go through the round's facts in batches, up to `steps` times: `attempt` gives a batch's losses and the step to
+    take, which is taken while their mean is not below `stop_loss`. Ends when the mean over batches is. `doing` begins
+    the message of an `EditFailure` about a loss that is not finite."""
+    lm, config = round_.lm, round_.recipe.method
     lessons = [lesson(lm, fact, config) for fact in round_.facts]
     parts = [list(range(i, min(i + config.batch, len(lessons)))) for i in range(0, len(lessons), config.batch)]
-    start, loss = torch.zeros(len(lessons)), torch.zeros(len(lessons))
-    taken = 0
-    with lm.worn(before):
-        for step in range(config.steps):
+    first, loss, taken = torch.zeros(len(lessons)), torch.zeros(len(lessons)), 0
+    with lm.worn(round_.state.sums):
+        for number in range(config.steps):
             round_.beat()
-            round_.tell("values", step + 1, config.steps)
+            round_.tell("values", number + 1, config.steps)
             for part in parts:
-                adam.zero_grad()
-                found = graded(lm, weights, [lessons[i] for i in part])
-                loss[part] = found
-                if not bool(torch.isfinite(found).all()):
-                    fact = round_.facts[part[int((~torch.isfinite(found)).nonzero()[0])]]
+                loss[part], step = attempt([lessons[i] for i in part])
+                if not bool(torch.isfinite(loss[part]).all()):
+                    fact = round_.facts[part[int((~torch.isfinite(loss[part])).nonzero()[0])]]
                     raise EditFailure(
-                        f'Fine-tuning on "{fact.text} {fact.target}" became {float(found.sum())} at step {step}. Lower'
+                        f'{doing} "{fact.text} {fact.target}" became {float(loss[part].sum())} at step {number}. Lower'
                         " lr, or load the model in float32."
                     )
-                if float(found.mean()) >= config.stop_loss:
-                    adam.step()
-                    bounded(weights, before, config.bound)
+                if float(loss[part].mean()) >= config.stop_loss:
+                    step()
             taken += 1
-            start = loss.clone() if step == 0 else start
+            first = loss.clone() if number == 0 else first
             if sum(float(loss[part].mean()) for part in parts) / len(parts) < config.stop_loss:
                 break
-    steps = torch.full((len(lessons),), taken)
-    return {layer: weight.detach() for layer, weight in weights.items()}, Fit(start.double(), loss.double(), steps)
+    return Fit(first.double(), loss.double(), torch.full((len(lessons),), taken))
 
 
 def graded(

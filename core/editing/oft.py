@@ -5,12 +5,13 @@ Shapes: g blocks of n inputs each, d_in = g · n.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from core.editing.failure import EditFailure
-from core.editing.finetune import graded, lesson
+from core.editing.finetune import Lesson, graded, practised
 from core.editing.method import Round
 from core.editing.orthogonal import procrustes
 from core.editing.spread import Fit
@@ -30,38 +31,27 @@ def turned(round_: Round) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]:
     start = {layer: skew_of(turn_between(bases[layer], before[layer], config.blocks)) for layer in before}
     free = {layer: skew.to(before[layer].dtype).requires_grad_() for layer, skew in start.items()}
     adam = torch.optim.Adam(free.values(), lr=config.lr)
-    lessons = [lesson(lm, fact, config) for fact in round_.facts]
-    parts = [list(range(i, min(i + config.batch, len(lessons)))) for i in range(0, len(lessons), config.batch)]
-    first, loss, taken = torch.zeros(len(lessons)), torch.zeros(len(lessons)), 0
-    with lm.worn(before):
-        for step in range(config.steps):
-            round_.beat()
-            round_.tell("values", step + 1, config.steps)
-            for part in parts:
-                adam.zero_grad()
-                with torch.enable_grad():
-                    made = {layer: through_blocks(bases[layer], cayley(skew(a))) for layer, a in free.items()}
-                leaves = {layer: weight.detach().requires_grad_() for layer, weight in made.items()}
-                loss[part] = graded(lm, leaves, [lessons[i] for i in part])
-                if not bool(torch.isfinite(loss[part]).all()):
-                    fact = round_.facts[part[int((~torch.isfinite(loss[part])).nonzero()[0])]]
-                    raise EditFailure(
-                        f'Turning the weights for "{fact.text} {fact.target}" became {float(loss[part].sum())} at step'
-                        f" {step}. Lower lr, or load the model in float32."
-                    )
-                if float(loss[part].mean()) >= config.stop_loss:
-                    torch.autograd.backward(list(made.values()), [leaf.grad for leaf in leaves.values()])
-                    adam.step()
-                    capped(free, config.cap)
-            taken += 1
-            first = loss.clone() if step == 0 else first
-            if sum(float(loss[part].mean()) for part in parts) / len(parts) < config.stop_loss:
-                break
+
+    def attempt(lessons: Sequence[Lesson]) -> tuple[Float[Tensor, " b"], Callable[[], None]]:
+        adam.zero_grad()
+        with torch.enable_grad():
+            made = {layer: through_blocks(bases[layer], cayley(skew(a))) for layer, a in free.items()}
+        leaves = {layer: weight.detach().requires_grad_() for layer, weight in made.items()}
+        found = graded(lm, leaves, lessons)
+
+        def step() -> None:
+            torch.autograd.backward(list(made.values()), [leaf.grad for leaf in leaves.values()])
+            adam.step()
+            capped(free, config.cap)
+
+        return found, step
+
+    fit = practised(round_, attempt, "Turning the weights for")
     weights = {
         layer: through_blocks(bases[layer].double(), cayley(skew(a.detach().double()))).to(a.dtype)
         for layer, a in free.items()
     }
-    return weights, Fit(first.double(), loss.double(), torch.full((len(lessons),), taken))
+    return weights, fit
 
 
 def skew(free: Float[Tensor, "g n n"]) -> Float[Tensor, "g n n"]:

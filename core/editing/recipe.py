@@ -115,7 +115,7 @@ def recipe_from_dict(lane: Mapping[str, Any], model: ModelInfo | None = None) ->
 
 def part_from(given: Any, kind: str, package: Any, model: ModelInfo | None = None) -> tuple[str, Any]:
     """A lane's prior or wrapper: its name, or `{"name": …}` with hyperparameters; some have their own for a model."""
-    entry = {"name": given} if isinstance(given, str) else given
+    entry = named(given)
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
         known = f'"{package.names()[0]}", or {{"name": "{package.names()[0]}", …}} with its hyperparameters'
         raise UserError(f"A {kind} is a name, such as {known}; not {given!r}.")
@@ -124,3 +124,8 @@ def part_from(given: Any, kind: str, package: Any, model: ModelInfo | None = Non
     settings = {key: default.value for key, default in usual.items()}
     settings |= {key: value for key, value in entry.items() if key != "name"}
     return entry["name"], build(config, settings, f"The {kind} {entry['name']}")
+
+
+def named(given: Any) -> Any:
+    """A prior or wrapper as an object, where only its name was given."""
+    return {"name": given} if isinstance(given, str) else given

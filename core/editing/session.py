@@ -55,3 +55,16 @@ class EditSession:
         if (layer, "svd") not in self.memo:  # where `LayerContext.svd` looks for it too
             self.memo[layer, "svd"] = svd(self.lm.original(layer))
         return self.memo[layer, "svd"]
+
+    def basis(self, acting: Any, layer: int, weight: Tensor) -> Any:
+        """What a guard prepares for a layer: from W0 once per run, from the current `weight` every time."""
+        if acting.needs == "weight":
+            return acting.prepare(weight, layer)
+        if acting.needs == "current":
+            return acting.prepare(svd(weight), layer)
+        if acting.needs is None:
+            return acting.prepare(None, layer)
+        place = (layer, "basis", acting)
+        if place not in self.memo:
+            self.memo[place] = acting.prepare(self.svd(layer), layer)
+        return self.memo[place]

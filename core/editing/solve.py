@@ -22,16 +22,3 @@ def factor(matrix: Float[torch.Tensor, "d d"], layer: int) -> Float[torch.Tensor
             f" {matrix.shape[0]}). Gather it from more tokens than the layer has inputs, or set a ridge, e.g. 0.01."
         )
     return lower
-
-
-def solve(lower: Float[torch.Tensor, "d d"], right: Float[torch.Tensor, "d b"]) -> Float[torch.Tensor, "d b"]:
-    """A⁻¹ B from the Cholesky factor of A."""
-    return torch.cholesky_solve(right, lower)
-
-
-def solve_with_keys(lower: Float[torch.Tensor, "d d"], keys: Float[torch.Tensor, "d b"]) -> Float[torch.Tensor, "d b"]:
-    """(A + K Kᵀ)⁻¹ K = A⁻¹K (I + Kᵀ A⁻¹ K)⁻¹ (Woodbury): d²·b work instead of d³ when A's factor is at hand."""
-    inner = solve(lower, keys)
-    gram = keys.T @ inner
-    gram = (gram + gram.T) / 2 + torch.eye(keys.shape[1], dtype=keys.dtype, device=keys.device)
-    return torch.cholesky_solve(inner.T, torch.linalg.cholesky(gram)).T

@@ -23,7 +23,6 @@ from core.editing.lowrank import LowRank, added
 from core.editing.recipe import Recipe
 from core.editing.session import EditSession
 from core.editing.state import LaneState, LayerUpdates
-from core.editing.subspace import svd
 from core.editing.values import Values
 from core.facts.fact import Fact
 from core.models.language_model import LanguageModel
@@ -152,19 +151,9 @@ def guard(raw: LowRank, recipe: Recipe, context: LayerContext, session: EditSess
 
 
 def passed(delta: LowRank, guards: Sequence[Any], context: LayerContext, session: EditSession) -> LowRank:
-    """A change after these guards. Bases of the original weight are made once per run."""
+    """A change after these guards."""
     for acting in guards:
-        if acting.needs == "weight":
-            basis = acting.prepare(context.weight, context.layer)
-        elif acting.needs == "current":
-            basis = acting.prepare(svd(context.weight), context.layer)
-        elif acting.needs == "original":
-            basis = context.once(
-                ("basis", acting), lambda acting=acting: acting.prepare(session.svd(context.layer), context.layer)
-            )
-        else:
-            basis = acting.prepare(None, context.layer)
-        delta = acting.apply(delta, basis)
+        delta = acting.apply(delta, session.basis(acting, context.layer, context.weight))
     return delta
 
 

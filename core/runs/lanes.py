@@ -9,7 +9,7 @@ from typing import Any
 
 from core.editing import guards, methods, priors, wrappers
 from core.editing.parameters import checked, parameters
-from core.editing.recipe import recipe_from_dict
+from core.editing.recipe import named, recipe_from_dict
 from core.errors import UserError, nearest
 from core.runs.problems import SpecProblem, path, shown
 
@@ -45,12 +45,12 @@ def labelled(lanes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def label(lane: Mapping[str, Any]) -> str:
     """What a lane is called when nobody named it: "MEMIT + REVIVE τ=0.1", "MEMIT λ=100", "MEMIT-F in SimIE"."""
     method = methods.get(lane["method"])
-    prior, wrapper = _named(lane.get("prior") or "full"), lane.get("wrapper")
+    prior, wrapper = named(lane.get("prior") or "full"), lane.get("wrapper")
     said = [method.title + priors.get(prior["name"]).suffix, *_said(priors.get(prior["name"]), prior, ("name",))]
     said += _said(method, lane, LANE_FIELDS)
     if wrapper is not None:
-        kind = wrappers.get(_named(wrapper)["name"])
-        said += ["in", kind.title, *_said(kind, _named(wrapper), ("name",))]
+        kind = wrappers.get(named(wrapper)["name"])
+        said += ["in", kind.title, *_said(kind, named(wrapper), ("name",))]
     parts = [" ".join(said)]
     for guard in lane.get("guards") or ():
         kind = guards.get(guard["name"])
@@ -110,7 +110,7 @@ def _part(package: Any, given: Any, at: Sequence[int | str]) -> list[SpecProblem
     """Problems of a prior or wrapper, which is a name or an object with its name and hyperparameters."""
     if given is None:
         return []
-    entry = _named(given)
+    entry = named(given)
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
         return [SpecProblem(path(at), f"should be a name, or an object with its name, not {shown(given)}")]
     where = [*at, "name"] if isinstance(given, Mapping) else at
@@ -119,11 +119,6 @@ def _part(package: Any, given: Any, at: Sequence[int | str]) -> list[SpecProblem
     except UserError as error:
         return [SpecProblem(path(where), str(error))]
     return _configured(package, entry, "name", at, ("name",))
-
-
-def _named(given: Any) -> Any:
-    """A prior or wrapper as an object, where only its name was given."""
-    return {"name": given} if isinstance(given, str) else given
 
 
 def _as_a_whole(lane: Mapping[str, Any], at: Sequence[int | str]) -> list[SpecProblem]:
