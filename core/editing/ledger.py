@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from core.editing.lowrank import LowRank
 from core.editing.state import LaneState, LayerUpdates
@@ -30,12 +31,16 @@ class Ledger:
         """Write a round; a round that is there already is replaced (a resumed run writes the same again)."""
         tensors = {}
         for layer, delta in update.updates.items():
-            tensors[f"left.{layer}"] = delta.left.cpu().contiguous()
-            tensors[f"right.{layer}"] = delta.right.cpu().contiguous()
+            tensors |= _factors("", layer, delta)
             tensors[f"keys.{layer}"] = update.keys[layer].cpu().contiguous()
+            raw = update.raw.get(layer, delta)
+            if not _same(raw, delta):
+                tensors |= _factors("raw.", layer, raw)
         for layer, correction in update.corrections.items():
-            tensors[f"correction.left.{layer}"] = correction.left.cpu().contiguous()
-            tensors[f"correction.right.{layer}"] = correction.right.cpu().contiguous()
+            tensors |= _factors("correction.", layer, correction)
+        for name in ("start", "target"):
+            if (value := getattr(update, name)) is not None:
+                tensors[name] = value.cpu().contiguous()
         about = {"lane": lane, "round": round_, "layers": list(update.updates)}
         path = self.path(lane, round_)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,14 +68,19 @@ class Ledger:
         if (about.get("lane"), about.get("round")) != (lane, round_):
             raise UserError(f'{path} should hold round {round_} of lane "{lane}" but holds {about}.')
         layers = about["layers"]
+
+        def factors(kind: str) -> dict[int, LowRank]:
+            held = [layer for layer in layers if f"{kind}left.{layer}" in tensors]
+            return {n: LowRank(tensors[f"{kind}left.{n}"], tensors[f"{kind}right.{n}"]) for n in held}
+
+        updates = factors("")
         return LayerUpdates(
-            {layer: LowRank(tensors[f"left.{layer}"], tensors[f"right.{layer}"]) for layer in layers},
+            updates,
             {layer: tensors[f"keys.{layer}"] for layer in layers},
-            corrections={
-                layer: LowRank(tensors[f"correction.left.{layer}"], tensors[f"correction.right.{layer}"])
-                for layer in layers
-                if f"correction.left.{layer}" in tensors
-            },
+            corrections=factors("correction."),
+            raw=updates | factors("raw."),
+            start=tensors.get("start"),
+            target=tensors.get("target"),
         )
 
     def rebuild(
@@ -117,3 +127,14 @@ class Ledger:
         """A lane's folder: its label as far as file names allow, and a hash that keeps like labels apart."""
         readable = re.sub(r"[^A-Za-z0-9]+", "-", lane).strip("-").lower()[:40]
         return self.folder / f"{readable}-{hashlib.sha256(lane.encode()).hexdigest()[:8]}"
+
+
+def _factors(kind: str, layer: int, delta: LowRank) -> dict[str, Tensor]:
+    return {
+        f"{kind}left.{layer}": delta.left.cpu().contiguous(),
+        f"{kind}right.{layer}": delta.right.cpu().contiguous(),
+    }
+
+
+def _same(one: LowRank, other: LowRank) -> bool:
+    return torch.equal(one.left, other.left) and torch.equal(one.right, other.right)

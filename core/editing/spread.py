@@ -39,14 +39,13 @@ class Fit:
 
 @dataclass(frozen=True)
 class RoundUpdate(LayerUpdates):
-    """A round's edit: `updates` after the guards, `raw` before them.
+    """A round's edit and how it went.
 
     `removed_share` is the part of ‖ΔW‖² that the guards took: 1 − ‖guarded‖²/‖raw‖². `residual_before` and
     `residual_after` are the mean over facts of ‖z − current‖ / ‖z − h0‖ around a layer's update. `seconds` by phase:
     values, keys, solve, guard. `factor` is what a matched shrinkage was solved to; `notes` what a person should know.
     """
 
-    raw: dict[int, LowRank]
     removed_share: dict[int, float]
     residual_before: dict[int, float]
     residual_after: dict[int, float]
@@ -142,6 +141,8 @@ def spread(
         seconds={"values": 0.0, **clock.seconds},
         values=values,
         notes=notes,
+        start=values.start.to(lm.master_dtype),
+        target=values.target.to(lm.master_dtype),
     )
 
 

@@ -19,12 +19,17 @@ class LayerUpdates:
     """What a round did to each layer: the update that was added and the keys that were edited, in W's type.
 
     `corrections` is what guards of the accumulated change have the lane wear besides the sum of all updates, until
-    the next round: C_t with W_t = W_0 + Δ_1 + … + Δ_t + C_t. Layers without one wear the sum as it is.
+    the next round: C_t with W_t = W_0 + Δ_1 + … + Δ_t + C_t. Layers without one wear the sum as it is. `raw` is the
+    update before the guards. `start` and `target` are the facts' values at the last edited layer, before the edit and
+    as aimed at, for methods that have such values.
     """
 
     updates: dict[int, LowRank]
     keys: dict[int, Float[Tensor, "d_in b"]]
     corrections: dict[int, LowRank] = field(default_factory=dict, kw_only=True)
+    raw: dict[int, LowRank] = field(default_factory=dict, kw_only=True)
+    start: Float[Tensor, "d b"] | None = field(default=None, kw_only=True)
+    target: Float[Tensor, "d b"] | None = field(default=None, kw_only=True)
 
 
 @dataclass

@@ -67,6 +67,19 @@ def test_a_real_round_replays(tmp_path, lm):
     assert torch.equal(third[0].right, third[1].right)
 
 
+def test_what_a_guard_was_given_and_the_values_aimed_at_are_kept(tmp_path, lm):
+    recipe = recipe_of(lm, {"name": "revive", "tau": 0.3}, layers=LAYERS)
+    update = edit_round(lm, LaneState.base(lm, LAYERS), FACTS[:2], recipe, session_of(lm))
+    ledger = Ledger(tmp_path)
+    ledger.append(LANE, 1, update)
+    read = ledger.read(LANE, 1)
+    for layer in LAYERS:
+        assert torch.equal(read.raw[layer].dense(), update.raw[layer].dense())
+        assert not torch.equal(read.raw[layer].dense(), read.updates[layer].dense())
+    assert torch.equal(read.target, update.target)
+    assert torch.equal(read.start, update.start)
+
+
 def test_undo_is_a_rebuild_without_some_rounds(tmp_path, lm):
     ledger = Ledger(tmp_path)
     lived(lm, ledger, [1, 2, 3])

@@ -1,0 +1,84 @@
+"""A lane as studies see it: its model, facts and recipe, and every state that it went through, read from the ledger."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from core.editing.ledger import Ledger
+from core.editing.recipe import Recipe
+from core.editing.session import EditSession
+from core.editing.state import LayerUpdates
+from core.facts.fact import Fact
+from core.models.language_model import LanguageModel
+
+Weights = Mapping[int, Tensor]
+REMEMBERED = 3  # states
+
+
+@dataclass
+class Case:
+    """One lane of a run.
+
+    `facts` are all facts to edit in the run's order, `cohorts[t - 1]` the indices of those edited in round t;
+    `unedited` are true facts that no edit touches (target = the true object). `scores[t]` is what the run measured
+    after round t (columns of rounds.csv), for the rounds that it measured. `session` gives second moments, contexts and
+    decompositions of W0. `texts` are texts of the model's own domain that no edit concerns.
+    """
+
+    lm: LanguageModel
+    lane: str
+    recipe: Recipe
+    ledger: Ledger
+    session: EditSession
+    facts: Sequence[Fact]
+    unedited: Sequence[Fact]
+    cohorts: Sequence[Sequence[int]]
+    scores: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    texts: Sequence[str] = ()
+    assets: Path | None = None
+    seed: int = 0
+    progress: Callable[[int, int], None] | None = None
+    _kept: OrderedDict[int, Weights] = field(default_factory=OrderedDict)
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The edited layers, ascending."""
+        return self.recipe.layers
+
+    @property
+    def last(self) -> int:
+        """The last edited round; 0 if there is none."""
+        return max(self.ledger.rounds(self.lane), default=0)
+
+    def edited(self, round_: int) -> list[int]:
+        """The facts edited up to the end of a round, as indices into `facts`."""
+        return [index for cohort in self.cohorts[:round_] for index in cohort]
+
+    def weights(self, round_: int) -> Weights:
+        """What the lane wears after a round (for `lm.worn`): nothing after round 0."""
+        if round_ == 0:
+            return {}
+        if round_ not in self._kept:
+            self._kept[round_] = self.ledger.rebuild(self.lm, self.lane, self.layers, round_).weights
+            while len(self._kept) > REMEMBERED:
+                self._kept.popitem(last=False)
+        return self._kept[round_]
+
+    def matrix(self, round_: int, layer: int) -> Tensor:
+        """W_t of one edited layer, [d_out, d_in]."""
+        return self.weights(round_).get(layer, self.lm.original(layer))
+
+    def update(self, round_: int) -> LayerUpdates:
+        """What a round did: its updates before (`raw`) and after the guards, its keys and values."""
+        return self.ledger.read(self.lane, round_, self.lm.device)
+
+    def report(self, done: int, total: int) -> None:
+        """Say how far the work is; whoever asked may stop it here."""
+        if self.progress is not None:
+            self.progress(done, total)

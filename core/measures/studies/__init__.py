@@ -1,0 +1,25 @@
+"""Studies, one file each: measures made on request, on a lane that is there. A module exports its class as STUDY.
+
+A study is a frozen dataclass whose fields are its options (`core.editing.parameters.param`). It has `title`, `question`
+(what it answers, in one sentence), `source` (paper and figure or equation) and `run(case, rounds) -> Found`, where
+`case` is the lane (`core.measures.case`) and `rounds` those asked for, ascending. It says what it does by
+`case.report(done, total)` between its pieces. Command line and page find it by its file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.editing import registry
+
+FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """The studies there are."""
+    return registry.names(FOLDER)
+
+
+def get(name: str) -> type:
+    """A study's class; raises `UserError` for a name that is not one of `names()`."""
+    return registry.get(__name__, FOLDER, name, "STUDY")
