@@ -19,11 +19,18 @@ class Neighbor:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """A question whose answer follows from the edited fact (portability)."""
+    """A question with a known answer: one that follows from the edited fact (portability) or must not change by it
+    (locality). `aliases` are other answers that count as right."""
 
     prompt: str
     answer: str
     kind: str = "reasoning"
+    aliases: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Question:
+        """The inverse of `asdict`, lists for tuples allowed."""
+        return cls(**{**data, "aliases": tuple(data.get("aliases", ()))})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +38,9 @@ class Fact:
     """One edit: make the model continue `prompt` (about `subject`) with `target`.
 
     `prompt` holds exactly one slot `{}` for the subject. `target` and `truth` (the old object, if known) carry no
-    leading space. `paraphrases` are complete prompts with the subject filled in.
+    leading space; `aliases` are other forms of the target that count as said. `paraphrases` are complete prompts with
+    the subject filled in. `generation` are prompts to be continued freely (the relation is not in them), `references`
+    texts that such continuations should be like if the target holds.
     """
 
     subject: str
@@ -41,6 +50,10 @@ class Fact:
     paraphrases: tuple[str, ...] = ()
     neighborhood: tuple[Neighbor, ...] = ()
     portability: tuple[Question, ...] = ()
+    locality: tuple[Question, ...] = ()
+    aliases: tuple[str, ...] = ()
+    generation: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
     relation: str | None = None
     id: str = ""
     source: str = "typed"
@@ -58,7 +71,8 @@ class Fact:
     def from_dict(cls, data: Mapping[str, Any]) -> Fact:
         """The inverse of `as_dict`."""
         fields = dict(data)
-        fields["paraphrases"] = tuple(fields.get("paraphrases", ()))
+        fields |= {name: tuple(fields.get(name, ())) for name in ("paraphrases", "aliases", "generation", "references")}
         fields["neighborhood"] = tuple(Neighbor(**n) for n in fields.get("neighborhood", ()))
-        fields["portability"] = tuple(Question(**q) for q in fields.get("portability", ()))
+        for name in ("portability", "locality"):
+            fields[name] = tuple(Question.from_dict(question) for question in fields.get(name, ()))
         return cls(**fields)
