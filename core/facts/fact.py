@@ -40,7 +40,8 @@ class Fact:
     `prompt` holds exactly one slot `{}` for the subject. `target` and `truth` (the old object, if known) carry no
     leading space; `aliases` are other forms of the target that count as said. `paraphrases` are complete prompts with
     the subject filled in. `generation` are prompts to be continued freely (the relation is not in them), `references`
-    texts that such continuations should be like if the target holds.
+    texts that such continuations should be like if the target holds. `passage` is the free text that the fact was taken
+    from, if there is one.
     """
 
     subject: str
@@ -54,6 +55,7 @@ class Fact:
     aliases: tuple[str, ...] = ()
     generation: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
+    passage: str = ""
     relation: str | None = None
     id: str = ""
     source: str = "typed"

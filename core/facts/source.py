@@ -3,46 +3,102 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from core.errors import UserError
+from core.errors import UserError, nearest
+from core.facts import dataset
+from core.facts.cells import Problem
+from core.facts.dataset import Dataset, Reading
 from core.facts.fact import Fact
+from core.facts.origin import HUB, rows_at
 from core.facts.readers.pocket import PocketWorld
-from core.facts.readers.table import read_table
-from core.facts.typed import Problem, parse_rows
 
 MOST = 20_000  # facts of one run
+MOST_ROWS = 200_000  # rows of a file or dataset that are looked at
 MOST_SHOWN = 5  # problems spelled out in one message
+USUAL = 100  # facts of the pocket world, where no number is asked for
 
 
 class FactsSpec(BaseModel):
-    """Either `items` (typed facts) or `source`: "pocket", or a CSV, JSON or JSONL file (its first `count`)."""
+    """Either `items` (typed facts) or `source`: "pocket", a dataset's name, or a file.
+
+    A dataset's records lie at `path`: a file, a folder that holds one, a hub dataset id, or one file of it
+    ("hf://datasets/owner/name/file.json"); without a path where the dataset is published, if that is the hub. A file
+    given as `source` is recognised by its fields. `subset` chooses among a dataset's (KnowEdit's three, ConceptEdit's
+    intra and inter, what ZsRE teaches), `split` among those on the hub ("train", "train+test").
+
+    Facts are the first `count` in the order of the file, as in the papers; with `shuffle` the records are mixed by
+    `seed` first. The pocket world is always sampled by `seed`. `malformed` records end the run ("fail") or are left
+    out and counted ("skip"). `unedited` is how many true facts are kept to see what else changes: of the same source,
+    of subjects that are not edited.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    source: str | None = None
+    source: str | None = Field(default=None, min_length=1)
+    path: str | None = Field(default=None, min_length=1)
+    subset: str | None = None
+    split: str | None = None
     items: list[dict[str, Any]] | None = None
     count: int | None = Field(default=None, ge=1)
     seed: int = 0
+    shuffle: bool = False
+    malformed: Literal["fail", "skip"] = "fail"
     unedited: int = Field(default=200, ge=0)
 
     @model_validator(mode="after")
     def _one_source(self) -> FactsSpec:
         if (self.items is None) == (self.source is None):
-            raise ValueError('give either "items" (typed facts) or "source" ("pocket" or a file), not both')
+            raise ValueError('give either "items" (typed facts) or "source" ("pocket", a dataset or a file), not both')
+        if self.path or self.subset or self.split:
+            self._of_a_dataset()
         return self
+
+    def _of_a_dataset(self) -> None:
+        known = dataset.known()
+        kind = known.get(self.source or "")
+        if self.path and kind is None:
+            raise ValueError(f'"path" says where the records of a dataset lie, named by "source": {", ".join(known)}')
+        if self.split and self.source in (None, "pocket"):
+            raise ValueError('"split" chooses among the splits of a dataset; leave it out')
+        if self.subset:
+            subsets = [one for one in kind.subsets if one] if kind else []
+            if not subsets:
+                raise ValueError(f'"{self.source or "items"}" has no subsets; leave "subset" out')
+            if self.subset not in subsets:
+                raise ValueError(f'no subset "{self.subset}" of {self.source}; {nearest(self.subset, subsets)}')
 
 
 @dataclass(frozen=True)
 class FactSet:
-    """The facts to edit, in order, and true facts to leave alone (target = the true object)."""
+    """The facts to edit, in order, and true facts to leave alone (target = the true object).
+
+    `problems` are rows that hold no fact and were left out, `left_out` parts of rows, among `rows` of `where`.
+    """
 
     edit: list[Fact]
     unedited: list[Fact]
+    problems: tuple[Problem, ...] = ()
+    left_out: tuple[Problem, ...] = ()
+    rows: int = 0
+    where: str = ""
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know about how these facts were read, a line each."""
+        said = []
+        if self.problems:
+            some = f"{len(self.problems):,} of {self.rows:,} records hold no fact and were left out"
+            said.append(f"{self.where}: {some}, such as {self.problems[0]}.")
+        if self.left_out:
+            some = f"{len(self.left_out):,} questions could not be asked and were left out"
+            said.append(f"{self.where}: {some}, such as {self.left_out[0]}.")
+        return said
 
 
 def load_facts(spec: FactsSpec, assets: Path) -> FactSet:
@@ -50,30 +106,68 @@ def load_facts(spec: FactsSpec, assets: Path) -> FactSet:
 
     Raises `UserError` naming the rows and columns that are wrong.
     """
-    world_folder = assets / "pocket" / "world"
     if spec.source == "pocket":
-        world = PocketWorld.load(world_folder)
-        edit = world.sample(spec.count or 100, spec.seed)
+        world = PocketWorld.load(assets / "pocket" / "world")
+        edit = world.sample(spec.count or USUAL, spec.seed)
         return FactSet(edit, world.unedited(edit, spec.unedited, spec.seed))
-    rows = spec.items if spec.items is not None else read_table(Path(spec.source or ""))
-    facts = checked(rows, spec.source or "facts.items")
-    edit, rest = facts[: spec.count], facts[spec.count :] if spec.count else []
-    return FactSet(_numbered(edit), _left_alone(rest, edit, spec))
+    kind, rows, where = _found(spec)
+    reading = dataset.read_rows(rows, kind, spec.subset or "")
+    groups = _checked(reading, where, spec)
+    if spec.shuffle:
+        random.Random(f"facts {spec.seed}").shuffle(groups)
+    facts = [fact for group in groups for fact in group]
+    count = spec.count or len(facts)
+    if count > len(facts):
+        raise UserError(f"facts.count: {count:,} facts asked, {where} has {len(facts):,}")
+    if count > MOST:
+        raise UserError(f'{where}: {count:,} facts, at most {MOST:,} facts fit one run; say how many as "count"')
+    edit, rest = facts[:count], facts[count:]
+    problems, left_out = tuple(reading.problems), tuple(reading.left_out)
+    return FactSet(_numbered(edit), _left_alone(rest, edit, spec), problems, left_out, reading.rows, where)
 
 
-def checked(rows: list[Any], where: str) -> list[Fact]:
-    """The facts of these rows; every row must hold one. Raises `UserError` listing the first problems."""
-    if len(rows) > MOST:
-        raise UserError(f"{where}: {len(rows):,} rows, at most {MOST:,} facts fit one run; split them")
-    facts, problems = parse_rows(rows)
-    if problems:
-        raise UserError(f"{where}: {spelled_out(problems)}")
-    if not facts:
-        raise UserError(f"{where}: no facts; type at least one row with subject, prompt and target")
-    return facts
+def _found(spec: FactsSpec) -> tuple[Dataset, Sequence[Any], str]:
+    """(how the rows are read, the rows, where they are from)."""
+    if spec.items is not None:
+        if len(spec.items) > MOST:
+            raise UserError(f"facts.items: {len(spec.items):,} rows, at most {MOST:,} facts fit one run; split them")
+        return dataset.named("table"), spec.items, "facts.items"
+    source = spec.source or ""
+    if source in dataset.known():
+        kind = dataset.named(source)
+        usual = kind.hub.get(spec.subset or kind.subsets[0], "")
+        place = spec.path or usual
+        if not place:
+            home = f" It is published at {kind.home}." if kind.home else ""
+            raise UserError(f'facts.source: {source} needs a "path": its file, a folder, or a hub dataset id.{home}')
+        split = spec.split or ("" if spec.path else kind.split)
+        rows = _few(rows_at(place, split, usual), place)
+        dataset.check_shape(rows, kind, place)
+        return kind, rows, place
+    if not (Path(source).suffix or "/" in source or source.startswith((HUB, "~", ".")) or Path(source).exists()):
+        dataset.named(source)  # neither a path nor a name: says which names are near
+    rows = _few(rows_at(source, spec.split or ""), source)
+    return dataset.recognised(rows, source), rows, source
 
 
-def spelled_out(problems: list[Problem]) -> str:
+def _few(rows: Sequence[Any], where: str) -> Sequence[Any]:
+    if len(rows) > MOST_ROWS:
+        raise UserError(f"{where}: {len(rows):,} rows, at most {MOST_ROWS:,} are read; split the file")
+    return rows
+
+
+def _checked(reading: Reading, where: str, spec: FactsSpec) -> list[list[Fact]]:
+    """The facts, if there are some and nothing stands against them."""
+    if reading.problems and spec.malformed == "fail":
+        skip = '; to leave such rows out: "malformed": "skip"' if spec.source else ""
+        raise UserError(f"{where}: {spelled_out(reading.problems)}{skip}")
+    if not reading.groups:
+        why = spelled_out(reading.problems) if spec.source else "type at least one row with subject, prompt and target"
+        raise UserError(f"{where}: no facts{'; ' if why else ''}{why}")
+    return list(reading.groups)
+
+
+def spelled_out(problems: Sequence[Problem]) -> str:
     """The first problems in one line, and how many more there are."""
     shown = "; ".join(str(problem) for problem in problems[:MOST_SHOWN])
     more = len(problems) - MOST_SHOWN
@@ -85,7 +179,14 @@ def _numbered(facts: list[Fact]) -> list[Fact]:
 
 
 def _left_alone(rest: list[Fact], edit: list[Fact], spec: FactsSpec) -> list[Fact]:
-    """True facts after the edited ones in the same file, of other subjects."""
+    """True facts after the edited ones in the same source, of other subjects, without what asks about their edit."""
     taken = {fact.subject for fact in edit}
-    known = [replace(fact, target=fact.truth, truth=None) for fact in rest if fact.truth and fact.subject not in taken]
+    known = [_true(fact, fact.truth) for fact in rest if fact.truth and fact.subject not in taken]
     return random.Random(f"unedited {spec.seed}").sample(known, min(spec.unedited, len(known)))
+
+
+def _true(fact: Fact, truth: str) -> Fact:
+    """The fact as it was: what follows from its edit, or names the new object, belongs to that edit alone."""
+    return replace(
+        fact, target=truth, truth=None, aliases=(), portability=(), locality=(), generation=(), references=()
+    )

@@ -1,37 +1,32 @@
-"""From what a person types or a file holds to facts, or to a message at the cell that is wrong."""
+"""From what a person types or a table holds to facts, or to a message at the cell that is wrong."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from core.errors import nearest
+from core.facts.cells import CellError, Problem, clean, is_filled
 from core.facts.fact import SLOT, Fact, Neighbor, Question
+from core.facts.slot import with_slot
 
-COLUMNS = ("subject", "prompt", "target", "truth", "paraphrases", "neighborhood", "portability", "relation", "id")
-LONGEST = 2_000  # characters of one cell: a prompt longer than this is a pasted document, not a fact
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong, and where: `row` counts from 1; `column` is one of `COLUMNS`, or "" for the whole row."""
-
-    row: int
-    column: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"row {self.row}{', ' + self.column if self.column else ''}: {self.message}"
-
-
-class CellError(ValueError):
-    """A cell that cannot be read: raised while a row is parsed, turned into a `Problem` with its row."""
-
-    def __init__(self, column: str, message: str):
-        super().__init__(message)
-        self.column = column
+COLUMNS = (
+    "subject",
+    "prompt",
+    "target",
+    "truth",
+    "paraphrases",
+    "neighborhood",
+    "portability",
+    "locality",
+    "aliases",
+    "generation",
+    "references",
+    "passage",
+    "relation",
+    "id",
+)
+MOST_PASSAGE = 20_000  # characters
 
 
 def parse_rows(rows: Iterable[Mapping[str, Any]], source: str = "typed") -> tuple[list[Fact], list[Problem]]:
@@ -43,7 +38,7 @@ def parse_rows(rows: Iterable[Mapping[str, Any]], source: str = "typed") -> tupl
     facts, problems = [], []
     for number, row in enumerate(rows, start=1):
         try:
-            if any(_is_filled(value) for value in row.values()):
+            if any(is_filled(value) for value in row.values()):
                 facts.append(parse_row(row, source))
         except CellError as error:
             problems.append(Problem(number, error.column, str(error)))
@@ -66,72 +61,63 @@ def parse_row(row: Mapping[str, Any], source: str = "typed") -> Fact:
         prompt=with_slot(prompt, subject),
         target=target,
         truth=truth,
-        paraphrases=tuple(_filled(text, subject) for text in _list(row, "paraphrases")),
-        neighborhood=tuple(_pair(Neighbor, "neighborhood", item) for item in _list(row, "neighborhood")),
-        portability=tuple(_pair(Question, "portability", item) for item in _list(row, "portability")),
+        paraphrases=tuple(_filled(text, subject) for text in _texts(row, "paraphrases")),
+        neighborhood=tuple(_neighbor(item) for item in _list(row, "neighborhood")),
+        portability=tuple(_question("portability", item) for item in _list(row, "portability")),
+        locality=tuple(_question("locality", item) for item in _list(row, "locality")),
+        aliases=tuple(text for text in _texts(row, "aliases") if text != target),
+        generation=tuple(_filled(text, subject) for text in _texts(row, "generation")),
+        references=_texts(row, "references"),
+        passage=clean(row.get("passage"), "passage", MOST_PASSAGE),
         relation=_text(row, "relation") or None,
         id=_text(row, "id"),
         source=source,
     )
 
 
-def with_slot(prompt: str, subject: str) -> str:
-    """The prompt with exactly one slot: where it names the subject literally, that place becomes the slot."""
-    slots = prompt.count(SLOT)
-    if slots == 1:
-        return prompt
-    if slots > 1:
-        raise CellError("prompt", f"{slots} slots {SLOT}: leave one, at the subject whose last token is to be edited")
-    found = prompt.count(subject)
-    if found == 1:
-        return prompt.replace(subject, SLOT)
-    if found == 0:
-        raise CellError("prompt", f'does not mention its subject "{subject}": write {SLOT} where the subject goes')
-    raise CellError("prompt", f'mentions "{subject}" {found} times: write {SLOT} at the one that is to be edited')
-
-
 def _filled(prompt: str, subject: str) -> str:
     return prompt.replace(SLOT, subject, 1)
 
 
-def _is_filled(value: Any) -> bool:
-    if value is None or value != value:  # NaN: how tables hold nothing
-        return False
-    return bool(value.strip()) if isinstance(value, str) else bool(value)
-
-
 def _text(row: Mapping[str, Any], column: str, required: str = "") -> str:
-    value = row.get(column)
-    if not _is_filled(value):
-        if required:
-            raise CellError(column, f"empty: {required}")
-        return ""
-    if isinstance(value, (list, tuple, dict)):
-        raise CellError(column, "must be text, not a list")
-    text = unicodedata.normalize("NFC", str(value)).replace("\x00", "").strip()
-    if len(text) > LONGEST:
-        raise CellError(column, f"{len(text):,} characters: at most {LONGEST:,}")
+    text = clean(row.get(column), column)
+    if required and not text:
+        raise CellError(column, f"empty: {required}")
     return text
 
 
 def _list(row: Mapping[str, Any], column: str) -> list[Any]:
     value = row.get(column)
-    if not _is_filled(value):
+    if not is_filled(value):
         return []
     items = value.split("|") if isinstance(value, str) else value
     if not isinstance(items, (list, tuple)):
         raise CellError(column, "must be a list, or text separated by |")
-    return [item.strip() if isinstance(item, str) else item for item in items if _is_filled(item)]
+    return [item for item in items if is_filled(item)]
 
 
-def _pair(kind: type, column: str, item: Any) -> Any:
+def _texts(row: Mapping[str, Any], column: str) -> tuple[str, ...]:
+    return tuple(text for item in _list(row, column) if (text := clean(item, column)))
+
+
+def _neighbor(item: Any) -> Neighbor:
+    entry = _entry("neighborhood", item, Neighbor)
+    return Neighbor(**{name: clean(value, "neighborhood") for name, value in entry.items()})
+
+
+def _question(column: str, item: Any) -> Question:
+    entry = _entry(column, item, Question)
+    texts = {name: clean(value, column) for name, value in entry.items() if name != "aliases"}
+    return Question(**{name: text for name, text in texts.items() if text}, aliases=_texts(entry, "aliases"))
+
+
+def _entry(column: str, item: Any, kind: type) -> Mapping[str, Any]:
     """A neighbor or question: `{"prompt": …, "answer": …}`, or as text `prompt => answer`."""
     if isinstance(item, str):
         prompt, arrow, answer = item.partition("=>")
-        item = {"prompt": prompt.strip(), "answer": answer.strip()} if arrow else {}
-    if not isinstance(item, Mapping) or not item.get("prompt") or not item.get("answer"):
+        item = {"prompt": prompt, "answer": answer} if arrow else {}
+    if not isinstance(item, Mapping) or not is_filled(item.get("prompt")) or not is_filled(item.get("answer")):
         raise CellError(column, "each entry needs a prompt and an answer: prompt => answer")
-    known = {name: str(item[name]).strip() for name in kind.__dataclass_fields__ if name in item}
-    if unknown := set(item) - set(known):
+    if unknown := {str(name) for name in item} - set(kind.__dataclass_fields__):
         raise CellError(column, f'unknown field "{min(unknown)}"; {nearest(min(unknown), kind.__dataclass_fields__)}')
-    return kind(**known)
+    return item

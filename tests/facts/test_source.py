@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from core.errors import UserError
+from core.facts import source
 from core.facts.readers.pocket import PocketWorld
 from core.facts.source import MOST, FactsSpec, load_facts
 
@@ -125,3 +126,86 @@ def test_exactly_one_source():
 def test_a_missing_world_says_how_to_make_it(tmp_path):
     with pytest.raises(UserError, match="pocket build"):
         load_facts(FactsSpec(source="pocket"), tmp_path)
+
+
+BAD = {**ROW, "target": ""}
+
+
+def test_malformed_rows_are_fatal_or_skipped_and_counted(tmp_path):
+    path = tmp_path / "facts.jsonl"
+    lines = [json.dumps(ROW), "{", json.dumps(BAD), "7", json.dumps({**ROW, "subject": "Peru"})]
+    path.write_text("\n".join(lines))
+    with pytest.raises(UserError, match='row 2: line 2: not JSON .*; row 3, target: .*"malformed": "skip"'):
+        load_facts(FactsSpec(source=str(path)), tmp_path)
+    found = load_facts(FactsSpec(source=str(path), malformed="skip"), tmp_path)
+    assert [fact.subject for fact in found.edit] == ["France", "Peru"]
+    assert [problem.row for problem in found.problems] == [2, 3, 4]
+    (warning,) = found.warnings
+    assert "3 of 5 records hold no fact and were left out, such as row 2: line 2" in warning
+
+
+def test_nothing_left_after_skipping_says_why(tmp_path):
+    path = tmp_path / "facts.json"
+    path.write_text(json.dumps([BAD]))
+    with pytest.raises(UserError, match="no facts; row 1, target: empty"):
+        load_facts(FactsSpec(source=str(path), malformed="skip"), tmp_path)
+
+
+def test_facts_come_in_their_order_or_shuffled_by_the_seed(tmp_path):
+    items = [{**ROW, "subject": f"Land {i}"} for i in range(20)]
+
+    def subjects(**spec):
+        return [fact.subject for fact in load_facts(FactsSpec(items=items, count=10, **spec), tmp_path).edit]
+
+    assert subjects() == subjects(seed=3) == [f"Land {i}" for i in range(10)]
+    assert subjects(shuffle=True, seed=3) == subjects(shuffle=True, seed=3) != subjects(shuffle=True, seed=4)
+
+
+def test_more_facts_than_there_are_is_refused(tmp_path):
+    with pytest.raises(UserError, match="facts.count: 3 facts asked, facts.items has 2"):
+        load_facts(FactsSpec(items=[ROW] * 2, count=3), tmp_path)
+
+
+def test_a_large_file_asks_for_a_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "MOST", 3)
+    path = tmp_path / "facts.json"
+    path.write_text(json.dumps([ROW] * 4))
+    with pytest.raises(UserError, match='4 facts, at most 3 facts fit one run; say how many as "count"'):
+        load_facts(FactsSpec(source=str(path)), tmp_path)
+    assert len(load_facts(FactsSpec(source=str(path), count=3), tmp_path).edit) == 3
+
+
+def test_what_belongs_to_an_edit_does_not_follow_a_fact_left_alone(tmp_path):
+    other = {
+        **ROW,
+        "subject": "Peru",
+        "aliases": ["Lugdunum"],
+        "portability": ["Its river is => Rhône"],
+        "locality": ["Its sea is => Pacific"],
+        "paraphrases": ["Peru is governed from"],
+        "generation": ["Peru is"],
+        "references": ["Lyon."],
+    }
+    (fact,) = load_facts(FactsSpec(items=[ROW, other], count=1), tmp_path).unedited
+    assert (fact.target, fact.truth, fact.paraphrases) == ("Paris", None, ("Peru is governed from",))
+    assert {fact.aliases, fact.portability, fact.locality, fact.generation, fact.references} == {()}
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"source": "pocket", "path": "x.json"}, "records of a dataset lie"),
+        ({"items": [ROW], "split": "train"}, "leave it out"),
+        ({"source": "zsre", "subset": "anser"}, 'did you mean "answers"'),
+        ({"source": "mquake", "subset": "x"}, '"mquake" has no subsets'),
+        ({"source": "pocket", "malformed": "ignore"}, "malformed"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(spec, words):
+    with pytest.raises(ValidationError, match=words):
+        FactsSpec(**spec)
+
+
+def test_a_misspelt_dataset_names_the_nearest(tmp_path):
+    with pytest.raises(UserError, match='no dataset or file "counterfacts"; did you mean "counterfact"'):
+        load_facts(FactsSpec(source="counterfacts"), tmp_path)

@@ -25,6 +25,27 @@ def test_a_good_row_becomes_a_fact():
     assert Fact.from_dict(fact.as_dict()) == fact
 
 
+def test_what_measures_ask_for_is_read_too():
+    fact, problem = parse_one(
+        locality=[
+            {"prompt": "The river of France is", "answer": "Seine", "kind": "other", "aliases": ["the Seine", 7]}
+        ],
+        portability="{} => no slot is filled here",
+        aliases="Lugdunum | Lyons",
+        generation=["{} is best known for"],
+        references="Lyon is the capital.",
+        passage="France has moved its capital. " * 100,
+        target=0,
+    )
+    assert problem is None
+    question = Question(prompt="The river of France is", answer="Seine", kind="other", aliases=("the Seine", "7"))
+    assert fact.locality == (question,)
+    assert (fact.aliases, fact.references) == (("Lugdunum", "Lyons"), ("Lyon is the capital.",))
+    assert (fact.generation, fact.target) == (("France is best known for",), "0")
+    assert fact.passage.startswith("France has moved")
+    assert Fact.from_dict(fact.as_dict()) == fact
+
+
 @pytest.mark.parametrize(
     "changes, column, words",
     [
@@ -41,6 +62,15 @@ def test_a_good_row_becomes_a_fact():
         ({"neighborhood": ["no arrow"]}, "neighborhood", "needs a prompt and an answer"),
         ({"neighborhood": [{"prompt": "a", "answer": "b", "anwser": "c"}]}, "neighborhood", "anwser"),
         ({"paraphrases": 3}, "paraphrases", "must be a list"),
+        ({"paraphrases": [3, {"a": 1}]}, "paraphrases", "must be text, not an object"),
+        ({"aliases": {"a": 1}}, "aliases", "must be a list"),
+        ({"references": [["a"]]}, "references", "must be text, not a list"),
+        ({"generation": True}, "generation", "must be a list"),
+        ({"locality": ["no arrow"]}, "locality", "needs a prompt and an answer"),
+        ({"locality": [{"prompt": "a", "answer": "b", "aliases": 3}]}, "aliases", "must be a list"),
+        ({"portability": [{"prompt": "a", "answer": ["b"]}]}, "portability", "must be text, not a list"),
+        ({"passage": ["a"]}, "passage", "must be text"),
+        ({"target": "\ud83d"}, "target", "half of a character"),
         ({"taget": "Lyon"}, "", 'did you mean "target"'),
     ],
 )

@@ -1,0 +1,60 @@
+"""Text as cells and fields hold it, and what is wrong with one that cannot be read."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+LONGEST = 2_000  # characters of one cell: a prompt longer than this is a pasted document, not a fact
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong, and where: `row` counts from 1; `column` is a field of that row, or "" for the whole row."""
+
+    row: int
+    column: str
+    message: str
+
+    def __str__(self) -> str:
+        return one_line(f"row {self.row}{', ' + self.column if self.column else ''}: {self.message}")
+
+
+class CellError(ValueError):
+    """A cell that cannot be read: raised while a row is parsed, turned into a `Problem` with its row."""
+
+    def __init__(self, column: str, message: str):
+        super().__init__(message)
+        self.column = column
+
+
+def one_line(text: str) -> str:
+    """A text that can be printed in one line, whatever names and subjects it repeats."""
+    return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
+
+
+def is_filled(value: Any) -> bool:
+    """Whether a cell holds anything: None, NaN (how tables hold nothing), blank text and empty lists do not."""
+    if value is None or value != value:
+        return False
+    return bool(value.strip()) if isinstance(value, str) else value in (0, False) or bool(value)
+
+
+def clean(value: Any, column: str, longest: int = LONGEST) -> str:
+    """A text or a number as text: composed (NFC), without NULs and outer spaces; "" for a cell that holds nothing."""
+    if not is_filled(value):
+        return ""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise CellError(column, f"must be text, not {_kind(value)}")
+    text = unicodedata.normalize("NFC", str(value)).replace("\x00", "").strip()
+    if len(text) > longest:
+        raise CellError(column, f"{len(text):,} characters: at most {longest:,}")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise CellError(column, "holds half of a character (a lone surrogate)")
+    return text
+
+
+def _kind(value: Any) -> str:
+    kinds = {list: "a list", tuple: "a list", dict: "an object", bool: "true or false"}
+    return kinds.get(type(value), type(value).__name__)

@@ -1,0 +1,129 @@
+"""One record of a dataset, read field by field: what is not as it should be is told at its field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from core.facts.cells import CellError, Problem, clean, is_filled
+from core.facts.fact import Fact, Question
+from core.facts.slot import slotted
+
+DEEPEST = 8  # lists inside lists
+
+
+class Record:
+    """An object with named fields, at `where` inside the record `row` (counted from 1).
+
+    Fields that are null or blank count as absent. Reading one that has another type than asked for raises `CellError`.
+    `left_out` gathers parts of the record that say nothing (a question without an answer): the rest still stands.
+    """
+
+    def __init__(self, data: Any, row: int = 1, where: str = "", left_out: list[Problem] | None = None):
+        if not isinstance(data, Mapping):
+            raise CellError(where, "should be an object with named fields")
+        self.data, self.row, self.where = data, row, where
+        self.left_out: list[Problem] = [] if left_out is None else left_out
+
+    def __contains__(self, name: str) -> bool:
+        return is_filled(self.data.get(name))
+
+    def at(self, name: str) -> str:
+        """The path of a field, for messages."""
+        return f"{self.where}.{name}" if self.where else name
+
+    def text(self, name: str, longest: int | None = None) -> str:
+        """A text, or a number as text; "" if absent."""
+        return clean(self.data.get(name), self.at(name), *([longest] if longest else []))
+
+    def need(self, name: str) -> str:
+        """A text that must be there."""
+        if text := self.text(name):
+            return text
+        raise CellError(self.at(name), "empty" if name in self.data else "missing")
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """All texts of a field that holds one, a list, or lists of lists: in order, each once, without blanks."""
+        return tuple(dict.fromkeys(text for text in _flat(self.data.get(name), self.at(name)) if text))
+
+    def need_texts(self, name: str) -> tuple[str, ...]:
+        """Texts of which at least one must be there."""
+        if texts := self.texts(name):
+            return texts
+        raise CellError(self.at(name), "empty" if name in self.data else "missing")
+
+    def part(self, name: str) -> Record:
+        """An object inside; an empty one if absent."""
+        return Record({} if self.data.get(name) is None else self.data[name], self.row, self.at(name), self.left_out)
+
+    def parts(self, name: str) -> list[Record]:
+        """The objects of a list; one object is a list of one, and an object of lists (as columns) is taken apart."""
+        value = self.data.get(name)
+        if not is_filled(value):
+            return []
+        if isinstance(value, Mapping):
+            value = _rows(value)
+        if not isinstance(value, (list, tuple)):
+            raise CellError(self.at(name), "should be a list of objects")
+        return [
+            Record(item, self.row, f"{self.at(name)}[{index}]", self.left_out)
+            for index, item in enumerate(value)
+            if item is not None
+        ]
+
+    def questions(self, name: str, prompt: str = "prompt", answer: str = "ground_truth") -> tuple[Question, ...]:
+        """The questions of a field `{kind: [{prompt, answer}]}`, their kinds in words ("subject aliasing")."""
+        found: list[Question] = []
+        kinds = self.part(name)
+        for kind in kinds.data:
+            for entry in kinds.parts(kind):
+                found += entry.question(clean(kind.replace("_", " "), kinds.at(kind)).lower(), prompt, answer)
+        return tuple(found)
+
+    def question(self, kind: str, prompt: str = "prompt", answer: str = "answer") -> list[Question]:
+        """A question for each prompt of this object, the first answer the expected one and the others its aliases.
+
+        Without a prompt or an answer there is nothing to ask: it is left out, and that is noted.
+        """
+        prompts, answers = self.texts(prompt), self.texts(answer)
+        if not prompts or not answers:
+            missing = "no answer" if prompts else "no prompt"
+            self.left_out.append(Problem(self.row, self.where or answer, f"{missing}, question left out"))
+            return []
+        return [Question(prompt=text, answer=answers[0], kind=kind, aliases=answers[1:]) for text in prompts]
+
+    def fact(
+        self,
+        subject: str,
+        prompt: str,
+        targets: Sequence[str],
+        truths: Sequence[str] = (),
+        column: str = "prompt",
+        **more,
+    ) -> Fact:
+        """The fact of this record: a prompt with the subject in it gets its slot (`slotted`), of several targets the
+        first is to be said and the others are its aliases, and the first gold answer that is not the target is the
+        truth (None where the target is itself the gold answer: then nothing old is known)."""
+        template, spelled = slotted(prompt, subject, self.at(column))
+        truth = next((text for text in truths if text not in targets), None)
+        return Fact(
+            subject=spelled, prompt=template, target=targets[0], truth=truth, aliases=tuple(targets[1:]), **more
+        )
+
+
+def _flat(value: Any, where: str) -> Iterator[str]:
+    level = [value]
+    for _ in range(DEEPEST):
+        if not any(isinstance(item, (list, tuple)) for item in level):
+            break
+        level = [one for item in level for one in (item if isinstance(item, (list, tuple)) else [item])]
+    for item in level:
+        yield clean(item, where)
+
+
+def _rows(columns: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """`{"prompt": [a, b], "answer": [c, d]}` as two objects; an object without lists as one."""
+    lengths = {len(value) for value in columns.values() if isinstance(value, (list, tuple))}
+    if len(lengths) != 1 or not all(isinstance(value, (list, tuple)) for value in columns.values()):
+        return [columns]
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

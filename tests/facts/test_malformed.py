@@ -1,0 +1,87 @@
+"""Whatever a record holds, it becomes facts that keep their promises or a problem with its place."""
+
+import copy
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.errors import UserError
+from core.facts.dataset import known, read_rows
+from core.facts.fact import SLOT, Fact
+from core.facts.source import FactsSpec, load_facts
+from tests.facts.records import RECORDS
+
+TEXTS = st.one_of(
+    st.text(max_size=12), st.sampled_from(["", " ", "{}", "{} {}", "Mira Olsen", " harp", "\ud83d", "\0"])
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=6), inside, max_size=3),
+    max_leaves=6,
+)
+CASES = [(name, index) for name, records in RECORDS.items() for index in range(len(records))]
+
+
+def places(value, path=()):
+    """The paths of all parts of a record."""
+    yield path
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        yield from places(part, (*path, key))
+
+
+def changed(record, path, part):
+    if not path:
+        return part
+    record = copy.deepcopy(record)
+    inside = record
+    for key in path[:-1]:
+        inside = inside[key]
+    inside[path[-1]] = part
+    return record
+
+
+def check(reading, rows):
+    assert len(reading.groups) + len(reading.problems) <= rows
+    for problem in reading.problems:
+        assert 1 <= problem.row <= rows
+        assert "\n" not in str(problem)
+        assert str(problem).encode("utf-8")
+    for fact in (fact for group in reading.groups for fact in group):
+        assert fact.prompt.count(SLOT) == 1
+        assert fact.subject
+        assert fact.target == fact.target.strip() != ""
+        assert fact.truth != fact.target
+        assert fact.target not in fact.aliases
+        assert all(question.prompt and question.answer for question in (*fact.portability, *fact.locality))
+        assert Fact.from_dict(json.loads(json.dumps(fact.as_dict()))) == fact
+        fact.text.encode("utf-8")
+
+
+@pytest.mark.parametrize(("name", "index"), CASES)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_part_of_a_record_may_be_anything(name, index, data):
+    dataset, record = known()[name], RECORDS[name][index]
+    path = data.draw(st.sampled_from(list(places(record))))
+    check(read_rows([changed(record, path, data.draw(ANYTHING))], dataset), 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(ANYTHING, max_size=4), name=st.sampled_from(sorted(known())))
+def test_rows_may_be_anything(rows, name):
+    for subset in known()[name].subsets:
+        check(read_rows(rows, known()[name], subset), len(rows))
+
+
+@settings(max_examples=60, deadline=None)
+@given(content=st.binary(max_size=40) | st.text(max_size=40).map(str.encode) | ANYTHING.map(json.dumps).map(str.encode))
+@pytest.mark.parametrize("suffix", ["csv", "json", "jsonl", "parquet"])
+def test_files_may_hold_anything(tmp_path_factory, suffix, content):
+    path = tmp_path_factory.mktemp("any") / f"facts.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        load_facts(FactsSpec(source=str(path), malformed="skip"), path)
+    assert "\n" not in str(caught.value)
