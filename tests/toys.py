@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     AutoModelForCausalLM,
+    Gemma2Config,
+    Gemma3TextConfig,
     GPT2Config,
     GPTJConfig,
     GPTNeoXConfig,
     LlamaConfig,
     MistralConfig,
     OPTConfig,
+    Phi3Config,
     PreTrainedConfig,
     PreTrainedTokenizerFast,
     Qwen2Config,
+    Qwen3Config,
 )
 
 SENTENCES = [
@@ -45,10 +52,37 @@ def tokenizer(bos: bool = True) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<s>", eos_token="</s>", pad_token="<pad>")
 
 
-def write(folder: Path, config: PreTrainedConfig, bos: bool = True, seed: int = 0) -> Path:
-    """A random model of `config`, with weights large enough that its answers differ, and the tokenizer."""
+def pieces(bos: bool = True) -> PreTrainedTokenizerFast:
+    """A tokenizer like SentencePiece's: spaces are "▁" and belong to the word after them, one stands before the text,
+    bytes stand for what no piece spells; about 400 tokens, `bos` puts "<s>" before every text."""
+    spelled = ["<pad>", "<s>", "</s>", "<unk>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    raw = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    raw.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    raw.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    trainer = trainers.BpeTrainer(vocab_size=520, special_tokens=spelled, show_progress=False)
+    raw.train_from_iterator(SENTENCES * 4, trainer)
+    plain = json.loads(raw.to_str())
+    plain["added_tokens"] = plain["added_tokens"][:4]  # bytes are pieces like any other, not special
+    raw = Tokenizer.from_str(json.dumps(plain))
+    if bos:
+        raw.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=raw, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
+    )
+
+
+def write(
+    folder: Path,
+    config: PreTrainedConfig,
+    bos: bool = True,
+    seed: int = 0,
+    words: PreTrainedTokenizerFast | None = None,
+) -> Path:
+    """A random model of `config`, with weights large enough that its answers differ, and a tokenizer."""
     torch.manual_seed(seed)
-    words = tokenizer(bos)
+    words = words or tokenizer(bos)
     config.vocab_size = len(words)
     config.bos_token_id, config.eos_token_id, config.pad_token_id = 1, 2, 0
     model = AutoModelForCausalLM.from_config(config)
@@ -63,109 +97,67 @@ def write(folder: Path, config: PreTrainedConfig, bos: bool = True, seed: int = 
     return folder
 
 
+SHAPE = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "max_position_embeddings": 128}
+GROUPED = {**SHAPE, "intermediate_size": 80, "num_key_value_heads": 2}
+SHAPE_GPT = {"n_embd": 32, "n_layer": 4, "n_head": 4, "n_positions": 128}
+WINDOW = 6  # tokens of sliding-window attention: fewer than the tests' prompts have
+TURNS = ["sliding_attention", "full_attention"] * 2
+
+CONFIGS: dict[str, Callable[[], PreTrainedConfig]] = {
+    # learned positions, Conv1D weights stored transposed, biases, tied embeddings
+    "gpt2": lambda: GPT2Config(**SHAPE_GPT, n_inner=96, resid_pdrop=0.0, embd_pdrop=0.0),
+    # attention and FFN in parallel, biases, attention in float32
+    "gptj": lambda: GPTJConfig(**SHAPE_GPT, n_inner=80, rotary_dim=4),
+    # attention and FFN in parallel behind two norms, partial rotary
+    "gpt_neox": lambda: GPTNeoXConfig(**SHAPE, intermediate_size=80),
+    # an FFN that is part of the layer itself
+    "opt": lambda: OPTConfig(**SHAPE, ffn_dim=80, word_embed_proj_dim=32, dropout=0.0),
+    # rotary, grouped keys and values, gated FFN, RMS norm
+    "llama": lambda: LlamaConfig(**GROUPED, tie_word_embeddings=False),
+    # attention through a sliding window
+    "mistral": lambda: MistralConfig(**GROUPED, sliding_window=WINDOW),
+    # biases in attention
+    "qwen2": lambda: Qwen2Config(**GROUPED, tie_word_embeddings=True),
+    # norms of queries and keys; heads wider than the model's width says
+    "qwen3": lambda: Qwen3Config(**GROUPED, head_dim=16, tie_word_embeddings=False),
+    # norms behind attention and FFN, every other layer slides, both soft caps so low that they bite
+    "gemma2": lambda: Gemma2Config(
+        **GROUPED,
+        head_dim=8,
+        query_pre_attn_scalar=8,
+        sliding_window=WINDOW,
+        layer_types=TURNS,
+        attn_logit_softcapping=2.0,
+        final_logit_softcapping=5.0,
+    ),
+    # norms of queries and keys and behind attention and FFN, every other layer slides with its own rotary base
+    "gemma3_text": lambda: Gemma3TextConfig(
+        **GROUPED, head_dim=8, query_pre_attn_scalar=8, sliding_window=WINDOW, layer_types=TURNS
+    ),
+    # queries, keys and values in one matrix, as gate and up-projection are
+    "phi3": lambda: Phi3Config(**GROUPED, sliding_window=WINDOW, pad_token_id=0),
+}
+
+
+def tiny(
+    folder: Path, family: str, bos: bool | None = None, words: PreTrainedTokenizerFast | None = None, **changed: object
+) -> Path:
+    """A tiny random model of a family, written into `folder`; `changed` are fields of its configuration.
+
+    The tokenizer is `words`, or `tokenizer(bos)`: by default with BOS except for Qwen, which has none.
+    """
+    config = CONFIGS[family]()
+    for name, value in changed.items():
+        setattr(config, name, value)
+    return write(folder, config, family not in ("qwen2", "qwen3") if bos is None else bos, words=words)
+
+
 def tiny_llama(folder: Path, bos: bool = True, layers: int = 4) -> Path:
-    """Llama: rotary, grouped keys and values, gated FFN, RMS norm."""
-    return write(
-        folder,
-        LlamaConfig(
-            hidden_size=32,
-            intermediate_size=80,
-            num_hidden_layers=layers,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=128,
-            tie_word_embeddings=False,
-        ),
-        bos,
-    )
+    return tiny(folder, "llama", bos, num_hidden_layers=layers)
 
 
 def tiny_gpt2(folder: Path, bos: bool = True) -> Path:
-    """GPT-2: learned positions, Conv1D weights stored transposed, biases, tied embeddings."""
-    return write(
-        folder,
-        GPT2Config(n_embd=32, n_inner=96, n_layer=4, n_head=4, n_positions=128, resid_pdrop=0.0, embd_pdrop=0.0),
-        bos,
-    )
+    return tiny(folder, "gpt2", bos)
 
 
-def tiny_neox(folder: Path, bos: bool = True) -> Path:
-    """GPT-NeoX: attention and FFN in parallel, partial rotary."""
-    return write(
-        folder,
-        GPTNeoXConfig(
-            hidden_size=32,
-            intermediate_size=80,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            max_position_embeddings=128,
-        ),
-        bos,
-    )
-
-
-def tiny_gptj(folder: Path, bos: bool = True) -> Path:
-    """GPT-J: layers that return tuples."""
-    return write(folder, GPTJConfig(n_embd=32, n_inner=80, n_layer=4, n_head=4, n_positions=128, rotary_dim=4), bos)
-
-
-def tiny_opt(folder: Path, bos: bool = True) -> Path:
-    """OPT: an FFN that folds rows and tokens into one axis."""
-    return write(
-        folder,
-        OPTConfig(
-            hidden_size=32,
-            ffn_dim=80,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            max_position_embeddings=128,
-            word_embed_proj_dim=32,
-            dropout=0.0,
-        ),
-        bos,
-    )
-
-
-def tiny_qwen2(folder: Path, bos: bool = False) -> Path:
-    """Qwen2: as Llama, with biases in attention; usually without BOS."""
-    return write(
-        folder,
-        Qwen2Config(
-            hidden_size=32,
-            intermediate_size=80,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=128,
-            tie_word_embeddings=True,
-        ),
-        bos,
-    )
-
-
-def tiny_mistral(folder: Path, bos: bool = True, window: int = 6) -> Path:
-    """Mistral: attention through a sliding window, shorter than the tests' prompts."""
-    return write(
-        folder,
-        MistralConfig(
-            hidden_size=32,
-            intermediate_size=80,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=128,
-            sliding_window=window,
-        ),
-        bos,
-    )
-
-
-FAMILIES = {
-    "llama": tiny_llama,
-    "gpt2": tiny_gpt2,
-    "gpt_neox": tiny_neox,
-    "gptj": tiny_gptj,
-    "opt": tiny_opt,
-    "qwen2": tiny_qwen2,
-    "mistral": tiny_mistral,
-}
+FAMILIES = {family: partial(tiny, family=family) for family in CONFIGS}

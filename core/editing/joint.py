@@ -186,7 +186,7 @@ def inside(
         return add
 
     handles = [
-        lm.down(layer).register_forward_hook(adding(FFN)),
+        lm.ffn_end(layer).register_forward_hook(adding(FFN)),
         attention(lm, layer).register_forward_hook(adding(ATTENTION)),
     ]
     try:

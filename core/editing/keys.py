@@ -11,87 +11,90 @@ from torch import Tensor
 
 from core.editing.contexts import prefixes
 from core.facts.fact import Fact
-from core.models.forward import Site, activations_at
+from core.models.carried import Carried
 from core.models.language_model import LanguageModel
-from core.models.tokens import slot_last
 
 
 @dataclass(frozen=True)
 class Prompts:
     """The facts' prompts up to the subject's last token, as ids: bare, and behind each context (context by context)."""
 
-    bare: list[list[int]]
-    behind: list[list[list[int]]]
+    bare: list[tuple[int, ...]]
+    behind: list[list[tuple[int, ...]]]
+
+
+@dataclass(frozen=True)
+class Read:
+    """At the subject's last token, float64: the key over all prompts, that of the bare prompts, the present value."""
+
+    key: Float[Tensor, "d_in b"]
+    bare: Float[Tensor, "d_in b"]
+    value: Float[Tensor, "d b"]
 
 
 def prompts(lm: LanguageModel, facts: Sequence[Fact], contexts: Sequence[str]) -> Prompts:
     """Tokenise each fact's prompt in each of its contexts and cut it after the subject."""
     bare, *behind = [
         [
-            lm.encode(text)[: last + 1]
-            for text, last in (slot_last(lm.tokenizer, fact.prompt, fact.subject, prefix) for fact in facts)
+            tuple(lm.encode(text)[: last + 1])
+            for text, last in (lm.slot_last(fact.prompt, fact.subject, prefix) for fact in facts)
         ]
         for prefix in prefixes(contexts)
     ]
     return Prompts(bare, behind)
 
 
-def keys(lm: LanguageModel, facts: Sequence[Fact], layer: int, contexts: Sequence[str]) -> Float[Tensor, "d_in b"]:
-    """Keys of the facts at a layer of the model as it is worn, in float64.
+class Reading:
+    """A round's prompts on the model as it is worn, read layer after layer while layers are edited from below.
 
-    The bare prompt weighs ½ and the contexts share the other half: the mean over the two kinds of context.
+    Keys are averaged over prompts: the bare one weighs ½ and the contexts share the other half (the mean over the two
+    kinds of context), or every prompt weighs the same (`flat`).
     """
-    return keys_and_states(lm, prompts(lm, facts, contexts), layer, layer)[0]
+
+    def __init__(self, lm: LanguageModel, rows: Prompts, flat: bool = False):
+        self.bare = Carried(lm, rows.bare)
+        self.behind = Carried(lm, [row for context in rows.behind for row in context]) if rows.behind else None
+        self.contexts, self.flat = len(rows.behind), flat
+
+    def at(self, layer: int, last: int, site: str = "block", mean_values: bool = False) -> Read:
+        """Keys at `layer`, and values at `site` of layer `last`: of the bare prompts, or averaged like keys.
+
+        Layers below `layer` will not be edited any more.
+        """
+        key, value = ("key", layer), (site, last)
+        bare = self.bare.at([key, value], layer - 1)
+        found = {key: bare[key], value: bare[value]}
+        if self.behind is not None:
+            averaged = [key, value] if mean_values else [key]
+            behind = self.behind.at(averaged, layer - 1)
+            found |= {where: self._mean(bare[where], behind[where]) for where in averaged}
+        return Read(_columns(found[key]), _columns(bare[key]), _columns(found[value]))
+
+    def value(self, last: int, site: str = "block") -> Float[Tensor, "d b"]:
+        """Values of the bare prompts, float64."""
+        return _columns(self.bare.at([(site, last)])[site, last])
+
+    def _mean(self, bare: Float[Tensor, "b d"], behind: Float[Tensor, "n d"]) -> Float[Tensor, "b d"]:
+        bare, behind = bare.double(), behind.double().unflatten(0, (self.contexts, -1))
+        return torch.cat([bare[None], behind]).mean(0) if self.flat else (bare + behind.mean(0)) / 2
 
 
-def keys_and_states(
-    lm: LanguageModel, rows: Prompts, layer: int, last: int, site: str = "block", flat: bool = False
-) -> tuple[Float[Tensor, "d_in b"], Float[Tensor, "d b"]]:
-    """(`keys` at `layer`, state at `site` of layer `last` in the bare prompts), both at the subject, float64.
-
-    With `flat` keys are the plain mean over all prompts.
-    """
-    bare, state = bare_keys_and_states(lm, rows, layer, last, site)
-    return mean_at(lm, rows, ("key", layer), bare, flat), state
-
-
-def bare_keys_and_states(
-    lm: LanguageModel, rows: Prompts, layer: int, last: int, site: str
-) -> tuple[Float[Tensor, "d_in b"], Float[Tensor, "d b"]]:
-    """(key at `layer`, state at `site` of layer `last`) at the subject of the bare prompts, float64."""
-    found = activations_at(lm, rows.bare, ends(rows.bare), [("key", layer), (site, last)])
-    return found["key", layer].double().T.contiguous(), found[site, last].double().T.contiguous()
-
-
-def mean_keys(lm: LanguageModel, rows: Prompts, layer: int, flat: bool) -> Float[Tensor, "d_in b"]:
-    """The keys at a layer, averaged over prompts as `mean_at` does."""
-    return mean_at(lm, rows, ("key", layer), states(lm, rows, layer, "key"), flat)
-
-
-def mean_at(
-    lm: LanguageModel, rows: Prompts, where: Site, bare: Float[Tensor, "d b"], flat: bool
-) -> Float[Tensor, "d b"]:
-    """What the bare prompts have at a site, averaged with what is there behind the contexts: half and half, or every
-    prompt alike (`flat`)."""
-    if not rows.behind:
-        return bare
-    behind = [activations_at(lm, some, ends(some), [where])[where].double() for some in rows.behind]
-    if flat:
-        return torch.stack([bare, *(row.T for row in behind)]).mean(0)
-    return ((bare.T + torch.stack(behind).mean(0)) / 2).T.contiguous()
-
-
-def ends(rows: Sequence[Sequence[int]]) -> list[int]:
-    """The index of each row's last token."""
-    return [len(row) - 1 for row in rows]
+def keys(
+    lm: LanguageModel, facts: Sequence[Fact], layer: int, contexts: Sequence[str], flat: bool = False
+) -> Float[Tensor, "d_in b"]:
+    """Keys of the facts at a layer of the model as it is worn, in float64; see `Reading`."""
+    return Reading(lm, prompts(lm, facts, contexts), flat).at(layer, layer).key
 
 
 def states(lm: LanguageModel, rows: Prompts, last: int, site: str = "block") -> Float[Tensor, "d b"]:
     """The state at `site` of layer `last` at the subject of the bare prompts, float64."""
-    found = activations_at(lm, rows.bare, ends(rows.bare), [(site, last)])
-    return found[site, last].double().T.contiguous()
+    return _columns(Carried(lm, rows.bare).at([(site, last)])[site, last])
 
 
 def finite(values: Float[Tensor, "d b"]) -> list[bool]:
     """Per column: whether all of it is finite."""
     return torch.isfinite(values).all(0).tolist()
+
+
+def _columns(rows: Float[Tensor, "b d"]) -> Float[Tensor, "d b"]:
+    return rows.double().T.contiguous()

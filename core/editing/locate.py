@@ -15,7 +15,7 @@ from core.editing.lowrank import LowRank
 from core.editing.method import Method, Round
 from core.editing.metric import Metric
 from core.editing.parameters import param
-from core.editing.subspace import Svd, svd
+from core.editing.subspace import Projection, Svd, svd
 from core.lazy import torch
 
 if TYPE_CHECKING:
@@ -53,6 +53,13 @@ class LayerContext:
         """A = λ (C + ε tr(C)/d I) (+ K_p K_pᵀ), with C as the lane's prior has it: what an update costs."""
         return self.prior.metric(self, weight, ridge, history)
 
+    def allowed(self, keys: Float[torch.Tensor, "d_in n"]) -> Float[torch.Tensor, "d_in n"]:
+        """Keys without their part in the blocked directions, taken out twice: once more for what rounding leaves."""
+        if self.blocked is None:
+            return keys
+        free = Projection(self.blocked, onto=False)
+        return free.apply(free.apply(keys))
+
     def svd(self) -> Svd:
         """The decomposition of the original weight, made once."""
         return self.once(("svd",), lambda: svd(self.original))
@@ -72,7 +79,7 @@ class LocateThenEdit(Method):
     Defaults are those of MEMIT for large models; `core.editing.defaults` has each model's own.
     """
 
-    site: ClassVar[str] = "block"  # where z is: the residual stream after the last layer, or "down", its FFN's output
+    site: ClassVar[str] = "block"  # where z is: the residual stream after the last layer, or "ffn", its FFN's output
     flat_mean: ClassVar[bool] = False  # means are over all prompts alike; else the bare one has half of the weight
     mean_states: ClassVar[bool] = False  # what is missing is counted from the mean state, not the bare prompt's
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from core.editing.keys import bare_keys_and_states, prompts
+from core.editing.keys import prompts, states
 from core.editing.method import Round
 from core.editing.values import optimise_values
 
@@ -23,7 +23,7 @@ def nearest_layer(round_: Round, steps: int) -> int:
     with lm.worn(round_.state.sums):
         for layer in round_.recipe.layers:
             values = optimise_values(lm, facts, layer, method, contexts, round_.heartbeat)
-            keys, _ = bare_keys_and_states(lm, rows, layer, layer, "block")
+            keys = states(lm, rows, layer, "key")
             size = float(session.svd(layer).sigma[0])  # turning W does not change it
             found[layer] = float((values.delta.norm(dim=0) / (size * keys.norm(dim=0))).sum())
     return min(found, key=lambda layer: (found[layer], layer))

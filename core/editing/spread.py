@@ -17,7 +17,7 @@ from torch import Tensor
 
 from core.editing.aware import layer_update
 from core.editing.failure import EditFailure
-from core.editing.keys import bare_keys_and_states, finite, mean_at, prompts, states
+from core.editing.keys import Reading, finite, prompts
 from core.editing.locate import LayerContext
 from core.editing.lowrank import LowRank, added
 from core.editing.recipe import Recipe
@@ -89,6 +89,7 @@ def spread(
     method, layers, last = recipe.method, recipe.layers, recipe.layers[-1]
     clock = Clock(lm, ("keys", "solve", "guard"))
     rows = prompts(lm, facts, session.contexts(recipe.method))
+    reading = Reading(lm, rows, method.flat_mean)
     weights = dict(state.sums)
     before: dict[int, float] = {}
     update: dict[str, dict[int, Any]] = {"updates": {}, "keys": {}, "raw": {}, "removed_share": {}}
@@ -100,13 +101,10 @@ def spread(
         if progress is not None:
             progress("layers", index + 1, len(layers))
         with lm.worn(weights):
-            bare, current = bare_keys_and_states(lm, rows, layer, last, method.site)
-            key = mean_at(lm, rows, ("key", layer), bare, method.flat_mean)
-            if method.mean_states:
-                current = mean_at(lm, rows, (method.site, last), current, method.flat_mean)
+            read = reading.at(layer, last, method.site, method.mean_states)
         clock.lap("keys")
-        missing = values.target - current
-        check(facts, layer, key, missing)
+        missing = values.target - read.value
+        check(facts, layer, read.key, missing)
         before[layer] = relative(missing, wanted)
         context = LayerContext(
             layer=layer,
@@ -115,22 +113,28 @@ def spread(
             history=state.history[layer],
             moment=lambda layer=layer: session.moment(layer),
             memo=session.memo,
-            bare=bare,
+            bare=read.bare,
             notes=notes,
             prior=recipe.prior,
         )
-        raw = layer_update(recipe, key, missing * recipe.method.share(index, len(layers)), context, session)
+        share = missing * recipe.method.share(index, len(layers))
+        try:
+            raw = layer_update(
+                recipe, read.key, at_weight(lm, layer, share, weights[layer], read.bare), context, session
+            )
+        except EditFailure as failure:
+            raise failure.naming(facts) from None
         check(facts, layer, raw.right, raw.left)
         clock.lap("solve")
         guarded = guard(raw, recipe, context, session)
         clock.lap("guard")
         update["updates"][layer] = guarded.to(weights[layer].dtype)
         update["raw"][layer] = raw.to(weights[layer].dtype)
-        update["keys"][layer] = key.to(weights[layer].dtype)
+        update["keys"][layer] = read.key.to(weights[layer].dtype)
         update["removed_share"][layer] = removed(raw, guarded)
         weights[layer] = added(weights[layer], update["updates"][layer])
     with lm.worn(weights):
-        rest = values.target - states(lm, rows, last, method.site)
+        rest = values.target - reading.value(last, method.site)
     check(facts, last, rest, rest)
     clock.lap("keys")
     after = [*list(before.values())[1:], relative(rest, wanted)]
@@ -144,6 +148,20 @@ def spread(
         start=values.start.to(lm.master_dtype),
         target=values.target.to(lm.master_dtype),
     )
+
+
+def at_weight(
+    lm: LanguageModel,
+    layer: int,
+    residual: Float[Tensor, "d b"],
+    weight: Float[Tensor, "d d_in"],
+    bare: Float[Tensor, "d_in b"],
+) -> Float[Tensor, "d b"]:
+    """What the down-projection is to give more, in the bare prompts, for its layer to add `residual`."""
+    if not lm.anatomy.after:
+        return residual
+    bias, output = lm.down(layer).bias, weight.double() @ bare
+    return lm.before_norm(layer, residual, output if bias is None else output + bias.double()[:, None])
 
 
 def guard(raw: LowRank, recipe: Recipe, context: LayerContext, session: EditSession) -> LowRank:

@@ -20,7 +20,7 @@ from core.editing.locate import LocateThenEdit
 from core.facts.fact import Fact
 from core.models.language_model import LanguageModel
 from core.models.tail import Chunk, Row, Tail
-from core.models.tokens import answer_ids, slot_last
+from core.models.tokens import answer_ids
 
 STUB = "{} is a"
 BETA1, BETA2, TINY = 0.9, 0.999, 1e-8  # Adam
@@ -250,15 +250,15 @@ def make_task(lm: LanguageModel, facts: Sequence[Fact], contexts: Sequence[str],
     before = prefixes(contexts)
     for owner, fact in enumerate(facts):
         bare.append(len(rows))
-        for start, prefix in enumerate(before):
-            text, cut = slot_last(lm.tokenizer, fact.prompt, fact.subject, prefix)
+        for prefix in before:
+            text, cut = lm.slot_last(fact.prompt, fact.subject, prefix)
             ids, answer = lm.encode(text), answer_ids(lm.tokenizer, text, fact.target)
             reads = tuple(range(len(ids) - 1, len(ids) + len(answer) - 1))
-            rows.append(Row((*ids, *answer[:-1]), cut, owner, reads, start))
+            rows.append(Row((*ids, *answer[:-1]), cut, owner, reads))
             targets.append(answer)
     for owner, fact in enumerate(facts if with_kl else ()):
-        text, cut = slot_last(lm.tokenizer, STUB, fact.subject)
-        rows.append(Row(tuple(lm.encode(text)[: cut + 1]), cut, owner, (cut,), -1))
+        text, cut = lm.slot_last(STUB, fact.subject)
+        rows.append(Row(tuple(lm.encode(text)[: cut + 1]), cut, owner, (cut,)))
         targets.append([])
     return Task(rows, targets, bare, len(before))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -16,8 +16,10 @@ class Anatomy:
     """Paths of a causal language model's parts.
 
     `layers` and `norm` start at the model; `down` (the FFN's down-projection, whose weight is edited) and `mlp` start
-    inside a layer (`mlp` is empty where the FFN is part of the layer itself). `conv1d` says that the down-projection
-    stores its weight as [d_in, d_out].
+    inside a layer (`mlp` is empty where the FFN is part of the layer itself), as does `after`: the norm between the
+    down-projection and the residual stream, empty in most. `conv1d` says that the down-projection stores its weight as
+    [d_in, d_out]. Everything else follows: the layer's own output is the residual stream behind it, a bias is the
+    down-projection's own, and the tail of a pass is entered where a layer ends (`core.models.tail`).
     """
 
     layers: str
@@ -25,9 +27,12 @@ class Anatomy:
     mlp: str
     norm: str
     conv1d: bool = False
+    after: str = ""
 
 
 LLAMA = Anatomy("model.layers", "mlp.down_proj", "mlp", "model.norm")
+GEMMA = replace(LLAMA, after="post_feedforward_layernorm")
+AFTER = ("post_feedforward_layernorm", "post_mlp_layernorm")  # what such a norm is called where it is searched for
 
 ANATOMIES: dict[str, Anatomy] = {
     "gpt2": Anatomy("transformer.h", "mlp.c_proj", "mlp", "transformer.ln_f", conv1d=True),
@@ -38,8 +43,8 @@ ANATOMIES: dict[str, Anatomy] = {
     "mistral": LLAMA,
     "qwen2": LLAMA,
     "qwen3": LLAMA,
-    "gemma2": LLAMA,
-    "gemma3_text": LLAMA,
+    "gemma2": GEMMA,
+    "gemma3_text": GEMMA,
     "phi3": LLAMA,
 }
 
@@ -55,7 +60,8 @@ def anatomy_of(model: nn.Module) -> Anatomy:
         return find_anatomy(model)
     try:
         layers = model.get_submodule(anatomy.layers)
-        layers[0].get_submodule(anatomy.down)
+        for part in (anatomy.down, anatomy.mlp, anatomy.after):
+            layers[0].get_submodule(part)
     except AttributeError as error:
         raise UserError(
             f"This {model_type} model ({type(model).__name__}) has no part {anatomy.layers}[…].{anatomy.down}: {error}."
@@ -99,7 +105,8 @@ def find_anatomy(model: nn.Module) -> Anatomy:
     norms = [name for name, _ in parent.named_children() if "norm" in name or name.startswith("ln")]
     norm = f"{outside}.{norms[-1]}".strip(".") if norms else ""
     conv1d = isinstance(layer.get_submodule(downs[0]), Conv1D)
-    return Anatomy(lists[0], downs[0], downs[0].rpartition(".")[0], norm, conv1d)
+    after = next((name for name, _ in layer.named_children() if name in AFTER), "")
+    return Anatomy(lists[0], downs[0], downs[0].rpartition(".")[0], norm, conv1d, after)
 
 
 def ffn_width(config: Any) -> int:

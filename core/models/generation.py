@@ -9,8 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 
-from core.models.forward import batches, logits_at, right_padded
+from core.models.inside import logits_at
 from core.models.language_model import LanguageModel
+from core.models.passes import batches, right_padded
 
 Pick = Callable[[Float[Tensor, "n vocabulary"]], Int[Tensor, " n"]]
 
@@ -22,7 +23,7 @@ def greedy(logits: Float[Tensor, "n vocabulary"]) -> Int[Tensor, " n"]:
 
 def generate(lm: LanguageModel, prompts: Sequence[str], max_new_tokens: int, budget: int | None = None) -> list[str]:
     """Greedy continuations, without the prompts and without special tokens."""
-    rows = continuations(lm, lm.encode_all(prompts), max_new_tokens, greedy, budget)
+    rows = continuations(lm, lm.encode_all([lm.asked(p) for p in prompts]), max_new_tokens, greedy, budget)
     return [lm.tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False) for row in rows]
 
 
@@ -61,7 +62,7 @@ def continuations(
 
 def next_tokens(lm: LanguageModel, prompt: str, k: int = 10) -> list[tuple[str, float]]:
     """The `k` likeliest next tokens of a prompt, as text, with their probabilities."""
-    ids = lm.encode(prompt)
+    ids = lm.encode(lm.asked(prompt))
     with torch.no_grad():
         probabilities = logits_at(lm, right_padded(lm, [ids]), [0], [len(ids) - 1])[0].softmax(0)
     top = probabilities.topk(min(k, len(probabilities)))

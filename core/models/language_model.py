@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from core.models.anatomy import Anatomy, linear_shape
-from core.models.tokens import encode_all
+from core.models.chat import Frame
+from core.models.tokens import encode_all, slot_last
 
 WHOLE_BYTES = 100_000_000  # models up to this size are fingerprinted byte by byte, larger ones by samples
 CACHED_TEXTS = 200_000
@@ -22,14 +23,24 @@ CACHED_TEXTS = 200_000
 class LanguageModel:
     """A causal language model with its tokenizer. Weights are the original ones except inside `worn`.
 
-    `reference` is what it was loaded from; `fingerprint` a SHA-256 of its configuration and weights.
+    `reference` is what it was loaded from; `fingerprint` a SHA-256 of its configuration and weights. `frame` is what
+    stands around every prompt that it is asked (a chat template's turns, or nothing); texts that are no prompts are
+    encoded as they are.
     """
 
-    def __init__(self, model: nn.Module, tokenizer: PreTrainedTokenizerBase, anatomy: Anatomy, reference: str):
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: PreTrainedTokenizerBase,
+        anatomy: Anatomy,
+        reference: str,
+        frame: Frame | None = None,
+    ):
         self.model = model
         self.tokenizer = tokenizer
         self.anatomy = anatomy
         self.reference = reference
+        self.frame = frame or Frame()
         self.layers: Sequence[nn.Module] = model.get_submodule(anatomy.layers)
         self.config: Any = model.config.get_text_config()
         self.device: torch.device = next(model.parameters()).device
@@ -40,6 +51,7 @@ class LanguageModel:
         # Rows x length of one forward pass. A CPU is busy with few tokens, and few are padded less; a GPU wants many.
         self.token_budget = 1024 if self.device.type == "cpu" else 16384
         self.fingerprint = fingerprint(model)
+        self.packs: bool | None = None  # whether rows may be run as packs: `core.models.packed` tries it once
         self._originals: dict[int, Tensor] = {}
         self._wearing: Mapping[int, Tensor] = {}
         self._encoded: dict[str, list[int]] = {}
@@ -67,6 +79,28 @@ class LanguageModel:
         """The FFN down-projection of a layer."""
         return self.layers[layer].get_submodule(self.anatomy.down)
 
+    def ffn_end(self, layer: int) -> nn.Module:
+        """The part of a layer whose output the FFN adds to the residual stream: a norm behind the down-projection where
+        the anatomy has one, else the down-projection itself."""
+        return self.layers[layer].get_submodule(self.anatomy.after or self.anatomy.down)
+
+    @torch.no_grad()
+    def before_norm(
+        self, layer: int, change: Float[Tensor, "d b"], output: Float[Tensor, "d b"]
+    ) -> Float[Tensor, "d b"]:
+        """What to add to the down-projection's `output` y so that `ffn_end` gives `change` more.
+
+        The change itself, except where an RMS norm g y / rms(y) stands between the two. That norm asks for y's
+        direction only, so y keeps its length and is turned to (norm(y) + change) / g: what the norm gives then has the
+        wanted direction (g undone), but the length that the norm gives to all.
+        """
+        if not self.anatomy.after:
+            return change
+        norm = self.ffn_end(layer)
+        gain = norm(torch.ones_like(output[:, :1]).T).T
+        wanted = (norm(output.T.contiguous()).T + change) / gain
+        return wanted * (output.norm(dim=0) / wanted.norm(dim=0)) - output
+
     def original(self, layer: int) -> Float[Tensor, "d_out d_in"]:
         """W0 of a layer's down-projection, always [d_out, d_in]; a float32 copy made once. Not to be changed."""
         if layer not in self._originals:
@@ -91,6 +125,15 @@ class LanguageModel:
             yield
         finally:
             self._wear(before)
+
+    def asked(self, prompt: str) -> str:
+        """A prompt as the text that the model reads when it is asked; what it then says begins the answer."""
+        return self.frame.before + prompt + self.frame.after
+
+    def slot_last(self, template: str, subject: str, before: str = "") -> tuple[str, int]:
+        """(text, index of the subject's last token in it) of a prompt `before` + `template` when it is asked; see
+        `core.models.tokens.slot_last`."""
+        return slot_last(self.tokenizer, template, subject, self.frame.before + before, self.frame.after)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text as the model reads it: BOS once if the tokenizer has one, no EOS."""

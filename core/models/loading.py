@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from core.errors import UserError
 from core.models.anatomy import anatomy_of
+from core.models.chat import chat_frame
 from core.models.language_model import LanguageModel
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
@@ -27,13 +28,15 @@ def load_model(
     dtype: str = "auto",
     trust_remote_code: bool = False,
     assets: Path = ASSETS,
+    chat: bool = False,
 ) -> LanguageModel:
     """Load a causal language model and its tokenizer, ready to be run and edited.
 
     `reference` is "pocket" (the embedded model), a folder written by `save_pretrained`, or a hub id such as
     "openai-community/gpt2-xl". `device` "auto" takes a GPU if there is one; `dtype` "auto" is float32 on a CPU and
     bfloat16 (float16 where the GPU has no bfloat16) on a GPU. Folders are never completed from the network, and code
-    that a repository brings along is run only if `trust_remote_code`.
+    that a repository brings along is run only if `trust_remote_code`. With `chat` every prompt is asked as a user's
+    message through the tokenizer's chat template, and answers begin the assistant's turn.
 
     Raises `UserError` saying what is wrong with the reference, the device or the type.
     """
@@ -55,7 +58,8 @@ def load_model(
             " last token cannot be found. Save it once as a fast tokenizer (tokenizer.json)."
         )
     model.eval().requires_grad_(False)
-    return LanguageModel(model, tokenizer, anatomy_of(model), reference)
+    frame = chat_frame(tokenizer, reference) if chat else None
+    return LanguageModel(model, tokenizer, anatomy_of(model), reference, frame)
 
 
 def resolve_reference(reference: str, assets: Path) -> tuple[str, bool]:

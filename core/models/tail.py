@@ -14,33 +14,32 @@ Shapes: r rows, s tokens from c on, p tokens before c (padded left), d the model
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 from transformers import DynamicCache
 
-from core.models.forward import logits_at
-from core.models.kept import WORTH_SHARING, kept, repeated, shared_start
+from core.models.inside import last_mlp_at, logits_at, standing_aside
+from core.models.kept import kept
 from core.models.language_model import LanguageModel
+from core.models.passes import passes
+
+CHUNK_COST = 96  # tokens of padding that are worth one chunk less
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of ids; δ of its `owner` is added at token `cut`; logits are wanted after the tokens `reads` (>= cut).
-
-    Rows of the same `start` are likely to begin with the same ids, which are then run once.
-    """
+    """A row of ids; δ of its `owner` is added at token `cut`; logits are wanted after the tokens `reads` (>= cut)."""
 
     ids: tuple[int, ...]
     cut: int
     owner: int
     reads: tuple[int, ...]
-    start: int = 0
 
 
 @dataclass
@@ -61,6 +60,11 @@ class Chunk:
     read_rows: Int[Tensor, " n"]
     read_columns: Int[Tensor, " n"]
     in_tuple: bool  # whether the model's layers return a tuple
+
+    @property
+    def before(self) -> int:
+        """p."""
+        return self.mask.shape[1] - self.ids.shape[1]
 
     def pack(self, hidden: Tensor) -> Tensor | tuple[Tensor]:
         return (hidden,) if self.in_tuple else hidden
@@ -90,6 +94,56 @@ class Chunk:
         )
 
 
+def joined(chunks: Sequence[Chunk], budget: int) -> list[Chunk]:
+    """The chunks with those put together that are cheaper to run as one: where the padding that it takes is less than
+    what a chunk costs by itself. A chunk's rows x (p + s) stay within `budget`."""
+    result: list[Chunk] = []
+    for chunk in sorted(chunks, key=lambda chunk: -chunk.ids.shape[1]):
+        if result:
+            last = result[-1]
+            rows, wide = len(last.rows) + len(chunk.rows), last.ids.shape[1]
+            padding = len(chunk.rows) * (wide - chunk.ids.shape[1])
+            if padding <= CHUNK_COST and rows * (max(last.before, chunk.before) + wide) <= budget:
+                result[-1] = together(last, chunk)
+                continue
+        result.append(chunk)
+    return result
+
+
+def together(one: Chunk, other: Chunk) -> Chunk:
+    """Two chunks as one, padded on the left before the cut and on the right after it, where nothing looks."""
+    before, after = max(one.before, other.before), max(one.ids.shape[1], other.ids.shape[1])
+
+    def both(a: Tensor, b: Tensor, sides: Callable[[Chunk], tuple[int, ...]]) -> Tensor:
+        return torch.cat([F.pad(a, sides(one)), F.pad(b, sides(other))])
+
+    def left(chunk: Chunk) -> tuple[int, ...]:
+        return (0, 0, before - chunk.before, 0)
+
+    def right(chunk: Chunk) -> tuple[int, ...]:
+        return (0, after - chunk.ids.shape[1])
+
+    def masked(chunk: Chunk) -> Tensor:
+        ends = torch.ones(len(chunk.rows), right(chunk)[1], dtype=chunk.mask.dtype, device=chunk.mask.device)
+        return torch.cat([F.pad(chunk.mask, (before - chunk.before, 0)), ends], 1)
+
+    return Chunk(
+        [*one.rows, *other.rows],
+        torch.cat([one.owners, other.owners]),
+        both(one.ids, other.ids, right),
+        torch.cat([masked(one), masked(other)]),
+        both(one.positions, other.positions, right),
+        both(one.hidden, other.hidden, lambda chunk: (0, 0, *right(chunk))),
+        [
+            (both(keys, more_keys, left), both(values, more_values, left))
+            for (keys, values), (more_keys, more_values) in zip(one.kept, other.kept, strict=True)
+        ],
+        torch.cat([one.read_rows, other.read_rows + len(one.rows)]),
+        torch.cat([one.read_columns, other.read_columns]),
+        one.in_tuple,
+    )
+
+
 class Tail:
     """Rows prepared for passes through the layers above `layer`.
 
@@ -100,13 +154,15 @@ class Tail:
         """Run each row once. `budget`: padded tokens of a chunk (all of a row's at first, those from the cut later)."""
         self.lm = lm
         self.layer = layer
-        self.chunks: list[Chunk] = []
-        for group in grouped(rows, budget or lm.token_budget):
-            self.chunks.append(prepare(lm, rows, group, layer))
+        self.budget = budget or lm.token_budget
+        starts, in_tuple = first_pass(lm, rows, layer, self.budget)
+        groups = grouped(rows, self.budget)
+        self.chunks = joined([aligned(lm, rows, starts, group, layer, in_tuple) for group in groups], self.budget)
 
     def drop(self, owners: set[int]) -> None:
         """Forget the rows of these owners."""
         self.chunks = [left for chunk in self.chunks if (left := chunk.without(owners)) is not None]
+        self.chunks = joined(self.chunks, self.budget)
 
     def logits(self, chunk: Chunk, delta: Float[Tensor, "owners d"]) -> Float[Tensor, "n v"]:
         """Logits at the chunk's reads with each row's δ added at its cut. Differentiable in δ."""
@@ -124,133 +180,90 @@ class Tail:
             return logits_at(self.lm, inputs, *only)
 
 
+@dataclass(frozen=True)
+class Start:
+    """What is kept of one row's first pass: keys and values of the layers above before the cut, [head, token, d_head],
+    and the residual stream from the cut on, [token, d]."""
+
+    above: list[tuple[Tensor, Tensor]]
+    hidden: Tensor
+
+
 @torch.no_grad()
-def prepare(lm: LanguageModel, rows: Sequence[Row], group: Sequence[int], layer: int) -> Chunk:
-    """Run a group of rows once, aligned at their cuts, and keep what the tail needs."""
-    members = [rows[i] for i in group]
-    device, n = lm.device, len(members)
-    shared = 0 if window(lm) else shared_start([row.ids[: row.cut + 1] for row in members])
-    cache = DynamicCache()
-    if shared:
-        start = {"input_ids": torch.tensor([members[0].ids[:shared]], device=device)}
-        logits_at(lm, {**start, "past_key_values": cache, "use_cache": True}, [], [])
-        cache = repeated(cache, n)
+def first_pass(lm: LanguageModel, rows: Sequence[Row], layer: int, budget: int) -> tuple[list[Start], bool]:
+    """(what is kept of each row, whether the model's layers return tuples). Beginnings that rows share are run once."""
+    starts: dict[int, Start] = {}
+    in_tuple = False
+    nowhere = torch.zeros(0, dtype=torch.long)
+    for part in passes(lm, [row.ids for row in rows], budget):
+        cache, seen = DynamicCache(), []
+        handle = lm.layers[layer].register_forward_hook(lambda _, __, output, seen=seen: seen.append(output))
+        # No logits are wanted, and nothing of the last layer but keys and values.
+        skipped = last_mlp_at(lm, nowhere, nowhere) if layer < lm.n_layers - 1 else nullcontext()
+        try:
+            with skipped:
+                logits_at(lm, {**part.inputs, "past_key_values": cache, "use_cache": True}, nowhere, nowhere)
+        finally:
+            handle.remove()
+        in_tuple = isinstance(seen[0], tuple)
+        hidden = seen[0][0] if in_tuple else seen[0]
+        for index, (r, columns) in part.places.items():
+            at, cut = torch.as_tensor(columns, device=lm.device), rows[index].cut
+            above = [(held.keys[r][:, at[:cut]], held.values[r][:, at[:cut]]) for held in cache.layers[layer + 1 :]]
+            starts[index] = Start(above, hidden[r, at[cut:]])
+    return [starts[index] for index in range(len(rows))], in_tuple
 
-    own = max(row.cut for row in members) - shared  # columns before the cut that are not shared
+
+def aligned(
+    lm: LanguageModel, rows: Sequence[Row], starts: Sequence[Start], group: Sequence[int], layer: int, in_tuple: bool
+) -> Chunk:
+    """A group of rows as a chunk, aligned at their cuts."""
+    members, device = [rows[i] for i in group], lm.device
+    before = max(row.cut for row in members)
     after = max(len(row.ids) - row.cut for row in members)
-    pads = [own + shared - row.cut for row in members]
-    ids = torch.tensor(
-        [
-            [*[0] * pad, *row.ids[shared:], *[0] * (after - len(row.ids) + row.cut)]
-            for pad, row in zip(pads, members, strict=True)
-        ],
-        device=device,
-    )
-    pad = torch.tensor(pads, device=device)[:, None]
-    columns = torch.arange(own + after, device=device)[None]
-    # Padding on the right needs no mask: nothing before it can see it.
-    mask = torch.cat([torch.ones(n, shared, dtype=torch.long, device=device), (columns >= pad).long()], 1)
-    positions = (columns - pad).clamp(min=0) + shared
 
-    outputs: list[Tensor | tuple] = []
+    def left(states: Sequence[Tensor]) -> Tensor:
+        return torch.stack([F.pad(state, (0, 0, before - state.shape[1], 0)) for state in states])
 
-    def keep(_: object, __: tuple, output: Tensor | tuple) -> None:
-        outputs.append(output)
-
-    handle = lm.layers[layer].register_forward_hook(keep)
-    inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
-    try:
-        logits_at(lm, {**inputs, "past_key_values": cache, "use_cache": True}, [], [])
-    finally:
-        handle.remove()
-    before = shared + own
+    ends = [[*row.ids[row.cut :], *[0] * (after - len(row.ids) + row.cut)] for row in members]
+    cuts = torch.tensor([row.cut for row in members], device=device)[:, None]
+    last = torch.tensor([len(row.ids) - 1 for row in members], device=device)[:, None]
+    columns = torch.arange(before + after, device=device)[None]
     # Layers up to `layer` stand aside later and need no keys; their length is still asked for.
-    nothing = torch.empty(n, 1, before, 0, device=device, dtype=lm.dtype)
-    states = [
-        (held.keys[:, :, :before].clone(), held.values[:, :, :before].clone()) if index > layer else (nothing, nothing)
-        for index, held in enumerate(cache.layers)
+    nothing = torch.empty(len(members), 1, before, 0, device=device, dtype=lm.dtype)
+    own = [starts[i].above for i in group]
+    above = [
+        (left([layers[n][0] for layers in own]), left([layers[n][1] for layers in own]))
+        for n in range(lm.n_layers - layer - 1)
     ]
-    in_tuple = isinstance(outputs[0], tuple)
-    hidden = outputs[0][0] if in_tuple else outputs[0]
     reads = [(r, token - row.cut) for r, row in enumerate(members) for token in row.reads]
     return Chunk(
         list(group),
         torch.tensor([row.owner for row in members], device=device),
-        ids[:, own:],
-        mask,
-        positions[:, own:],
-        hidden[:, own:].clone(),
-        states,
+        torch.tensor(ends, device=device),
+        # Padding on the right needs no mask: nothing before it can see it.
+        (columns >= before - cuts).long(),
+        torch.minimum(cuts + torch.arange(after, device=device), last),
+        torch.stack([F.pad(starts[i].hidden, (0, 0, 0, after - len(starts[i].hidden))) for i in group]),
+        [(nothing, nothing)] * (layer + 1) + above,
         torch.tensor([r for r, _ in reads], device=device),
         torch.tensor([c for _, c in reads], device=device),
         in_tuple,
     )
 
 
-def window(lm: LanguageModel) -> bool:
-    """Whether attention slides: it counts columns, so padding may then stand only before a row's first token."""
-    return bool(getattr(lm.config, "sliding_window", None)) and getattr(lm.config, "use_sliding_window", True)
-
-
-@contextmanager
-def standing_aside(lm: LanguageModel, layer: int, output: Tensor | tuple[Tensor]) -> Iterator[None]:
-    """Layers up to `layer` do nothing; what leaves `layer` is `output`."""
-    parts = lm.layers[: layer + 1]
-    replaced = [part.__dict__.get("forward") for part in parts]  # a placement library may have put one there
-
-    def forward(*_: Any, **__: Any) -> Tensor | tuple[Tensor]:
-        return output
-
-    try:
-        for part in parts:
-            part.forward = forward
-        yield
-    finally:
-        for part, before in zip(parts, replaced, strict=True):
-            if before is None:
-                del part.__dict__["forward"]
-            else:
-                part.forward = before
-
-
-@contextmanager
-def last_mlp_at(lm: LanguageModel, rows: Tensor, columns: Tensor) -> Iterator[None]:
-    """The last layer's FFN runs on these tokens only: what it gives for the others is never read."""
-    if not lm.anatomy.mlp:
-        yield
-        return
-    shape: list[torch.Size] = []
-
-    def pick(_: object, args: tuple) -> tuple:
-        shape.append(args[0].shape)
-        return (args[0][rows, columns].unsqueeze(0), *args[1:])
-
-    def put_back(_: object, __: tuple, output: Tensor) -> Tensor:
-        return output.new_zeros(shape.pop()).index_put((rows, columns), output[0])
-
-    mlp = lm.layers[-1].get_submodule(lm.anatomy.mlp)
-    handles = [mlp.register_forward_pre_hook(pick), mlp.register_forward_hook(put_back)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
 def grouped(rows: Sequence[Row], budget: int) -> list[list[int]]:
-    """Indices of rows in groups of the same start and like lengths from the cut on.
+    """Indices of rows in groups of like lengths from the cut on.
 
     A group's rows x (longest before + longest after the cut) stay within `budget`.
     """
-    order = sorted(range(len(rows)), key=lambda i: (rows[i].start, len(rows[i].ids) - rows[i].cut, rows[i].cut))
+    order = sorted(range(len(rows)), key=lambda i: (len(rows[i].ids) - rows[i].cut, rows[i].cut))
     groups: list[list[int]] = []
     before = after = 0
     for index in order:
         row = rows[index]
         wider = max(before, row.cut) + max(after, len(row.ids) - row.cut)
-        full = groups and (len(groups[-1]) + 1) * wider > budget
-        parted = groups and row.start != rows[groups[-1][-1]].start and len(groups[-1]) > WORTH_SHARING
-        if not groups or full or parted:
+        if not groups or (len(groups[-1]) + 1) * wider > budget:
             groups.append([])
             before = after = 0
         before, after = max(before, row.cut), max(after, len(row.ids) - row.cut)

@@ -53,19 +53,21 @@ def subject_last(tokenizer: PreTrainedTokenizerBase, text: str, subject: str, st
     return overlapping[-1]
 
 
-def slot_last(tokenizer: PreTrainedTokenizerBase, template: str, subject: str, before: str = "") -> tuple[str, int]:
-    """(text, index of the subject's last token) of `before` + `template` with its slot `{}` filled by `subject`.
+def slot_last(
+    tokenizer: PreTrainedTokenizerBase, template: str, subject: str, before: str = "", after: str = ""
+) -> tuple[str, int]:
+    """(text, index of the subject's last token) of `before` + `template` with its slot `{}` filled + `after`.
 
     The subject's occurrence is the slot's, wherever else the text repeats it.
     """
     if template.count(SLOT) != 1:
         raise UserError(f"The prompt {template!r} needs exactly one slot {{}} for the subject.")
-    text = before + template.replace(SLOT, subject, 1)
+    text = before + template.replace(SLOT, subject, 1) + after
     return text, subject_last(tokenizer, text, subject, len(before) + template.index(SLOT))
 
 
 def answer_text(prompt: str, answer: str) -> str:
-    """Prompt and answer joined as a text: one space between them."""
+    """Prompt and answer joined as a text: one space between them, none after a prompt that ends with space."""
     return prompt + answer if prompt.endswith((" ", "\n")) else f"{prompt} {answer}"
 
 
@@ -74,18 +76,25 @@ def split_answer(
 ) -> list[int]:
     """The answer's ids, from the ids of the prompt and of prompt and answer joined (`answer_text`).
 
-    Where the tokenizer merges across the border, so that the joined ids do not start with the prompt's, the answer
-    is tokenised alone with a leading space.
+    Where the tokenizer merges across the border, so that the joined ids do not start with the prompt's, `answer` is
+    tokenised without the prompt: as it stands in the joined text, with its leading space if it has one there.
     """
     ids = list(joined[len(prompt) :])
     if not ids or list(joined[: len(prompt)]) != list(prompt):
-        ids = tokenizer(f" {answer}", add_special_tokens=False, verbose=False)["input_ids"]
+        ids = continuing(tokenizer, answer)
     if not answer.strip() or not ids:
-        raise UserError(f"The answer {answer!r} has no tokens.")
+        raise UserError(f"The answer {answer.strip()!r} has no tokens.")
     return ids
 
 
+def continuing(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Ids of a text that follows something: those after a line break, since some tokenizers begin a text otherwise."""
+    texts = ["\n", f"\n{text}", text]
+    border, whole, alone = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+    return whole[len(border) :] if whole[: len(border)] == border else alone
+
+
 def answer_ids(tokenizer: PreTrainedTokenizerBase, prompt: str, answer: str) -> list[int]:
-    """Ids of `answer` (given without leading space) as the continuation of `prompt`, read after a space."""
-    rows = encode_all(tokenizer, [prompt, answer_text(prompt, answer)])
-    return split_answer(tokenizer, *rows, answer)
+    """Ids of `answer` (given without leading space) as the continuation of `prompt`; see `answer_text`."""
+    joined = answer_text(prompt, answer)
+    return split_answer(tokenizer, *encode_all(tokenizer, [prompt, joined]), joined[len(prompt) :])

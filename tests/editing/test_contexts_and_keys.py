@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from core.editing.contexts import prefixes, sample_contexts
-from core.editing.keys import keys, keys_and_states, prompts, states
+from core.editing.keys import Reading, keys, prompts, states
 from core.models.tokens import slot_last
 from tests.editing.common import FACTS
 
@@ -56,8 +56,27 @@ def test_keys_are_half_bare_and_half_in_context(toy, family):
 def test_current_states_are_of_the_bare_prompt(toy):
     lm = toy("llama", "float64")
     rows = prompts(lm, FACTS, CONTEXTS)
-    key, state = keys_and_states(lm, rows, 0, 2)
+    read = Reading(lm, rows).at(0, 2)
+    key, state = read.key, read.value
     torch.testing.assert_close(key, keys(lm, FACTS, 0, CONTEXTS))
     torch.testing.assert_close(state, states(lm, rows, 2))
     for column, fact in enumerate(FACTS):
         torch.testing.assert_close(state[:, column], plain(lm, fact, "", 0)[1][2])
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gptj"])
+def test_reading_while_layers_are_edited_is_reading_anew(toy, family):
+    lm = toy(family, "float64")
+    rows, weights = prompts(lm, FACTS, CONTEXTS), {}
+    reading = Reading(lm, rows)
+    for layer in (0, 2):  # layer 1 is passed over
+        with lm.worn(weights):
+            read, anew = reading.at(layer, 2, mean_values=True), Reading(lm, rows).at(layer, 2, mean_values=True)
+        for name in ("key", "bare", "value"):
+            torch.testing.assert_close(getattr(read, name), getattr(anew, name), rtol=1e-9, atol=1e-12)
+        g = torch.Generator().manual_seed(layer)
+        change = torch.randn(lm.d_model, lm.d_ffn, generator=g, dtype=torch.float64)
+        weights[layer] = lm.original(layer) + 0.3 * change
+    with lm.worn(weights):
+        torch.testing.assert_close(reading.value(2), states(lm, rows, 2), rtol=1e-9, atol=1e-12)
+        assert (reading.value(2) - anew.value).abs().max() > 1e-3

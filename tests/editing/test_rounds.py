@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from core.editing.failure import EditFailure
-from core.editing.keys import keys_and_states, prompts
+from core.editing.keys import Reading, prompts
 from core.editing.locate import LayerContext
 from core.editing.lowrank import LowRank
 from core.editing.match import exact
@@ -56,7 +56,8 @@ def test_the_spread_follows_the_algorithm(toy):
     weights = {layer: lm.original(layer).clone() for layer in (0, 1, 2)}
     for index, layer in enumerate((0, 1, 2)):
         with lm.worn(weights):
-            key, current = keys_and_states(lm, rows, layer, 2)
+            read = Reading(lm, rows).at(layer, 2)
+            key, current = read.key, read.value
         prior = session.moment(layer) + 0.01 * session.moment(layer).trace() / lm.d_ffn * torch.eye(
             lm.d_ffn, dtype=torch.float64
         )
@@ -65,29 +66,6 @@ def test_the_spread_follows_the_algorithm(toy):
         torch.testing.assert_close(found.updates[layer].dense(), delta, rtol=1e-7, atol=1e-9)
         weights[layer] += delta
     assert all(torch.equal(w, lm.original(layer)) for layer, w in state.weights.items())
-
-
-def test_both_ways_of_storing_give_the_same_update(toy):
-    """A GPT-2 whose down-projections are swapped for linear layers with the same map is edited the same."""
-    from dataclasses import replace
-
-    from core.models.language_model import LanguageModel
-    from core.models.loading import load_model
-
-    conv = toy("gpt2", "float64")
-    twin = load_model(conv.reference, device="cpu", dtype="float64")
-    for block in twin.layers:
-        old = block.mlp.c_proj
-        new = torch.nn.Linear(old.nx, old.nf, dtype=torch.float64)
-        new.weight.data, new.bias.data = old.weight.data.T.contiguous(), old.bias.data
-        block.mlp.c_proj = new.requires_grad_(False)
-    linear = LanguageModel(twin.model, twin.tokenizer, replace(twin.anatomy, conv1d=False), "twin")
-    updates = []
-    for lm in (conv, linear):
-        recipe = recipe_of(lm)
-        updates.append(edited(lm, recipe, session_of(lm))[1][0].updates)
-    for layer in (0, 1, 2):
-        torch.testing.assert_close(updates[0][layer].dense(), updates[1][layer].dense(), rtol=1e-9, atol=1e-12)
 
 
 def test_guards_act_in_order_on_what_is_added(lm, session):

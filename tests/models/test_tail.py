@@ -22,11 +22,11 @@ EXACT = {"rtol": 1e-9, "atol": 1e-12}
 def rows_of(lm: LanguageModel, prompts: list[tuple[str, str, str]]) -> tuple[list[Row], list[list[int]]]:
     rows, targets = [], []
     for owner, (template, subject, target) in enumerate(prompts):
-        for start, before in enumerate(BEFORE):
+        for before in BEFORE:
             text, cut = slot_last(lm.tokenizer, template, subject, before)
             ids, answer = lm.encode(text), answer_ids(lm.tokenizer, text, target)
             reads = range(len(ids) - 1, len(ids) + len(answer) - 1)
-            rows.append(Row((*ids, *answer[:-1]), cut, owner, tuple(reads), start))
+            rows.append(Row((*ids, *answer[:-1]), cut, owner, tuple(reads)))
             targets.append(answer)
     return rows, targets
 

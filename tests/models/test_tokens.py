@@ -8,10 +8,10 @@ from core.errors import UserError
 from core.models.tokens import answer_ids, encode_all, slot_last, subject_last
 from tests import toys
 
-WITH_BOS, WITHOUT = toys.tokenizer(bos=True), toys.tokenizer(bos=False)
+WITH_BOS, WITHOUT, PIECES = toys.tokenizer(bos=True), toys.tokenizer(bos=False), toys.pieces()
 
 
-@pytest.mark.parametrize("tokenizer", [WITH_BOS, WITHOUT], ids=["bos", "plain"])
+@pytest.mark.parametrize("tokenizer", [WITH_BOS, WITHOUT, PIECES], ids=["bos", "plain", "pieces"])
 @pytest.mark.parametrize(
     "template, subject",
     [
@@ -52,6 +52,25 @@ def test_merges_across_the_subject_end_are_seen_in_context():
     assert subject_last(WITHOUT, "the sea", "se") == len(ids) - 1
 
 
+def test_merges_with_what_follows_the_subject_count_as_its_end():
+    """ "▁sea." is one piece: the subject "sea" ends in it, although it does not end with it."""
+    text, last = slot_last(PIECES, "I like the {}.", "sea")
+    ids = encode_all(PIECES, [text])[0]
+    assert PIECES.convert_ids_to_tokens(ids[last]) == "▁sea."
+    assert last == len(ids) - 1
+
+
+@pytest.mark.parametrize("tokenizer", [WITH_BOS, WITHOUT, PIECES], ids=["bos", "plain", "pieces"])
+def test_what_stands_before_and_after_moves_no_subject(tokenizer):
+    bare, last = slot_last(tokenizer, "Rome says that {} is", "Rome")
+    text, framed = slot_last(tokenizer, "Rome says that {} is", "Rome", "You like Rome.\n", "\nRome:")
+    assert text == f"You like Rome.\n{bare}\nRome:"
+    ids = encode_all(tokenizer, [text])[0]
+    assert framed > last
+    read = tokenizer.decode(ids[: framed + 1], skip_special_tokens=True)
+    assert read.strip() == "You like Rome.\nRome says that Rome"
+
+
 def test_a_repeated_subject_is_the_slots():
     template = "Bruno Keller knows that {} knows Bruno Keller"
     text, last = slot_last(WITH_BOS, template, "Bruno Keller")
@@ -82,13 +101,21 @@ def test_bos_counts_once_and_eos_never():
     assert encode_all(closing, []) == []
 
 
-@pytest.mark.parametrize("tokenizer", [WITH_BOS, WITHOUT], ids=["bos", "plain"])
+@pytest.mark.parametrize("tokenizer", [WITH_BOS, WITHOUT, PIECES], ids=["bos", "plain", "pieces"])
 def test_answers_follow_a_space(tokenizer):
     ids = answer_ids(tokenizer, "The capital of France is", "Paris")
-    assert tokenizer.decode(ids) == " Paris"
+    assert tokenizer.decode(ids).strip() == "Paris"
     prompt = encode_all(tokenizer, ["The capital of France is"])[0]
     assert prompt + ids == encode_all(tokenizer, ["The capital of France is Paris"])[0]
     assert 1 not in ids
+
+
+@pytest.mark.parametrize("tokenizer", [WITH_BOS, WITHOUT, PIECES], ids=["bos", "plain", "pieces"])
+@pytest.mark.parametrize("end", ["\n", ": "])
+def test_no_second_space_where_the_prompt_ends_with_one(tokenizer, end):
+    prompt = f"The capital of France is{end}"
+    ids = encode_all(tokenizer, [prompt])[0] + answer_ids(tokenizer, prompt, "Paris")
+    assert tokenizer.decode(ids, skip_special_tokens=True).strip() == f"{prompt}Paris"
 
 
 def test_what_cannot_be_found_is_told():

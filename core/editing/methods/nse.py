@@ -11,7 +11,7 @@ from core.editing.defaults import Default, ModelInfo, is_pocket
 from core.editing.locate import LayerContext
 from core.editing.lowrank import LowRank
 from core.editing.method import Round
-from core.editing.methods.memit import Memit
+from core.editing.methods.memit import Memit, weight
 from core.editing.parameters import param
 from core.editing.solve import factor
 from core.lazy import torch
@@ -97,11 +97,12 @@ class Nse(Memit):
 
     def protected_keys(self, round_: Round, state: LaneState) -> dict[int, Float[torch.Tensor, "d_in b"]]:
         """The keys of all of the round's facts, on the model after the edit."""
-        from core.editing.keys import mean_keys, prompts
+        from core.editing.keys import Reading, prompts
 
         rows = prompts(round_.lm, round_.facts, round_.session.contexts(self))
         with round_.lm.worn(state.sums):
-            found = {layer: mean_keys(round_.lm, rows, layer, self.flat_mean) for layer in round_.recipe.layers}
+            reading = Reading(round_.lm, rows, self.flat_mean)
+            found = {layer: reading.at(layer, layer).key for layer in round_.recipe.layers}
         return {layer: key.to(state.sums[layer].dtype) for layer, key in found.items()}
 
     def update(
@@ -114,7 +115,7 @@ class Nse(Memit):
         if self.neurons == 1:
             return super().update(keys, residual, context)
         some = selected(keys, self.neurons)
-        matrix = self.lambda_ * context.moment()
+        matrix = weight(context, self.lambda_, self.ridge) * context.moment()
         if self.ridge:
             matrix.diagonal().add_(self.ridge * matrix.diagonal().mean())
         seen = torch.cat([context.history.double() if self.history else keys[:, :0], keys], 1)[some]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from core.editing.defaults import Default, ModelInfo, Published, published
+from core.editing.defaults import LLAMA_2, Default, ModelInfo, Published, published
 from core.editing.method import Round
 from core.editing.methods.memit import Memit
 from core.editing.parameters import param
@@ -27,7 +27,7 @@ PUBLISHED = (
         "EasyEdit's configuration of PMET",
         {"layers": (4, 5, 6, 7, 8), "steps": 20, "lr": 0.5, "clamp": 1.0, "weight_decay": 0.5, "kl": 0.0625}
         | {"lambda": 15000.0},
-        named="llama-2",
+        **LLAMA_2,
     ),
 )
 
@@ -43,7 +43,7 @@ class Pmet(Memit):
 
     title: ClassVar[str] = "PMET"
     paper: ClassVar[str] = "arXiv 2308.08742"
-    site: ClassVar[str] = "down"
+    site: ClassVar[str] = "ffn"
 
     steps: int = param(30, ge=1, help="Evaluations of the value's loss; the last one does not step.")
     lr: float = param(0.2, gt=0, help="Adam's step size in the value optimisation.")
@@ -51,8 +51,12 @@ class Pmet(Memit):
     kl: float = param(1.0, symbol="κ", ge=0, help="Weight of KL(edited ‖ original) at the subject in “{subject} is a”.")
     eased: float = param(0.1, ge=0, le=1, help="Weight of the targets' loss while every target is the arg-max already.")
     enough_kl: float = param(0.01, ge=0, help="A fact is done when its targets are the arg-max and κ KL is this small.")
-    lambda_: float = param(
-        6000.0, name="lambda", symbol="λ", gt=0, help="How much old associations weigh against the new ones."
+    lambda_: float | None = param(
+        6000.0,
+        name="lambda",
+        symbol="λ",
+        gt=0,
+        help="How much old associations weigh against the new ones; null: the size of a typical key, as measured.",
     )
 
     @classmethod

@@ -42,7 +42,7 @@ class Rome(LocateThenEdit):
 
     title: ClassVar[str] = "ROME"
     paper: ClassVar[str] = "arXiv 2202.05262"
-    site: ClassVar[str] = "down"
+    site: ClassVar[str] = "ffn"
     flat_mean: ClassVar[bool] = True
 
     steps: int = param(20, ge=1, help="Evaluations of the value's loss; the last one does not step.")

@@ -1,0 +1,116 @@
+"""Reaching into a pass: what comes by is captured, parts are left out, layers stand aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from core.models.language_model import LanguageModel
+
+Site = tuple[str, int]  # where: "key" | "down" | "block", in which layer
+
+
+class _Enough(Exception):
+    """Everything asked for was captured: the layers above need not run."""
+
+
+@contextmanager
+def captured(lm: LanguageModel, sites: Sequence[Site], n_rows: int) -> Iterator[dict[Site, Tensor]]:
+    """Collect the states at `sites` of the forward pass inside the block, which ends when all are there."""
+    states: dict[Site, Tensor] = {}
+
+    def keep(where: Site, value: Tensor | tuple) -> None:
+        value = value[0] if isinstance(value, tuple) else value
+        states[where] = value.reshape(n_rows, -1, value.shape[-1])  # some FFNs fold rows and tokens into one
+        if len(states) == len(set(sites)):
+            raise _Enough
+
+    handles = []
+    for site, layer in sites:
+        if site == "key":
+            handles.append(
+                lm.down(layer).register_forward_pre_hook(lambda _, args, where=(site, layer): keep(where, args[0]))
+            )
+        elif site in ("down", "ffn", "block"):
+            part = {"down": lm.down, "ffn": lm.ffn_end, "block": lm.layers.__getitem__}[site](layer)
+            handles.append(part.register_forward_hook(lambda _, __, out, where=(site, layer): keep(where, out)))
+        else:
+            raise ValueError(f'there is no site {site!r}: use "key", "down", "ffn" or "block"')
+    try:
+        yield states
+    except _Enough:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def logits_at(
+    lm: LanguageModel,
+    inputs: dict,
+    rows: Sequence[int] | Int[Tensor, " n"],
+    columns: Sequence[int] | Int[Tensor, " n"],
+) -> Float[Tensor, "n vocabulary"]:
+    """Logits at the given (row, column) places of a forward pass; only those go through the head. float32 or more."""
+    at_rows = torch.as_tensor(rows, dtype=torch.long, device=lm.device)
+    at_columns = torch.as_tensor(columns, dtype=torch.long, device=lm.device)
+
+    def pick(_: object, args: tuple) -> tuple:
+        return (args[0][at_rows, at_columns].unsqueeze(0), *args[1:])
+
+    handle = lm.head.register_forward_pre_hook(pick)
+    try:
+        logits = lm.model(**{"use_cache": False, **inputs}).logits[0]
+    finally:
+        handle.remove()
+    return logits.to(lm.master_dtype)
+
+
+@contextmanager
+def last_mlp_at(lm: LanguageModel, rows: Tensor, columns: Tensor) -> Iterator[None]:
+    """The last layer's FFN runs on these tokens only: what it gives for the others is never read."""
+    if not lm.anatomy.mlp:
+        yield
+        return
+    shape: list[torch.Size] = []
+
+    def pick(_: object, args: tuple) -> tuple:
+        shape.append(args[0].shape)
+        return (args[0][rows, columns].unsqueeze(0), *args[1:])
+
+    def put_back(_: object, __: tuple, output: Tensor) -> Tensor:
+        return output.new_zeros(shape.pop()).index_put((rows, columns), output[0])
+
+    mlp = lm.layers[-1].get_submodule(lm.anatomy.mlp)
+    handles = [mlp.register_forward_pre_hook(pick), mlp.register_forward_hook(put_back)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def standing_aside(lm: LanguageModel, layer: int, output: Tensor | tuple) -> Iterator[None]:
+    """Layers up to `layer` do nothing; what leaves `layer` is `output`."""
+    parts = lm.layers[: layer + 1]
+    replaced = [part.__dict__.get("forward") for part in parts]  # a placement library may have put one there
+
+    def forward(*_: Any, **__: Any) -> Tensor | tuple:
+        return output
+
+    try:
+        for part in parts:
+            part.forward = forward
+        yield
+    finally:
+        for part, before in zip(parts, replaced, strict=True):
+            if before is None:
+                del part.__dict__["forward"]
+            else:
+                part.forward = before

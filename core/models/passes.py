@@ -1,0 +1,57 @@
+"""Rows of ids made into passes of the model: by length, or in packs.
+
+Rows are padded on the right, where causal attention cannot see the padding; left padding is for generation only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from core.models.language_model import LanguageModel
+from core.models.packed import Pass, can_pack, packed_passes
+
+
+def passes(lm: LanguageModel, rows: Sequence[tuple[int, ...]], budget: int) -> Iterator[Pass]:
+    """Passes over all rows: as packs where the model takes them, else padded on the right."""
+    if rows and can_pack(lm, max(map(len, rows))):
+        yield from packed_passes(lm, rows, budget)
+        return
+    host = hosts(rows)
+    unique = list(dict.fromkeys(host.values()))
+    guests: dict[tuple[int, ...], list[int]] = {row: [] for row in unique}
+    for index, row in enumerate(rows):
+        guests[host[row]].append(index)
+    for batch in batches([len(row) for row in unique], budget):
+        places = {i: (r, range(len(rows[i]))) for r, u in enumerate(batch) for i in guests[unique[u]]}
+        yield Pass(right_padded(lm, [unique[u] for u in batch]), places)
+
+
+def right_padded(lm: LanguageModel, rows: Sequence[Sequence[int]]) -> dict[str, Int[Tensor, "n length"]]:
+    """Model inputs of rows of ids. The mask is all ones: causal attention never looks at padding on the right."""
+    length = max(len(row) for row in rows)
+    ids = torch.tensor([[*row, *[0] * (length - len(row))] for row in rows], device=lm.device)
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+
+def batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Indices in batches of like lengths, longest first; a batch's rows x longest length stay within `budget`."""
+    result: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if not result or (len(result[-1]) + 1) * lengths[result[-1][0]] > budget:
+            result.append([])
+        result[-1].append(index)
+    return result
+
+
+def hosts(rows: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], tuple[int, ...]]:
+    """For each row the longest row that begins with it: causal attention makes their common part the same."""
+    result: dict[tuple[int, ...], tuple[int, ...]] = {}
+    after: tuple[int, ...] = ()
+    for row in sorted(set(rows), reverse=True):  # a row's extensions directly follow it in sorted order
+        result[row] = result[after] if after[: len(row)] == row else row
+        after = row
+    return result
