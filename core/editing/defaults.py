@@ -23,66 +23,81 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class Default:
-    """A hyperparameter's value and why."""
+    """A hyperparameter's value and why. It is left out where a lane sets the hyperparameter `unless` itself."""
 
     value: Any
     reason: str
+    unless: str = ""
 
 
 @dataclass(frozen=True)
 class Published:
-    """Settings that a paper's code uses for one model, told by type, depth and a part of its name."""
+    """Settings that a paper's code uses for one model, told by type, depth, width and vocabulary, where these are given
+    and known; by a part of its name where its vocabulary is not."""
 
     model_type: str
     n_layers: int
     source: str
     values: dict[str, Any]
     named: str = ""
+    d_model: int = 0
+    vocab_size: int = 0
+
+    def fits(self, model: ModelInfo) -> bool:
+        """Whether the model is the one that they were used for."""
+        if (self.model_type, self.n_layers) != (model.model_type, model.n_layers):
+            return False
+        if self.d_model and model.d_model and self.d_model != model.d_model:
+            return False
+        if self.vocab_size and model.vocab_size:
+            return self.vocab_size == model.vocab_size
+        return self.named in model.reference.lower()
 
 
 EASY_EDIT = "EasyEdit's configuration"
 MEMIT_CODE = "the MEMIT authors' configuration"
 ALPHA_EDIT = "the AlphaEdit authors' configuration"
 
+ALSO = "; EasyEdit's has lr .5, clamp 4, weight_decay .001"
+EARLY = (4, 5, 6, 7, 8)
+CAUTIOUS = {"steps": 25, "lr": 0.1, "clamp": 0.75, "weight_decay": 0.5, "kl": 0.0625, "lambda": 15000.0}
+WIDE = {"steps": 25, "lr": 0.5, "clamp": 4.0, "weight_decay": 1e-3, "kl": 0.0625, "lambda": 15000.0}
+LLAMA_2 = {"named": "llama-2", "d_model": 4096, "vocab_size": 32000}
+LLAMA_3 = {"d_model": 4096, "vocab_size": 128256}
+
 PUBLISHED = (
     Published(
         "gpt2",
         48,
         MEMIT_CODE,
-        {"layers": (13, 14, 15, 16, 17), "steps": 20, "lr": 0.5, "clamp": 0.75, "weight_decay": 0.5, "lambda": 20000.0},
+        {"layers": (13, 14, 15, 16, 17), **CAUTIOUS, "steps": 20, "lr": 0.5, "lambda": 20000.0},
+        d_model=1600,
     ),
+    Published("gptj", 28, MEMIT_CODE, {"layers": (3, 4, 5, 6, 7, 8), **CAUTIOUS, "lr": 0.5}, d_model=4096),
+    Published("llama", 32, EASY_EDIT, {"layers": EARLY, **WIDE}, **LLAMA_2),
+    Published("llama", 32, ALPHA_EDIT, {"layers": EARLY, **CAUTIOUS}, **LLAMA_3),
+    Published("mistral", 32, EASY_EDIT, {"layers": EARLY, **WIDE}, d_model=4096),
     Published(
-        "gptj",
-        28,
-        MEMIT_CODE,
-        {"layers": (3, 4, 5, 6, 7, 8), "steps": 25, "lr": 0.5, "clamp": 0.75, "weight_decay": 0.5, "lambda": 15000.0},
+        "qwen2", 28, f"the BetaEdit authors' configuration (of two in use, the cautious one{ALSO})",
+        {"layers": EARLY, **CAUTIOUS}, d_model=3584,
     ),
-    Published(
-        "llama",
-        32,
-        EASY_EDIT,
-        {"layers": (4, 5, 6, 7, 8), "steps": 25, "lr": 0.5, "clamp": 4.0, "weight_decay": 1e-3, "lambda": 15000.0},
-        named="llama-2",
+)  # fmt: skip
+
+UNKNOWN: dict[str, Default] = {
+    "lr": Default(
+        0.1, "The cautious one of those published (Llama-3, Qwen2.5), taken as a share of each fact's state."
     ),
-    Published(
-        "llama",
-        32,
-        ALPHA_EDIT,
-        {"layers": (4, 5, 6, 7, 8), "steps": 25, "lr": 0.1, "clamp": 0.75, "weight_decay": 0.5, "lambda": 15000.0},
+    "relative_lr": Default(True, "How large this model's states are was not published: a step is a share.", "lr"),
+    "clamp": Default(
+        0.75, "As published for GPT-2 XL, GPT-J and Llama-3; the careful one of two in use (the other is 4)."
     ),
-    Published(
-        "mistral",
-        32,
-        EASY_EDIT,
-        {"layers": (4, 5, 6, 7, 8), "steps": 25, "lr": 0.5, "clamp": 4.0, "weight_decay": 1e-3, "lambda": 15000.0},
+    "weight_decay": Default(0.5, "Published together with this clamp."),
+    "lambda": Default(
+        None,
+        "As measured: published ones are .8 to 3 times the inputs of their layers, which is the size of a typical key,"
+        " E kᵀ C0⁻¹ k. Here that is taken from the layer's own statistics.",
     ),
-    Published(
-        "qwen2",
-        28,
-        "the BetaEdit authors' configuration (the cautious one of two in use)",
-        {"layers": (4, 5, 6, 7, 8), "steps": 25, "lr": 0.1, "clamp": 0.75, "weight_decay": 0.5, "lambda": 15000.0},
-    ),
-)
+}
 
 POCKET: dict[str, Default] = {
     "layers": Default((0, 1, 2, 3, 4), "The layers before the fifth, from which on the model reads what is known."),
@@ -118,24 +133,18 @@ def defaults(model: ModelInfo, method: str) -> dict[str, Default]:
 def value_defaults(model: ModelInfo, site: str = "block") -> dict[str, Default]:
     """What locate-then-edit methods have in common on a model: MEMIT's layers, value optimisation and λ."""
     if is_pocket(model):
-        return POCKET | (POCKET_FFN if site == "down" else {})
+        return POCKET | (POCKET_FFN if site == "ffn" else {})
     if found := published(model, PUBLISHED):
         return found
     layers = relative_layers(model.n_layers)
-    return {
-        "layers": Default(
-            layers,
-            f"No published setting for this model: as deep, among {model.n_layers}, as layers 4-8 of Llama-3-8B.",
-        )
-    }
+    why = f"No published setting for this model: as deep, among {model.n_layers}, as layers 4-8 of Llama-3-8B."
+    return {"layers": Default(layers, why), **(UNKNOWN if site == "block" else {"lambda": UNKNOWN["lambda"]})}
 
 
 def published(model: ModelInfo, known: Sequence[Published]) -> dict[str, Default]:
     """The first of `known` settings that are for this model; empty if none is."""
     for one in known:
-        if (one.model_type, one.n_layers) == (model.model_type, model.n_layers) and (
-            one.named in model.reference.lower()
-        ):
+        if one.fits(model):
             reason = f"From {one.source} for this model."
             return {name: Default(value, reason) for name, value in one.values.items()}
     return {}

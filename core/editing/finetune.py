@@ -19,8 +19,9 @@ from core.editing.lowrank import LowRank
 from core.editing.method import Round
 from core.editing.spread import Fit, RoundUpdate, passed, removed
 from core.facts.fact import Fact
-from core.models.forward import batches, logits_at, right_padded
+from core.models.inside import logits_at
 from core.models.language_model import LanguageModel
+from core.models.passes import batches, right_padded
 from core.models.tokens import answer_ids
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def fine_tuned(round_: Round, train: Callable[[Round], tuple[dict[int, Tensor], 
     weights, fit = (train or trained)(round_)
     spent = time.perf_counter() - began
     updates, raw, shares = {}, {}, {}
-    for layer, before in round_.state.sums.items():
+    for layer, before in edited_now(round_).items():
         raw[layer] = LowRank.full(weights[layer] - before)
         if not bool(torch.isfinite(raw[layer].right).all()):
             raise EditFailure(f"Fine-tuning broke the weight of layer {layer}. Lower lr, or load the model in float32.")
@@ -64,7 +65,7 @@ def fine_tuned(round_: Round, train: Callable[[Round], tuple[dict[int, Tensor], 
     rest = float((fit.loss / fit.loss_start.clamp(min=1e-12)).mean())
     return RoundUpdate(
         updates=updates,
-        keys={layer: before.new_zeros(before.shape[1], 0) for layer, before in round_.state.sums.items()},
+        keys={layer: before.new_zeros(before.shape[1], 0) for layer, before in edited_now(round_).items()},
         raw=raw,
         removed_share=shares,
         residual_before=dict.fromkeys(updates, 1.0),
@@ -74,6 +75,11 @@ def fine_tuned(round_: Round, train: Callable[[Round], tuple[dict[int, Tensor], 
     )
 
 
+def edited_now(round_: Round) -> dict[int, Float[Tensor, "d_out d_in"]]:
+    """The matrices to change: a lane that branched may wear others as well, which stay as they are."""
+    return {layer: round_.state.sums[layer] for layer in round_.recipe.layers}
+
+
 def trained(round_: Round) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]:
     """The weights after training, and how the facts' losses went.
 
@@ -81,7 +87,7 @@ def trained(round_: Round) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]
     makes none, and training ends when the mean over batches is. With `bound` every entry stays within ± bound of
     where the round began.
     """
-    lm, config, before = round_.lm, round_.recipe.method, round_.state.sums
+    lm, config, before = round_.lm, round_.recipe.method, edited_now(round_)
     weights = {layer: weight.clone().requires_grad_() for layer, weight in before.items()}
     adam = torch.optim.Adam(weights.values(), lr=config.lr)
 
@@ -178,7 +184,8 @@ def bounded(weights: Mapping[int, Tensor], before: Mapping[int, Tensor], bound: 
 
 def lesson(lm: LanguageModel, fact: Fact, config: FtL) -> Lesson:
     """What is read where: every target token from the prompt's last one, or each after those before it."""
-    head, target = lm.encode(fact.text), answer_ids(lm.tokenizer, fact.text, fact.target)
+    prompt = lm.asked(fact.text)
+    head, target = lm.encode(prompt), answer_ids(lm.tokenizer, prompt, fact.target)
     last = len(head) - 1
     if config.teacher_forced:
         return Lesson([*head, *target[:-1]], list(range(last, last + len(target))), target)

@@ -33,12 +33,13 @@ def fold(
     """(`step` over all whole blocks of `size` columns from the first on, the columns that are left), in float64.
 
     Blocks are counted from the first column, whatever the rounds were: so a resumed or rebuilt lane gets the same
-    bits as one never stopped. `known` remembers the newest result of each line of columns and is changed here.
+    bits as one never stopped. `known` remembers the newest result of each line of columns and is changed here; columns
+    may be added behind those that it saw, but these may not be changed.
     """
     whole = columns.shape[1] // size
     done, value = 0, start
     for entry in known:
-        if done < entry.done <= whole and torch.equal(entry.columns, columns[:, : entry.done * size]):
+        if done < entry.done <= whole and same(entry.columns, columns[:, : entry.done * size]):
             done, value, parent = entry.done, entry.value, entry
     if done < whole:
         if done:
@@ -48,3 +49,9 @@ def fold(
         known.append(Folded(columns[:, : whole * size], whole, value))
         del known[:-LINES]
     return value, columns[:, whole * size :].double()
+
+
+def same(known: Float[torch.Tensor, "d n"], columns: Float[torch.Tensor, "d n"]) -> bool:
+    """Whether these are the same numbers. Columns in the same place are: what was added to a history is not changed."""
+    place = known.data_ptr() == columns.data_ptr() and known.stride() == columns.stride()
+    return (place and known.shape == columns.shape and known.dtype == columns.dtype) or torch.equal(known, columns)

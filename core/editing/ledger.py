@@ -20,6 +20,8 @@ from core.editing.state import LaneState, LayerUpdates
 from core.errors import UserError
 from core.models.language_model import LanguageModel
 
+BRANCH = "branch.json"  # in a lane's folder: the lane and round that it began with
+
 
 class Ledger:
     """Rounds of lanes in a folder: one file per lane and round, which appears whole or not at all."""
@@ -51,13 +53,39 @@ class Ledger:
         os.replace(draft, path)
         return path
 
+    def branch(self, lane: str, parent: str, round_: int) -> None:
+        """Let a lane begin where `parent` stands after a round: the rounds up to it are its own from then on."""
+        path = self.lane_folder(lane) / BRANCH
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(f".{os.getpid()}.part")
+        draft.write_text(json.dumps({"lane": parent, "round": round_}), encoding="utf-8")
+        os.replace(draft, path)
+
+    def origin(self, lane: str) -> tuple[str, int] | None:
+        """(parent, round) of a lane that branched from another; None of one that began with the unedited model."""
+        try:
+            about = json.loads((self.lane_folder(lane) / BRANCH).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return about["lane"], about["round"]
+
+    def holder(self, lane: str, round_: int) -> str:
+        """The lane that made a round of this one: itself, or one that it branched from."""
+        origin = self.origin(lane)
+        return lane if origin is None or round_ > origin[1] else self.holder(origin[0], round_)
+
     def rounds(self, lane: str) -> list[int]:
-        """The rounds of a lane, ascending."""
-        return sorted(int(path.stem) for path in self.lane_folder(lane).glob("*.safetensors"))
+        """The rounds of a lane, ascending, with those before it branched."""
+        own = sorted(int(path.stem) for path in self.lane_folder(lane).glob("*.safetensors"))
+        origin = self.origin(lane)
+        if origin is None:
+            return own
+        parent, start = origin
+        return [n for n in self.rounds(parent) if n <= start] + [n for n in own if n > start]
 
     def read(self, lane: str, round_: int, device: torch.device | str = "cpu") -> LayerUpdates:
         """One round. Raises `UserError` for a file that is missing, damaged or of another lane or round."""
-        path = self.path(lane, round_)
+        path, holder = self.path(lane, round_), self.holder(lane, round_)
         try:
             with safe_open(path, framework="pt", device=str(device)) as file:
                 about = json.loads((file.metadata() or {}).get("about", "{}"))
@@ -65,8 +93,8 @@ class Ledger:
                 tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, json.JSONDecodeError) as error:
             raise UserError(f'Round {round_} of lane "{lane}" cannot be read from {path}: {error}') from error
-        if (about.get("lane"), about.get("round")) != (lane, round_):
-            raise UserError(f'{path} should hold round {round_} of lane "{lane}" but holds {about}.')
+        if (about.get("lane"), about.get("round")) != (holder, round_):
+            raise UserError(f'{path} should hold round {round_} of lane "{holder}" but holds {about}.')
         layers = about["layers"]
 
         def factors(kind: str) -> dict[int, LowRank]:
@@ -93,7 +121,8 @@ class Ledger:
     ) -> LaneState:
         """The lane after round `upto` (default: the last), bit for bit as it was live; undo = `without` some rounds.
 
-        Rounds with corrections need all rounds before them: `UserError` if one of those is left out.
+        A branch has the layers of its parent's rounds besides its own `layers`. Rounds with corrections need all rounds
+        before them: `UserError` if one of those is left out.
         """
         state, left_out = LaneState.base(lm, layers), None
         for round_ in self.rounds(lane):
@@ -108,20 +137,31 @@ class Ledger:
                     f'Lane "{lane}" has a guard of the accumulated change, so round {left_out} cannot be left out and'
                     f" round {round_} kept: undo round {round_} as well."
                 )
-            state.apply(update)
+            self.grown(lm, state, update).apply(update)
+        return state
+
+    @staticmethod
+    def grown(lm: LanguageModel, state: LaneState, update: LayerUpdates) -> LaneState:
+        """The state, with the unedited matrices of layers that the update edits for the first time."""
+        new = [layer for layer in update.updates if layer not in state.weights]
+        if new:
+            base = LaneState.base(lm, new)
+            state.weights |= base.weights
+            state.history |= base.history
+            state.sums |= base.sums
         return state
 
     def delete(self, lane: str, after: int = 0) -> None:
-        """Forget a lane's rounds after `after`; all of them by default."""
+        """Forget the rounds that a lane made after `after`; all of them, and where it began, by default."""
         if after == 0:
             shutil.rmtree(self.lane_folder(lane), ignore_errors=True)
-        for round_ in self.rounds(lane):
-            if round_ > after:
-                self.path(lane, round_).unlink()
+        for path in self.lane_folder(lane).glob("*.safetensors"):
+            if int(path.stem) > after:
+                path.unlink()
 
     def path(self, lane: str, round_: int) -> Path:
         """The file of a round."""
-        return self.lane_folder(lane) / f"{round_:06d}.safetensors"
+        return self.lane_folder(self.holder(lane, round_)) / f"{round_:06d}.safetensors"
 
     def lane_folder(self, lane: str) -> Path:
         """A lane's folder: its label as far as file names allow, and a hash that keeps like labels apart."""

@@ -6,11 +6,12 @@ A prior makes the metric of a layer (λ times its model of C0, and the keys of e
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
 
 from jaxtyping import Float
 
-from core.editing.failure import EditFailure
-from core.editing.solve import factor
+from core.editing.solve import by_factor, factor, one_plus
 from core.lazy import torch
 
 
@@ -18,6 +19,7 @@ class Metric(ABC):
     """A [d_in, d_in] of one layer; the cost of Δ is tr(Δ A Δᵀ)."""
 
     layer: int
+    notes: Sequence[str] = ()
 
     @abstractmethod
     def solve(self, right: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
@@ -26,18 +28,53 @@ class Metric(ABC):
     def solve_with_keys(self, keys: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
         """(A + K Kᵀ)⁻¹ K = A⁻¹K (I + Kᵀ A⁻¹ K)⁻¹ (Woodbury)."""
         inner = self.solve(keys)
-        return torch.cholesky_solve(inner.T, one_plus(keys.T @ inner, self.layer)).T
+        return by_factor(one_plus(keys.T @ inner, self.layer, of_facts=True), inner.T).T
 
 
 class Dense(Metric):
-    """A by its Cholesky factor: d_in² · b work for a solve, d_in³ / 3 once."""
+    """A by its Cholesky factor: d_in² · b work for a solve, d_in³ / 3 once. `notes` tell of a fallback."""
 
     def __init__(self, matrix: Float[torch.Tensor, "d_in d_in"], layer: int):
         self.layer = layer
-        self.lower = factor(matrix, layer)
+        self.notes: list[str] = []
+        self.lower = factor(matrix, layer, self.notes)
 
     def solve(self, right: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
-        return torch.cholesky_solve(right, self.lower)
+        return by_factor(self.lower, right)
+
+
+class Summed(Metric):
+    """A that grows by whole blocks of keys, A + K Kᵀ: the matrix, and its factor once it is asked for."""
+
+    def __init__(self, matrix: Float[torch.Tensor, "d_in d_in"], layer: int):
+        self.matrix, self.layer = matrix, layer
+
+    def plus(self, keys: Float[torch.Tensor, "d_in n"]) -> Summed:
+        """A + K Kᵀ."""
+        return Summed(torch.addmm(self.matrix, keys, keys.T), self.layer)
+
+    @cached_property
+    def whole(self) -> Dense:
+        """A, factored."""
+        return Dense(self.matrix, self.layer)
+
+    @property
+    def notes(self) -> list[str]:
+        """Of the factorisation."""
+        return self.whole.notes
+
+    def solve(self, right: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
+        return self.whole.solve(right)
+
+
+class Scaled(Metric):
+    """A = β I."""
+
+    def __init__(self, beta: float, layer: int):
+        self.beta, self.layer = beta, layer
+
+    def solve(self, right: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
+        return right / self.beta
 
 
 class LowRankPlusDiagonal(Metric):
@@ -57,22 +94,8 @@ class LowRankPlusDiagonal(Metric):
 
     def solve(self, right: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
         scaled = self.inverse * right
-        inner = torch.cholesky_solve(self.directions.T @ scaled, self.lower)
+        inner = by_factor(self.lower, self.directions.T @ scaled)
         return (scaled - self.inverse * (self.directions @ inner)) / self.weight
-
-
-class WithKeys(Metric):
-    """A + K Kᵀ for a metric A: `carried` is G = A⁻¹ K [d_in, n], which the caller may keep between rounds."""
-
-    def __init__(
-        self, base: Metric, keys: Float[torch.Tensor, "d_in n"], carried: Float[torch.Tensor, "d_in n"] | None = None
-    ):
-        self.layer, self.base = base.layer, base
-        self.carried = base.solve(keys) if carried is None else carried
-        self.lower = one_plus(keys.T @ self.carried, base.layer)
-
-    def solve(self, right: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
-        return self.base.solve(right) - self.carried @ torch.cholesky_solve(self.carried.T @ right, self.lower)
 
 
 class Restricted(Metric):
@@ -86,18 +109,5 @@ class Restricted(Metric):
         self.lower = factor((gram + gram.T) / 2, base.layer)
 
     def solve(self, right: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
-        found = self.base.solve(right) - self.carried @ torch.cholesky_solve(self.carried.T @ right, self.lower)
+        found = self.base.solve(right) - self.carried @ by_factor(self.lower, self.carried.T @ right)
         return found - self.blocked @ (self.blocked.T @ found)  # what rounding leaves
-
-
-def one_plus(gram: Float[torch.Tensor, "n n"], layer: int) -> Float[torch.Tensor, "n n"]:
-    """The Cholesky factor of I + G for a positive semidefinite G."""
-    matrix = (gram + gram.T) / 2
-    matrix.diagonal().add_(1)
-    lower, info = torch.linalg.cholesky_ex(matrix)
-    if int(info) != 0 or not bool(torch.isfinite(lower).all()):
-        raise EditFailure(
-            f"Layer {layer}: its keys cannot be weighed against its statistics (they are too large, or not finite)."
-            " Set a ridge, e.g. 0.01, or a larger lambda, or use float32."
-        )
-    return lower

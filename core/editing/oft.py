@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from core.editing.finetune import Lesson, graded, practised
+from core.editing.finetune import Lesson, edited_now, graded, practised
 from core.editing.method import Round
 from core.editing.orthogonal import procrustes
 from core.editing.spread import Fit
@@ -24,7 +24,7 @@ def turned(round_: Round) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]:
     Each step goes through the round's facts in batches, one step of Adam each, from the Q that the lane has reached;
     Adam itself starts anew in every round. Training ends when the mean over batches is below `stop_loss`.
     """
-    lm, config, before = round_.lm, round_.recipe.method, round_.state.sums
+    lm, config, before = round_.lm, round_.recipe.method, edited_now(round_)
     if lm.d_ffn % config.blocks:
         raise UserError(f"{config.title}: {lm.d_ffn} inputs cannot be cut into {config.blocks} blocks of equal size.")
     bases = {layer: lm.original(layer) if config.persistent else weight for layer, weight in before.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from inspect import formatannotation
 from typing import Any, TypeVar
 
 from core.errors import UserError, nearest
@@ -117,7 +118,7 @@ def checked(parameter: Parameter, value: Any, what: str) -> Any:
 
 
 def _parameter(entry: Field) -> Parameter:
-    declared = str(entry.type)
+    declared = entry.type if isinstance(entry.type, str) else formatannotation(entry.type)
     kind = declared.removesuffix("| None").strip()
     kind = "layers" if kind.startswith("tuple[int") else kind
     meta = entry.metadata

@@ -90,7 +90,9 @@ def token_keys(
     weights: Mapping[int, Float[Tensor, "d_out d_in"]],
 ) -> dict[int, Float[Tensor, "d_in n"]]:
     """The keys of layers at all tokens of prompt and target, fact by fact, of the model in these weights; float64."""
-    rows = [[*lm.encode(fact.text), *answer_ids(lm.tokenizer, fact.text, fact.target)] for fact in facts]
+    asked = [lm.asked(fact.text) for fact in facts]
+    pairs = zip(asked, facts, strict=True)
+    rows = [[*lm.encode(prompt), *answer_ids(lm.tokenizer, prompt, fact.target)] for prompt, fact in pairs]
     parts: dict[int, dict[int, Tensor]] = {layer: {} for layer in layers}
     with lm.worn(weights):
         for indices, states, lengths in captured_batches(lm, rows, [("key", layer) for layer in layers]):

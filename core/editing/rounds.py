@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import torch
+
 from core.editing.locate import LayerContext
 from core.editing.lowrank import LowRank, added, factored
 from core.editing.match import solve_factor
@@ -12,7 +14,7 @@ from core.editing.method import Round
 from core.editing.procedures import target_values
 from core.editing.recipe import Recipe
 from core.editing.session import EditSession
-from core.editing.spread import RoundUpdate, passed, removed
+from core.editing.spread import Fit, RoundUpdate, passed, removed
 from core.editing.state import LaneState
 from core.editing.values import Values
 from core.errors import UserError
@@ -30,19 +32,27 @@ def edit_round(
     matched: float | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> RoundUpdate:
-    """Edit `facts` on top of `state`, which is not changed: `state.apply(update)` adds the round.
+    """Edit `facts` on top of `state`, which is not changed: `state.apply(update)` adds the round. No facts, no change.
 
     `matched` is for recipes with a guard that matches another lane: that lane's share of this round's facts that it
     says exactly (arg-max) just after its own edit. `heartbeat` is called between optimiser steps and between layers;
     it may raise, and it may make the model wear other weights for a while. `progress` is told there what begins: the
     phase ("values" or "layers"), the step or layer, and how many there are.
     """
+    if not facts:
+        return nothing()
     if recipe.match is not None and matched is None:
         raise UserError(f'Lane "{recipe.label}" matches "{recipe.match}": that lane has to be edited first.')
     round_ = Round(lm, state, facts, recipe, session, heartbeat, progress)
     if recipe.match is None:
         return whole_round(round_)
     return solve_factor(lambda tried: whole_round(replace(round_, recipe=tried)), lm, state, facts, recipe, matched)
+
+
+def nothing() -> RoundUpdate:
+    """The round of no facts."""
+    none = torch.zeros(0)
+    return RoundUpdate({}, {}, {}, {}, {}, {}, Fit(none, none, none.int()))
 
 
 def whole_round(round_: Round) -> RoundUpdate:

@@ -28,8 +28,28 @@ class LayerUpdates:
     keys: dict[int, Float[Tensor, "d_in b"]]
     corrections: dict[int, LowRank] = field(default_factory=dict, kw_only=True)
     raw: dict[int, LowRank] = field(default_factory=dict, kw_only=True)
-    start: Float[Tensor, "d b"] | None = field(default=None, kw_only=True)
-    target: Float[Tensor, "d b"] | None = field(default=None, kw_only=True)
+    start: Float[Tensor, "d facts"] | None = field(default=None, kw_only=True)
+    target: Float[Tensor, "d facts"] | None = field(default=None, kw_only=True)
+
+
+class Shelf:
+    """Where a history's columns stand, with space for more: adding some costs their own size, not the history's."""
+
+    def __init__(self) -> None:
+        self._rows: Tensor | None = None
+        self._filled = 0
+
+    def add(self, history: Float[Tensor, "d n"], columns: Float[Tensor, "d b"]) -> Float[Tensor, "d m"]:
+        """The history with columns behind it. Neither it nor what another branch has added is changed."""
+        before, after = history.shape[1], history.shape[1] + columns.shape[1]
+        rows = self._rows
+        here = rows is not None and before == self._filled and before > 0 and rows.data_ptr() == history.data_ptr()
+        if not here or after > len(rows):
+            rows = history.new_empty(max(after, before + before // 2), history.shape[0])
+            rows[:before] = history.T
+        rows[before:after] = columns.T
+        self._rows, self._filled = rows, after
+        return rows[:after].T
 
 
 @dataclass
@@ -43,6 +63,7 @@ class LaneState:
     weights: dict[int, Float[Tensor, "d_out d_in"]]
     history: dict[int, Float[Tensor, "d_in n"]]
     sums: dict[int, Float[Tensor, "d_out d_in"]]
+    shelves: dict[int, Shelf] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def base(cls, lm: LanguageModel, layers: Sequence[int]) -> LaneState:
@@ -56,7 +77,8 @@ class LaneState:
             total = self.sums[layer] = added(self.sums[layer], delta)
             correction = round_.corrections.get(layer)
             self.weights[layer] = total if correction is None else added(total, correction)
-            self.history[layer] = torch.cat([self.history[layer], round_.keys[layer]], 1)
+            shelf = self.shelves.setdefault(layer, Shelf())
+            self.history[layer] = shelf.add(self.history[layer], round_.keys[layer])
 
     def copy(self) -> LaneState:
         """A branch: shares the matrices until either side is edited."""

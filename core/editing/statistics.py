@@ -1,27 +1,21 @@
-"""Layer statistics: the uncentred second moment of a layer's keys per token, C0 = E[k kᵀ], gathered once and cached."""
+"""Layer statistics: the uncentred second moment of a layer's keys per token, C0 = E[k kᵀ], gathered from a stream."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from core.errors import UserError
-from core.models.forward import captured_batches
+from core.models.forward import batches, captured_batches
 from core.models.language_model import LanguageModel
+from core.models.tokens import encode_all
 
-FORMAT = 1
 TEXTS_AT_ONCE = 64
 ROWS_AT_ONCE = 1024  # summed in the model's precision before joining the float64 total
 
@@ -39,6 +33,78 @@ class SecondMoment:
     top_share: float
 
 
+@dataclass(frozen=True)
+class Gathering:
+    """How far the statistics are: tokens `done` of `total`, seconds left at the pace measured so far, what they were
+    at the pace of the first batch (both None before it), and the bytes that the sums take."""
+
+    done: int
+    total: int
+    layers: int
+    bytes: int
+    resumed: bool = False
+    seconds_left: float | None = None
+    estimate: float | None = None
+
+    @property
+    def message(self) -> str:
+        """The same for people."""
+        size = f"{self.bytes / 2**30:.1f} GB" if self.bytes >= 2**30 else f"{max(self.bytes / 2**20, 0.1):.1f} MB"
+        some = f"{self.layers} layers" if self.layers > 1 else "1 layer"
+        how = "Going on with" if self.resumed else "Gathering"
+        time_ = "how long it takes is measured on the first batch" if self.estimate is None else roughly(self.estimate)
+        return f"{how} the statistics of {some} from {self.total:,} tokens, once per model: {size} of memory, {time_}"
+
+
+def roughly(seconds: float) -> str:
+    """A time as a person estimates it."""
+    if seconds < 90:
+        return f"about {max(seconds, 1):.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
+
+
+@dataclass
+class Sums:
+    """What was gathered so far: Σ k kᵀ by layer, in float64, over the first tokens of a stream of texts.
+
+    `texts` were read whole; of the group of texts after them `batches` were added. `seen` counts the tokens of the
+    former. Sums that go on from there end with the bits of sums that were never stopped, if they were stopped while
+    `whole`: not in the middle of a batch.
+    """
+
+    totals: dict[int, Float[Tensor, "d_in d_in"]]
+    texts: int = 0
+    batches: int = 0
+    seen: int = 0
+    whole: bool = True
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything in them."""
+        return self.seen > 0 or self.batches > 0
+
+    @classmethod
+    def nothing(cls, lm: LanguageModel, layers: Sequence[int]) -> Sums:
+        """Of no tokens."""
+        kind = {"dtype": torch.float64, "device": lm.device}
+        return cls({layer: torch.zeros(lm.d_ffn, lm.d_ffn, **kind) for layer in layers})
+
+    def moments(self) -> dict[int, SecondMoment]:
+        """C0 of each layer; raises `UserError` if there were no tokens, or numbers that are not finite."""
+        if self.seen == 0:
+            raise UserError("There are no texts to gather layer statistics from.")
+        found = {}
+        for layer, matrix in self.totals.items():
+            if not bool(torch.isfinite(matrix).all()):
+                raise UserError(
+                    f"Layer {layer}: the statistics are not finite: the model's type is too narrow for its activations."
+                    ' Load it in float32 ("dtype": "float32").'
+                )
+            moment = (matrix + matrix.T) / (2 * self.seen)
+            found[layer] = SecondMoment(moment, self.seen, layer, top_share(moment))
+        return found
+
+
 def second_moments(
     lm: LanguageModel,
     layers: Sequence[int],
@@ -46,39 +112,70 @@ def second_moments(
     max_tokens: int,
     skip_bos: bool = False,
     heartbeat: Callable[[], None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[Gathering], None] | None = None,
+    sums: Sums | None = None,
+    keep: Callable[[Sums], None] | None = None,
 ) -> dict[int, SecondMoment]:
     """C0 of several layers of the unedited model in one pass over the first `max_tokens` tokens of `texts`.
 
     Texts are cut at the model's longest length (at most 4096 tokens). Float64 accumulators: sums over millions of
-    rows in float32 lose their last digits. `skip_bos` leaves each text's first token out. `progress(tokens, of)`.
+    rows in float32 lose their last digits. `skip_bos` leaves each text's first token out. `sums` go on from an
+    earlier call over the same texts; `keep` is called after each batch with what there is. `heartbeat` may raise.
     """
-    d = lm.d_ffn
-    totals = {layer: torch.zeros(d, d, dtype=torch.float64, device=lm.device) for layer in layers}
-    sites = [("key", layer) for layer in layers]
-    seen = 0
-    stream = iter(texts)
+    sums = sums or Sums.nothing(lm, layers)
+    resumed = sums.begun
+    size = 8 * lm.d_ffn**2 * len(layers)
+    began, start, estimate = time.monotonic(), None, None
     with lm.worn({}):
-        while seen < max_tokens and (some := list(islice(stream, TEXTS_AT_ONCE))):
-            rows = [row[: lm.max_length] for row in lm.encode_all(some)]
-            rows = [row for row in rows if len(row) > int(skip_bos)]
-            rows, taken = cut_to(rows, max_tokens - seen, int(skip_bos))
-            for _, states, lengths in captured_batches(lm, rows, sites):
-                for layer in layers:
-                    add_outer(totals[layer], states["key", layer], lengths, int(skip_bos))
+        for rows, counted in groups(lm, texts, max_tokens, skip_bos, sums):
+            steps = batches([len(row) for row in rows], lm.token_budget)
+            tokens = [sum(len(rows[i]) - int(skip_bos) for i in step) for step in steps]
+            done = sums.seen + sum(tokens[: sums.batches])
+            if start is None:
+                start = done
+                tell(progress, Gathering(done, max_tokens, len(layers), size, resumed))
+            for step, taken in list(zip(steps, tokens, strict=True))[sums.batches :]:
                 if heartbeat is not None:
                     heartbeat()
-            seen += taken
-            if progress is not None:
-                progress(seen, max_tokens)
-    if seen == 0:
-        raise UserError("There are no texts to gather layer statistics from.")
-    moments = {layer: (matrix + matrix.T) / (2 * seen) for layer, matrix in totals.items()}
-    return {layer: SecondMoment(m, seen, layer, top_share(m)) for layer, m in moments.items()}
+                ((_, states, lengths),) = captured_batches(
+                    lm, [rows[i] for i in step], [("key", layer) for layer in layers]
+                )
+                sums.whole = False
+                for layer in layers:
+                    add_outer(sums.totals[layer], states["key", layer], lengths, int(skip_bos))
+                sums.batches += 1
+                sums.whole = True
+                done += taken
+                left = (time.monotonic() - began) / (done - start) * (max_tokens - done)
+                estimate = left if estimate is None else estimate
+                tell(progress, Gathering(done, max_tokens, len(layers), size, resumed, left, estimate))
+                if keep is not None:
+                    keep(sums)
+            sums.whole = False
+            sums.texts, sums.batches, sums.seen = sums.texts + counted, 0, done
+            sums.whole = True
+    return sums.moments()
 
 
-def cut_to(rows: list[list[int]], room: int, skip: int) -> tuple[list[list[int]], int]:
-    """The rows that fit into `room` counted tokens, the last one cut, and the tokens that they count."""
+def groups(
+    lm: LanguageModel, texts: Iterable[str], max_tokens: int, skip_bos: bool, sums: Sums
+) -> Iterator[tuple[list[list[int]], int]]:
+    """(rows of ids, texts read for them), from where `sums` stand, which whoever asks moves on, up to `max_tokens`."""
+    stream = islice(iter(texts), sums.texts, None)
+    while sums.seen < max_tokens and (some := list(islice(stream, TEXTS_AT_ONCE))):
+        rows = [row[: lm.max_length] for row in encode_all(lm.tokenizer, some)]
+        rows = [row for row in rows if len(row) > int(skip_bos)]
+        yield cut_to(rows, max_tokens - sums.seen, int(skip_bos)), len(some)
+
+
+def tell(progress: Callable[[Gathering], None] | None, how_far: Gathering) -> None:
+    """To whoever listens."""
+    if progress is not None:
+        progress(how_far)
+
+
+def cut_to(rows: list[list[int]], room: int, skip: int) -> list[list[int]]:
+    """The rows that fit into `room` counted tokens, the last one cut."""
     kept, taken = [], 0
     for row in rows:
         row = row[: room - taken + skip]
@@ -86,7 +183,7 @@ def cut_to(rows: list[list[int]], room: int, skip: int) -> tuple[list[list[int]]
             break
         kept.append(row)
         taken += len(row) - skip
-    return kept, taken
+    return kept
 
 
 def add_outer(total: Tensor, states: Tensor, lengths: Sequence[int], skip: int) -> None:
@@ -104,87 +201,3 @@ def top_share(moment: Float[Tensor, "d d"], rounds: int = 50) -> float:
     for _ in range(rounds):
         vector = moment @ (vector / vector.norm())
     return float(vector.norm() / moment.trace())
-
-
-def cached_moments(
-    folder: Path,
-    lm: LanguageModel,
-    layers: Sequence[int],
-    texts: Callable[[], Iterable[str]],
-    corpus: str,
-    max_tokens: int,
-    skip_bos: bool = False,
-    heartbeat: Callable[[], None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[int, SecondMoment]:
-    """`second_moments`, from `folder` as far as it has them; what is missing is gathered and kept there.
-
-    A layer's file is named by a hash of everything its numbers depend on: the model's fingerprint and type, the layer,
-    the `corpus` (its name and version, or `hash_texts`), tokens and options. Raises `UserError` for a file that says
-    otherwise inside.
-    """
-    about = {layer: description(lm, layer, corpus, max_tokens, skip_bos) for layer in layers}
-    found = {
-        layer: load(path, about[layer], lm.device) for layer in layers if (path := place(folder, about[layer])).exists()
-    }
-    missing = [layer for layer in layers if layer not in found]
-    if missing:
-        fresh = second_moments(lm, missing, texts(), max_tokens, skip_bos, heartbeat, progress)
-        for layer, moment in fresh.items():
-            save(place(folder, about[layer]), about[layer], moment)
-        found |= fresh
-    return {layer: found[layer] for layer in layers}
-
-
-def description(lm: LanguageModel, layer: int, corpus: str, max_tokens: int, skip_bos: bool) -> dict[str, Any]:
-    """Everything that a layer's second moment depends on."""
-    return {
-        "format": FORMAT,
-        "model": lm.fingerprint,
-        "dtype": str(lm.dtype),
-        "layer": layer,
-        "corpus": corpus,
-        "max_tokens": max_tokens,
-        "max_length": lm.max_length,
-        "skip_bos": skip_bos,
-    }
-
-
-def hash_texts(texts: Iterable[str]) -> str:
-    """A name for a corpus: SHA-256 of its texts in order."""
-    digest = hashlib.sha256()
-    for text in texts:
-        digest.update(f"{len(text)} ".encode() + text.encode())
-    return digest.hexdigest()
-
-
-def place(folder: Path, about: dict[str, Any]) -> Path:
-    """The file of one layer's second moment."""
-    name = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]
-    return folder / f"{name}.safetensors"
-
-
-def save(path: Path, about: dict[str, Any], moment: SecondMoment) -> None:
-    """Write one layer's second moment; the file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    told = {**about, "tokens": moment.tokens, "top_share": moment.top_share}
-    draft = path.with_suffix(f".{os.getpid()}.part")
-    save_file({"moment": moment.moment.cpu().contiguous()}, draft, metadata={"about": json.dumps(told)})
-    os.replace(draft, path)
-
-
-def load(path: Path, about: dict[str, Any], device: torch.device) -> SecondMoment:
-    """Read one layer's second moment; raises `UserError` for a file about something else, or a damaged one."""
-    try:
-        with safe_open(path, framework="pt", device=str(device)) as file:
-            told = json.loads((file.metadata() or {}).get("about", "{}"))
-            matrix = file.get_tensor("moment")
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise UserError(f"The cached statistics {path} cannot be read ({error}). Delete the file.") from error
-    wrong = [key for key, value in about.items() if told.get(key) != value]
-    if wrong or matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise UserError(
-            f"The cached statistics {path} belong to something else ({', '.join(wrong) or 'shape'} differ)."
-            " Delete the file."
-        )
-    return SecondMoment(matrix, told["tokens"], about["layer"], told["top_share"])

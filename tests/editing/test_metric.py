@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from core.editing.bordered import Bordered
 from core.editing.failure import EditFailure
-from core.editing.metric import Dense, LowRankPlusDiagonal, Restricted, WithKeys, one_plus
+from core.editing.metric import Dense, LowRankPlusDiagonal, Restricted
+from core.editing.solve import one_plus
 from core.editing.subspace import Projection, together
 
 D, EXACT = 12, {"rtol": 1e-9, "atol": 1e-10}
@@ -36,18 +38,10 @@ def test_a_solve_is_the_inverse(kind):
 
 
 @pytest.mark.parametrize("kind", BASES)
-def test_earlier_keys_join_the_inverse(kind):
-    base = BASES[kind](A)
-    whole = torch.linalg.inv(A + KEYS @ KEYS.T)
-    torch.testing.assert_close(WithKeys(base, KEYS).solve(RIGHT), whole @ RIGHT, **EXACT)
-    torch.testing.assert_close(WithKeys(base, KEYS, base.solve(KEYS)).solve(RIGHT), whole @ RIGHT, **EXACT)
-
-
-@pytest.mark.parametrize("kind", BASES)
 def test_a_restricted_metric_is_the_metric_of_the_complement(kind):
     both = orthonormal(D, D, seed=5)
     blocked, free = both[:, :4], both[:, 4:]
-    metric = Restricted(WithKeys(BASES[kind](A), KEYS), blocked)
+    metric = Restricted(Bordered(BASES[kind](A)).plus(KEYS), blocked)
     inside = free @ torch.linalg.inv(free.T @ (A + KEYS @ KEYS.T) @ free) @ free.T
     torch.testing.assert_close(metric.solve(RIGHT), inside @ RIGHT, **EXACT)
     assert float((blocked.T @ metric.solve_with_keys(RIGHT)).abs().max()) < 1e-12

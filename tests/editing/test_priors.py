@@ -164,14 +164,14 @@ def test_without_compression_nothing_is_lost():
     method = Memit(lambda_=1.0, history=True)
     found = [method.update(KEYS, RESIDUAL, context(prior, EARLIER)).dense() for prior in (loose, off)]
     torch.testing.assert_close(found[0], found[1], **EXACT)
-    assert torch.equal(off.past(context(off, EARLIER)), EARLIER)
+    assert torch.equal(off.compressed(context(off, EARLIER))[1], EARLIER)
 
 
 @pytest.mark.parametrize("gamma", [0.5, 0.9, 0.99])
 def test_compression_loses_at_most_its_share(gamma):
     """0 ≼ K K' of what is kept ≼ K Kᵀ of all, and each compression takes at most (1−γ) of the trace."""
     prior, keys = LowRankPrior(gamma=gamma, interval=10), random(D_IN, 43, seed=6)
-    kept = prior.past(context(prior, keys))
+    kept = torch.cat(prior.compressed(context(prior, keys)), 1)
     lost = torch.linalg.eigvalsh(keys @ keys.T - kept @ kept.T)
     assert float(lost.min()) > -1e-9
     assert 0 < float(lost.sum()) <= 4 * (1 - gamma) * float((keys**2).sum())

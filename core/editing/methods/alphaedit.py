@@ -7,12 +7,13 @@ from typing import ClassVar
 
 from jaxtyping import Float
 
-from core.editing.defaults import Default, ModelInfo, is_pocket
+from core.editing.defaults import PUBLISHED, Default, ModelInfo, is_pocket, published
 from core.editing.failure import EditFailure
 from core.editing.locate import LayerContext, LocateThenEdit
 from core.editing.lowrank import LowRank
+from core.editing.metric import Metric, Scaled
 from core.editing.parameters import param
-from core.editing.solve import factor
+from core.editing.subspace import Projection
 from core.lazy import torch
 
 POCKET = {
@@ -21,6 +22,11 @@ POCKET = {
         0.5, "Of the mean variance: the model's keys are sparse, most directions have less than this."
     ),
     "beta": Default(0.03, "By plain efficacy: the model's keys are small beside a β of 10, which edits nothing."),
+}
+UNKNOWN = {
+    "threshold": Default(0.5, "Of the mean variance: the published one, .02, fits the activations of its models."),
+    "relative": Default(True, "How large this model's activations are was not published.", "threshold"),
+    "beta": Default(None, "As measured: the published 10 is large or small beside a key, as the model has them."),
 }
 
 
@@ -39,13 +45,19 @@ class AlphaEdit(LocateThenEdit):
 
     threshold: float = param(0.02, gt=0, help="Directions of C0 with less variance than this may change.")
     relative: bool = param(False, help="The threshold is a share of the mean variance, whatever the activations' size.")
-    beta: float = param(10.0, symbol="β", gt=0, help="Weight of ‖Δ‖²: 10 in the authors' code, 1 in FastEdit's.")
+    beta: float | None = param(
+        10.0,
+        symbol="β",
+        gt=0,
+        help="Weight of ‖Δ‖²: 10 in the authors' code, 1 in FastEdit's; null: what P leaves of a typical key's square.",
+    )
     history: bool = param(True, help="Protect the keys of earlier rounds.")
 
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:
-        """MEMIT's settings; the embedded model's own threshold."""
-        return super().usual(model) | (POCKET if is_pocket(model) else {})
+        """MEMIT's settings; its own threshold and β for the embedded model, and measured ones for unknown models."""
+        own = POCKET if is_pocket(model) else {} if published(model, PUBLISHED) else UNKNOWN
+        return super().usual(model) | own
 
     def update(
         self,
@@ -53,7 +65,7 @@ class AlphaEdit(LocateThenEdit):
         residual: Float[torch.Tensor, "d_out b"],
         context: LayerContext,
     ) -> LowRank:
-        """Δ of one layer: rank b, ΔP = Δ. With fewer keys n than inputs an n x n system is solved (push-through)."""
+        """Δ of one layer: rank b, ΔP = Δ."""
         threshold = self.threshold
         if self.relative:
             threshold = context.once(
@@ -66,21 +78,39 @@ class AlphaEdit(LocateThenEdit):
                 ' may change nothing. Raise "threshold", or set "relative": true.'
             )
         context.notes.append(f"Layer {context.layer}: {projection.rank} of {len(keys)} input directions may change.")
-        past = context.prior.past(context) if self.history else keys[:, :0]
-        seen = projection.apply(torch.cat([past, keys], 1))
-        return LowRank(residual, ridge_solve(seen, keys.shape[1], self.beta, context.layer))
+        return LowRank(residual, self.metric(context, projection).solve_with_keys(projection.apply(keys)))
 
+    def weight(self, context: LayerContext, projection: Projection) -> float:
+        """β: the one given, or E ‖P k‖² = tr(P C0) over the tokens of the layer's statistics, with a note."""
+        if self.beta is not None:
+            return self.beta
 
-def ridge_solve(seen: Float[torch.Tensor, "d n"], last: int, beta: float, layer: int) -> Float[torch.Tensor, "d last"]:
-    """(S Sᵀ + β I)⁻¹ of the last columns of S, by whichever of S Sᵀ and Sᵀ S is smaller."""
-    small = seen.shape[1] < seen.shape[0]
-    gram = seen.T @ seen if small else seen @ seen.T
-    gram.diagonal().add_(beta)
-    lower = factor((gram + gram.T) / 2, layer)
-    if not small:
-        return torch.cholesky_solve(seen[:, -last:], lower)
-    chosen = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)[:, -last:]
-    return seen @ torch.cholesky_solve(chosen, lower)
+        def measure() -> float:
+            moment, some = context.moment().double(), projection.columns
+            inside = float((some * (moment @ some)).sum())
+            return inside if projection.onto else float(moment.trace()) - inside
+
+        key = ("projected key", context.prior, self.threshold, self.relative)
+        found = context.once(key, measure)
+        context.notes.append(f"Layer {context.layer}: β = {found:.3g}, the measured square of a typical projected key.")
+        return found
+
+    def metric(self, context: LayerContext, projection: Projection) -> Metric:
+        """β I + P K_p K_pᵀ P: while earlier keys are fewer than inputs by the system with a row for each of them
+        (push-through), then by the one with a row per input."""
+        size, beta = context.weight.shape[1], self.weight(context, projection)
+        base = context.once(("ridge", beta), lambda: Scaled(beta, context.layer))
+        if not self.history:
+            return base
+
+        def matrix() -> Float[torch.Tensor, "d_in d_in"]:
+            return torch.eye(size, dtype=torch.float64, device=context.weight.device) * beta
+
+        def seen(block: Float[torch.Tensor, "d_in n"]) -> Float[torch.Tensor, "d_in n"]:
+            return projection.apply(context.allowed(block))
+
+        key = ("null space", beta, self.threshold, self.relative)
+        return context.prior.protecting(context, key, base, matrix, seen, dual=size)
 
 
 METHOD = AlphaEdit

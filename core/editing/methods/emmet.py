@@ -7,10 +7,13 @@ from typing import ClassVar
 
 from jaxtyping import Float
 
-from core.editing.defaults import Default, ModelInfo, Published, published
+from core.editing.defaults import LLAMA_2, Default, ModelInfo, Published, published
+from core.editing.failure import EditFailure
 from core.editing.locate import LayerContext, LocateThenEdit
 from core.editing.lowrank import LowRank
+from core.editing.methods.memit import weight
 from core.editing.parameters import param
+from core.editing.solve import by_factor, factor
 from core.lazy import torch
 
 RCOND = 1e-12  # a Gram matrix worse than this is inverted in the sense of Moore and Penrose
@@ -30,7 +33,7 @@ PUBLISHED = (
         32,
         CODE,
         {"layers": (5,), "steps": 25, "lr": 0.5, "clamp": 4.0, "weight_decay": 1e-3, "lambda": 1.0},
-        named="llama-2",
+        **LLAMA_2,
     ),
 )
 
@@ -46,8 +49,12 @@ class Emmet(LocateThenEdit):
     title: ClassVar[str] = "EMMET"
     paper: ClassVar[str] = "arXiv 2403.14236"
 
-    lambda_: float = param(
-        15000.0, name="lambda", symbol="λ", gt=0, help="Weight of C0 against ρ and earlier keys; cancels without both."
+    lambda_: float | None = param(
+        15000.0,
+        name="lambda",
+        symbol="λ",
+        gt=0,
+        help="Weight of C0 against ρ and earlier keys, cancels without both; null: the size of a typical key.",
     )
     rho: float = param(0.0, symbol="ρ", ge=0, help="Softens the equality; 0: the new facts are met exactly.")
     ridge: float = param(0.0, symbol="ε", ge=0, help="Share of the mean variance added to every direction of C0.")
@@ -65,19 +72,25 @@ class Emmet(LocateThenEdit):
         context: LayerContext,
     ) -> LowRank:
         """Δ of one layer. Facts with the same key (no exact solution) get the least-squares one, and a note."""
-        carried = context.metric(self.lambda_, self.ridge, self.history).solve(keys)
+        lambda_ = weight(context, self.lambda_, self.ridge)
+        carried = context.metric(lambda_, self.ridge, self.history).solve(keys)
         gram = keys.T @ carried
         gram = (gram + gram.T) / 2
         gram.diagonal().add_(self.rho)
-        if not bool(torch.isfinite(gram).all()):
-            return LowRank(residual, carried * float("nan"))  # told, with the fact's name, by whoever adds it
+        broken = (~torch.isfinite(gram.diagonal())).nonzero()
+        if len(broken) or not bool(torch.isfinite(gram).all()):
+            raise EditFailure(
+                f"Layer {context.layer}: its key cannot be weighed against the layer's statistics (it is too large)."
+                " Set a ridge, e.g. 0.01, or a larger lambda, or use float32.",
+                fact=int(broken[0]) if len(broken) else None,
+            )
         sizes = torch.linalg.eigvalsh(gram)
         if float(sizes[0]) > RCOND * float(sizes[-1]):
-            inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-        else:
-            context.notes.append(f"Layer {context.layer}: facts with the same key; they are met on average (pinv).")
-            inverse = torch.linalg.pinv(gram, rtol=RCOND, hermitian=True)
-        return LowRank(residual, carried @ inverse)
+            return LowRank(residual, by_factor(factor(gram, context.layer), carried.T).T)
+        context.notes.append(
+            f'Layer {context.layer}: facts with the same key; fallback "pinv": they are met on average.'
+        )
+        return LowRank(residual, carried @ torch.linalg.pinv(gram, rtol=RCOND, hermitian=True))
 
 
 METHOD = Emmet

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from core.editing.locate import LayerContext, LocateThenEdit
 from core.editing.lowrank import LowRank
 from core.editing.parameters import param
+from core.editing.solve import STILL, factor
 from core.lazy import torch
 
 
@@ -24,8 +25,12 @@ class Memit(LocateThenEdit):
     title: ClassVar[str] = "MEMIT"
     paper: ClassVar[str] = "arXiv 2210.07229"
 
-    lambda_: float = param(
-        15000.0, name="lambda", symbol="λ", gt=0, help="How much old associations weigh against the new ones."
+    lambda_: float | None = param(
+        15000.0,
+        name="lambda",
+        symbol="λ",
+        gt=0,
+        help="How much old associations weigh against the new ones; null: the size of a typical key, as measured.",
     )
     ridge: float = param(0.0, symbol="ε", ge=0, help="Share of the mean variance added to every direction of C0.")
     history: bool = param(False, help="Protect the keys of earlier rounds as well.")
@@ -37,8 +42,32 @@ class Memit(LocateThenEdit):
         context: LayerContext,
     ) -> LowRank:
         """Δ of one layer."""
-        metric = context.metric(self.lambda_, self.ridge, self.history)
+        metric = context.metric(weight(context, self.lambda_, self.ridge), self.ridge, self.history)
         return LowRank(residual, metric.solve_with_keys(keys))
+
+
+def weight(context: LayerContext, given: float | None, ridge: float) -> float:
+    """λ: the one given, or E[kᵀ (C0 + ε tr(C0)/d I)⁻¹ k] over the tokens of the layer's statistics, with a note.
+
+    This is the trace of (C0 + …)⁻¹ C0: without ε the number of inputs that ever speak. With λ as large a typical new
+    key weighs as much as all that is to be kept, at each of the layers.
+    """
+    if given is not None:
+        return given
+
+    def measure() -> float:
+        moment = context.moment().double()
+        mean = float(moment.diagonal().mean())
+        if not ridge:
+            return float((moment.diagonal() > STILL * mean).sum())
+        raised = moment.clone()
+        raised.diagonal().add_(ridge * mean)
+        inverse = torch.cholesky_inverse(factor(raised, context.layer))
+        return len(moment) - ridge * mean * float(inverse.trace())
+
+    found = context.once(("typical key", ridge), measure)
+    context.notes.append(f"Layer {context.layer}: λ = {found:,.0f}, the measured size of a typical key.")
+    return found
 
 
 METHOD = Memit

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from jaxtyping import Float
 
+from core.editing.bordered import Growth, Seen, protecting
 from core.editing.locate import LayerContext
 from core.editing.metric import Dense, Metric
 from core.editing.subspace import Projection
@@ -25,11 +26,35 @@ class Full:
     implies: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     def metric(self, context: LayerContext, weight: float, ridge: float = 0.0, history: bool = False) -> Metric:
-        """A of a layer. Without earlier keys its factor is made once per run; with them, anew every round."""
-        if history and context.history.shape[1]:
-            past = context.history.double()
-            return Dense(self.matrix(context, weight, ridge) + past @ past.T, context.layer)
-        return context.once(("full", weight, ridge), lambda: Dense(self.matrix(context, weight, ridge), context.layer))
+        """A of a layer: its factor is made once per run, and again when d_in / 4 keys have come together."""
+        key = ("full", weight, ridge)
+
+        def matrix() -> Float[torch.Tensor, "d_in d_in"]:
+            return self.matrix(context, weight, ridge)
+
+        found: Metric = context.once(key, lambda: Dense(matrix(), context.layer))
+        if history:
+            found = self.protecting(context, key, found, matrix)
+        context.notes.extend(note for note in found.notes if note not in context.notes)
+        return found
+
+    def protecting(
+        self,
+        context: LayerContext,
+        key: tuple,
+        base: Metric,
+        matrix: Callable[[], Float[torch.Tensor, "d_in d_in"]],
+        seen: Seen | None = None,
+        dual: int = 0,
+    ) -> Metric:
+        """A + K_p K_pᵀ for the keys of all earlier rounds, each block of which goes through `seen` first.
+
+        `key` names A among the layer's; up to `dual` keys (at least d_in / 4) stay beside it.
+        """
+        whole = context.whole or context
+        growth = context.once(("growth", self, *key), Growth)
+        dual = max(dual, len(whole.history) // 4, 1)
+        return protecting(growth, base, whole.history, context.allowed if seen is None else seen, matrix, dual)
 
     def matrix(self, context: LayerContext, weight: float, ridge: float) -> Float[torch.Tensor, "d_in d_in"]:
         """λ (C0 + ε tr(C0)/d I)."""
@@ -37,10 +62,6 @@ class Full:
         if ridge:
             matrix.diagonal().add_(ridge * matrix.diagonal().mean())
         return matrix
-
-    def past(self, context: LayerContext) -> Float[torch.Tensor, "d_in n"]:
-        """The keys of all earlier rounds, float64."""
-        return context.history.double()
 
     def projection(self, context: LayerContext, threshold: float) -> Projection:
         """Onto the eigenvectors of C0 whose eigenvalue is below `threshold` (AlphaEdit, §3.2), made once per run."""

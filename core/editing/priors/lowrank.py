@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 from jaxtyping import Float
 
+from core.editing.bordered import Bordered, Growth, Seen
 from core.editing.folding import fold
 from core.editing.locate import LayerContext
-from core.editing.metric import LowRankPlusDiagonal, Metric, Restricted, WithKeys
+from core.editing.metric import LowRankPlusDiagonal, Metric, Restricted
 from core.editing.parameters import param
 from core.editing.subspace import Projection, together
 from core.lazy import torch
@@ -67,20 +68,36 @@ class LowRankPrior:
     max_rank: int = param(3000, symbol="r_max", ge=1, help="The most directions that a compression keeps.")
 
     def metric(self, context: LayerContext, weight: float, ridge: float = 0.0, history: bool = False) -> Metric:
-        """A of a layer; λ (U Uᵀ + D) is made once per run, and G = A₀⁻¹ K of compressed keys once per compression."""
+        """A of a layer; λ (U Uᵀ + D) is made once per run, and what compressed keys add to it once per compression."""
         whole = context.whole or context
-        base = whole.once(("factor model", self, weight, ridge), lambda: self.base(whole, weight, ridge))
-        found = base
-        if history and whole.history.shape[1]:
-            compressed, rest = self.compressed(whole)
-            carried = whole.once(("carried", self, weight, ridge), list)  # the newest few, told by their keys
-            made = next((g for keys, g in carried if keys is compressed), None)
-            if made is None:
-                made = base.solve(compressed)
-                carried.append((compressed, made))
-                del carried[:-4]
-            found = WithKeys(base, torch.cat([compressed, rest], 1), torch.cat([made, base.solve(rest)], 1))
+        key = ("factor model", self, weight, ridge)
+        found: Metric = whole.once(key, lambda: self.base(whole, weight, ridge))
+        if history:
+            found = self.protecting(whole, key, found)
         return found if context.blocked is None else Restricted(found, context.blocked)
+
+    def protecting(
+        self,
+        context: LayerContext,
+        key: tuple,
+        base: Metric,
+        matrix: object = None,
+        seen: Seen | None = None,
+        dual: int = 0,
+    ) -> Metric:
+        """A + K_p K_pᵀ for the compressed keys of all earlier rounds, each block of which goes through `seen` first.
+
+        `key` names A among the layer's. Compressed keys stay few, so they stay beside A: `matrix` and `dual` have no
+        part in it.
+        """
+        whole, seen = context.whole or context, seen or context.allowed
+        if not whole.history.shape[1]:
+            return base
+        growth = context.once(("growth", self, *key), Growth)
+        growth.wholes = whole.once(("compressed", self), list)
+        compressed, rest = self.compressed(whole)
+        nothing = whole.once(("no keys", self), lambda: whole.history[:, :0].double())
+        return growth.metric(compressed, nothing, lambda: Bordered(base).plus(seen(compressed)), rest, seen)
 
     def base(self, context: LayerContext, weight: float, ridge: float) -> LowRankPlusDiagonal:
         """λ (U Uᵀ + D + ε · mean variance · I)."""
@@ -126,27 +143,32 @@ class LowRankPrior:
         prior = (vectors * sizes) @ vectors.T
         return (1 - self.alpha) * data + self.alpha * (data.norm() / prior.norm()) * prior
 
-    def past(self, context: LayerContext) -> Float[torch.Tensor, "d_in n"]:
-        """The keys of all earlier rounds, compressed: K_all = [K_comp, K_buff], float64."""
-        return torch.cat(self.compressed(context), 1)
-
     def compressed(
         self, context: LayerContext
     ) -> tuple[Float[torch.Tensor, "d_in r"], Float[torch.Tensor, "d_in rest"]]:
-        """(K_comp, K_buff) of a layer's earlier keys."""
-        nothing = context.once(("no keys", self), lambda: context.history[:, :0].double())
+        """(K_comp in float64, K_buff) of a layer's earlier keys."""
+        history = context.history
+        nothing = context.once(("no keys", self), lambda: history[:, :0].double())
         if self.interval is None:
-            return nothing, context.history.double()
+            return nothing, history
         known = context.once(("compressed", self), list)
-        return fold(
-            known, context.history, self.interval, nothing, lambda kept, new: self.compress(torch.cat([kept, new], 1))
+        kept, rest = fold(
+            known, history, self.interval, nothing, lambda kept, new: self.compress(torch.cat([kept, new], 1))
         )
+        return kept, history[:, history.shape[1] - rest.shape[1] :]
 
     def compress(self, keys: Float[torch.Tensor, "d_in n"]) -> Float[torch.Tensor, "d_in r"]:
-        """U_r S_r of the keys (Alg. 1): K Kᵀ loses at most (1−γ) of its trace, unless r_max takes more."""
-        u, sigma, _ = torch.linalg.svd(keys, full_matrices=False)
-        rank = min(fewest(sigma**2, self.gamma), self.max_rank)
-        return u[:, :rank] * sigma[:rank]
+        """U_r S_r of the keys (Alg. 1), up to a turn: K Kᵀ loses at most (1−γ) of its trace, unless r_max takes more.
+
+        Directions are those of the smaller of Kᵀ K and K Kᵀ, several times as fast as K's own decomposition. What
+        squaring costs in precision lies in directions without energy, and what is kept never exceeds K Kᵀ.
+        """
+        tall = keys.shape[1] <= keys.shape[0]
+        energy, vectors = torch.linalg.eigh(keys.T @ keys if tall else keys @ keys.T)
+        energy, vectors = energy.flip(0).clamp(min=0), vectors.flip(1)
+        rank = min(fewest(energy, self.gamma), self.max_rank)
+        few = vectors[:, :rank].contiguous()
+        return keys @ few if tall else few * energy[:rank].sqrt()
 
     def projection(self, context: LayerContext, threshold: float) -> Projection:
         """P_U = I − E Eᵀ (App. A.1): `threshold` plays no part, U's directions are what is protected."""
