@@ -15,6 +15,7 @@ from core.facts import dataset
 from core.facts.cells import Problem
 from core.facts.dataset import Dataset, Reading
 from core.facts.fact import Fact
+from core.facts.order import ordered
 from core.facts.origin import HUB, rows_at
 from core.facts.readers.pocket import PocketWorld
 
@@ -33,7 +34,9 @@ class FactsSpec(BaseModel):
     intra and inter, what ZsRE teaches), `split` among those on the hub ("train", "train+test").
 
     Facts are the first `count` in the order of the file, as in the papers; with `shuffle` the records are mixed by
-    `seed` first. The pocket world is always sampled by `seed`. `malformed` records end the run ("fail") or are left
+    `seed` first. The pocket world is always sampled by `seed`. `order` is that in which the chosen facts are edited:
+    as they come ("given"), "shuffled" by `seed`, "clustered" by relation, or "adversarial", those that interfere most
+    back to back (`core.facts.order`). `malformed` records end the run ("fail") or are left
     out and counted ("skip"). `unedited` is how many true facts are kept to see what else changes: of the same source,
     of subjects that are not edited.
     """
@@ -48,6 +51,7 @@ class FactsSpec(BaseModel):
     count: int | None = Field(default=None, ge=1)
     seed: int = 0
     shuffle: bool = False
+    order: Literal["given", "shuffled", "clustered", "adversarial"] = "given"
     malformed: Literal["fail", "skip"] = "fail"
     unedited: int = Field(default=200, ge=0)
 
@@ -109,7 +113,7 @@ def load_facts(spec: FactsSpec, assets: Path) -> FactSet:
     if spec.source == "pocket":
         world = PocketWorld.load(assets / "pocket" / "world")
         edit = world.sample(spec.count or USUAL, spec.seed)
-        return FactSet(edit, world.unedited(edit, spec.unedited, spec.seed))
+        return FactSet(ordered(edit, spec.order, spec.seed), world.unedited(edit, spec.unedited, spec.seed))
     kind, rows, where = _found(spec)
     reading = dataset.read_rows(rows, kind, spec.subset or "")
     groups = _checked(reading, where, spec)
@@ -123,7 +127,8 @@ def load_facts(spec: FactsSpec, assets: Path) -> FactSet:
         raise UserError(f'{where}: {count:,} facts, at most {MOST:,} facts fit one run; say how many as "count"')
     edit, rest = facts[:count], facts[count:]
     problems, left_out = tuple(reading.problems), tuple(reading.left_out)
-    return FactSet(_numbered(edit), _left_alone(rest, edit, spec), problems, left_out, reading.rows, where)
+    chosen = ordered(_numbered(edit), spec.order, spec.seed)
+    return FactSet(chosen, _left_alone(rest, edit, spec), problems, left_out, reading.rows, where)
 
 
 def _found(spec: FactsSpec) -> tuple[Dataset, Sequence[Any], str]:

@@ -1,0 +1,87 @@
+"""In which order the chosen facts are edited: what follows what decides which edits meet in a round."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict, deque
+from collections.abc import Hashable, Iterator, Sequence
+
+from core.facts.fact import Fact
+
+ORDERS = ("given", "shuffled", "clustered", "adversarial")
+
+
+def ordered(facts: Sequence[Fact], order: str = "given", seed: int = 0) -> list[Fact]:
+    """The same facts, each once, in one of the `ORDERS`.
+
+    *given*: as they are. *shuffled*: mixed by `seed`. *clustered*: relation after relation, in the order in which each
+    comes first. *adversarial*: a chain in which the next fact is always one that interferes with the last as much as
+    any left does, so that such facts meet in a round or in neighbouring ones; see `chained`.
+
+    Where a fact names no relation, its prompt stands for it.
+    """
+    if order == "given":
+        return list(facts)
+    if order == "shuffled":
+        mixed = list(facts)
+        random.Random(f"order {seed}").shuffle(mixed)
+        return mixed
+    if order == "clustered":
+        first = {relation(fact): place for place, fact in reversed(list(enumerate(facts)))}
+        return sorted(facts, key=lambda fact: first[relation(fact)])
+    if order == "adversarial":
+        return chained(facts)
+    raise ValueError(f"there is no order {order!r}; there are {', '.join(ORDERS)}")
+
+
+def chained(facts: Sequence[Fact]) -> list[Fact]:
+    """A greedy chain from the first fact on. After a fact comes the first one left, in the given order, that shares
+    with it, whichever of these there is first: the subject (their keys are almost the same); relation and an object
+    (new or old: one asks for what the other moves away from, or both for the same); an object alone; the relation
+    alone. Where none does, the first one left. Takes time in proportion to the number of facts.
+    """
+    queues: dict[Hashable, deque[int]] = defaultdict(deque)
+    for place, fact in enumerate(facts):
+        for tie in ties(fact):
+            queues[tie].append(place)
+    left = [True] * len(facts)
+    rest = iter(range(len(facts)))
+    chain: list[Fact] = []
+    place = next(rest, None)
+    while place is not None:
+        left[place] = False
+        chain.append(facts[place])
+        near = next(_waiting(queues, facts[place], left), None)
+        place = near if near is not None else next((other for other in rest if left[other]), None)
+    return chain
+
+
+def ties(fact: Fact) -> list[tuple[str, ...]]:
+    """What may tie a fact to others, the strongest first."""
+    kind = relation(fact)
+    objects = list(dict.fromkeys(_same(text) for text in (fact.target, fact.truth) if text))
+    return [
+        ("subject", _same(fact.subject)),
+        *(("both", kind, name) for name in objects),
+        *(("object", name) for name in objects),
+        ("relation", kind),
+    ]
+
+
+def relation(fact: Fact) -> str:
+    """What a fact is about besides its subject."""
+    return fact.relation or fact.prompt
+
+
+def _waiting(queues: dict[Hashable, deque[int]], fact: Fact, left: list[bool]) -> Iterator[int]:
+    """The places left that a fact is tied to, from the strongest tie on; those taken are forgotten on the way."""
+    for tie in ties(fact):
+        queue = queues[tie]
+        while queue and not left[queue[0]]:
+            queue.popleft()
+        if queue:
+            yield queue[0]
+
+
+def _same(text: str) -> str:
+    return text.strip().casefold()
