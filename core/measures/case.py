@@ -44,7 +44,7 @@ class Case:
     assets: Path | None = None
     seed: int = 0
     progress: Callable[[int, int], None] | None = None
-    _kept: OrderedDict[int, Weights] = field(default_factory=OrderedDict)
+    _kept: OrderedDict[int, Weights] = field(init=False, default_factory=OrderedDict)
 
     @property
     def layers(self) -> tuple[int, ...]:

@@ -5,9 +5,11 @@ Torch-free: specs embed it and the page draws its controls from it.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
 class MeasureConfig(BaseModel):
@@ -29,6 +31,7 @@ class MeasureConfig(BaseModel):
     paraphrases: int | None = Field(default=2, ge=0, description="paraphrases scored per fact; null: all")
     neighbors: int | None = Field(default=2, ge=0, description="neighbours scored per fact; null: all")
     unedited: int | None = Field(default=100, ge=0, description="facts never edited that are asked; null: all")
+    perplexity: int = Field(default=256, ge=0, description="tokens of general text for the perplexity; 0: none")
     inside: bool = Field(default=True, description="spectra, subspace similarity and R_k of the edited layers")
     top_rank: Literal["fixed", "recomputed"] = Field(
         default="fixed", description="k of LS and SS: fixed by W0, or recomputed from W_t"
@@ -44,6 +47,10 @@ class MeasureConfig(BaseModel):
     map_points: int = Field(default=100, ge=4, description="prompts on the map, half of them about unedited facts")
     words: int = Field(default=12, ge=0, description="facts whose continuation is shown before and after")
     word_tokens: int = Field(default=8, ge=1, description="tokens of each continuation")
+    probes: list[Prompt] = Field(
+        default=[], max_length=6, description="prompts that are continued at every measured round, at most 6"
+    )
+    pause_on_warning: bool = Field(default=False, description="pause the run when a lane shows signs of collapse")
     seed: int = 0
 
     def live_map(self) -> str | None:

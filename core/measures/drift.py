@@ -94,6 +94,21 @@ def summary(values: Float[Tensor, " k"]) -> dict[str, float]:
     }
 
 
+def details(values: Float[Tensor, " k"]) -> dict[str, float]:
+    """`rk_mean`, `rk_std` (n − 1), `rk_min`, and `rk_top_share`: the part of ΣR_k that the largest supplies by itself.
+
+    A share near 1 says that one direction (such as wrong centring makes null) holds everything, and the mean nothing.
+    """
+    numbers = values.double()
+    total = float(numbers.sum())
+    return {
+        "rk_mean": float(numbers.mean()),
+        "rk_std": float(numbers.std()),
+        "rk_min": float(numbers.min()),
+        "rk_top_share": float(numbers.max()) / total if 0 < total < math.inf else math.nan if total else 0.0,
+    }
+
+
 def points(values: Float[Tensor, " k"], limit: int = POINTS) -> dict[str, list]:
     """R_k to draw: `k` (0-based direction) and `rk` there."""
     index = thin(len(values), limit)

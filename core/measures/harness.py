@@ -11,9 +11,10 @@ from functools import cache
 from typing import Any
 
 from core.measures.scores import pass_size
-from core.models.forward import batches, score_ids
+from core.models.forward import score_ids
 from core.models.generation import continuations, greedy
 from core.models.language_model import LanguageModel
+from core.models.passes import batches
 
 NEW_TOKENS = 256  # of a generated answer, where the task does not say
 
@@ -53,23 +54,28 @@ class HarnessModel:
 
     def generate_until(self, requests: Sequence[Any]) -> list[str]:
         """Greedy continuations up to the task's stop texts. Tasks that sample are answered greedily too."""
-        answers = []
-        for context, settings in (request.args for request in requests):
-            count = int(settings.get("max_gen_toks") or NEW_TOKENS)
-            ids = self.lm.encode(context)[-max(1, self.lm.max_length - count) :]
-            (new,) = continuations(self.lm, [ids], count, greedy)
-            answers.append(_until(self.lm.tokenizer.decode(new, skip_special_tokens=True), settings))
-            self._beat()
+        asked = [request.args for request in requests]
+        counts = [int(settings.get("max_gen_toks") or NEW_TOKENS) for _, settings in asked]
+        heads = [
+            self.lm.encode(context)[-max(1, self.lm.max_length - count) :]
+            for (context, _), count in zip(asked, counts, strict=True)
+        ]
+        answers = [""] * len(asked)
+        for count in dict.fromkeys(counts):
+            same = [i for i, other in enumerate(counts) if other == count]
+            for part in batches([len(heads[i]) + count for i in same], self.lm.token_budget):
+                chosen = [same[i] for i in part]
+                found = continuations(self.lm, [heads[i] for i in chosen], count, greedy)
+                for i, new in zip(chosen, found, strict=True):
+                    answers[i] = _until(self.lm.tokenizer.decode(new, skip_special_tokens=True), asked[i][1])
+                self._beat()
         return answers
 
     def _rate(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[tuple[float, bool]]:
-        result: list[tuple[float, bool]] = [(0.0, False)] * len(pairs)
-        for part in batches([len(head) for head, _ in pairs], pass_size(self.lm)):
-            found = score_ids(self.lm, [pairs[i][0] for i in part], [pairs[i][1] for i in part])
-            for i, mean, exact in zip(part, found.logprob.tolist(), found.exact.tolist(), strict=True):
-                result[i] = mean * len(pairs[i][1]), exact
-            self._beat()
-        return result
+        heads, targets = [head for head, _ in pairs], [target for _, target in pairs]
+        found = score_ids(self.lm, heads, targets, pass_size(self.lm), self.heartbeat)
+        rows = zip(found.logprob.tolist(), found.exact.tolist(), targets, strict=True)
+        return [(mean * len(target), exact) for mean, exact, target in rows]
 
     def _pair(self, context: str, continuation: str) -> tuple[Ids, Ids]:
         """Ids of both parts, cut from those of the joined text; spaces that end the context open the continuation."""

@@ -15,7 +15,6 @@ from core.measures.maps import Layout, layout
 from core.measures.scores import pass_size
 from core.models.forward import activations, token_activations
 from core.models.language_model import LanguageModel
-from core.models.tokens import slot_last
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class MapPanel:
         members = [*facts.items(), *((-1, fact) for fact in unedited)]
         if len(members) < 4:
             return None
-        placed = [slot_last(lm.tokenizer, fact.prompt, fact.subject) for _, fact in members]
+        placed = [lm.slot_last(fact.prompt, fact.subject) for _, fact in members]
         texts, positions = [text for text, _ in placed], [position for _, position in placed]
         with lm.worn({}):
             base = activations(lm, texts, positions, [layer], "block", pass_size(lm))[layer]

@@ -16,13 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from core.models.inside import standing_aside
 from core.models.language_model import LanguageModel
-from core.models.tail import standing_aside
 
 MOST_BYTES = 512 * 2**20
 PLAIN = {"input_ids", "attention_mask", "use_cache"}  # arguments of a pass that pads on the right and starts anew
+PACKED = PLAIN | {"position_ids"}  # of one of packs, whose mask follows from ids and positions
 
-Key = tuple[torch.Size, bytes]
+Key = tuple[torch.Size, bytes, bytes]
 States = Tensor | tuple[Tensor, ...]
 
 
@@ -50,10 +51,10 @@ class LowerLayers:
         open_pass = ExitStack()
 
         def before(_: nn.Module, __: tuple, inputs: Mapping[str, Any]) -> None:
-            if not self.active or set(inputs) != PLAIN or inputs["use_cache"]:
+            if not self.active or set(inputs) not in (PLAIN, PACKED) or inputs["use_cache"]:
                 return
-            ids = inputs["input_ids"]
-            key = ids.shape, ids.cpu().numpy().tobytes()
+            ids, positions = inputs["input_ids"], inputs.get("position_ids")
+            key = ids.shape, _bytes_of(ids), _bytes_of(positions) if positions is not None else b""
             if key in self.kept:
                 self.found += 1
                 self.kept.move_to_end(key)
@@ -93,6 +94,10 @@ class LowerLayers:
         self.kept[key] = states
         while len(self.kept) > 1 and sum(map(_bytes, self.kept.values())) > self.most_bytes:
             self.kept.popitem(last=False)
+
+
+def _bytes_of(numbers: Tensor) -> bytes:
+    return numbers.cpu().numpy().tobytes()
 
 
 def _bytes(states: States) -> int:

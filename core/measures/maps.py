@@ -7,6 +7,7 @@ method, both states of every prompt are embedded jointly, and a new layout is tu
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,8 +55,22 @@ def layout(
     previous: Layout | None = None,
 ) -> Layout:
     """Embed both states of n prompts jointly; turn the result onto `previous` (of the same prompts), if given."""
-    n = len(before)
-    joint = torch.cat([before, after]).cpu()
+    anchor = previous.before if previous is not None and previous.points == len(before) else None
+    (flat_before, flat_after), explained = joint_layout([before, after], method, seed, anchor)
+    return Layout(method, flat_before, flat_after, explained)
+
+
+def joint_layout(
+    states: Sequence[Float[Tensor, "_ d"]],
+    method: str = "pca",
+    seed: int = 0,
+    anchor: Float[Tensor, "n 2"] | None = None,
+) -> tuple[list[Float[Tensor, "_ 2"]], float | None]:
+    """(where the rows of each of `states` lie, share of the variance shown) in one embedding of all of them.
+
+    The whole is moved rigidly so that the first of `states` comes closest to `anchor`, if given.
+    """
+    joint = torch.cat(list(states)).cpu()
     explained = None
     if method == "pca":
         flat, explained = principal_components(joint, 2)
@@ -65,9 +80,9 @@ def layout(
         flat = _umap(joint, seed)
     else:
         raise UserError(f'unknown map "{method}": {nearest(method, METHODS)}')
-    if previous is not None and previous.points == n:
-        flat = align(flat, flat[:n], previous.before.to(flat.dtype))
-    return Layout(method, flat[:n], flat[n:], explained)
+    if anchor is not None:
+        flat = align(flat, flat[: len(states[0])], anchor.to(flat.dtype))
+    return list(flat.split([len(rows) for rows in states])), explained
 
 
 def align(
@@ -101,5 +116,5 @@ def _umap(joint: Float[Tensor, "m d"], seed: int) -> Float[Tensor, "m 2"]:
         warnings.simplefilter("ignore")
         from umap import UMAP
 
-        model = UMAP(n_neighbors=min(15, len(joint) - 1), random_state=seed, n_jobs=1)
+        model = UMAP(n_neighbors=min(15, len(joint) - 1), init="pca", random_state=seed, n_jobs=1)
         return torch.from_numpy(np.asarray(model.fit_transform(_reduced(joint)))).double()

@@ -17,7 +17,8 @@ class Measurement:
     scores: the columns of rounds.csv that measures own, and `scored_when_edited`, `unedited_scored`
     intervals: {column: [low, high]} 95 % bootstrap intervals over the scored facts
     layers: a row per edited layer; `spectra`, `similarity`, `drift`: what its plots need
-    words: a row per shown fact; map, more_maps: representations; notes: what was left out and why
+    words: a row per shown fact; probes: a row per prompt that is asked every time
+    map, more_maps: representations; notes: what was left out and why
     """
 
     round: int
@@ -28,6 +29,7 @@ class Measurement:
     similarity: list[dict[str, Any]] = field(default_factory=list)
     drift: list[dict[str, Any]] = field(default_factory=list)
     words: list[dict[str, Any]] = field(default_factory=list)
+    probes: list[dict[str, str]] = field(default_factory=list)
     map: dict[str, Any] | None = None
     more_maps: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

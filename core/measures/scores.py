@@ -17,9 +17,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from core.facts.fact import Fact
-from core.models.forward import batches, score
+from core.models.forward import score
 from core.models.language_model import LanguageModel
-from core.models.tokens import answer_text
 
 Row = dict[str, float | None]
 
@@ -51,21 +50,10 @@ class Answers:
     def rate(self, pairs: Sequence[tuple[str, str]]) -> list[Rated]:
         """The ratings of these (prompt, answer) pairs, in order."""
         new = [pair for pair in dict.fromkeys(pairs) if pair not in self.known]
-        for chosen in batches(self._lengths(new), pass_size(self.lm)):
-            part = [new[i] for i in chosen]
-            found = score(self.lm, [p for p, _ in part], [a for _, a in part])
-            rows = zip(found.logprob.tolist(), found.exact.tolist(), strict=True)
-            self.known.update(zip(part, (Rated(*row) for row in rows), strict=True))
-            if self.heartbeat:
-                self.heartbeat()
+        found = score(self.lm, [p for p, _ in new], [a for _, a in new], pass_size(self.lm), self.heartbeat)
+        rows = zip(found.logprob.tolist(), found.exact.tolist(), strict=True)
+        self.known.update(zip(new, (Rated(*row) for row in rows), strict=True))
         return [self.known[pair] for pair in pairs]
-
-    def _lengths(self, pairs: Sequence[tuple[str, str]]) -> list[int]:
-        """Tokens that each pair's prompt needs with its longest answer: so pairs of a prompt stay together."""
-        longest: dict[str, int] = {}
-        for (prompt, _), ids in zip(pairs, self.lm.encode_all([answer_text(*pair) for pair in pairs]), strict=True):
-            longest[prompt] = max(longest.get(prompt, 0), len(ids) - 1)
-        return [longest[prompt] for prompt, _ in pairs]
 
     @property
     def not_numbers(self) -> int:

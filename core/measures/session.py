@@ -23,6 +23,7 @@ from core.measures.config import MeasureConfig
 from core.measures.hidden import MapPanel, Probe
 from core.measures.lower import LowerLayers
 from core.measures.measurement import Measurement, rounded
+from core.measures.perplexity import perplexity
 from core.measures.similarity import binned, compare
 from core.measures.spectrum import Reference, curve, thin
 from core.measures.tasks import Tasks
@@ -33,6 +34,7 @@ Weights = Mapping[int, Tensor]
 Beat = Callable[[], None]
 Progress = Callable[[str, int, int], None]  # phase (scores, tasks, inside, maps), done, total
 
+POCKET = "pocket"  # the model whose held-out text is at hand
 TAU = 0.1  # where a lane has no guard with a τ of its own
 TOP = 64  # of the dominant singular vectors that are drawn
 WHEN = {"efficacy": "efficacy_when_edited", "efficacy_exact": "efficacy_exact_when_edited"}
@@ -123,6 +125,7 @@ class MeasureSession:
             if self.panel:
                 self._maps(result, weights, edited, final, step)
         result.words = self.words(weights, self._shown(just))
+        result.probes = self.said.after(weights, self.config.probes)
         result.scores["measure_seconds"] = time.perf_counter() - started
         return result
 
@@ -161,6 +164,8 @@ class MeasureSession:
         result.scores |= {"edits": len(edited), "scored": len(chosen)} | scores.summarise(rows)
         result.scores |= _when_edited(scores.summarise(new), len(fresh), len(just), rounded(dict(previous or {})))
         result.scores |= {"unedited_recall": scores.mean(recalled), "unedited_scored": len(kept)}
+        if config.perplexity:
+            result.scores["perplexity"] = perplexity(self.lm, self._prose(), config.perplexity, step.beat)
         result.intervals = scores.intervals(rows, config.seed)
         if recalled:
             result.intervals["unedited_recall"] = list(scores.bootstrap(recalled, config.seed))
@@ -234,13 +239,13 @@ class MeasureSession:
             )
         return [str(folder)] if self.config.tasks else []
 
+    def _prose(self) -> Sequence[str]:
+        """Texts for the perplexity: of the model's own domain, where they are known."""
+        return self.texts or (held_out(self.assets) if self.lm.reference == POCKET else ()) or self._probe_texts()
+
     def _probe_texts(self) -> list[str]:
         """Texts for R_k, the most wanted first."""
-        if self.texts:
-            return list(self.texts)
-        held_out = self.assets / "pocket" / "world" / "heldout.txt"
-        lines = held_out.read_text(encoding="utf-8").splitlines() if held_out.exists() else []
-        return [f"{fact.text} {fact.target}." for fact in self.unedited] + [line for line in lines if line.strip()]
+        return list(self.texts) or domain_texts(self.unedited, self.assets)
 
     @staticmethod
     def _beat(heartbeat: Beat | None) -> None:
@@ -265,6 +270,17 @@ class _Steps:
         self.beat()
         if self.progress:
             self.progress(phase, done, total)
+
+
+def domain_texts(unedited: Sequence[Fact], assets: Path) -> list[str]:
+    """Texts that no edit is about: statements of the unedited facts, then held-out text of the embedded world."""
+    return [f"{fact.text} {fact.target}." for fact in unedited] + held_out(assets)
+
+
+def held_out(assets: Path) -> list[str]:
+    """Text of the embedded world that the pocket model was not trained on; none where it was not made."""
+    path = assets / "pocket" / "world" / "heldout.txt"
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()] if path.exists() else []
 
 
 def _when_edited(

@@ -55,9 +55,13 @@ class Similarity:
 
 
 def compare(
-    reference: Reference, weight: Float[Tensor, "d_out d_in"], tau: float, recompute_rank: bool = False
+    reference: Reference,
+    weight: Float[Tensor, "d_out d_in"],
+    tau: float,
+    recompute_rank: bool = False,
+    now: Spectrum | None = None,
 ) -> Similarity:
-    """Everything that one decomposition of W_t tells.
+    """Everything that one decomposition of W_t tells: `now`, if it is there already with its first k vectors or more.
 
     The row: `dominant_rank` (k at τ of W_t itself), `k` (the rank that LS, SS and drift use: that of W0, or W_t's
     own where `recompute_rank`), `ls`, `ss_right` and `ss_left` (of the first singular vector: its best match in W0),
@@ -65,7 +69,7 @@ def compare(
     `drift_right`, `drift_left`, `change` (‖W_t−W0‖_F/‖W0‖_F).
     """
     k0 = reference.rank_at(tau)
-    now = spectrum(weight, None if recompute_rank else k0)
+    now = now or spectrum(weight, None if recompute_rank else k0)
     own = dominant_rank(now.sigma, tau)
     k = own if recompute_rank else k0
     right = vector_similarity(now.vh[:k], reference.spectrum.vh)

@@ -43,8 +43,12 @@ class Spectrum:
     @property
     def condition(self) -> float:
         """κ₂ = σ_1 / σ_min over the non-zero σ (that of the pseudo-inverse); NaN for a zero matrix."""
-        rank = self.rank
-        return float(self.sigma[0] / self.sigma[rank - 1]) if rank else math.nan
+        return self.condition_above(self.rcond)
+
+    def condition_above(self, cutoff: float) -> float:
+        """κ₂ over the σ above `cutoff` · σ_1; NaN for a zero matrix."""
+        counted = self.sigma[self.sigma > cutoff * self.sigma[0]]
+        return float(counted[0] / counted[-1]) if len(counted) else math.nan
 
 
 def spectrum(weight: Float[Tensor, "d_out d_in"], vectors: int | None = None) -> Spectrum:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import random
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,16 @@ from core.measures.harness import Harness, HarnessModel, load_harness, quiet
 if TYPE_CHECKING:
     from core.models.language_model import LanguageModel
 
+STANDARD = ("sst2", "mrpc", "cola", "rte", "mnli", "mmlu")  # what the field asks after edits; all zero-shot
+CALLED = {  # what papers call tasks, and the harness's names
+    "sst-2": "sst2",
+    "nli": "mnli",
+    "arc-c": "arc_challenge",
+    "arc-e": "arc_easy",
+    "gpqa": "gpqa_main_zeroshot",
+    "mmlu-pro": "mmlu_pro",
+    "nq": "nq_open",
+}
 SHARES = ("acc", "exact_match", "em", "f1")  # metrics from 0 to 1, the preferred first; others stay out of the mean
 
 
@@ -45,29 +57,36 @@ class Tasks:
 
     @classmethod
     def build(cls, lm: LanguageModel, names: Sequence[str], limit: int | None = 40, seed: int = 0) -> Tasks:
-        """Tasks by name: a folder of JSONL tasks, or what the harness knows (its tasks and groups, YAML files or
-        folders of them; the data of these is wherever they say, and cached by `datasets`).
+        """Tasks by name: a folder of JSONL tasks, "standard" (SST-2, MRPC, CoLA, RTE, MNLI, MMLU), or what the harness
+        knows (its tasks and groups, YAML files or folders of them; the data of these is wherever they say, and cached
+        by `datasets`).
 
-        `limit` items of each task are drawn with `seed`; the same ones are asked every time. Raises `UserError` for
-        unknown names and for tasks whose data cannot be had.
+        `limit` items of each name are drawn with `seed`, of a group over all its members; the same ones are asked every
+        time. Tasks that do not ask for examples get none (`shots` in `info`). Raises `UserError` for unknown names and
+        for tasks whose data cannot be had.
         """
         harness = load_harness()
         parts, info = [], {}
-        for name in names:
+        for name in _spelled_out(names):
             local = Path(name).is_dir() and sorted(Path(name).glob("*.jsonl"))
             found = [(f.stem, _local_task(harness, f)) for f in local] if local else _known_tasks(harness, name)
             chances = _chances(Path(name)) if local else {}
-            for column, task in found:
-                part = _part(column, task, limit, seed)
-                parts.append(part)
-                entry = info.setdefault(column, {"items": 0, "of": 0})
-                entry["items"] += len(part.docs)
-                entry["of"] += len(task.eval_docs)
-                entry |= {"metric": part.metric, "version": task.VERSION, "chance": chances.get(column)}
+            for column, tasks in _by_column(found).items():
+                drawn = draw([len(task.eval_docs) for task in tasks], limit, f"{seed} {column}")
+                made = [_part(column, task, items, seed) for task, items in zip(tasks, drawn, strict=True) if items]
+                parts += made
+                info[column] = {
+                    "items": sum(map(len, drawn)),
+                    "of": sum(len(task.eval_docs) for task in tasks),
+                    "metric": made[0].metric,
+                    "version": made[0].task.VERSION,
+                    "shots": made[0].task.get_config("num_fewshot"),
+                    "chance": chances.get(column),
+                }
         return cls(HarnessModel(lm), parts, info, harness.version)
 
     def evaluate(self, heartbeat: Callable[[], None] | None = None) -> dict[str, float]:
-        """{column: score} of the model as it is now worn; a group of tasks is the mean of its members."""
+        """{column: score} of the model as it is now worn; a group of tasks is the mean over its members' items."""
         self.model.heartbeat = heartbeat
         requests: dict[str, list[Any]] = defaultdict(list)
         for part in self.parts:
@@ -77,11 +96,11 @@ class Tasks:
         for kind, batch in requests.items():
             for request, response in zip(batch, getattr(self.model, kind)(batch), strict=True):
                 request.resps.append(response)
-        scores: dict[str, list[float]] = defaultdict(list)
+        scores: dict[str, list[tuple[float, int]]] = defaultdict(list)
         with quiet():
             for part in self.parts:
-                scores[part.column].append(_judge(part))
-        return {column: sum(values) / len(values) for column, values in scores.items()}
+                scores[part.column].append((_judge(part), len(part.docs)))
+        return {column: sum(s * n for s, n in found) / sum(n for _, n in found) for column, found in scores.items()}
 
     def mean(self, found: Mapping[str, float]) -> float | None:
         """The mean over tasks whose metric is a share; None without any."""
@@ -103,12 +122,36 @@ def _judge(part: Part) -> float:
     return float(part.task.aggregation()[part.metric](values))
 
 
-def _part(column: str, task: Any, limit: int | None, seed: int) -> Part:
-    """The task with its requests built for a fixed draw of items."""
-    total = len(task.eval_docs)
-    chosen = None
-    if limit is not None and limit < total:
-        chosen = sorted(random.Random(f"{seed} {column}").sample(range(total), limit))
+def draw(sizes: Sequence[int], limit: int | None, seed: str) -> list[list[int]]:
+    """Which items of tasks of these sizes are asked: `limit` of all of them together (None: all), each as likely."""
+    total = sum(sizes)
+    chosen = range(total) if limit is None or limit >= total else random.Random(seed).sample(range(total), limit)
+    drawn: list[list[int]] = [[] for _ in sizes]
+    ends = list(accumulate(sizes))
+    for item in sorted(chosen):
+        task = bisect_right(ends, item)
+        drawn[task].append(item - (ends[task] - sizes[task]))
+    return drawn
+
+
+def _spelled_out(names: Sequence[str]) -> list[str]:
+    """The names as the harness writes them."""
+    each = [single for name in names for single in (STANDARD if name == "standard" else (name,))]
+    return list(
+        dict.fromkeys(CALLED.get(name.lower(), name.lower() if name.lower() in STANDARD else name) for name in each)
+    )
+
+
+def _by_column(found: Sequence[tuple[str, Any]]) -> dict[str, list[Any]]:
+    """The tasks that count toward each column, in the order of their coming."""
+    columns: dict[str, list[Any]] = defaultdict(list)
+    for column, task in found:
+        columns[column].append(task)
+    return columns
+
+
+def _part(column: str, task: Any, chosen: list[int], seed: int) -> Part:
+    """The task with its requests built for these items."""
     if task.get_config("num_fewshot") is None:
         task.set_config(key="num_fewshot", value=0)
     task.set_fewshot_seed(seed=seed)

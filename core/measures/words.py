@@ -50,6 +50,14 @@ class Words:
             for index, old, new in zip(indices, before, after, strict=True)
         ]
 
+    def after(self, weights: Mapping[int, torch.Tensor], prompts: Sequence[str]) -> list[dict[str, str]]:
+        """What the model says after other prompts: a row `prompt, text` each."""
+        if not prompts:
+            return []
+        with self.lm.worn(weights):
+            texts = generate(self.lm, list(prompts), self.tokens)
+        return [{"prompt": prompt, "text": text.strip()} for prompt, text in zip(prompts, texts, strict=True)]
+
     def _continue(self, indices: Sequence[int]) -> list[str]:
         return [text.strip() for text in generate(self.lm, [self.facts[i].text for i in indices], self.tokens)]
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from core.measures.drift import RESAMPLED, factorise, points, r_k, resampled_control, summary
+from core.measures.drift import RESAMPLED, details, factorise, points, r_k, resampled_control, summary
 
 
 def states(n=600, d=16, seed=0, dtype=torch.float64):
@@ -77,3 +77,9 @@ def test_summary_and_points():
     drawn = points(torch.arange(384.0))
     assert len(drawn["k"]) == len(drawn["rk"]) <= 64
     assert drawn["rk"] == [float(k) for k in drawn["k"]]
+
+
+def test_details():
+    found = details(torch.tensor([0.0, 1.0, 2.0, 7.0]))
+    assert found == pytest.approx({"rk_mean": 2.5, "rk_std": math.sqrt(29 / 3), "rk_min": 0, "rk_top_share": 0.7})
+    assert details(torch.zeros(3))["rk_top_share"] == 0

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from core.errors import UserError
-from core.measures.maps import Layout, align, layout, principal_components
+from core.measures.maps import Layout, align, joint_layout, layout, principal_components
 
 
 def cloud(n=40, d=10, seed=0):
@@ -76,10 +76,20 @@ def test_umap_is_asked_for_a_repeatable_joint_layout(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "umap", types.SimpleNamespace(UMAP=UMAP))
     found = layout(cloud(), cloud(), "umap", seed=5)
-    assert asked == {"n_neighbors": 15, "random_state": 5, "n_jobs": 1, "shape": (80, 10)}
+    assert asked == {"n_neighbors": 15, "init": "pca", "random_state": 5, "n_jobs": 1, "shape": (80, 10)}
     assert (found.method, found.points) == ("umap", 40)
 
 
 def test_an_unknown_map_is_named():
     with pytest.raises(UserError, match='unknown map "tsn": did you mean "tsne"'):
         layout(cloud(), cloud(), "tsn")
+
+
+def test_more_than_two_states_in_one_map():
+    first, second, third = cloud(), cloud(seed=1) + 3, cloud(n=15, seed=2)
+    (a, b, c), explained = joint_layout([first, second, third])
+    scores, expected = principal_components(torch.cat([first, second, third]))
+    torch.testing.assert_close(torch.cat([a, b, c]), scores)
+    assert explained == expected
+    (moved, *_), _ = joint_layout([first, second, third], anchor=turned(a))
+    torch.testing.assert_close(moved, turned(a), rtol=0, atol=1e-9)

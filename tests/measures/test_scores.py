@@ -115,8 +115,13 @@ def test_every_pair_runs_once_and_heartbeats_come_between(lm, facts, monkeypatch
     from core.measures import scores
 
     plain = scores.score
-    monkeypatch.setattr(scores, "score", lambda lm, p, a: asked.extend(zip(p, a, strict=True)) or plain(lm, p, a))
-    monkeypatch.setattr(scores, "CPU_PASS", 64)
+
+    def noted(lm, prompts, answers, *rest):
+        asked.extend(zip(prompts, answers, strict=True))
+        return plain(lm, prompts, answers, *rest)
+
+    monkeypatch.setattr(scores, "score", noted)
+    monkeypatch.setattr(scores, "CPU_PASS", 32)
     beats = []
     answers = Answers(lm, lambda: beats.append(1))
     first = score_facts(answers, facts, 2, 2)

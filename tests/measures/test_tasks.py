@@ -1,13 +1,15 @@
 import json
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from core.errors import UserError
 from core.measures.harness import load_harness
-from core.measures.tasks import Tasks
+from core.measures.tasks import STANDARD, Tasks, draw
 from tests.measures.test_session import edited
 
 
@@ -71,7 +73,7 @@ def test_a_fixed_draw_of_items(lm, assets):
     drawn = [[doc["prompt"] for _, doc in tasks.parts[1].docs] for tasks in (first, again, other)]
     assert drawn[0] == drawn[1] != drawn[2]
     assert len(drawn[0]) == 3
-    assert first.info["work"] == {"items": 3, "of": 8, "metric": "acc", "version": 1.0, "chance": 0.5}
+    assert first.info["work"] == {"items": 3, "of": 8, "metric": "acc", "version": 1.0, "shots": 0, "chance": 0.5}
     assert first.harness_version.count(".") >= 1
     assert all(value * 3 == pytest.approx(round(value * 3)) for value in first.evaluate().values())
 
@@ -169,6 +171,109 @@ def test_folders_of_harness_tasks(lm, tmp_path, assets):
     expected = accuracy(lm, assets / "pocket" / "tasks" / "capitals.jsonl")
     assert tasks.evaluate() == {"mine": expected}
     assert tasks.mean({"mine": expected}) == expected
-    assert tasks.info["mine"] | {"of": 0} == {"items": 4, "of": 0, "metric": "acc", "version": 3.0, "chance": None}
+    assert tasks.info["mine"] | {"of": 0} == {
+        "items": 4,
+        "of": 0,
+        "metric": "acc",
+        "version": 3.0,
+        "shots": 0,
+        "chance": None,
+    }
     with pytest.raises(UserError, match="no tasks; a task is"):
         Tasks.build(lm, [str(assets / "pocket" / "world")])
+
+
+@pytest.fixture
+def group(tmp_path):
+    """Three YAML tasks of 4, 3 and 8 items with their data beside them; none names its shots."""
+    sizes = {"first": 4, "second": 3, "third": 8}
+    (tmp_path / "data.py").write_text(
+        "from datasets import Dataset\n\n"
+        "def rows(size, offset):\n"
+        "    names = ['Ada', 'Tom', 'Lena', 'Bruno']\n"
+        "    return [{'prompt': f'{names[i % 4]} {i + offset} is', 'choices': ['Rome', 'Paris'], 'answer': i % 2}\n"
+        "            for i in range(size)]\n\n"
+        + "".join(
+            f"def {name}(**_):\n    return {{'test': Dataset.from_list(rows({size}, {10 * size}))}}\n\n"
+            for name, size in sizes.items()
+        )
+    )
+    for name in sizes:
+        (tmp_path / f"{name}.yaml").write_text(
+            f"task: {name}\ncustom_dataset: !function data.{name}\ntest_split: test\noutput_type: multiple_choice\n"
+            "doc_to_text: '{{prompt}}'\ndoc_to_choice: choices\ndoc_to_target: answer\nmetadata:\n  version: 2.0\n"
+            "metric_list:\n  - metric: acc\n    aggregation: mean\n    higher_is_better: true\n"
+        )
+    (tmp_path / "all.yaml").write_text(f"group: all\ntask: {list(sizes)}\n")
+    return tmp_path
+
+
+def test_a_group_is_drawn_and_averaged_as_one(lm, group, monkeypatch):
+    from core.measures import tasks as module
+
+    harness = load_harness()
+    manager = harness.manager(str(group))
+    monkeypatch.setattr(module, "load_harness", lambda: replace(harness, manager=lambda _: manager))
+    made = Tasks.build(lm, ["all"], limit=9, seed=3)
+    assert made.info == {"all": {"items": 9, "of": 15, "metric": "acc", "version": 2.0, "shots": 0, "chance": None}}
+    rows = [doc for part in made.parts for _, doc in part.docs]
+    assert len({row["prompt"] for row in rows}) == 9
+    hits = []
+    for row in rows:
+        right, wrong = (total(lm, row["prompt"], row["choices"][i]) for i in (row["answer"], 1 - row["answer"]))
+        hits.append(float(right > wrong))
+    assert made.evaluate() == {"all": pytest.approx(sum(hits) / 9)}
+    again = Tasks.build(lm, ["all"], limit=9, seed=3)
+    assert [doc for part in again.parts for _, doc in part.docs] == rows
+    one = Tasks.build(lm, ["all"], limit=1)
+    assert one.info["all"]["items"] == len(one.parts) == 1
+
+
+def test_draws_are_of_all_items_together():
+    assert draw([2, 0, 3], None, "x") == draw([2, 0, 3], 5, "x") == [[0, 1], [], [0, 1, 2]]
+    for seed in range(20):
+        drawn = draw([40, 60], 30, str(seed))
+        assert sum(map(len, drawn)) == 30
+        assert all(each == sorted(set(each)) for each in drawn)
+        assert max(drawn[0]) < 40
+        assert max(drawn[1]) < 60
+    counts = [sum(len(draw([40, 60], 30, f"{i}")[0]) for i in range(400)) / 400]
+    assert counts[0] == pytest.approx(12, abs=0.5)  # standard error .11
+    assert draw([40, 60], 30, "1") == draw([40, 60], 30, "1") != draw([40, 60], 30, "2")
+
+
+def test_names_of_papers(lm, monkeypatch):
+    from core.measures import tasks as module
+
+    asked = []
+    monkeypatch.setattr(module, "_known_tasks", lambda _, name: asked.append(name) or [])
+    Tasks.build(lm, ["standard", "SST-2", "ARC-c", "GSM8K", "MMLU"])
+    assert asked == ["sst2", "mrpc", "cola", "rte", "mnli", "mmlu", "arc_challenge", "GSM8K"]
+
+
+def test_the_harness_has_the_standard_tasks():
+    """Its files name them; reading its whole index takes long."""
+    import lm_eval
+
+    folder = Path(lm_eval.__file__).parent / "tasks"
+    files = [*folder.glob("glue/*/*.yaml"), *folder.glob("mmlu/default/_mmlu.yaml"), *folder.glob("arc/*.yaml")]
+    files += [*folder.glob("nq_open/*.yaml"), *folder.glob("mmlu_pro/_*.yaml"), *folder.glob("gpqa/zeroshot/*.yaml")]
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    for name in (*STANDARD, "arc_challenge", "arc_easy", "nq_open", "mmlu_pro"):
+        assert re.search(rf"^(task|group): {name}$", text, re.MULTILINE), name
+    assert (folder / "gpqa" / "zeroshot" / "gpqa_main_zeroshot.yaml").exists()
+
+
+def test_answers_are_the_same_alone_and_together(lm):
+    from types import SimpleNamespace
+
+    from core.measures.harness import HarnessModel
+
+    texts = ["The capital of France is", "Ada", "Tom Ash works as a painter in Lyon and", "I like you. " * 60]
+    settings = [{"max_gen_toks": 5}, {"max_gen_toks": 3, "until": "a"}, {"max_gen_toks": 5}, {"max_gen_toks": 5}]
+    requests = [SimpleNamespace(args=pair) for pair in zip(texts, settings, strict=True)]
+    beats = []
+    model = HarnessModel(lm, lambda: beats.append(1))
+    together = model.generate_until(requests)
+    assert together == [HarnessModel(lm).generate_until([request])[0] for request in requests]
+    assert len(beats) >= 2

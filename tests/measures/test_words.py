@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from core.measures.words import Words, normalised, said
+from core.models.generation import generate
 from tests.measures.test_session import edited
 
 
@@ -45,3 +46,15 @@ def test_rows_hold_what_was_said_before_and_after(lm, facts):
     alone = lm.tokenizer.decode(ids[len(lm.encode(facts[1].text)) :], skip_special_tokens=True).strip()
     assert changed[1]["after"] == alone
     assert words.rows({}, []) == []
+
+
+def test_other_prompts_are_continued_as_alone(lm):
+    words = Words(lm, (), 4)
+    prompts = ["The capital of France is", "A river is"]
+    weights = {1: lm.original(1) * 1.5}
+    for worn in ({}, weights):
+        rows = words.after(worn, prompts)
+        assert [row["prompt"] for row in rows] == prompts
+        with lm.worn(worn):
+            assert [row["text"] for row in rows] == [generate(lm, [prompt], 4)[0].strip() for prompt in prompts]
+    assert words.after(weights, []) == []

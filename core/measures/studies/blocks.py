@@ -1,0 +1,181 @@
+"""The guard's view: where each round's update lies, between what is dominant in the weight and the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from core.editing.parameters import param
+from core.measures.found import Chart, Found
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from core.editing.lowrank import LowRank
+    from core.editing.state import LayerUpdates
+    from core.editing.subspace import Basis
+    from core.measures.case import Case, Weights
+
+TAU = 0.1  # where neither the option nor a guard of the lane says one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blocks:
+    """The energy of an update in four blocks, before and after the guards; also for lanes that have none."""
+
+    title: ClassVar[str] = "The guard's view"
+    question: ClassVar[str] = (
+        "Which part of each update falls on the dominant directions, and how much did guards remove?"
+    )
+    source: ClassVar[str] = "REVIVE (arXiv 2601.11042), Eq. 6"
+
+    tau: float | None = param(
+        None, symbol="τ", gt=0, lt=1, help="Share of Σσ in the dominant directions; none: the guard's, or 0.1."
+    )
+    by: str = param(
+        "energy", choices=("energy", "count"), help="τ is a share of the sum of singular values, or of their number."
+    )
+    basis: str = param(
+        "original",
+        choices=("original", "current"),
+        help="Whose directions: the unedited weight's, or the weight's before the round.",
+    )
+
+    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+        """Tables `blocks` (a row per round, layer, update and block) and `removed` (per round and layer)."""
+        from core.editing.subspace import dominant, svd
+        from core.measures.blocks import by_chance
+        from core.measures.walk import broken, edited_rounds, walk
+
+        chosen = edited_rounds(case, rounds)
+        tau = self.tau or _tau_of(case)
+        blocks: list[dict[str, Any]] = []
+        removed: list[dict[str, Any]] = []
+        notes: list[str] = []
+        bases: dict[int, Basis] = {}
+        earlier = {t - 1 for t in chosen} if self.basis == "current" else set()
+        before: Weights = {}
+        for t, weights in walk(case, sorted({*chosen, *earlier})):
+            if t not in chosen:
+                before = weights
+                continue
+            case.report(chosen.index(t), len(chosen))
+            update, bad = case.update(t), broken(weights)
+            if bad:
+                notes.append(f"round {t}: layers {bad} hold numbers that are not finite and were left out")
+            if update.corrections:
+                notes.append(f"round {t}: its guard acts on the accumulated change, which shows in “worn” only")
+            for layer in sorted(set(update.updates) - set(bad)):
+                if self.basis == "current":
+                    bases[layer] = dominant(svd(before.get(layer, case.lm.original(layer))), tau, self.by)
+                elif layer not in bases:
+                    bases[layer] = dominant(case.session.svd(layer), tau, self.by)
+                basis = bases[layer]
+                at = {"round": t, "layer": layer}
+                parts = _parts(case, update, weights[layer], layer)
+                chance = by_chance(basis)
+                energies = {what: _rows(at, what, delta, basis, chance, blocks) for what, delta in parts.items()}
+                removed.append(at | _removed(energies, len(basis.inputs.T)))
+            before = weights
+        case.report(len(chosen), len(chosen))
+        return Found(
+            tables={"blocks": blocks, "removed": removed},
+            charts=_charts(),
+            protocol=(
+                "ΔW of a round, before the guards (raw) and after them (guarded), and W_t − W_0 (worn), split by the"
+                f" dominant {tau:g} of the {self.basis} weight's singular"
+                f" {'energy Σσ' if self.by == 'energy' else 'values'} on both sides. Energy is ‖·‖²_F; a random update"
+                " has a block's share by its size (`by_chance`)."
+            ),
+            notes=notes,
+        )
+
+
+def _tau_of(case: Case) -> float:
+    """The threshold of the lane's own guard, if it has one."""
+    return next((acting.tau for acting in case.recipe.guards if getattr(acting, "tau", None)), TAU)
+
+
+def _parts(case: Case, update: LayerUpdates, weight: Tensor, layer: int) -> dict[str, LowRank]:
+    """The update before and after the guards, and all that the lane wears."""
+    from core.editing.lowrank import LowRank
+
+    guarded = update.updates[layer]
+    return {
+        "raw": update.raw.get(layer, guarded),
+        "guarded": guarded,
+        "worn": LowRank.full(weight - case.lm.original(layer)),
+    }
+
+
+def _rows(
+    at: dict[str, int], what: str, delta: LowRank, basis: Basis, chance: dict[str, float], rows: list[dict[str, Any]]
+) -> dict[str, float]:
+    """Add a row per block of one update; its energies."""
+    from core.measures.blocks import block_energies
+
+    energies = block_energies(delta, basis)
+    total = sum(energies.values())
+    rows += [
+        at
+        | {"where": f"round {at['round']}, layer {at['layer']}", "update": what, "block": block, "energy": energy}
+        | {"share": energy / total if total else 0.0, "by_chance": chance[block]}
+        for block, energy in energies.items()
+    ]
+    return energies
+
+
+def _removed(energies: dict[str, dict[str, float]], rank: int) -> dict[str, Any]:
+    """One layer's row: norms, what the guards took, and what the raw and worn changes have outside of rest → rest."""
+    totals = {what: sum(blocks.values()) for what, blocks in energies.items()}
+    touched = {what: totals[what] - energies[what]["rest → rest"] for what in totals}
+    return {
+        "k": rank,
+        "raw_norm": totals["raw"] ** 0.5,
+        "guarded_norm": totals["guarded"] ** 0.5,
+        "worn_norm": totals["worn"] ** 0.5,
+        "removed_share": 1 - totals["guarded"] / totals["raw"] if totals["raw"] else 0.0,
+        "raw_touching": touched["raw"] / totals["raw"] if totals["raw"] else 0.0,
+        "guarded_touching": touched["guarded"] / totals["guarded"] if totals["guarded"] else 0.0,
+        "worn_touching": touched["worn"] / totals["worn"] if totals["worn"] else 0.0,
+    }
+
+
+def _charts() -> list[Chart]:
+    return [
+        Chart(
+            table="blocks",
+            kind="bar",
+            x="block",
+            y="share",
+            by="update",
+            facet="where",
+            title="Where updates lie (input → output)",
+            x_title="block",
+            y_title="share of ‖ΔW‖²",
+        ),
+        Chart(
+            table="removed",
+            kind="line",
+            x="round",
+            y="removed_share",
+            by="layer",
+            title="What the guards took",
+            x_title="round",
+            y_title="share of ‖ΔW‖² removed",
+        ),
+        Chart(
+            table="removed",
+            kind="line",
+            x="round",
+            y="raw_touching",
+            by="layer",
+            title="What touches a dominant direction, before the guards",
+            x_title="round",
+            y_title="share of ‖ΔW‖²",
+        ),
+    ]
+
+
+STUDY = Blocks

@@ -1,0 +1,124 @@
+"""What a lane costs: seconds per round, latency against the unedited model, peak memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from core.editing.parameters import param
+from core.measures.found import Chart, Found
+
+if TYPE_CHECKING:
+    from core.measures.case import Case
+
+TIMED = ("edit_seconds", "measure_seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Seconds to say a number of tokens, by the lane and the unedited model in turn; memory; seconds of the rounds."""
+
+    title: ClassVar[str] = "Time and memory"
+    question: ClassVar[str] = "Is the edited model slower than the unedited one, and what did the rounds take?"
+    source: ClassVar[str] = "R_k paper, Fig. 5 (latency ratio over 50 greedy tokens)"
+
+    tokens: int = param(50, ge=1, help="Greedy tokens per prompt.")
+    prompts: int = param(10, ge=3, help="Prompts, of facts spread over the run.")
+
+    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+        """Tables `latency`, `memory` and `rounds`."""
+        from core.measures.latency import peak_memory, side_by_side
+        from core.measures.scores import spread_sample
+
+        lm, notes = case.lm, []
+        count = max(1, min(self.tokens, lm.max_length // 2))
+        if count < self.tokens:
+            notes.append(f"{count} instead of {self.tokens} tokens: the model reads {lm.max_length} at most")
+        texts = [case.facts[i].text for i in spread_sample(range(len(case.facts)), self.prompts, case.seed)]
+        prompts = [text for text in texts if len(lm.encode(text)) + count <= lm.max_length]
+        latency: list[dict[str, Any]] = []
+        for done, at in enumerate(rounds):
+            case.report(done, len(rounds))
+            base, lane = side_by_side(
+                lm, ({}, case.weights(at)), prompts, count, lambda done=done: case.report(done, len(rounds))
+            )
+            latency += _rows(at, base, lane, count, case.seed)
+        case.report(len(rounds), len(rounds))
+        return Found(
+            tables={
+                "latency": latency,
+                "memory": [{"where": where, "peak_mib": mib} for where, mib in peak_memory(lm.device).items()],
+                "rounds": _round_seconds(case),
+            },
+            charts=[
+                Chart(
+                    table="latency",
+                    kind="line",
+                    x="round",
+                    y="ratio",
+                    y_low="low",
+                    y_high="high",
+                    title="Latency against the unedited model",
+                    x_title="after round",
+                    y_title="seconds / seconds of the unedited model",
+                    line=1.0,
+                    line_label="as fast",
+                ),
+                Chart(
+                    table="rounds",
+                    kind="line",
+                    x="round",
+                    y="seconds",
+                    by="what",
+                    title="Seconds of the rounds",
+                    x_title="round",
+                    y_title="seconds",
+                ),
+            ],
+            protocol=(
+                f"{count} greedy tokens after each of {len(prompts)} prompts, one prompt at a time, the unedited model"
+                " and the lane in turn, after a warm-up; medians, and the median of the prompts' ratios with a 95 %"
+                " bootstrap interval. The lane wears edited matrices in the place of the original ones, of the same"
+                " shape and type, so a ratio of 1 must come out: what differs from it is the noise of the clock."
+                " Memory: the most that this process ever held (on a GPU: that PyTorch ever allocated there), loading"
+                " included."
+            ),
+            notes=notes,
+        )
+
+
+def _rows(at: int, base: Sequence[float], lane: Sequence[float], count: int, seed: int) -> list[dict[str, Any]]:
+    """One row: medians in seconds, tokens per second of the lane, and the ratio with its interval."""
+    import numpy as np
+
+    if not base:
+        return []
+    ratios = np.array(lane) / np.array(base)
+    chosen = np.random.default_rng(seed).integers(len(ratios), size=(1000, len(ratios)))
+    low, high = np.quantile(np.median(ratios[chosen], axis=1), [0.025, 0.975])
+    return [
+        {
+            "round": at,
+            "unedited_seconds": float(np.median(base)),
+            "edited_seconds": float(np.median(lane)),
+            "tokens_per_second": count / float(np.median(lane)),
+            "ratio": float(np.median(ratios)),
+            "low": float(low),
+            "high": float(high),
+            "prompts": len(ratios),
+        }
+    ]
+
+
+def _round_seconds(case: Case) -> list[dict[str, Any]]:
+    """What the run itself noted: seconds of edits and of measures."""
+    return [
+        {"round": at, "what": name.removesuffix("_seconds"), "seconds": scores[name]}
+        for at, scores in sorted(case.scores.items())
+        for name in TIMED
+        if scores.get(name) is not None
+    ]
+
+
+STUDY = Cost

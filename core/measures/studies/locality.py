@@ -1,0 +1,111 @@
+"""Locality: does the lane still answer as the unedited model does, token by token, and is that still right?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from core.editing.parameters import param
+from core.measures.found import Chart, Found
+
+if TYPE_CHECKING:
+    from core.measures.case import Case
+    from core.measures.senses import Asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Locality:
+    """Neighbours and locality questions by kind: against the unedited model's words, and against the true answer."""
+
+    title: ClassVar[str] = "Locality"
+    question: ClassVar[str] = "Do answers that no edit concerns stay, word for word, and do they stay right?"
+    source: ClassVar[str] = "R_k paper, Table 40 (token-level locality); CounterFact, ZsRE, KnowEdit"
+
+    facts: int | None = param(
+        100, ge=1, help="Facts whose questions are asked, spread over all edited so far; none: all."
+    )
+    most: int | None = param(2, ge=1, help="Questions of each kind per fact; none: all.")
+    tokens: int | None = param(
+        None, ge=1, help="Tokens of the greedy continuations that are compared; none: as many as the true answer has."
+    )
+
+    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+        """Tables `kept` (against the unedited model) and `right` (against the true answer)."""
+        from core.measures.greedy import greedy_ids, match_ratio
+        from core.measures.scores import spread_sample
+        from core.measures.senses import about_neighbors, averaged, by_sense, not_finite, sense
+
+        kept: list[dict[str, Any]] = []
+        right: list[dict[str, Any]] = []
+        notes: list[str] = []
+        for done, at in enumerate(rounds):
+            case.report(done, len(rounds))
+
+            def beat(done: int = done) -> None:
+                case.report(done, len(rounds))
+
+            chosen = spread_sample(case.edited(at) or range(len(case.facts)), self.facts, case.seed)
+            asked = [each for i in chosen for each in about_neighbors(i, case.facts[i], self.most)]
+            if not asked:
+                notes.append(f"round {at}: these facts have neither neighbours nor locality questions")
+                continue
+            prompts, counts = [each.prompt for each in asked], [self._count(case, each) for each in asked]
+            with case.lm.worn({}):
+                before, _ = greedy_ids(case.lm, prompts, counts, beat)
+            with case.lm.worn(case.weights(at)):
+                after, broken = greedy_ids(case.lm, prompts, counts, beat)
+                sensed = sense(case.lm, (pair for each in asked for pair in each.pairs), beat)
+            notes += [f"round {at}: {note}" for note in not_finite(sensed)]
+            if broken:
+                notes.append(f"round {at}: {broken:,} continuations broke off, their logits were not finite")
+            pairs = list(zip(asked, before, after, strict=True))
+            for kind in dict.fromkeys(each.kind for each in asked):
+                of = [(each.fact, old, new) for each, old, new in pairs if each.kind == kind]
+                ratio = averaged(((fact, match_ratio(old, new)) for fact, old, new in of), case.seed)
+                exact = averaged(((fact, float(old == new)) for fact, old, new in of), case.seed)
+                for measure, found in (("match ratio", ratio), ("exact match", exact)):
+                    kept.append({"round": at, "kind": kind, "measure": measure} | (found or {}))
+            right += [{"round": at} | row for row in by_sense(asked, sensed, case.seed)]
+        case.report(len(rounds), len(rounds))
+        length = f"{self.tokens} tokens" if self.tokens else "as many tokens as the true answer has"
+        return Found(
+            tables={"kept": kept, "right": right},
+            charts=[
+                _chart("kept", "measure", "Same words as the unedited model"),
+                _chart("right", "sense", "Still right"),
+            ],
+            protocol=(
+                f"Neighbours and locality questions of facts edited so far. Kept: greedy continuations of {length} by"
+                " the unedited model and by the lane; match ratio: share of the unedited model's tokens that stand at"
+                " the same place (missing ones differ), exact match: all equal. Right: against the dataset's answer,"
+                " which the unedited model need not have given; probability compares it with the edit's new object."
+                " Means within a fact, then over facts; 95 % bootstrap over facts."
+            ),
+            notes=notes,
+        )
+
+    def _count(self, case: Case, asked: Asked) -> int:
+        """Tokens of the continuation that are compared."""
+        from core.models.tokens import answer_ids
+
+        return self.tokens or len(answer_ids(case.lm.tokenizer, asked.prompt, asked.answers[0]))
+
+
+def _chart(table: str, by: str, title: str) -> Chart:
+    return Chart(
+        table=table,
+        kind="line",
+        x="round",
+        y="value",
+        by=by,
+        facet="kind",
+        y_low="low",
+        y_high="high",
+        title=title,
+        x_title="after round",
+        y_title="mean over facts (share)",
+    )
+
+
+STUDY = Locality

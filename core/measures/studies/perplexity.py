@@ -1,0 +1,69 @@
+"""Perplexity on held-out text over rounds: the early sign of collapse."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from core.editing.parameters import param
+from core.errors import UserError
+from core.measures.found import Chart, Found
+
+if TYPE_CHECKING:
+    from core.measures.case import Case
+
+
+@dataclass(frozen=True, kw_only=True)
+class Perplexity:
+    """exp of the mean negative log-probability per token of text from the model's own domain."""
+
+    title: ClassVar[str] = "Perplexity"
+    question: ClassVar[str] = "Does the model still expect the language that it was made for?"
+    source: ClassVar[str] = "Held-out perplexity, as in studies of collapse under sequential edits"
+
+    tokens: int | None = param(2000, ge=1, help="Tokens that are predicted; none: all of the text.")
+
+    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+        """Table `perplexity`: `round, perplexity, times` (that of the unedited model). `UserError` without texts."""
+        from core.measures.perplexity import perplexity, rows
+
+        count = sum(len(row) - 1 for row in rows(case.lm, case.texts, self.tokens))
+        if not count:
+            raise UserError("Perplexity needs text that no edit concerns: this lane comes with none.")
+        table: list[dict[str, Any]] = []
+        with case.lm.worn({}):
+            base = perplexity(case.lm, case.texts, self.tokens)
+        for done, at in enumerate(rounds):
+            case.report(done, len(rounds))
+            with case.lm.worn(case.weights(at)):
+                value = perplexity(case.lm, case.texts, self.tokens, lambda done=done: case.report(done, len(rounds)))
+            table.append({"round": at, "perplexity": value, "times": value / base, "tokens": count})
+        case.report(len(rounds), len(rounds))
+        broken = [str(row["round"]) for row in table if not math.isfinite(row["perplexity"])]
+        return Found(
+            tables={"perplexity": table},
+            charts=[
+                Chart(
+                    table="perplexity",
+                    kind="line",
+                    x="round",
+                    y="perplexity",
+                    title="Perplexity of held-out text",
+                    x_title="after round",
+                    y_title="perplexity per token",
+                    log_y=True,
+                    line=base,
+                    line_label="unedited model",
+                )
+            ],
+            protocol=(
+                f"exp of the mean negative log-probability (nats) of {count:,} tokens of text that no edit concerns,"
+                " each predicted from what stands before it in its text."
+            ),
+            notes=[f"not finite after round {', '.join(broken)}"] if broken else [],
+        )
+
+
+STUDY = Perplexity

@@ -1,0 +1,78 @@
+"""Portability: does what follows from an edited fact follow in the model?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from core.editing.parameters import param
+from core.measures.found import Chart, Found
+
+if TYPE_CHECKING:
+    from core.measures.case import Case
+
+
+@dataclass(frozen=True, kw_only=True)
+class Portability:
+    """Questions that need the edited fact (aliases of the subject, one step of reasoning, …), by kind."""
+
+    title: ClassVar[str] = "Portability"
+    question: ClassVar[str] = "Can the model use an edited fact: under another name, a step further, turned around?"
+    source: ClassVar[str] = "KnowEdit's portability lists"
+
+    facts: int | None = param(
+        100, ge=1, help="Facts whose questions are asked, spread over those edited so far that have any; none: all."
+    )
+    most: int | None = param(3, ge=1, help="Questions of each kind per fact; none: all.")
+
+    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+        """Table `portability`: the lane and the unedited model on the same questions, by kind and sense."""
+        from core.measures.scores import spread_sample
+        from core.measures.senses import about_portability, by_sense, not_finite, sense
+
+        table: list[dict[str, Any]] = []
+        notes: list[str] = []
+        for done, at in enumerate(rounds):
+            case.report(done, len(rounds))
+            having = [i for i in case.edited(at) or range(len(case.facts)) if case.facts[i].portability]
+            chosen = spread_sample(having, self.facts, case.seed)
+            asked = [each for i in chosen for each in about_portability(i, case.facts[i], self.most)]
+            if not asked:
+                notes.append(f"round {at}: these facts have no portability questions")
+                continue
+            pairs = [pair for each in asked for pair in each.pairs]
+            for model, weights in (("unedited", {}), ("edited", case.weights(at))):
+                with case.lm.worn(weights):
+                    sensed = sense(case.lm, pairs, lambda done=done: case.report(done, len(rounds)))
+                table += [{"round": at, "model": model} | row for row in by_sense(asked, sensed, case.seed)]
+                notes += [f"round {at}, {model}: {note}" for note in not_finite(sensed)]
+        case.report(len(rounds), len(rounds))
+        return Found(
+            tables={"portability": [{"series": f"{row['model']}, {row['sense']}"} | row for row in table]},
+            charts=[
+                Chart(
+                    table="portability",
+                    kind="line",
+                    x="round",
+                    y="value",
+                    by="series",
+                    facet="kind",
+                    y_low="low",
+                    y_high="high",
+                    title="Portability by kind",
+                    x_title="after round",
+                    y_title="mean over facts (share)",
+                )
+            ],
+            protocol=(
+                "Portability questions of facts edited so far, asked after the round and of the unedited model; any of"
+                " a question's accepted answers counts. Tokens: share of the answer's tokens that are the likeliest"
+                " under teacher forcing; exact: all of them. No answer competes, so there is no comparison of"
+                " probabilities. Means within a fact, then over facts, by kind; 95 % bootstrap over facts."
+            ),
+            notes=notes,
+        )
+
+
+STUDY = Portability

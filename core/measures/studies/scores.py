@@ -1,0 +1,102 @@
+"""Edit, paraphrase and neighborhood in three senses, with intervals, over rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from core.editing.parameters import param
+from core.measures.found import Chart, Found
+
+if TYPE_CHECKING:
+    from core.measures.case import Case
+
+KINDS = ("edit", "paraphrase", "neighborhood")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """CounterFact's probability comparison, ZsRE's token accuracy and the strict exact match, side by side."""
+
+    title: ClassVar[str] = "Scores in three senses"
+    question: ClassVar[str] = "Is the fact said, do paraphrases follow, do neighbours stay, by each field's own score?"
+    source: ClassVar[str] = "MEMIT (probabilities), MEND and EasyEdit (token accuracy), ROME (exact)"
+
+    facts: int | None = param(100, ge=1, help="Facts scored, spread over all edited so far; none: all.")
+    paraphrases: int | None = param(2, ge=0, help="Paraphrases asked per fact; none: all.")
+    neighbors: int | None = param(10, ge=0, help="Neighbours asked per fact; none: all.")
+
+    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+        """Tables `scores`, `differences` (of probabilities) and `overall` (harmonic mean of the three comparisons)."""
+        from core.measures.scores import spread_sample
+        from core.measures.senses import about_edit, about_neighbors, averaged, by_sense, difference, not_finite, sense
+
+        scores: list[dict[str, Any]] = []
+        differences: list[dict[str, Any]] = []
+        overall: list[dict[str, Any]] = []
+        notes: list[str] = []
+        for done, at in enumerate(rounds):
+            case.report(done, len(rounds))
+            chosen = spread_sample(case.edited(at) or range(len(case.facts)), self.facts, case.seed)
+            asked = [
+                each
+                for i in chosen
+                for each in (
+                    *about_edit(i, case.facts[i], self.paraphrases),
+                    *about_neighbors(i, case.facts[i], self.neighbors),
+                )
+                if each.kind in KINDS
+            ]
+            with case.lm.worn(case.weights(at)):
+                sensed = sense(
+                    case.lm,
+                    (pair for each in asked for pair in each.pairs),
+                    lambda done=done: case.report(done, len(rounds)),
+                )
+            notes += [f"round {at}: {note}" for note in not_finite(sensed)]
+            rows = by_sense(asked, sensed, case.seed)
+            scores += [{"round": at} | row for row in rows]
+            for kind in KINDS:
+                found = averaged(((e.fact, difference(e, sensed)) for e in asked if e.kind == kind), case.seed)
+                differences += [{"round": at, "kind": kind} | found] if found else []
+            three = [row["value"] for row in rows if row["sense"] == "probability"]
+            overall.append({"round": at, "harmonic_mean": harmonic(three) if len(three) == len(KINDS) else None})
+        case.report(len(rounds), len(rounds))
+        if any(row["harmonic_mean"] is None for row in overall):
+            notes.append("no overall score: the facts lack an old object, paraphrases or neighbours to compare")
+        return Found(
+            tables={"scores": scores, "differences": differences, "overall": overall},
+            charts=[
+                Chart(
+                    table="scores",
+                    kind="line",
+                    x="round",
+                    y="value",
+                    by="sense",
+                    facet="kind",
+                    y_low="low",
+                    y_high="high",
+                    title="Edit, paraphrase, neighborhood",
+                    x_title="after round",
+                    y_title="mean over facts (share)",
+                )
+            ],
+            protocol=(
+                f"All facts edited so far (before the first round: all to be edited), {self.facts or 'all'} of them,"
+                " scored after the round. Probability: the wanted answer has the larger mean log-probability per token"
+                " than the other one (new against old object; for neighbours the true answer against the new object);"
+                " ties count 0. Tokens: share of the answer's tokens that are the likeliest under teacher forcing"
+                " (ZsRE). Exact: all of them are. Questions are averaged within a fact, then over facts; 95 % bootstrap"
+                " over facts."
+            ),
+            notes=notes,
+        )
+
+
+def harmonic(values: Sequence[float]) -> float:
+    """The harmonic mean; 0 if one of them is 0."""
+    return len(values) / sum(1 / value for value in values) if min(values) > 0 else 0.0
+
+
+STUDY = Scores

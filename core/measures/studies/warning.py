@@ -1,0 +1,195 @@
+"""Early warning, looked at afterwards: in which round would a lane have been flagged, and in which had it collapsed?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from core.editing.parameters import param
+from core.measures.found import Chart, Found
+
+if TYPE_CHECKING:
+    from core.measures.case import Case
+    from core.measures.warning import Flag, Limits, Signs
+
+TAU = 0.1  # where a lane has no guard with a τ of its own
+COLUMNS = ("perplexity", "unedited_recall", "change", "ls", "key_overlap")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyWarning:
+    """The cheap signs of each asked round, the first flag that they raise, and how long before the collapse it came."""
+
+    title: ClassVar[str] = "Early warning"
+    question: ClassVar[str] = "Would cheap signs have told that this lane was going to collapse, and how early?"
+    source: ClassVar[str] = "This lab"
+
+    tokens: int = param(512, ge=1, help="Tokens of held-out text for perplexity.")
+    facts: int | None = param(100, ge=1, help="Unedited facts asked; none: all.")
+    perplexity: float = param(1.5, gt=1, help="Flag at so many times the unedited model's perplexity.")
+    unedited_recall: float = param(0.75, gt=0, lt=1, help="Flag at this share of the unedited model's recall.")
+    change: float = param(2.0, gt=0, help="A layer's ‖W_t − W₀‖ / ‖W₀‖ that counts as a sign.")
+    pace: float = param(1.5, gt=1, help="Times the slowest pace of change before that count as a sign.")
+    ls: float = param(0.1, ge=0, lt=1, help="LS that counts as a sign.")
+    key_overlap: float = param(1.5, gt=1, help="Times the first overlap of keys that count as a sign.")
+    chance: float | None = param(
+        None, ge=0, lt=1, help="What guessing gets in the tasks, in the mean; none: as the embedded tasks say."
+    )
+
+    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+        """Tables `signs` (a row per round and sign, with its limit) and `verdict` (flag, collapses, rounds between)."""
+        from core.measures.warning import collapses, crossed, first_flag
+
+        asked = sorted({0, *rounds})
+        limits, history = self._limits(), self._history(case, asked)
+        flag = first_flag(history, limits)
+        tasks = {at: scores.get("task_mean") for at, scores in case.scores.items()}
+        chance = _chance(case) if self.chance is None else self.chance
+        fallen = collapses(history, tasks, chance)
+        seen = [(history[n].round, crossed(history[: n + 1], limits)) for n in range(1, len(history))]
+        past = {name: next((at for at, found in seen if name in found), None) for name in (*COLUMNS, "pace")}
+        return Found(
+            tables={
+                "signs": _rows(history, limits),
+                "verdict": [
+                    {
+                        "collapse": name,
+                        "collapsed": at,
+                        "flagged": flag.round if flag else None,
+                        "rounds_early": at - flag.round if flag and at is not None else None,
+                        "why": "; ".join(flag.reasons) if flag else "",
+                    }
+                    for name, at in fallen.items()
+                ],
+                "crossings": [{"sign": name, "round": at} for name, at in past.items()],
+            },
+            charts=[
+                Chart(
+                    table="signs",
+                    kind="line",
+                    x="round",
+                    y="of_limit",
+                    by="sign",
+                    title="Signs, as a share of their limits",
+                    x_title="after round",
+                    y_title="share of the way from the unedited model to the limit",
+                    line=1.0,
+                    line_label="limit",
+                )
+            ],
+            protocol=(
+                f"Signs after each asked round: perplexity of {self.tokens} tokens of held-out text, exact recall of"
+                f" {self.facts or 'all'} facts never edited, ‖W_t − W₀‖/‖W₀‖ of the layer that moved most and its pace,"
+                " LS and the overlap of the round's keys with earlier ones (means over layers). Flag: perplexity or"
+                " recall past its limit, or two of the others. Collapse of tasks: their mean, as the run measured it,"
+                f" has lost half of its distance to chance ({chance:.3g}); of unedited facts: recall at most half of"
+                " the unedited model's. Rounds that were not asked are not looked at."
+            ),
+            notes=_notes(case, history, tasks, flag),
+        )
+
+    def _limits(self) -> Limits:
+        from core.measures.warning import Limits
+
+        names = ("perplexity", "unedited_recall", "change", "pace", "ls", "key_overlap")
+        return Limits(**{name: getattr(self, name) for name in names})
+
+    def _history(self, case: Case, asked: Sequence[int]) -> list[Signs]:
+        """The signs of each asked round, measured anew."""
+        from core.measures.perplexity import perplexity
+        from core.measures.scores import Answers, mean, recall, spread_sample
+        from core.measures.similarity import compare
+        from core.measures.spectrum import Reference
+        from core.measures.warning import Signs
+
+        chosen = [case.unedited[i] for i in spread_sample(range(len(case.unedited)), self.facts, case.seed)]
+        references = {layer: Reference.of(layer, case.lm.original(layer)) for layer in case.layers}
+        tau = next((acting.tau for acting in case.recipe.guards if hasattr(acting, "tau")), TAU)
+        history = []
+        for done, at in enumerate(asked):
+
+            def beat(done: int = done) -> None:
+                case.report(done, len(asked))
+
+            beat()
+            with case.lm.worn(case.weights(at)):
+                scores = {
+                    "perplexity": perplexity(case.lm, case.texts, self.tokens, beat) if case.texts else None,
+                    "unedited_recall": mean(recall(Answers(case.lm, beat), chosen)),
+                }
+            layers = []
+            for layer in case.layers:
+                weight = case.matrix(at, layer)
+                if bool(weight.isfinite().all()):
+                    found = compare(references[layer], weight, tau).row
+                    layers.append({**found, "key_overlap": _overlap(case, at, layer)})
+                beat()
+            history.append(Signs.of(at, scores, layers))
+        case.report(len(asked), len(asked))
+        return history
+
+
+def _notes(case: Case, history: Sequence[Signs], tasks: Mapping[int, float | None], flag: Flag | None) -> list[str]:
+    """What could not be told, and what is broken."""
+    notes = [flag.message] if flag and flag.stop else []
+    if tasks.get(0) is None or not any(value is not None for at, value in tasks.items() if at):
+        notes.append("the run did not measure tasks before and after edits, so their collapse cannot be told")
+    if not case.texts:
+        notes.append("there is no held-out text: no perplexity")
+    if history[0].unedited_recall is None:
+        notes.append("there are no unedited facts to ask")
+    return notes
+
+
+def _overlap(case: Case, at: int, layer: int) -> float | None:
+    """The overlap of a round's keys with those of all rounds before it."""
+    import torch
+
+    from core.measures.overlap import key_overlap
+
+    if at < 2:
+        return None
+    past = torch.cat([case.update(earlier).keys[layer] for earlier in range(1, at)], 1)
+    return key_overlap(case.update(at).keys[layer], past)
+
+
+def _rows(history: Sequence[Signs], limits: Limits) -> list[dict[str, Any]]:
+    """A row per round and sign: value, limit, and `of_limit`, how far it is on the way there (1: at the limit)."""
+    from core.measures.warning import pace
+
+    base = history[0]
+    overlap = next((signs.key_overlap for signs in history if signs.key_overlap), None)
+    ends = {
+        "perplexity": (base.perplexity, limits.perplexity * base.perplexity if base.perplexity else None),
+        "unedited_recall": (
+            base.unedited_recall,
+            limits.unedited_recall * base.unedited_recall if base.unedited_recall else None,
+        ),
+        "change": (0.0, limits.change),
+        "ls": (1.0, limits.ls),
+        "key_overlap": (overlap, limits.key_overlap * overlap if overlap else None),
+        "pace": (1.0, limits.pace),
+    }
+    rows = []
+    for count, signs in enumerate(history, 1):
+        values = {name: getattr(signs, name) for name in COLUMNS} | {"pace": pace(history[:count])}
+        for name, value in values.items():
+            start, end = ends[name]
+            if value is not None and start is not None and end is not None:
+                way = (value - start) / (end - start)
+                rows.append({"round": signs.round, "sign": name, "value": value, "limit": end, "of_limit": way})
+    return rows
+
+
+def _chance(case: Case) -> float:
+    """The mean of what guessing gets in the embedded tasks that the run measured; 0 for tasks that do not say."""
+    index = case.assets / "pocket" / "tasks" / "index.json" if case.assets else None
+    known = json.loads(index.read_text(encoding="utf-8")) if index and index.exists() else {}
+    names = sorted({name for scores in case.scores.values() for name in scores if name.startswith("task_")})
+    chances = [known.get(name.removeprefix("task_"), {}).get("chance", 0.0) for name in names if name != "task_mean"]
+    return sum(chances) / len(chances) if chances else 0.0
+
+
+STUDY = EarlyWarning
