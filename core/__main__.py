@@ -1,4 +1,4 @@
-"""`python -m core`: run a spec, measure a run again, build the embedded world and its model."""
+"""`python -m core`: run a spec, measure or export a run, build the embedded world and its model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 from core.errors import UserError
 from core.pocket import cli as pocket
-from core.runs import cli
+from core.runs import cli, export_cli, measure_cli
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -15,6 +15,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m core", description="Sequential knowledge editing, headless.")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     cli.add_parsers(subparsers)
+    measure_cli.add_parsers(subparsers)
+    export_cli.add_parsers(subparsers)
     pocket.add_parser(subparsers)
     given = parser.parse_args(arguments)
     try:

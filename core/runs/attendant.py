@@ -1,21 +1,42 @@
-"""Serves what the page asks for while a run goes on and between runs: pause, stop, undo, probes, maps."""
+"""Serves what the page asks for while a run or a study goes on and between them: pause, stop, undo, added lanes,
+probes, maps; studies are put into their queue."""
 
 from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
+from core.editing.ledger import Ledger
 from core.errors import UserError
+from core.runs.additions import add_lanes, extended
+from core.runs.catalogue import built, resolved
 from core.runs.control import Control, Interrupted
+from core.runs.exports import needs_model
+from core.runs.folder import RunFolder
+from core.runs.opened import chosen
+from core.runs.problems import SpecError
 from core.runs.questions import Answers
-from core.runs.store import QUESTIONS, Command, Run, Store
+from core.runs.store import QUESTIONS, STUDY, Command, Run, Store
+from core.runs.study_queue import Asked, StudyState
 from core.runs.undo import GOES_ON, undo
 
 WAITS = object()  # the command stays where it is until another run, or none, is active
 
 
+@dataclass(frozen=True)
+class Studying:
+    """The study that goes on."""
+
+    study: StudyState
+    control: Control
+
+
 class Attendant:
-    """Looks at the store's commands and obeys them. `active` and `control` are those of the run going on."""
+    """Looks at the store's commands and obeys them. `active` and `control` are those of the run going on; while it
+    does, the study `studying` stands aside, if there is one."""
 
     def __init__(self, store: Store, answers: Answers):
         self._store, self._answers = store, answers
@@ -23,10 +44,16 @@ class Attendant:
         self._deferred: set[int] = set()
         self.active: str | None = None
         self.control: Control | None = None
+        self.studying: Studying | None = None
 
     def take(self, run: str | None, control: Control | None) -> None:
         """Another run is the active one from now on, or none."""
         self.active, self.control = run, control
+        self._deferred.clear()
+
+    def study(self, studying: Studying | None) -> None:
+        """Another study is the one that goes on from now on, or none."""
+        self.studying = studying
         self._deferred.clear()
 
     def poll(self, at_leisure: bool = True) -> None:
@@ -34,7 +61,7 @@ class Attendant:
         if self._answering:  # an answer's own work has come to a heartbeat
             return
         for command in self._store.waiting():
-            if command.id in self._deferred or (command.kind == "map" and not at_leisure):
+            if command.id in self._deferred or (not at_leisure and _long(command)):
                 continue
             self._answering = True
             try:
@@ -44,15 +71,20 @@ class Attendant:
 
     def _serve(self, command: Command) -> None:
         try:
-            run = self._store.get(command.run, spec=command.kind in QUESTIONS)
+            run = self._store.get(command.run, spec=command.kind in (*QUESTIONS, "add_lanes", "study"))
             if run is None and (command.run or command.kind != "probe"):
                 raise UserError("this run is no longer there")
             if command.kind in QUESTIONS:
                 done = self._answer(command, run)
+            elif command.kind in STUDY:
+                done = self._study(command, run)
             else:
                 done = self._act(command, run)
         except Interrupted:
             raise
+        except SpecError as error:
+            problems = [{"where": problem.where, "message": problem.message} for problem in error.problems]
+            self._store.set_answer(command.id, {"message": str(error), "problems": problems}, failed=True)
         except UserError as error:
             self._store.set_answer(command.id, {"message": str(error)}, failed=True)
         except Exception as error:  # a question must not end the run that it was asked about
@@ -65,13 +97,49 @@ class Attendant:
                 self._store.set_answer(command.id, done)
 
     def _answer(self, command: Command, run: Run | None) -> object:
-        if self.active is not None and not self._answers.ready(run, command.payload):
+        going = self.active is not None or self.studying is not None
+        if going and _needs_model(command) and not self._answers.ready(run, command.payload):
             return WAITS  # another model is needed: when nothing else goes on
         return self._answers.answer(run, command.kind, command.payload)
 
+    def _study(self, command: Command, run: Run) -> object:
+        if command.kind == "study":
+            given = command.payload
+            asked = Asked(
+                name=str(given.get("name", "")),
+                options=_kind(given, "options", dict, {}),
+                lanes=_kind(given, "lanes", list, None),
+                rounds=str(given.get("rounds") or "last"),
+            )
+            study, folder = built(asked.name, asked.options), RunFolder(run.folder)
+            if folder.read_spec() is None:
+                raise UserError("this run has not begun yet; ask again when its first round is being edited")
+            labels = [lane["name"] for lane in (run.spec or {})["lanes"]]
+            chosen(labels, Ledger(folder.ledger), asked.lanes, asked.rounds)  # raises for what is not there
+            asked = replace(asked, options=resolved(study))
+            return {"study": self._store.studies.add(run.id, run.owner, asked)}
+        number = _whole(command, "study", 0)
+        state = self._store.studies.get(number)
+        if state is None or state.run != run.id:
+            raise UserError(f"this run has no study {number}")
+        if command.kind == "stop_study":
+            if self.studying is not None and self.studying.study.id == number:
+                self.studying.control.stop("Stopped.")
+            elif state.status == "queued":
+                self._store.studies.end(number, "stopped", "Stopped before it began.")
+        elif state.status == "running":
+            raise UserError("this study goes on; stop it first")
+        else:
+            self._store.studies.delete(run.folder, state)
+        return None
+
     def _act(self, command: Command, run: Run) -> object:
+        if command.kind in ("undo", "delete") and self.studying is not None and self.studying.study.run == run.id:
+            if command.kind == "delete":
+                self.studying.control.stop("Its run was deleted.")
+            return WAITS  # the study still reads what would go
         if run.id == self.active and self.control is not None:
-            return self._steer(command, self.control)
+            return self._steer(command, run, self.control)
         if command.kind == "pause" and run.status == "queued":
             self._store.set_status(run.id, "paused", "Paused before it began.")
         elif command.kind == "stop" and run.status in ("queued", "paused"):
@@ -82,6 +150,8 @@ class Attendant:
             self._store.set_status(run.id, "queued")
         elif command.kind == "undo":
             return undo(self._store, run, _round(command))
+        elif command.kind == "add_lanes":
+            return add_lanes(self._store, run, _kind(command.payload, "lanes", list, []))
         elif command.kind == "delete":
             self._store.delete(run.id)
         elif command.kind in ("resume", "step") and run.status == "done":
@@ -89,7 +159,7 @@ class Attendant:
         return None
 
     @staticmethod
-    def _steer(command: Command, control: Control) -> object:
+    def _steer(command: Command, run: Run, control: Control) -> object:
         if command.kind == "step":
             control.step(_rounds(command))
         elif command.kind == "delete":
@@ -100,9 +170,25 @@ class Attendant:
                 raise UserError(GOES_ON)
             control.stop("Stopped, to be taken back.")
             return WAITS
+        elif command.kind == "add_lanes":
+            extended(run.spec or {}, _kind(command.payload, "lanes", list, []))  # what is wrong is told at once
+            if control.paused:
+                control.leave("Paused, to add lanes.")
+            else:
+                control.end_turn()
+            return WAITS
         else:
             {"pause": control.pause, "resume": control.resume, "stop": control.stop}[command.kind]()
         return None
+
+
+def _needs_model(command: Command) -> bool:
+    return command.kind != "export" or needs_model(command.payload)
+
+
+def _long(command: Command) -> bool:
+    """Whether an answer may take so long that a run should not wait for it in the middle of a round."""
+    return command.kind in ("map", "export") and _needs_model(command)
 
 
 def _rounds(command: Command) -> int:
@@ -113,6 +199,15 @@ def _rounds(command: Command) -> int:
 def _round(command: Command) -> int | None:
     """The round to go back to, if one is named."""
     return None if command.payload.get("to") is None else _whole(command, "to", 0)
+
+
+def _kind(payload: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
+    given = payload.get(name)
+    if given is None:
+        return default
+    if not isinstance(given, kind):
+        raise UserError(f"{name} should be a {kind.__name__}, not {given!r}")
+    return given
 
 
 def _whole(command: Command, name: str, default: int) -> int:

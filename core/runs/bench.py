@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
 
-from core.editing.recipe import Recipe, recipe_from_dict
+from core.editing.recipe import Recipe
 from core.editing.session import EditSession, model_info
 from core.facts.source import FactSet, load_facts
 from core.measures.session import MeasureSession
 from core.measures.spectrum import curve
 from core.models.language_model import LanguageModel
 from core.runs.control import Control
-from core.runs.eta import Pace
 from core.runs.events import Progress, Started
 from core.runs.laboratory import Laboratory
-from core.runs.lanes import in_order
+from core.runs.lanes import ancestors, check_origins, in_order, origin, recipe_of_lane
+from core.runs.left_out import check_there, left_out
 from core.runs.plan import Plan
 from core.runs.spec import RunSpec
 
@@ -40,20 +42,41 @@ class Bench:
     plan: Plan
     warnings: list[str]
 
-    def layers(self, label: str) -> tuple[int, ...]:
-        """The edited layers of a lane."""
-        return next(recipe.layers for recipe in self.recipes if recipe.label == label)
+    @cached_property
+    def layers(self) -> dict[str, tuple[int, ...]]:
+        """The edited layers of each lane; a branch has those of the lanes that it began with besides its own."""
+        lanes, own = {lane["name"]: lane for lane in self.spec.lanes}, {r.label: r.layers for r in self.recipes}
+        return {
+            label: tuple(sorted({layer for one in (label, *ancestors(label, lanes)) for layer in own[one]}))
+            for label in lanes
+        }
+
+    @cached_property
+    def origins(self) -> dict[str, tuple[str, int]]:
+        """(lane, round) that a lane branches from, for those that do."""
+        return {lane["name"]: begins for lane in self.spec.lanes if (begins := origin(lane)) is not None}
+
+    @cached_property
+    def left_out(self) -> dict[str, frozenset[int]]:
+        """The facts that each lane is edited without."""
+        return left_out(self.spec.lanes, self.plan.size)
 
     def started(self) -> Started:
         """The event that opens the run."""
         lm, shown = self.lm, [recipe_of(self.recipes, label) for label in self.spec.labels()]
         references = self.measures.references
         taus = sorted({*TAUS, *(tau for recipe in shown if (tau := tau_of(recipe)) is not None)})
+        begins = {label: {"lane": lane, "round": round_} for label, (lane, round_) in self.origins.items()}
+        without = {lane["name"]: lane.get("without") for lane in self.spec.lanes}
         return Started(
-            lanes=[{"label": recipe.label, "recipe": recipe.as_dict()} for recipe in shown],
+            lanes=[
+                {"label": recipe.label, "recipe": recipe.as_dict(), "from": begins.get(recipe.label)}
+                | ({"without": without[recipe.label]} if without[recipe.label] else {})
+                for recipe in shown
+            ],
             rounds=self.plan.rounds,
             facts=self.plan.facts,
-            layers={recipe.label: list(recipe.layers) for recipe in shown},
+            layers={label: list(layers) for label, layers in self.layers.items()},
             model={
                 "reference": lm.reference,
                 "fingerprint": lm.fingerprint,
@@ -99,22 +122,19 @@ def prepare(laboratory: Laboratory, spec: RunSpec, control: Control) -> Bench:
     """Load, gather and decompose what the run needs; raises `UserError` for what the spec asks and is not there."""
     control.report(Progress(phase="loading", message="Reading the facts"))
     facts = load_facts(spec.facts, laboratory.assets)
+    plan = Plan(len(facts.edit), spec.round_size, spec.measure.every)
+    check_origins(spec.lanes, plan.rounds)
+    check_there(spec.lanes, plan.facts)
     control.report(Progress(phase="loading", message=f"Loading the model {spec.model}"))
     lm = laboratory.model(spec)
     control.heartbeat()
     info = model_info(lm)
-    recipes = [recipe_from_dict(spec.lanes[index], info) for index in in_order(spec.lanes)]
+    recipes = [recipe_of_lane(spec.lanes[index], info) for index in in_order(spec.lanes)]
     layers = sorted({layer for recipe in recipes for layer in recipe.layers})
     for layer in layers:
         lm.original(layer)
-    pace = Pace()
 
-    def gathered(done: int, total: int) -> None:
-        eta = pace.left(done, total)
-        message = "Gathering the statistics of the layers (once per model)"
-        control.report(Progress(phase="statistics", done=done, total=total, eta_seconds=eta, message=message))
-
-    editing = laboratory.session(spec, layers, control.heartbeat, gathered)
+    editing = laboratory.session(spec, layers, control.heartbeat, gathering(control))
     control.report(Progress(phase="contexts", message="Sampling contexts, preparing the measures"))
     for recipe in recipes:
         editing.contexts(recipe.method)
@@ -122,8 +142,17 @@ def prepare(laboratory: Laboratory, spec: RunSpec, control: Control) -> Bench:
     measures = MeasureSession(
         lm, facts.edit, facts.unedited, layers, spec.measure, laboratory.assets, heartbeat=control.heartbeat
     )
-    plan = Plan(len(facts.edit), spec.round_size, spec.measure.every)
-    return Bench(spec, lm, facts, recipes, editing, measures, plan, laboratory.warnings(spec))
+    return Bench(spec, lm, facts, recipes, editing, measures, plan, laboratory.warnings(spec) + facts.warnings)
+
+
+def gathering(control: Control) -> Callable[[Gathering], None]:
+    """Reports how far the statistics of layers are."""
+
+    def gathered(far: Gathering) -> None:
+        told = {"done": far.done, "total": far.total, "eta_seconds": far.seconds_left, "message": far.message}
+        control.report(Progress(phase="statistics", **told))
+
+    return gathered
 
 
 def recipe_of(recipes: list[Recipe], label: str) -> Recipe:

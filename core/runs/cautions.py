@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from core.facts.fact import Fact
+from core.measures.warning import Signs, early_warning, first_flag
 from core.models.forward import score
 from core.models.language_model import LanguageModel
-from core.runs.events import Measured, Warned
-from core.runs.plan import Plan
+from core.runs.events import Warned
+from core.runs.plan import Past, Plan
 
 LOOKED_AT = 1000  # facts that are asked before the run, to see whether the model says the target already
 TOGETHER = 64  # of them between two heartbeats
@@ -24,16 +25,30 @@ def cautions(lm: LanguageModel, facts: Sequence[Fact], plan: Plan, heartbeat: Ca
             yield Warned(message=message)
 
 
-def collapse(event: Measured, base: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[Warned]:
-    """A warning when a score falls below half of what it was before any edit, once as it does."""
+def flagged(past: Past, lane: str, number: int) -> Iterator[Warned]:
+    """What is to be said of a lane after its measurement of a round: the early warning, when it comes for the first
+    time, and what is lost already. Of level "error": its numbers are not finite any more, and it should end."""
+    places = past.history(lane, number)
+    signs = [Signs.of(place[1], past.scores[place], past.layers[place]) for place in places]
+    early = early_warning(signs)
+    if early is not None and (early.stop or first_flag(signs) == early):
+        yield Warned(level="error" if early.stop else "warn", lane=lane, round=number, message=early.message)
+    base = next((past.scores[place] for place in past.scores if place[1] == 0), {})
+    before = past.scores[places[-2]] if len(places) > 1 else base
+    for message in collapse(past.scores[places[-1]], base, before):
+        yield Warned(lane=lane, round=number, message=message)
+
+
+def collapse(now: Mapping[str, Any], base: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence when a score falls below half of what it was before any edit, once as it does."""
     for column, what in COLLAPSING.items():
-        now, first = event.scores.get(column), base.get(column)
-        if now is None or not first:
+        value, first = now.get(column), base.get(column)
+        if value is None or not first:
             continue
         last = before.get(column)
-        if now < HALF * first and (last is None or last >= HALF * first):
-            message = f"the model has lost more than half of {what}: {first:.0%} before the edits, {now:.0%} now."
-            yield Warned(lane=event.lane, round=event.round, message=message[0].upper() + message[1:])
+        if value < HALF * first and (last is None or last >= HALF * first):
+            message = f"the model has lost more than half of {what}: {first:.0%} before the edits, {value:.0%} now."
+            yield message[0].upper() + message[1:]
 
 
 def _said_already(lm: LanguageModel, facts: Sequence[Fact], heartbeat: Callable[[], None]) -> str:

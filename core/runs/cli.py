@@ -1,33 +1,31 @@
-"""`python -m core run` and `python -m core measure`: the page's engine and files, without a page."""
+"""`python -m core run`: the page's engine and files, without a page."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from filelock import Timeout
 
 from core.errors import UserError
+from core.runs.additions import add_lanes, more_lanes
 from core.runs.control import Control
 from core.runs.events import Finished, Warned
 from core.runs.spec import RunSpec
 from core.runs.store import Run, Store
-from core.runs.terminal import Telling
-from core.runs.worker_process import default_home, worker_lock
+from core.runs.terminal import Telling, interruptible, quiet
+from core.runs.worker_process import cache_home, worker_lock
 
 DONE, BAD_INPUT, STOPPED_EARLY = 0, 2, 3
 OURS = ("spec.json", "events.jsonl", "rounds.csv", "layers.csv", "facts.csv", "ledger")
 
 
 def add_parsers(subparsers: Any) -> None:
-    """The commands `run` and `measure`, each with `run`: arguments → exit status."""
+    """The command `run`, with `run`: arguments → exit status."""
     run = subparsers.add_parser(
         "run",
         help="run a spec without a page",
@@ -35,24 +33,12 @@ def add_parsers(subparsers: Any) -> None:
     )
     run.add_argument("spec", type=Path, metavar="SPEC.json", help="what to run")
     run.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
-    run.add_argument("--resume", action="store_true", help="go on with the run that DIR holds")
+    run.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run that DIR holds, and do lanes that SPEC.json adds to it",
+    )
     run.set_defaults(run=run_command)
-    measure = subparsers.add_parser(
-        "measure",
-        help="more measures on a finished run",
-        description="Rebuild a run's states from its ledger and measure them again; writes "
-        "tables with a suffix beside the first ones.",
-    )
-    measure.add_argument("folder", type=Path, metavar="DIR", help="folder of a run: it holds spec.json and ledger/")
-    measure.add_argument("--rounds", default="last", help="all, last, or numbers such as 0,5,10 (default: last)")
-    measure.add_argument("--lanes", action="append", metavar="LABEL", help="these lanes only (repeat for several)")
-    measure.add_argument("--tasks", nargs="*", metavar="NAME", help="with tasks: the model's own, or these")
-    measure.add_argument("--maps", choices=("pca", "tsne", "umap"), help="with maps of representations")
-    measure.add_argument(
-        "--all", action="store_true", help="every fact, paraphrase, neighbour and task item: no samples"
-    )
-    measure.add_argument("--name", default="again", help="suffix of the tables (default: again)")
-    measure.set_defaults(run=measure_command)
 
 
 def run_command(arguments: argparse.Namespace) -> int:
@@ -72,29 +58,6 @@ def run_command(arguments: argparse.Namespace) -> int:
         store.close()
 
 
-def measure_command(arguments: argparse.Namespace) -> int:
-    """`python -m core measure`."""
-    from core.runs.remeasure import remeasure
-
-    telling = Telling()
-    _quiet()
-    try:
-        written = remeasure(
-            arguments.folder,
-            rounds=arguments.rounds,
-            lanes=arguments.lanes,
-            tasks=arguments.tasks,
-            maps=arguments.maps,
-            everything=arguments.all,
-            name=arguments.name,
-            progress=telling.progress,
-        )
-    finally:
-        telling.end()
-    print("\n".join(map(str, written)))
-    return DONE
-
-
 def _perform(store: Store, run: Run) -> int:
     from core.runs.laboratory import Laboratory
     from core.runs.perform import perform
@@ -106,10 +69,10 @@ def _perform(store: Store, run: Run) -> int:
         if isinstance(event, Warned) and event.level == "error":
             cut_short.append(event)
 
-    control = Control(report=telling.progress)
-    _quiet()
-    with _interruptible(control):
-        end: Finished = perform(store, run, Laboratory(_cache(store.home)), control, seen)
+    control = Control(report=telling.progress, give_way=lambda: True)  # nobody could tell a paused run to go on
+    quiet()
+    with interruptible(control, "go on with --resume"):
+        end: Finished = perform(store, run, Laboratory(cache_home(store.home)), control, seen)
     telling.end()
     if end.status == "failed":
         print(f"error: {end.message}", file=sys.stderr)
@@ -117,24 +80,6 @@ def _perform(store: Store, run: Run) -> int:
         return STOPPED_EARLY if cut_short else DONE
     begun = any(event["kind"] == "started" for _, event in store.events(run.id))
     return BAD_INPUT if end.status == "failed" and not begun else STOPPED_EARLY
-
-
-def _cache(out: Path) -> Path:
-    """Where statistics are kept that took long: with the lab's own, for all runs; in `out` where that cannot be."""
-    home = default_home().expanduser()
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return out
-    return home if os.access(home, os.W_OK) else out
-
-
-def _quiet() -> None:
-    """No bars of other libraries where output goes to a file."""
-    if not sys.stderr.isatty():
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()
 
 
 def _found_or_created(store: Store, spec: RunSpec, out: Path, resume: bool) -> Run:
@@ -147,15 +92,15 @@ def _found_or_created(store: Store, spec: RunSpec, out: Path, resume: bool) -> R
         return found
     found = store.get(runs[0].id)
     assert found is not None
-    differing = _differing(RunSpec.from_dict(found.spec).as_dict(), spec.as_dict())
-    if differing:
-        raise UserError(f"{out}: was begun with another spec ({', '.join(differing)} differ); choose another folder")
+    try:
+        more = more_lanes(found.spec or {}, spec)
+    except UserError as error:
+        raise UserError(f"{out}: {error}") from None
+    if more:
+        add_lanes(store, found, more)
+        found = store.get(found.id)
+        assert found is not None
     return found
-
-
-def _differing(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
-    names = sorted((first.keys() | second.keys()) - {"title"})
-    return [name for name in names if first.get(name) != second.get(name)]
 
 
 def _check_out(out: Path, resume: bool) -> None:
@@ -178,23 +123,3 @@ def _alone(out: Path) -> Iterator[None]:
         ) from None
     with lock:
         yield
-
-
-@contextmanager
-def _interruptible(control: Control) -> Iterator[None]:
-    """Ctrl-C (or SIGTERM) once: leave after this edit; twice: at once. Both can be resumed."""
-    asked = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if asked:
-            control.stop("Stopped at once; go on with --resume.")
-        else:
-            control.leave("Stopped; go on with --resume.")
-        asked.append(number)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

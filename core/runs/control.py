@@ -51,7 +51,7 @@ class Control:
         self._leave: str | None = None
         self._turn_over = False
         self._steps: int | None = None
-        self.paused = False
+        self.paused, self.why = False, ""
 
     # -- asked from outside
 
@@ -67,9 +67,9 @@ class Control:
         """Let the run finish its round, then make room for another owner's."""
         self._turn_over = True
 
-    def pause(self) -> None:
-        """Hold the run where it is, until it is resumed, stepped or stopped."""
-        self._steps = None
+    def pause(self, why: str = "") -> None:
+        """Hold the run where it is, until it is resumed, stepped or stopped; `why` is told to the person."""
+        self._steps, self.why = None, why
         self._set_paused(True)
 
     def resume(self) -> None:
@@ -107,7 +107,7 @@ class Control:
             if self._leave is not None:
                 raise Paused(self._leave)
             if self._give_way is not None and self._give_way():
-                raise Paused("Paused.")
+                raise Paused(self.why or "Paused.")
             time.sleep(POLL_SECONDS)
             self._look(True)
 

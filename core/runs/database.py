@@ -34,13 +34,12 @@ class Damaged(UserError):
 class Database:
     """One connection to `path`, shared by the threads of a process; other processes have their own.
 
-    A file that turns out to be damaged is set aside; a new one is made and given to `refill`.
+    `schema` has the statements of each version: the first make a new file, each other changes a file of the version
+    before. A file that turns out to be damaged is set aside; a new one is made and given to `refill`.
     """
 
-    def __init__(
-        self, path: Path, schema: str, version: int, refill: Callable[[sqlite3.Connection], None] | None = None
-    ):
-        self.path, self._schema, self._version, self._refill = path, schema, version, refill
+    def __init__(self, path: Path, schema: Sequence[str], refill: Callable[[sqlite3.Connection], None] | None = None):
+        self.path, self._schema, self._refill = path, schema, refill
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
@@ -114,15 +113,16 @@ class Database:
                 if verdict != "ok":
                     raise sqlite3.DatabaseError(f"malformed: {verdict}")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > self._version:
+            if version > len(self._schema):
                 raise UserError(
                     f"{self.path}: made by a later version of the lab; update the lab or choose another folder"
                 )
-            if version < self._version:
+            if version < len(self._schema):
                 connection.execute("BEGIN IMMEDIATE")
-                for statement in filter(str.strip, self._schema.split(";")):
+                version = connection.execute("PRAGMA user_version").fetchone()[0]  # another process may have been first
+                for statement in filter(str.strip, ";".join(self._schema[version:]).split(";")):
                     connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {self._version}")
+                connection.execute(f"PRAGMA user_version = {len(self._schema)}")
                 connection.execute("COMMIT")
         except BaseException:
             connection.close()

@@ -17,10 +17,9 @@ from core.editing.match import exact
 from core.editing.recipe import Recipe
 from core.editing.rounds import edit_round
 from core.editing.spread import RoundUpdate
-from core.editing.state import LaneState
 from core.errors import UserError
 from core.runs.bench import Bench, prepare, recipe_of, tau_of
-from core.runs.cautions import cautions, collapse
+from core.runs.cautions import cautions, flagged
 from core.runs.control import Control
 from core.runs.eta import RunPace
 from core.runs.events import Edited, Event, Measured, Progress, Warned
@@ -28,8 +27,10 @@ from core.runs.folder import RunFolder
 from core.runs.laboratory import Laboratory
 from core.runs.plan import Past
 from core.runs.spec import RunSpec
+from core.runs.states import States
 
 TOGETHER = 64  # facts whose words are generated between two heartbeats, for facts.csv
+OTHER_VERSIONS = "The lanes that were added rest on other versions of the packages than those before them."
 
 
 def run(
@@ -50,7 +51,8 @@ class Sequenced:
     def __init__(self, bench: Bench, folder: RunFolder, past: Past, control: Control):
         self._bench, self._folder, self._past, self._control = bench, folder, past, control
         self._ledger = Ledger(folder.ledger)
-        self._states: dict[str, LaneState] = {}
+        self._states = States(bench.lm, self._ledger, bench.layers, self._rebuilding)
+        past.origins = dict(bench.origins)
         self._pace = RunPace(*past.steps_left(bench.plan, [recipe.label for recipe in bench.recipes]))
 
     def events(self) -> Iterator[Event]:
@@ -70,21 +72,29 @@ class Sequenced:
 
     def _begin(self) -> Iterator[Event]:
         bench, started = self._bench, self._past.started
-        if started is None:
-            self._folder.write_spec({**bench.spec.as_dict(), "resolved": bench.resolved()})
-            yield bench.started()
-            for message in bench.warnings:
-                yield Warned(level="warn", lane=None, round=0, message=message)
-            yield from cautions(bench.lm, bench.facts.edit, bench.plan, self._control.heartbeat)
-        elif started["model"]["fingerprint"] != bench.lm.fingerprint:
+        if started is not None and started["model"]["fingerprint"] != bench.lm.fingerprint:
             raise UserError(
                 f"The model {bench.spec.model} is no longer the one that this run was begun with (its weights differ): "
                 "put the former one back, or start a new run."
             )
+        for label, (parent, number) in bench.origins.items():
+            self._ledger.branch(label, parent, number)
+        if started is None or [lane["label"] for lane in started["lanes"]] != bench.spec.labels():
+            self._folder.write_spec({**bench.spec.as_dict(), "resolved": bench.resolved()})
+            event = bench.started()
+            self._past.start(event.as_dict())
+            yield event
+            if started is not None and started["versions"] != event.versions:
+                yield Warned(level="info", message=OTHER_VERSIONS)
+        if started is None:
+            for message in bench.warnings:
+                yield Warned(level="warn", lane=None, round=0, message=message)
+            yield from cautions(bench.lm, bench.facts.edit, bench.plan, self._control.heartbeat)
 
     def _baseline(self) -> Iterator[Event]:
-        """Round 0, measured once and given to every lane."""
-        missing = [label for label in self._bench.spec.labels() if (label, 0) not in self._past.scores]
+        """Round 0, measured once and given to every lane that begins with it."""
+        labels = [label for label in self._bench.spec.labels() if label not in self._bench.origins]
+        missing = [label for label in labels if (label, 0) not in self._past.scores]
         if not missing:
             return
         self._control.boundary()
@@ -113,38 +123,55 @@ class Sequenced:
     def _step(self, recipe: Recipe, number: int) -> Iterator[Event]:
         """One lane's round: what of it is not committed yet. A lane whose numbers break ends; the others go on."""
         label, past = recipe.label, self._past
-        if label in past.failed:
+        begins = past.begins(label)
+        if label in past.failed or number < begins:
             return
-        due = self._bench.plan.measured(number) and (label, number) not in past.scores
-        if (label, number) in past.edited and not due:
-            return
+        due = (number == begins or self._bench.plan.measured(number)) and (label, number) not in past.scores
+        new = number > begins and (label, number) not in past.edited
         try:
-            if (label, number) not in past.edited:
+            if number == begins and due:
+                self._parent_lives(label)
+            if new:
                 self._control.boundary()
                 yield self._edit(recipe, number)
             if due:
                 self._control.boundary()
-                event = self._measure(recipe, number)
-                yield event
-                yield from collapse(event, past.scores.get((label, 0), {}), past.last_scores(label, number) or {})
+                yield self._measure(recipe, number)
+                yield from self._flags(label, number)
         except EditFailure as failure:
             past.failed[label] = number
             self._pace.drop(label)
             yield Warned(level="error", lane=label, round=number, message=f"{failure} This lane ends here.")
 
+    def _parent_lives(self, label: str) -> None:
+        parent, number = self._past.origins[label]
+        ended = self._past.failed.get(parent)
+        if ended is not None and ended <= number:
+            raise EditFailure(f'The lane "{parent}" that this one branches from ended in round {ended}.')
+
+    def _flags(self, label: str, number: int) -> Iterator[Warned]:
+        """What is to be said of a lane that was just measured; the run pauses on it if its spec asks for that."""
+        flags = list(flagged(self._past, label, number))
+        for flag in flags:
+            if flag.level == "error":
+                raise EditFailure(flag.message)
+            yield flag
+        if flags and self._bench.spec.measure.pause_on_warning:
+            self._control.pause(f"Paused: {label}, round {number}: {flags[0].message}")
+
     def _edit(self, recipe: Recipe, number: int) -> Edited:
         began = time.perf_counter()
         bench, label = self._bench, recipe.label
-        indices = bench.plan.edited_in(number)
+        indices = bench.plan.edited_in(number, bench.left_out[label])
         facts = [bench.facts.edit[index] for index in indices]
         self._pace.begin("edit", label)
         self._report("values", label, number, f"{label}, round {number}: editing {len(facts)} facts")
-        state = self._state(recipe, number - 1)
+        state = self._states.after(label, number - 1)
         matched = self._matched(recipe, number, facts)
         beat, progress = self._control.heartbeat, self._editing(label, number)
         update = edit_round(bench.lm, state, facts, recipe, bench.editing, beat, matched, progress)
         self._ledger.append(label, number, update)
-        state.apply(update)
+        state = self._states.add(label, number, update)
         self._past.edited.add((label, number))
         total = time.perf_counter() - began
         self._pace.took("edit", label, total)
@@ -154,25 +181,27 @@ class Sequenced:
 
     def _matched(self, recipe: Recipe, number: int, facts: Sequence[Any]) -> float | None:
         """What the lane that this one is matched to says of this round's facts, right after its own edit."""
-        if recipe.match is None:
+        if recipe.match is None or not facts:
             return None
         other = recipe_of(self._bench.recipes, recipe.match)
         if other.label in self._past.failed:
             raise EditFailure(f'The lane "{other.label}" that this one is matched to has ended.')
-        return exact(self._bench.lm, self._state(other, number), facts)
+        return exact(self._bench.lm, self._states.after(other.label, number), facts)
 
     def _measure(self, recipe: Recipe, number: int) -> Measured:
         bench, label = self._bench, recipe.label
         began = time.perf_counter()
         self._pace.begin("measure", label)
+        before, without = self._past.last_measured(label, number), bench.left_out[label]
+        weights = self._states.after(label, number).weights
         measured = bench.measures.measure(
-            self._state(recipe, number).weights,
-            bench.plan.edited_by(number),
-            bench.plan.since_measured(number),
+            weights,
+            bench.plan.edited_by(number, without),
+            bench.plan.edited_since(before[1], number, without),
             number,
             tau=tau_of(recipe),
-            layers=recipe.layers,
-            previous=self._past.last_scores(label, number),
+            layers=bench.layers[label],
+            previous=self._past.scores.get(before),
             final=number == bench.plan.rounds,
             heartbeat=self._control.heartbeat,
             progress=self._reporter(label, number),
@@ -180,23 +209,18 @@ class Sequenced:
         payload = measured.as_dict()
         payload.pop("round")
         payload["scores"]["edit_seconds"] = self._past.edit_seconds(label, number)
+        missed = [index for index in bench.plan.edited_since(before[1], number) if index in without]
+        payload["words"] = bench.measures.words(weights, missed[: bench.spec.measure.words]) + payload["words"]
         self._pace.took("measure", label, time.perf_counter() - began)
         return self._remembered(Measured(lane=label, round=number, **payload))
 
     def _remembered(self, event: Measured) -> Measured:
         """The event, its scores kept as they are stored: later measurements build on them."""
-        self._past.scores[event.lane, event.round] = event.as_dict()["scores"]
+        self._past.measure(event.as_dict())
         return event
 
-    def _state(self, recipe: Recipe, number: int) -> LaneState:
-        """A lane after a round, live or rebuilt from the ledger."""
-        label = recipe.label
-        if label not in self._states:
-            upto = self._past.last_edit(label)
-            if upto:
-                self._report("loading", label, upto, f"{label}: rebuilding round {upto} from the ledger")
-            self._states[label] = self._ledger.rebuild(self._bench.lm, label, recipe.layers, upto)
-        return self._states[label]
+    def _rebuilding(self, label: str, number: int) -> None:
+        self._report("loading", label, number, f"{label}: rebuilding round {number} from the ledger")
 
     def _write_facts(self) -> None:
         """facts.csv: every fact in every lane, at the end."""
@@ -204,8 +228,8 @@ class Sequenced:
         facts, plan = self._bench.facts.edit, self._bench.plan
         for label in self._bench.spec.labels():
             last = self._past.last_edit(label)
-            weights = self._state(recipe_of(self._bench.recipes, label), last).weights
-            indices = plan.edited_by(last)
+            weights = self._states.after(label, last).weights
+            indices = plan.edited_by(last, self._bench.left_out[label])
             self._report("scores", label, last, f"{label}: asking for every fact")
             for start in range(0, len(indices), TOGETHER):
                 self._control.heartbeat()
@@ -227,7 +251,7 @@ class Sequenced:
                 message=message,
                 eta_seconds=self._pace.left(),
                 run_done=len(self._past.edited),
-                run_total=plan.rounds * lanes,
+                run_total=plan.rounds * lanes - sum(number for _, number in self._past.origins.values()),
             )
         )
 
@@ -276,5 +300,6 @@ def _edited(
             "loss": float(found.loss.mean()),
             "steps": float(found.steps.double().mean()),
         },
+        notes=list(update.notes),
     )
     return event if update.factor is None else replace(event, factor=update.factor)

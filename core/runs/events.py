@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 STATUSES = ("queued", "running", "paused", "stopped", "failed", "done")
-PHASES = ("loading", "statistics", "contexts", "values", "layers", "scores", "tasks", "inside", "maps")
+PHASES = ("loading", "statistics", "contexts", "values", "layers", "scores", "tasks", "inside", "maps", "study")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +29,13 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Started(Event):
-    """Once per run, before round 0.
+    """Before round 0, and once more whenever lanes were added: the last one stands for all, in the place of the first.
 
-    `lanes`: `{"label", "recipe"}`; `layers`: the edited layers of each lane's label; `spectra`: per edited layer the
-    singular values of W0 (at most 200 points: `index`, `sigma`, `cumulative` energy, `total_rank`); `tau_k`: how
-    many directions hold a share τ of the energy, per τ and layer.
+    `lanes`: `{"label", "recipe", "from"}`, the last of them None or `{"lane", "round"}` of a lane that branched, and
+    `"without"` of one that leaves facts out;
+    `layers`: the edited layers of each lane's label (a branch has those that it began with too); `spectra`: per edited
+    layer the singular values of W0 (at most 200 points: `index`, `sigma`, `cumulative` energy, `total_rank`); `tau_k`:
+    how many directions hold a share τ of the energy, per τ and layer.
     """
 
     kind: ClassVar[str] = "started"
@@ -70,7 +72,8 @@ class Progress(Event):
 @dataclass(frozen=True, kw_only=True)
 class Edited(Event):
     """One lane's weights after one round. `facts` are indices from 0; `seconds` by phase; `hash` by layer; `values` the
-    means over facts of the value optimisation; `factor` what a matched shrinkage was solved to."""
+    means over facts of the value optimisation; `factor` what a matched shrinkage was solved to; `notes` what the method
+    has to say of its round (a null space's size, a measured λ, a fallback)."""
 
     kind: ClassVar[str] = "edited"
     lane: str
@@ -81,6 +84,7 @@ class Edited(Event):
     hash: dict[str, str]
     values: dict[str, float | None] = field(default_factory=dict)
     factor: float | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +92,7 @@ class Measured(Event):
     """What one lane's weights do after one round; round 0 is the unedited model, given to every lane.
 
     `scores` and `layers` are the columns of the tables; `intervals` 95 % intervals of scores; `notes` what was not
-    measured, and why.
+    measured, and why; `probes` what the model says after the prompts of `measure.probes`: `{"prompt", "text"}` each.
     """
 
     kind: ClassVar[str] = "measured"
@@ -100,6 +104,7 @@ class Measured(Event):
     similarity: list[dict[str, Any]] = field(default_factory=list)
     drift: list[dict[str, Any]] = field(default_factory=list)
     words: list[dict[str, Any]] = field(default_factory=list)
+    probes: list[dict[str, str]] = field(default_factory=list)
     map: dict[str, Any] | None = None
     more_maps: list[dict[str, Any]] = field(default_factory=list)
     intervals: dict[str, Any] = field(default_factory=dict)
@@ -147,7 +152,8 @@ def from_dict(data: Mapping[str, Any]) -> Event:
 
 
 def standing(events: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The events (as stored) that still stand, in their order: those of rounds that were undone later are left out.
+    """The events (as stored) that still stand, in their order: those of rounds that were undone later are left out,
+    and where lanes were added the run is started with all of them.
 
     Whoever asks the events where a run is, or what its tables say, asks these.
     """
@@ -155,7 +161,10 @@ def standing(events: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     for event in events:
         if event["kind"] == "undone":
             left = [earlier for earlier in left if (earlier.get("round") or 0) <= event["to"]]
-        left.append(event)
+        if event["kind"] == "started" and any(earlier["kind"] == "started" for earlier in left):
+            left = [event if earlier["kind"] == "started" else earlier for earlier in left]
+        else:
+            left.append(event)
     return left
 
 

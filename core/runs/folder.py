@@ -122,11 +122,21 @@ class RunFolder:
         return self._order.index(lane) if lane in self._order else len(self._order)
 
     def _table(self, name: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: "" if value is None else value for key, value in row.items()} for row in rows)
-        replace_text(self.file(name), text.getvalue())
+        replace_text(self.file(name), csv_text(columns, rows))
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """A table as CSV, its header first; None and what a row lacks are empty.
+
+    Lines end with a line feed. A lone carriage return, which readers take for the end of a row too, is quoted: Python's
+    writer does that only where its own line ends have one.
+    """
+    lines = []
+    for row in (dict(zip(columns, columns, strict=True)), *rows):
+        line = io.StringIO(newline="")
+        csv.DictWriter(line, columns, restval="", lineterminator="\r\n").writerow(row)
+        lines.append(line.getvalue().removesuffix("\r\n") + "\n")
+    return "".join(lines)
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
-from itertools import chain
 from pathlib import Path
 
 import torch
 
+from core.editing.cache import cached_moments
+from core.editing.corpus import Corpus, dataset_corpus, file_corpus
 from core.editing.defaults import defaults, statistics_tokens
 from core.editing.session import EditSession, model_info
-from core.editing.statistics import cached_moments, hash_texts
+from core.editing.statistics import Gathering
 from core.errors import UserError
 from core.models.language_model import LanguageModel
 from core.models.loading import ASSETS, load_model
@@ -22,7 +23,7 @@ from core.runs.spec import RunSpec, StatisticsSpec
 POCKET = RunSpec.model_validate({"facts": {"source": "pocket"}, "lanes": [{"method": "memit"}]})
 NOT_GENERAL = (
     "The statistics of this model's layers (C0) come from the lab's small embedded world, which is not general text. "
-    "For results that count, name a text file (a paragraph a line) as statistics.texts."
+    "For results that count, name a text file (a paragraph a line) as statistics.texts, or a statistics.dataset."
 )
 
 
@@ -34,20 +35,20 @@ class Laboratory:
 
     def __init__(self, home: Path, assets: Path = ASSETS):
         self.home, self.assets = home, assets
-        self._key: tuple[str, str, str] | None = None
+        self._key: tuple[str, str, str, bool] | None = None
         self._model: LanguageModel | None = None
-        self._session: tuple[tuple[str, int, int], EditSession] | None = None
+        self._session: tuple[tuple[str, int, bool, int], EditSession] | None = None
 
-    def has(self, model: str, device: str, dtype: str) -> bool:
-        """Whether this model of a spec is the one that is loaded."""
-        return self._model is not None and self._key == (model, device, dtype)
+    def has(self, spec: RunSpec) -> bool:
+        """Whether the model of a spec is the one that is loaded."""
+        return self._model is not None and self._key == _key(spec)
 
     def model(self, spec: RunSpec) -> LanguageModel:
         """The model of a spec, loaded if it is not the loaded one (which is let go of first)."""
         steady_threads()
         if self._model is None or self._key != _key(spec):
             self._model = self._session = self._key = None
-            self._model = load_model(spec.model, spec.device, spec.dtype, assets=self.assets)
+            self._model = load_model(spec.model, spec.device, spec.dtype, assets=self.assets, chat=spec.chat)
             self._key = _key(spec)
         return self._model
 
@@ -56,13 +57,13 @@ class Laboratory:
         spec: RunSpec,
         layers: Sequence[int],
         heartbeat: Callable[[], None] | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Callable[[Gathering], None] | None = None,
     ) -> EditSession:
         """The statistics of these layers, gathered or read, with all that editing has derived from them so far."""
         lm = self.model(spec)
-        corpus, texts = self._texts(spec.statistics)
+        corpus, skip_bos = self._corpus(spec.statistics), spec.statistics.skip_bos
         tokens = spec.statistics.tokens or statistics_tokens(model_info(lm))
-        key = (corpus, tokens, spec.seed)
+        key = (corpus.name, tokens, skip_bos, spec.seed)
         if self._session is None or self._session[0] != key:
             self._session = (key, EditSession(lm, {}, spec.seed))
         session = self._session[1]
@@ -71,13 +72,13 @@ class Laboratory:
         missing = [layer for layer in layers if layer not in session.moments]
         if missing:
             folder = self.home / "statistics" / lm.fingerprint[:16]
-            found = cached_moments(folder, lm, missing, texts, corpus, tokens, heartbeat=heartbeat, progress=progress)
+            found = cached_moments(folder, lm, missing, corpus, tokens, skip_bos, heartbeat, progress)
             session.moments = {**session.moments, **found}
         return session
 
     def warnings(self, spec: RunSpec) -> list[str]:
         """What the person should know about these statistics before believing the results."""
-        return [NOT_GENERAL] if spec.statistics.texts is None and spec.model != "pocket" else []
+        return [] if spec.statistics.general or spec.model == "pocket" else [NOT_GENERAL]
 
     def warm_up(self, heartbeat: Callable[[], None] | None = None) -> Iterator[str]:
         """Load what a first run probably wants, piece by piece; yields what comes next. Failures wait for that run.
@@ -99,18 +100,13 @@ class Laboratory:
         except (UserError, ImportError) as error:
             print(f"{time.strftime('%F %T')} not warmed up: {error}", file=sys.stderr, flush=True)
 
-    def _texts(self, given: StatisticsSpec) -> tuple[str, Callable[[], Iterable[str]]]:
-        """(a name for the corpus that changes with its content, its texts)."""
-        path = Path(given.texts).expanduser() if given.texts else self.assets / "pocket" / "world" / "corpus.txt"
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            where = "statistics.texts" if given.texts else "the embedded world"
-            raise UserError(f"{where}: {path} cannot be read as UTF-8 text ({error})") from None
-        texts = [line for line in lines if line.strip()]
-        if not texts:
-            raise UserError(f"statistics.texts: {path} is empty; give a text file with a paragraph a line")
-        return hash_texts(texts), lambda: chain(texts)
+    def _corpus(self, given: StatisticsSpec) -> Corpus:
+        """What statistics are gathered from."""
+        if given.dataset is not None:
+            return dataset_corpus(given.dataset, given.subset, given.split, given.column, "statistics.dataset")
+        if given.texts is not None:
+            return file_corpus(Path(given.texts).expanduser(), "statistics.texts")
+        return file_corpus(self.assets / "pocket" / "world" / "corpus.txt", "the embedded world")
 
 
 def steady_threads() -> None:
@@ -121,13 +117,25 @@ def steady_threads() -> None:
     torch.set_num_threads(torch.get_num_threads())
 
 
-def weight(memo: Mapping) -> int:
-    """Bytes of the tensors in a session's memory, bare or inside a record."""
-    parts = chain.from_iterable(
-        [value, *vars(value).values()] if hasattr(value, "__dict__") else [value] for value in memo.values()
-    )
-    return sum(part.numel() * part.element_size() for part in parts if isinstance(part, torch.Tensor))
+def weight(memo: object) -> int:
+    """Bytes of the tensors in a session's memory, however deep inside it; what several places share counts once."""
+    found: dict[int, int] = {}
+    ahead, seen = [memo], set()
+    while ahead:
+        value = ahead.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, torch.Tensor):
+            found[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
+        elif isinstance(value, Mapping):
+            ahead.extend(value.values())
+        elif isinstance(value, (list, tuple)):
+            ahead.extend(value)
+        elif hasattr(value, "__dict__") and not isinstance(value, type):
+            ahead.extend(vars(value).values())
+    return sum(found.values())
 
 
-def _key(spec: RunSpec) -> tuple[str, str, str]:
-    return spec.model, spec.device, spec.dtype
+def _key(spec: RunSpec) -> tuple[str, str, str, bool]:
+    return spec.model, spec.device, spec.dtype, spec.chat

@@ -3,17 +3,20 @@ order do they run? Needs no torch: a method's configuration says what it knows."
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 from core.editing import guards, methods, priors, wrappers
+from core.editing.defaults import ModelInfo
 from core.editing.parameters import checked, parameters
-from core.editing.recipe import named, recipe_from_dict
+from core.editing.recipe import Recipe, named, recipe_from_dict
 from core.errors import UserError, nearest
+from core.runs.left_out import written
 from core.runs.problems import SpecProblem, path, shown
 
-LANE_FIELDS = ("method", "guards", "prior", "wrapper", "name")
+LANE_FIELDS = ("method", "guards", "prior", "wrapper", "name", "from", "without")
+FROM = 'should be where the lane begins: {"lane": "MEMIT", "round": 5}'
 LONGEST_NAME = 80
 
 
@@ -24,7 +27,7 @@ def check_lanes(lanes: Any) -> list[SpecProblem]:
     problems = [problem for i, lane in enumerate(lanes) if isinstance(lane, Mapping) for problem in _lane(lane, i)]
     if problems or not all(isinstance(lane, Mapping) for lane in lanes):
         return problems
-    return _repeated(lanes) + _matches(lanes)
+    return _repeated(lanes) or _references(lanes)
 
 
 def labelled(lanes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -55,18 +58,24 @@ def label(lane: Mapping[str, Any]) -> str:
     for guard in lane.get("guards") or ():
         kind = guards.get(guard["name"])
         parts.append(" ".join([kind.title, *_said(kind, guard, ("name",))]))
+    begins = origin(lane)
+    if begins is not None:
+        parts[-1] += f" from round {begins[1]} of {begins[0]}"
+    if lane.get("without"):
+        parts[-1] += " without " + ", ".join(f"facts[{index}]" for index in lane["without"])
     return " + ".join(parts)[:LONGEST_NAME]
 
 
 def in_order(lanes: Sequence[Mapping[str, Any]]) -> list[int]:
     """Indices of the lanes in the order in which they run: as given, but a lane that is matched to another after it."""
+    by_name = {lane["name"]: lane for lane in lanes}
     place = {lane["name"]: i for i, lane in enumerate(lanes)}
     order: list[int] = []
 
     def add(i: int) -> None:
         if i not in order:
-            for match in matched(lanes[i]):
-                add(place[match])
+            for needed in needs(lanes[i], by_name):
+                add(place[needed])
             order.append(i)
 
     for i in range(len(lanes)):
@@ -79,12 +88,58 @@ def matched(lane: Mapping[str, Any]) -> list[str]:
     return [guard["match"] for guard in lane.get("guards") or () if guard.get("match")]
 
 
+def needs(lane: Mapping[str, Any], lanes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Labels of the lanes whose round comes before this one's: those it is matched to, and those they branched from
+    (which stand for them in earlier rounds)."""
+    return [other for match in matched(lane) for other in (match, *ancestors(match, lanes))]
+
+
+def ancestors(label_: str, lanes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The lane that a lane branched from, the one that that one branched from, and so on."""
+    found: list[str] = []
+    begins = origin(lanes[label_]) if label_ in lanes else None
+    while begins is not None and begins[0] in lanes and begins[0] not in found:
+        found.append(begins[0])
+        begins = origin(lanes[begins[0]])
+    return found
+
+
+def origin(lane: Mapping[str, Any]) -> tuple[str, int] | None:
+    """(label of the lane, round) that a lane branches from; None of one that begins with the unedited model."""
+    begins = lane.get("from")
+    return None if begins is None else (begins["lane"], begins["round"])
+
+
+def check_origins(lanes: Sequence[Mapping[str, Any]], rounds: int, failed: Mapping[str, int] | None = None) -> None:
+    """Raises `UserError` for a lane that would branch where no round is left, or from a lane that ended before
+    (`failed`: in which round). A run has so many `rounds`."""
+    for lane in lanes:
+        begins = origin(lane)
+        if begins is None:
+            continue
+        parent, number = begins
+        ended = (failed or {}).get(parent)
+        why = ""
+        if number >= rounds:
+            why = f"rounds 1 to {rounds - 1} leave something to edit" if rounds > 1 else "this run has one round"
+        elif ended is not None and ended <= number:
+            why = f"that lane ended in round {ended}"
+        if why:
+            raise UserError(f'lane "{lane["name"]}" cannot branch from round {number} of "{parent}": {why}')
+
+
+def recipe_of_lane(lane: Mapping[str, Any], model: ModelInfo | None = None) -> Recipe:
+    """The recipe of a lane: all that a lane of a spec says but where it begins and what it leaves out."""
+    return recipe_from_dict({name: value for name, value in lane.items() if name not in ("from", "without")}, model)
+
+
 def _lane(lane: Mapping[str, Any], index: int) -> list[SpecProblem]:
     at: list[int | str] = ["lanes", index]
     problems = []
     name = lane.get("name")
     if name is not None and not (isinstance(name, str) and 0 < len(name.strip()) <= LONGEST_NAME):
         problems.append(SpecProblem(path([*at, "name"]), f"should be text of 1 to {LONGEST_NAME} letters"))
+    problems += _origin(lane.get("from"), [*at, "from"]) + written(lane.get("without"), [*at, "without"])
     for key, package in (("prior", priors), ("wrapper", wrappers)):
         problems += _part(package, lane.get(key), [*at, key])
     if "method" not in lane:
@@ -121,10 +176,22 @@ def _part(package: Any, given: Any, at: Sequence[int | str]) -> list[SpecProblem
     return _configured(package, entry, "name", at, ("name",))
 
 
+def _origin(given: Any, at: Sequence[int | str]) -> list[SpecProblem]:
+    """Problems of where a lane begins; whether that lane is there shows later."""
+    if given is None:
+        return []
+    if not isinstance(given, Mapping) or set(given) != {"lane", "round"} or not isinstance(given["lane"], str):
+        return [SpecProblem(path(at), f"{FROM}, not {shown(given)}")]
+    if type(given["round"]) is not int or given["round"] < 1:
+        message = f"should be a round from 1 on (leave from out to begin at round 0), not {shown(given['round'])}"
+        return [SpecProblem(path([*at, "round"]), message)]
+    return []
+
+
 def _as_a_whole(lane: Mapping[str, Any], at: Sequence[int | str]) -> list[SpecProblem]:
     """What only shows when all of a lane is there: fields that need each other."""
     try:
-        recipe_from_dict(lane)
+        recipe_of_lane(lane)
     except UserError as error:
         return [SpecProblem(path(at), str(error))]
     return []
@@ -177,21 +244,36 @@ def _repeated(lanes: Sequence[Mapping[str, Any]]) -> list[SpecProblem]:
     return problems
 
 
-def _matches(lanes: Sequence[Mapping[str, Any]]) -> list[SpecProblem]:
-    """A guard's `match` must be another lane's label, and not go round in a circle."""
-    named = labelled(lanes)
-    labels = [lane["name"] for lane in named]
+def _references(lanes: Sequence[Mapping[str, Any]]) -> list[SpecProblem]:
+    """A guard's `match` and a lane's `from` must name another lane, and not go round in a circle."""
+    by_name = {lane["name"]: lane for lane in labelled(lanes)}
     problems = []
-    for i, lane in enumerate(named):
-        seen, ahead = set(), [i]
-        while ahead:
-            for match in matched(named[ahead.pop()]):
-                where = f"lanes[{i}].guards"
-                if match not in labels:
-                    problems.append(SpecProblem(where, f'match: no lane is called "{match}"; {nearest(match, labels)}'))
-                elif match == lane["name"]:
-                    problems.append(SpecProblem(where, f'match: "{match}" is matched to itself; name another lane'))
-                elif match not in seen:
-                    seen.add(match)
-                    ahead.append(labels.index(match))
+    for i, lane in enumerate(by_name.values()):
+        begins = origin(lane)
+        for match in matched(lane):
+            if match not in by_name:
+                said = f'match: no lane is called "{match}"; {nearest(match, by_name)}'
+                problems.append(SpecProblem(f"lanes[{i}].guards", said))
+        if begins is not None and begins[0] not in by_name:
+            said = f'no lane is called "{begins[0]}"; {nearest(begins[0], by_name)}'
+            problems.append(SpecProblem(f"lanes[{i}].from", said))
+    if problems:
+        return problems
+    for i, (name, lane) in enumerate(by_name.items()):
+        if name in _reached(needs(lane, by_name), lambda other: needs(by_name[other], by_name)):
+            said = f'match: "{name}" is matched to itself; name another lane'
+            problems.append(SpecProblem(f"lanes[{i}].guards", said))
+        if name in _reached(ancestors(name, by_name), lambda other: ancestors(other, by_name)):
+            problems.append(SpecProblem(f"lanes[{i}].from", f'"{name}" branches from itself; name another lane'))
     return problems
+
+
+def _reached(first: Iterable[str], following: Callable[[str], Iterable[str]]) -> set[str]:
+    """All lanes that these lead to, themselves among them."""
+    seen, ahead = set(), list(first)
+    while ahead:
+        label_ = ahead.pop()
+        if label_ not in seen:
+            seen.add(label_)
+            ahead += following(label_)
+    return seen

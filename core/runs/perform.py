@@ -11,6 +11,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.runs import engine
+from core.runs.additions import ADDED
 from core.runs.control import WAITING, Control, Paused, Stopped, Yielded
 from core.runs.database import is_disk_full
 from core.runs.events import Event, Finished, Warned
@@ -18,6 +19,8 @@ from core.runs.folder import RunFolder
 from core.runs.laboratory import Laboratory
 from core.runs.spec import MOST_ROWS, RunSpec
 from core.runs.store import Run, Store
+from core.runs.study import study as make
+from core.runs.study_queue import StudyState
 from core.runs.undo import bring_in_line
 
 BALLAST = 2**20  # bytes kept in reserve, so that a full disk leaves room to say so
@@ -60,6 +63,28 @@ def perform(
     return end
 
 
+def perform_study(store: Store, study: StudyState, laboratory: Laboratory, control: Control) -> None:
+    """Make a study that waits, and keep what it found; how it ended is in `store.studies`. A lab that is closed
+    meanwhile puts it back into the queue."""
+    queue, asked = store.studies, study.asked
+    run = store.get(study.run, spec=False)
+    if run is None:
+        return
+    queue.claim(study.id)
+    try:
+        found = make(run.folder, asked.name, asked.options, asked.lanes, asked.rounds, laboratory, control)
+        queue.finish(run.folder, study, found)
+    except Stopped as stop:
+        queue.end(study.id, "stopped", str(stop))
+    except Paused:
+        queue.put_back(study.id)
+    except Exception as error:
+        end = explained(error, store)
+        if not isinstance(error, UserError):
+            traceback.print_exc(file=sys.stderr)
+        queue.end(study.id, "failed", end.message)
+
+
 class Recorder:
     """Commits the events of one run: to the store first, then to the run's folder."""
 
@@ -71,7 +96,7 @@ class Recorder:
         """The events committed so far, with the folder brought in line with them."""
         committed = [event for _, event in self._store.events(self._run.id)]
         bring_in_line(self.folder, committed)
-        if committed and self._run.message != WAITING:
+        if committed and self._run.message not in (WAITING, ADDED):
             self.commit(Warned(level="info", message="Resumed from the last committed step."))
         return committed
 

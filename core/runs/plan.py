@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from core.runs.events import standing
 @dataclass(frozen=True)
 class Plan:
     """Rounds of `size` facts out of `facts`; round numbers count from 1, facts from 0. `every`: rounds between
-    measurements (the last one is measured always)."""
+    measurements (the last one is measured always). Facts that a lane leaves out (`without`) keep their places."""
 
     facts: int
     size: int
@@ -23,26 +23,25 @@ class Plan:
         """How many rounds there are; the last one may be smaller."""
         return -(-self.facts // self.size)
 
-    def edited_in(self, number: int) -> list[int]:
+    def edited_in(self, number: int, without: Collection[int] = ()) -> list[int]:
         """The facts of one round."""
-        return list(range((number - 1) * self.size, min(number * self.size, self.facts)))
+        return self.edited_since(number - 1, number, without)
 
-    def edited_by(self, number: int) -> list[int]:
+    def edited_by(self, number: int, without: Collection[int] = ()) -> list[int]:
         """The facts edited up to the end of a round."""
-        return list(range(min(number * self.size, self.facts)))
+        return self.edited_since(0, number, without)
 
     def measured(self, number: int) -> bool:
         """Whether a round's end is measured."""
         return number % self.every == 0 or number == self.rounds
 
-    def since_measured(self, number: int) -> list[int]:
-        """The facts edited since the measurement before that of this round."""
-        before = max((n for n in range(number) if n == 0 or self.measured(n)), default=0)
-        return list(range(before * self.size, min(number * self.size, self.facts)))
+    def edited_since(self, before: int, number: int, without: Collection[int] = ()) -> list[int]:
+        """The facts edited after the end of round `before`, up to the end of round `number`."""
+        return [i for i in range(before * self.size, min(number * self.size, self.facts)) if i not in without]
 
-    def measurements(self) -> int:
-        """How many of the rounds are measured."""
-        return sum(self.measured(number) for number in range(1, self.rounds + 1))
+    def measurements(self, start: int = 0) -> int:
+        """How many of the rounds after round `start` are measured."""
+        return sum(self.measured(number) for number in range(start + 1, self.rounds + 1))
 
 
 class Past:
@@ -54,16 +53,29 @@ class Past:
         self.failed: dict[str, int] = {}
         self.seconds: dict[tuple[str, int], float] = {}
         self.scores: dict[tuple[str, int], Mapping[str, Any]] = {}
+        self.layers: dict[tuple[str, int], Sequence[Mapping[str, Any]]] = {}
+        self.origins: dict[str, tuple[str, int]] = {}
         for event in standing(events):
             if event["kind"] == "started":
-                self.started = event
+                self.start(event)
             elif event["kind"] == "edited":
                 self.edited.add((event["lane"], event["round"]))
                 self.seconds[event["lane"], event["round"]] = event["seconds"].get("total") or 0.0
             elif event["kind"] == "measured":
-                self.scores[event["lane"], event["round"]] = event["scores"]
+                self.measure(event)
             elif event["kind"] == "warned" and event.get("level") == "error" and event.get("lane"):
                 self.failed[event["lane"]] = event.get("round") or 0
+
+    def start(self, started: Mapping[str, Any]) -> None:
+        """The run has these lanes (a `started` event as stored)."""
+        self.started = started
+        begins = {lane["label"]: lane.get("from") for lane in started["lanes"]}
+        self.origins = {label: (at["lane"], at["round"]) for label, at in begins.items() if at}
+
+    def measure(self, measured: Mapping[str, Any]) -> None:
+        """A lane was measured (a `measured` event as stored)."""
+        place = measured["lane"], measured["round"]
+        self.scores[place], self.layers[place] = measured["scores"], measured.get("layers") or ()
 
     @property
     def last_round(self) -> int:
@@ -71,13 +83,27 @@ class Past:
         return max((number for _, number in self.edited), default=0)
 
     def last_edit(self, lane: str) -> int:
-        """The last round whose edit is committed; 0 if none is."""
-        return max((number for label, number in self.edited if label == lane), default=0)
+        """The last round whose edit is committed; if none is, the one that the lane begins after (0: no round)."""
+        return max((number for label, number in self.edited if label == lane), default=self.begins(lane))
 
-    def last_scores(self, lane: str, before: int) -> Mapping[str, Any] | None:
-        """The lane's scores at its last measurement before a round."""
-        rounds = [number for label, number in self.scores if label == lane and number < before]
-        return self.scores[lane, max(rounds)] if rounds else None
+    def begins(self, lane: str) -> int:
+        """The round after which a lane begins; 0 where it does with the unedited model."""
+        return self.origins[lane][1] if lane in self.origins else 0
+
+    def history(self, lane: str, upto: int | None = None) -> list[tuple[str, int]]:
+        """(lane, round) of all measurements on a lane's way, ascending: before it branched, those of its parent."""
+        own = [(label, n) for label, n in self.scores if label == lane and (upto is None or n <= upto)]
+        if lane in self.origins:
+            parent, start = self.origins[lane]
+            first = min((n for _, n in own), default=start + 1)
+            before = self.history(parent, start if upto is None else min(start, upto))
+            own += [place for place in before if place[1] < first]
+        return sorted(own, key=lambda place: place[1])
+
+    def last_measured(self, lane: str, before: int) -> tuple[str, int]:
+        """(lane, round) of the last measurement on a lane's way before a round; (lane, 0) if there is none."""
+        places = self.history(lane, before - 1)
+        return places[-1] if places else (lane, 0)
 
     def edit_seconds(self, lane: str, number: int) -> float:
         """Seconds spent editing from the lane's last measurement to the end of a round."""
@@ -88,5 +114,6 @@ class Past:
         """Edits and measurements still to do, per lane."""
         going = [lane for lane in lanes if lane not in self.failed]
         edits = {lane: plan.rounds - self.last_edit(lane) for lane in going}
-        measured = {lane: sum(1 for label, number in self.scores if label == lane and number) for lane in going}
-        return edits, {lane: plan.measurements() - measured[lane] for lane in going}
+        begins = {lane: self.begins(lane) for lane in going}
+        measured = {lane: sum(1 for label, n in self.scores if label == lane and n > begins[lane]) for lane in going}
+        return edits, {lane: plan.measurements(begins[lane]) - measured[lane] for lane in going}

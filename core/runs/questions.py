@@ -16,8 +16,14 @@ from core.facts.source import load_facts
 from core.measures.session import MeasureSession
 from core.models.generation import generate, next_tokens
 from core.models.language_model import LanguageModel
+from core.runs.export_answer import export_answer
+from core.runs.fact_card import FactCards
+from core.runs.film import film
 from core.runs.folder import RunFolder
 from core.runs.laboratory import POCKET, Laboratory
+from core.runs.left_out import left_out
+from core.runs.plan import Plan
+from core.runs.sandbox import Sandbox
 from core.runs.spec import MOST_ROWS, RunSpec
 from core.runs.store import Run
 
@@ -38,29 +44,41 @@ class Answers:
         self._states: OrderedDict[tuple[str, str, int, tuple[int, ...]], Weights] = OrderedDict()
         self._base: OrderedDict[tuple[str, str, int, int], dict[str, Any]] = OrderedDict()
         self._specs: OrderedDict[str, RunSpec] = OrderedDict()
-        self._layers: OrderedDict[str, dict[str, list[int]]] = OrderedDict()
-        self._measures: tuple[str, MeasureSession] | None = None
+        self._layers: OrderedDict[tuple[str, int], dict[str, list[int]]] = OrderedDict()
+        self._measures: tuple[tuple[str, list[int]], MeasureSession] | None = None
+        self._sandbox = Sandbox(laboratory)
+        self._cards = FactCards(laboratory)
 
     def ready(self, run: Run | None, payload: Mapping[str, Any]) -> bool:
         """Whether the model that is to answer is loaded."""
         return self._has(self._asked(run, payload))
 
     def answer(self, run: Run | None, kind: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to a "probe" or a "map"; loads the model that is asked if it must. `UserError` for bad questions.
+        """The answer to a question (`store.QUESTIONS`); loads the model that is asked if it must. `UserError` for bad
+        questions.
 
         A probe of no run, or of one that has not begun, is of an unedited model and has no lane: of the model that the
         run or the payload names where that is the loaded one, of the pocket model where it is not.
         """
         begun = run is not None and self._edited(run) is not None
-        if kind == "map" and not begun:
+        if kind in ("map", "fact", "film", "sandbox") and not begun:
             raise UserError("this run has not begun yet; ask again when its first round is being edited")
         random = torch.get_rng_state()
         try:
+            if kind == "export" and run is not None:
+                return export_answer(run, payload, self._laboratory)
             lm = self._laboratory.model(self._asked(run, payload))
             if run is None or not begun:
                 return {**self._probe(lm, {}, payload), "model": lm.reference, "lane": "", "round": 0}
+            if kind == "fact":
+                return self._cards.answer(lm, run, payload)
+            if kind == "film":
+                return film(lm, run, payload)
+            if kind == "sandbox":
+                return self._sandbox.answer(lm, run, self._spec(run), payload)
             lane, number, weights = self._state(lm, run, payload)
-            found = self._probe(lm, weights, payload) if kind == "probe" else self._map(run, number, weights, payload)
+            at = run, lane, number, weights, payload
+            found = self._probe(lm, weights, payload) if kind == "probe" else self._map(*at)
         finally:
             torch.set_rng_state(random)
         return {**found, "lane": lane, "round": number}
@@ -78,7 +96,7 @@ class Answers:
         return POCKET
 
     def _has(self, spec: RunSpec) -> bool:
-        return self._laboratory.has(spec.model, spec.device, spec.dtype)
+        return self._laboratory.has(spec)
 
     def _probe(self, lm: LanguageModel, weights: Weights, payload: Mapping[str, Any]) -> dict[str, Any]:
         """The likeliest next tokens and the continuation of a prompt, of the base model and of this state."""
@@ -86,11 +104,12 @@ class Answers:
         prompt = str(payload.get("prompt", "")).strip()
         if not 0 < len(prompt) <= LONGEST:
             raise UserError(f"a prompt of 1 to {LONGEST:,} characters is needed, not {len(prompt):,}")
-        if len(lm.encode(prompt)) >= lm.max_length:
+        length = len(lm.encode(lm.asked(prompt)))
+        if length >= lm.max_length:
             raise UserError(f"the prompt is longer than the {lm.max_length:,} tokens that this model reads")
         top = _whole(payload, "top", 10, 100)
-        new = min(_whole(payload, "new_tokens", 20, MOST_NEW), lm.max_length - len(lm.encode(prompt)))
-        asked = (lm.fingerprint, prompt, top, new)
+        new = min(_whole(payload, "new_tokens", 20, MOST_NEW), lm.max_length - length)
+        asked = (lm.fingerprint, lm.asked(prompt), top, new)
         if asked not in self._base:
             self._base[asked] = _said(lm, {}, prompt, top, new)
         _forget(self._base, asked)
@@ -98,25 +117,26 @@ class Answers:
         after = _said(lm, weights, prompt, top, new) if weights else before
         return {"prompt": prompt, "before": before, "after": after, "seconds": time.perf_counter() - began}
 
-    def _map(self, run: Run, number: int, weights: Weights, payload: Mapping[str, Any]) -> dict[str, Any]:
+    def _map(self, run: Run, lane: str, number: int, weights: Weights, payload: Mapping[str, Any]) -> dict[str, Any]:
         method = str(payload.get("method", "pca"))
         if method not in MAPS:
             raise UserError(f'there is no map "{method}"; {nearest(method, MAPS)}')
-        edited = range(min(number * self._spec(run).round_size, len(self._session(run).facts)))
-        drawn = self._session(run).map(weights, list(edited), method)
+        spec, session = self._spec(run), self._session(run)
+        plan, missing = Plan(len(session.facts), spec.round_size), left_out(run.spec["lanes"], spec.round_size)[lane]
+        drawn = session.map(weights, plan.edited_by(number, missing), method)
         if drawn is None:
             raise UserError("there are too few facts for a map")
         return drawn
 
     def _session(self, run: Run) -> MeasureSession:
         """A session that only draws maps, kept for the run asked about last."""
-        if self._measures is None or self._measures[0] != run.id:
+        layers = sorted({layer for own in (self._edited(run) or {}).values() for layer in own})
+        if self._measures is None or self._measures[0] != (run.id, layers):
             spec = self._spec(run)
             lm, facts = self._laboratory.model(spec), load_facts(spec.facts, self._laboratory.assets)
             config = spec.measure.model_copy(update={"tasks": False, "inside": False, "maps": "pca"})
-            layers = sorted({layer for own in (self._edited(run) or {}).values() for layer in own})
             session = MeasureSession(lm, facts.edit, facts.unedited, layers, config, self._laboratory.assets)
-            self._measures = (run.id, session)
+            self._measures = ((run.id, layers), session)
         return self._measures[1]
 
     def _spec(self, run: Run) -> RunSpec:
@@ -127,13 +147,18 @@ class Answers:
 
     def _edited(self, run: Run) -> dict[str, list[int]] | None:
         """The edited layers of each lane of a run that has begun; None of one that has not."""
-        if run.id not in self._layers:
-            written = RunFolder(run.folder).read_spec()  # holds all facts: read once
+        folder = RunFolder(run.folder)
+        try:
+            version = (run.id, (folder.path / "spec.json").stat().st_mtime_ns)  # written anew when lanes are added
+        except FileNotFoundError:
+            return None
+        if version not in self._layers:
+            written = folder.read_spec()  # holds all facts: read once
             if written is None:
                 return None
-            self._layers[run.id] = written["resolved"]["layers"]
-        _forget(self._layers, run.id)
-        return self._layers[run.id]
+            self._layers[version] = written["resolved"]["layers"]
+        _forget(self._layers, version)
+        return self._layers[version]
 
     def _state(self, lm: LanguageModel, run: Run, payload: Mapping[str, Any]) -> tuple[str, int, Weights]:
         """(lane, round, what the model wears there), rebuilt from the ledger."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from core.runs.events import KINDS, STATUSES
 from core.runs.folder import replace_text
+from core.runs.study_queue import FOLDER
 
 FILE = "run.json"
 RECOVERED = "Found again in its folder after the database was lost; it can be resumed."
@@ -21,10 +22,11 @@ class SavedRun:
 
     row: dict[str, Any]
     events: list[dict[str, Any]]
+    studies: list[dict[str, Any]] = field(default_factory=list)  # those that were done
 
 
 def save(folder: Path, row: Mapping[str, Any]) -> None:
-    """Keep what the database knows about a run (`id, owner, title, created, spec`) in its folder too."""
+    """Keep what the database knows about a run (`id, owner, title, notes, created, spec`) in its folder too."""
     replace_text(folder / FILE, json.dumps(dict(row), ensure_ascii=False) + "\n")
 
 
@@ -34,7 +36,9 @@ def saved_runs(home: Path) -> Iterator[SavedRun]:
     for file in [home / FILE, *(home / "runs").glob(f"*/{FILE}")]:
         try:
             row = json.loads(file.read_text(encoding="utf-8"))
-            row = {name: row[name] for name in ("id", "owner", "title", "created", "spec")}
+            row = {name: row[name] for name in ("id", "owner", "title", "created", "spec")} | {
+                "notes": str(row.get("notes", ""))  # older folders have none
+            }
         except (OSError, ValueError, KeyError, TypeError):
             continue
         events = _events(file.with_name("events.jsonl"))
@@ -42,15 +46,27 @@ def saved_runs(home: Path) -> Iterator[SavedRun]:
         ended = last.get("kind") == "finished" and last.get("status") in STATUSES
         status, message = (last["status"], last.get("message", "")) if ended else ("stopped", RECOVERED)
         folder = file.parent.relative_to(home).as_posix()
-        found.append(SavedRun({**row, "folder": folder, "status": status, "message": message}, events))
+        row |= {"folder": folder, "status": status, "message": message}
+        found.append(SavedRun(row, events, _studies(file.parent)))
     yield from sorted(found, key=lambda run: run.row["created"])
+
+
+def _studies(folder: Path) -> list[dict[str, Any]]:
+    """The studies in a run's folder: what was asked (`study_queue.Asked`, by whom, when), and the file."""
+    found = []
+    for path in sorted(folder.glob(f"{FOLDER}/*.json")):
+        try:
+            found.append({**json.loads(path.read_text(encoding="utf-8"))["asked"], "file": f"{FOLDER}/{path.name}"})
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return found
 
 
 def _events(path: Path) -> list[dict[str, Any]]:
     """The events of a file up to the first line that is not whole."""
     events: list[dict[str, Any]] = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # not at what else text may take for a line end
     except (OSError, UnicodeDecodeError):
         return events
     for line in lines:

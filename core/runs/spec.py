@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import UserError
 from core.facts.source import FactsSpec
 from core.facts.typed import Problem, parse_rows
 from core.measures.config import MeasureConfig
 from core.runs.lanes import check_lanes, labelled
+from core.runs.left_out import too_late
 from core.runs.problems import SpecError, SpecProblem, path, told
 
 MOST_FACTS = 20_000  # facts of one run, unless its home says otherwise
@@ -25,26 +26,47 @@ LARGEST_FILE = 128 * 2**20  # bytes
 class StatisticsSpec(BaseModel):
     """How the second moments C0 of the keys are estimated, where a lane needs them.
 
-    `tokens`: how many (null: what the model's defaults say); `texts`: a text file to read them from, a paragraph a line
-    (null: the texts that come with the model, or those that the lab knows).
+    `tokens`: how many (null: what the model's defaults say). They are read from `texts`, a text file with a paragraph a
+    line, or from the column of a `dataset`: a hub id, or a folder of text, JSON, CSV or Parquet files, streamed; with
+    its `subset` and `split`. Neither: the texts that come with the lab. `skip_bos` leaves each text's first token out.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     tokens: int | None = Field(default=None, ge=1)
     texts: str | None = None
+    dataset: str | None = Field(default=None, min_length=1)
+    subset: str | None = None
+    split: str = Field(default="train", min_length=1)
+    column: str = Field(default="text", min_length=1)
+    skip_bos: bool = False
+
+    @model_validator(mode="after")
+    def _one_source(self) -> StatisticsSpec:
+        if self.texts is not None and self.dataset is not None:
+            raise ValueError("give texts or a dataset, not both")
+        return self
+
+    @property
+    def general(self) -> bool:
+        """Whether they come from texts that somebody chose."""
+        return self.texts is not None or self.dataset is not None
 
 
 class RunSpec(BaseModel):
     """One run: the same facts, in the same order, under several recipes.
 
-    A lane is `{"method", "guards": [{"name", …}], "prior", "name", …}` with any hyperparameter of its method.
+    A lane is `{"method", "guards": [{"name", …}], "prior", "name", …}` with any hyperparameter of its method; it may
+    begin `"from": {"lane", "round"}` and leave facts out by `"without": [indices]`. `chat`: every prompt is a user's
+    message in the chat template of the model's tokenizer, and answers begin the assistant's turn (tasks and texts that
+    are only read stay as they are).
     """
 
     model_config = ConfigDict(extra="forbid")
 
     title: str = Field(default="", max_length=200)
     model: str = Field(default="pocket", min_length=1)
+    chat: bool = False
     facts: FactsSpec
     round_size: int = Field(default=100, ge=1)
     lanes: list[dict[str, Any]] = Field(min_length=1, max_length=24)
@@ -69,7 +91,7 @@ class RunSpec(BaseModel):
             problems += told(error, cls)
         reported = {problem.where for problem in problems}
         problems += [problem for problem in _typed(data) if problem.where not in reported]
-        problems += check_lanes(data.get("lanes"))
+        problems += check_lanes(data.get("lanes")) or too_late(data.get("lanes"), data.get("round_size", 100))
         if problems or spec is None:
             raise SpecError(problems)
         spec.lanes = labelled(spec.lanes)

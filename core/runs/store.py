@@ -20,10 +20,10 @@ from core.errors import UserError, nearest
 from core.runs.database import Database
 from core.runs.events import Event, plain, to_json
 from core.runs.recovery import FILE, save, saved_runs
+from core.runs.study_queue import STUDIES, StudyQueue
 from core.runs.turns import in_turn
 
-VERSION = 1
-SCHEMA = """
+FIRST = """
 CREATE TABLE runs (id TEXT PRIMARY KEY, owner TEXT NOT NULL, title TEXT NOT NULL, spec TEXT NOT NULL,
     folder TEXT NOT NULL, status TEXT NOT NULL, message TEXT NOT NULL DEFAULT '', created REAL NOT NULL,
     queued REAL NOT NULL, started REAL, ended REAL, attempts INTEGER NOT NULL DEFAULT 0,
@@ -37,10 +37,15 @@ CREATE TABLE commands (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, 
 CREATE INDEX waiting ON commands (state);
 CREATE TABLE worker (one INTEGER PRIMARY KEY CHECK (one = 1), pid INTEGER, beat REAL, doing TEXT, run TEXT)
 """
+SCHEMA = (FIRST, "ALTER TABLE runs ADD COLUMN notes TEXT NOT NULL DEFAULT ''", STUDIES)
+SAVED = ("id", "owner", "title", "notes", "created")  # of a run, in its folder besides its spec
 NEW_RUN = "INSERT INTO runs (id, owner, title, spec, folder, status, created, queued) VALUES (?,?,?,?,?,?,?,?)"
-COLUMNS = "id, owner, title, folder, status, message, created, started, ended, attempts, steps"
-ACTIONS = ("pause", "resume", "step", "stop", "undo", "delete")  # change what a run does
-QUESTIONS = ("probe", "map")  # are answered with a payload
+COLUMNS = "id, owner, title, notes, folder, status, message, created, started, ended, attempts, steps"
+ACTIONS = ("pause", "resume", "step", "stop", "undo", "add_lanes", "delete")  # change what a run does
+STUDY = ("study", "stop_study", "delete_study")  # ask for a study of a run, or give one up
+QUESTIONS = ("probe", "map", "fact", "film", "sandbox", "export")  # are answered with a payload
+COMMANDS = ACTIONS + STUDY + QUESTIONS
+LONGEST_TITLE, LONGEST_NOTES = 200, 20_000  # characters
 SILENT_AFTER = 15.0  # seconds without a heartbeat after which a worker counts as dead
 
 
@@ -60,6 +65,7 @@ class Run:
     ended: float | None
     position: int
     folder: Path
+    notes: str = ""
     spec: dict[str, Any] | None = None
     attempts: int = 0
     steps: int = 0
@@ -91,13 +97,15 @@ class WorkerState:
 class Store:
     """All runs under one home folder. Safe to use from several threads and processes.
 
-    `notice` is a message for the person if the database was damaged and had to be set aside.
+    `notice` is a message for the person if the database was damaged and had to be set aside; `studies` are those that
+    were asked for.
     Raises `UserError` where the folder cannot be used; `DiskFull` from any method that writes.
     """
 
     def __init__(self, home: Path | str):
         self.home = Path(home).expanduser().resolve()
-        self._database = Database(self.home / "lab.sqlite", SCHEMA, VERSION, self._refill)
+        self._database = Database(self.home / "lab.sqlite", SCHEMA, self._refill)
+        self.studies = StudyQueue(self._database)
         self.notice = self._database.open()
 
     def close(self) -> None:
@@ -115,7 +123,7 @@ class Store:
         row = (run, owner, title or titled(spec), to_json(spec), folder or f"runs/{run}", "queued", now, now)
         with self._database.writing() as db:
             db.execute(NEW_RUN, row)
-            known = {"id": run, "owner": owner, "title": row[2], "created": now, "spec": plain(spec)}
+            known = {"id": run, "owner": owner, "title": row[2], "notes": "", "created": now, "spec": plain(spec)}
             save(self.home / row[4], known)
         return run
 
@@ -133,9 +141,33 @@ class Store:
         return [self._run(row, queue) for row in rows]
 
     def rename(self, run: str, title: str) -> None:
-        """Give a run another title."""
+        """Give a run another title; raises `UserError` for an empty or very long one."""
+        title = " ".join(title.split())
+        if not 0 < len(title) <= LONGEST_TITLE:
+            raise UserError(f"a title has 1 to {LONGEST_TITLE} letters, not {len(title):,}")
+        self._tell(run, title=title)
+
+    def note(self, run: str, notes: str) -> None:
+        """Keep what a person wrote about a run, in place of what was there."""
+        if len(notes) > LONGEST_NOTES:
+            raise UserError(f"notes have at most {LONGEST_NOTES:,} letters, not {len(notes):,}")
+        self._tell(run, notes=notes)
+
+    def extend(self, run: str, spec: Mapping[str, Any], message: str) -> None:
+        """Give a run that is not going on a spec with more lanes, and put it into the queue
+        (`core.runs.additions.add_lanes` checks all that)."""
+        self._tell(run, queued=message, spec=to_json(spec))
+
+    def _tell(self, run: str, queued: str | None = None, **changes: str) -> None:
+        """Change what a run is called or asked for, in the database and in its folder alike."""
         with self._database.writing() as db:
-            db.execute("UPDATE runs SET title = ? WHERE id = ?", (title, run))
+            for name, value in changes.items():
+                db.execute(f"UPDATE runs SET {name} = ? WHERE id = ?", (value, run))
+            if queued is not None:
+                self._set_status(db, run, "queued", queued)
+            row = db.execute("SELECT * FROM runs WHERE id = ?", (run,)).fetchone()
+            if row is not None:
+                save(self.home / row["folder"], {name: row[name] for name in SAVED} | {"spec": json.loads(row["spec"])})
 
     def delete(self, run: str) -> None:
         """Remove a run with its events, commands and folder. A run that is going on must be stopped first:
@@ -148,7 +180,7 @@ class Store:
             shutil.rmtree(found.folder, ignore_errors=True)
         with self._database.writing() as db:
             db.execute("DELETE FROM runs WHERE id = ?", (run,))
-            for table in ("events", "progress", "commands"):
+            for table in ("events", "progress", "commands", "studies"):
                 db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
 
     # -- events
@@ -239,11 +271,16 @@ class Store:
         """Ask the worker for something; returns the number under which `answer` tells what came of it.
 
         pause, resume, step {"rounds": 1}, stop, undo {"to": the round to go back to, or null: by one}, delete;
+        add_lanes {"lanes": [as in a spec, a branch with "from": {"lane", "round"}]};
         probe {"prompt", "lane", "round", "without": [rounds], "top": 10, "new_tokens": 20};
-        map {"lane", "round", "method": "tsne"}. A probe of the run "" asks the unedited model: {"prompt", "model", …}.
+        map {"lane", "round", "method": "tsne"}; fact {"fact": index, "unedited", "lane", "round"};
+        film {"prompt", "lane"}; export as `core.runs.export_answer` says. A probe of the run "" asks the unedited
+        model: {"prompt", "model", …}.
+        study {"name", "options", "lanes": [labels] or null: all, "rounds": "last"} is answered at once by its number
+        {"study"} in `studies`, where it goes on; stop_study and delete_study take {"study"}.
         """
-        if kind not in ACTIONS + QUESTIONS:
-            raise UserError(f'unknown command "{kind}"; {nearest(kind, ACTIONS + QUESTIONS)}')
+        if kind not in COMMANDS:
+            raise UserError(f'unknown command "{kind}"; {nearest(kind, COMMANDS)}')
         row = (run, kind, to_json(payload or {}), "waiting", time.time())
         with self._database.writing() as db:
             cursor = db.execute("INSERT INTO commands (run, kind, payload, state, created) VALUES (?,?,?,?,?)", row)
@@ -288,14 +325,16 @@ class Store:
             row = saved.row
             values = [row[name] for name in ("id", "owner", "title")] + [to_json(row["spec"])]
             db.execute(NEW_RUN, [*values, row["folder"], row["status"], row["created"], row["created"]])
-            db.execute("UPDATE runs SET message = ? WHERE id = ?", (row["message"], row["id"]))
+            told = (row["message"], row.get("notes", ""), row["id"])
+            db.execute("UPDATE runs SET message = ?, notes = ? WHERE id = ?", told)
+            for study in saved.studies:
+                self.studies.refill(db, row["id"], study)
             for seq, event in enumerate(saved.events, start=1):
                 db.execute("INSERT INTO events VALUES (?,?,?,?)", (row["id"], seq, row["created"], to_json(event)))
 
     def _run(self, row: Any, queue: list[str]) -> Run:
-        names = ("id", "owner", "title", "status", "message", "created", "started", "ended", "attempts", "steps")
         return Run(
-            **{name: row[name] for name in names},
+            **{name: row[name] for name in COLUMNS.split(", ") if name != "folder"},
             position=queue.index(row["id"]) + 1 if row["id"] in queue else 0,
             folder=(self.home / row["folder"]).resolve(),
             spec=json.loads(row["spec"]) if "spec" in row else None,

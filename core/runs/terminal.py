@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOBase
+from types import FrameType
 
+from core.runs.control import Control
 from core.runs.eta import clock
 from core.runs.events import Edited, Event, Finished, Measured, Progress, Started, Warned
 
@@ -20,6 +25,7 @@ class Telling:
         self._out, self._bar = out or sys.stdout, bar or sys.stderr
         self._moving = self._bar.isatty()
         self._drawn = False
+        self._noted: set[str] = set()
         self._rounds = 0
         self._eta: int | float | None = None
         self._phase = ""
@@ -54,11 +60,8 @@ class Telling:
             scores = [f"{name} {event.scores[name]:.2f}" for name in SHOWN if _number(event.scores.get(name))]
             eta = f"   {clock(self._eta)} left" if self._eta and event.round < self._rounds else ""
             return f"round {event.round}/{self._rounds}  {event.lane}:  {', '.join(scores)}{eta}"
-        if isinstance(event, Edited) and not self._moving:
-            seconds = event.seconds.get("total") or 0.0
-            return (
-                f"round {event.round}/{self._rounds}  {event.lane}:  {len(event.facts)} facts edited in {seconds:.1f} s"
-            )
+        if isinstance(event, Edited):
+            return "\n".join(self._edited(event))
         if isinstance(event, Warned):
             where = f"{event.lane}, round {event.round}: " if event.lane and event.round is not None else ""
             return f"{'note' if event.level == 'info' else 'warning'}: {where}{event.message}"
@@ -66,9 +69,17 @@ class Telling:
             return event.message
         return ""
 
+    def _edited(self, event: Edited) -> list[str]:
+        """What a round took, unless the bar says it; what the method noted, in a lane's first round."""
+        seconds = event.seconds.get("total") or 0.0
+        what = f"round {event.round}/{self._rounds}  {event.lane}:  {len(event.facts)} facts edited in {seconds:.1f} s"
+        first = event.notes if event.lane not in self._noted else []
+        self._noted.add(event.lane)
+        return ([] if self._moving else [what]) + [f"note: {event.lane}: {note}" for note in first]
+
     def _draw(self, progress: Progress, what: str) -> None:
         done, total = progress.run_done, progress.run_total
-        if not total or progress.phase == "statistics":
+        if not total or progress.phase in ("statistics", "study"):
             done, total = int(progress.done), int(progress.total)
         full = BAR * done // total if total else 0
         eta = f"  {clock(progress.eta_seconds)} left" if progress.eta_seconds is not None else ""
@@ -83,6 +94,34 @@ class Telling:
             self._bar.write("\r" + " " * (shutil.get_terminal_size().columns - 1) + "\r")
             self._bar.flush()
             self._drawn = False
+
+
+def quiet() -> None:
+    """No bars of other libraries where output goes to a file."""
+    if not sys.stderr.isatty():
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+
+
+@contextmanager
+def interruptible(control: Control, advice: str) -> Iterator[None]:
+    """Ctrl-C (or SIGTERM) once: leave after this step; twice: at once. `advice` says what can be done then."""
+    asked = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if asked:
+            control.stop(f"Stopped at once; {advice}.")
+        else:
+            control.leave(f"Stopped; {advice}.")
+        asked.append(number)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _number(value: object) -> bool:

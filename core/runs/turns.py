@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
-def in_turn(runs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Ids of the queued runs in the order in which they are taken.
+def in_turn(runs: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """Ids of the queued runs (or studies) in the order in which they are taken.
 
     `runs` have `id, owner, status, queued, started` (seconds). An owner's first waiting run comes before anybody's
     second; among equals the owner who was served longest ago is first, then the run that waits longest. An owner whose

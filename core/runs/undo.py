@@ -62,5 +62,7 @@ def bring_in_line(folder: RunFolder, events: Sequence[Mapping[str, Any]]) -> Non
     ledger, lanes = Ledger(folder.ledger), [lane["label"] for lane in past.started["lanes"]]
     for lane in lanes:
         ledger.delete(lane, after=past.last_edit(lane))
+        if lane in past.origins:
+            ledger.branch(lane, *past.origins[lane])
     if any(past.last_edit(lane) < past.started["rounds"] for lane in lanes if lane not in past.failed):
         folder.file("facts").unlink(missing_ok=True)

@@ -15,16 +15,18 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+import torch
 from filelock import Timeout
 from transformers.utils import logging
 
 from core.errors import UserError
-from core.runs.attendant import Attendant
+from core.runs.attendant import Attendant, Studying
 from core.runs.control import Control
-from core.runs.laboratory import Laboratory
-from core.runs.perform import perform
+from core.runs.laboratory import POCKET, Laboratory
+from core.runs.perform import perform, perform_study
 from core.runs.questions import Answers
 from core.runs.store import Run, Store
+from core.runs.study_queue import StudyState
 from core.runs.worker_process import default_home, worker_lock
 
 IDLE_SECONDS = 0.05  # between two looks at the queue
@@ -32,6 +34,7 @@ TROUBLED_SECONDS = 1.0  # before another try, when the store cannot be written
 TURN_SECONDS = 180.0  # after which a run gives way to other owners' runs, at the end of a round
 BEAT_SECONDS = 2.0  # between two signs of life
 MOST_ATTEMPTS = 3  # to get past the same step: a worker that dies there again and again has too little memory
+MODEL = ("model", "device", "dtype", "chat")  # of a spec: what is loaded for it
 CLOSED = "The lab was closed; resume the run to go on where it was left."
 GIVEN_UP = (
     "The worker died {attempts} times at the same step, probably for want of memory. Resume it with more memory "
@@ -48,6 +51,7 @@ class Worker:
         self.attendant = Attendant(self.store, Answers(self.laboratory))
         self._parent, self._preload = parent, preload
         self._leaving, self._trouble = False, ""
+        self._studied = False  # whether the last turn was a study's
         self._doing, self._ended = "starting", threading.Event()
 
     def run(self) -> None:
@@ -71,17 +75,21 @@ class Worker:
 
     def leave(self) -> None:
         """Finish the edit that is going on, and go; said twice: go at the next heartbeat."""
-        control = self.attendant.control
-        if control is not None:
-            control.stop(CLOSED) if self._leaving else control.leave(CLOSED)
+        studying = self.attendant.studying
+        for control in (self.attendant.control, studying.control if studying else None):
+            if control is not None:
+                control.stop(CLOSED) if self._leaving else control.leave(CLOSED)
         self._leaving = True
 
     def _work(self) -> bool:
-        """Serve the commands and one run; whether there was a run."""
+        """Serve the commands and one run or study, by turns; whether there was one."""
         try:
             self.attendant.poll()
-            queued = self.store.next_queued()
-            if queued is not None:
+            study, queued = self.store.studies.next(), self.store.next_queued()
+            self._studied = study is not None and (queued is None or not self._studied)
+            if self._studied:
+                self._make(study)
+            elif queued is not None:
                 self._perform(queued)
         except UserError as error:  # the store is damaged or its disk is full: nothing to do but wait
             if str(error) != self._trouble:
@@ -89,7 +97,7 @@ class Worker:
                 print(f"{time.strftime('%F %T')} {error}", file=sys.stderr, flush=True)
             time.sleep(TROUBLED_SECONDS)
             return False
-        return queued is not None
+        return self._studied or queued is not None
 
     def _perform(self, run: Run) -> None:
         began = time.monotonic()
@@ -99,11 +107,14 @@ class Worker:
             if at_leisure and time.monotonic() - began > TURN_SECONDS and self._others_wait(run):
                 control.end_turn()
 
+        def changed(paused: bool) -> None:
+            self.store.set_status(run.id, "paused" if paused else "running", control.why if paused else "")
+
         control = Control(
             poll=poll,
             report=lambda progress: self.store.set_progress(run.id, progress),
-            changed=lambda paused: self.store.set_status(run.id, "paused" if paused else "running"),
-            give_way=lambda: self._leaving or bool(self.store.queue()),
+            changed=changed,
+            give_way=lambda: self._leaving or bool(self.store.queue()) or self._studies_wait(),
         )
         if run.steps:
             control.step(run.steps)
@@ -116,18 +127,66 @@ class Worker:
         finally:
             self.attendant.take(None, None)
 
+    def _make(self, study: StudyState) -> None:
+        """One study, which stands aside for a turn of a run whenever its own turn is over and one waits."""
+        began, unfit = time.monotonic(), set()
+
+        def poll(at_leisure: bool) -> None:
+            nonlocal began
+            self.attendant.poll(at_leisure)
+            if time.monotonic() - began > TURN_SECONDS and (waiting := self._fitting(unfit)) is not None:
+                # The study may have come here without gradients, which a run needs.
+                with torch.inference_mode(False), torch.enable_grad():
+                    self._perform(waiting)
+                self._doing, began = "studying", time.monotonic()
+
+        control = Control(poll, lambda progress: self.store.studies.set_progress(study.id, progress))
+        self.attendant.study(Studying(study, control))
+        self._doing = "studying"
+        try:
+            perform_study(self.store, study, self.laboratory, control)
+        finally:
+            self.attendant.study(None)
+
+    def _fitting(self, unfit: set[str]) -> Run | None:
+        """The next run, if it is of the model that is loaded: a second one may not fit beside it. Those that are not
+        are looked at once and remembered in `unfit`."""
+        following = None if self._leaving or self.attendant.active else self.store.next_queued(spec=False)
+        if following is None or following.id in unfit:
+            return None
+        run = self.store.get(following.id)
+        if run is None or run.spec is None:
+            return None
+        asked = POCKET.model_copy(update={name: run.spec[name] for name in MODEL if name in run.spec})
+        if self.laboratory.has(asked):
+            return run
+        unfit.add(run.id)
+        return None
+
+    def _studies_wait(self) -> bool:
+        """Whether a study waits for its turn, or stands aside for this run's."""
+        return self.attendant.studying is not None or bool(self.store.studies.queue())
+
     def _others_wait(self, run: Run) -> bool:
-        """Whether somebody else's run is next."""
+        """Whether a study or somebody else's run is next."""
+        if self._studies_wait():
+            return True
         following = self.store.next_queued(spec=False)
         return following is not None and following.owner != run.owner
 
     def _take_over(self) -> None:
-        """Runs that a dead worker left in the middle go on, unless they are what killed it."""
+        """What a dead worker left in the middle goes on (a run) or begins anew (a study), unless that killed it."""
         for run in self.store.left_running():
             if run.attempts >= MOST_ATTEMPTS:
                 self.store.set_status(run.id, "failed", GIVEN_UP.format(attempts=run.attempts))
             else:
                 self.store.requeue(run.id)
+        for study in self.store.studies.left_running():
+            if study.attempts >= MOST_ATTEMPTS:
+                message = "The worker died several times while it made this study, probably for want of memory."
+                self.store.studies.end(study.id, "failed", message)
+            else:
+                self.store.studies.put_back(study.id, died=True)
 
     def _warm_up(self) -> None:
         """Load what the first run will probably want, piece by piece, until there is a run; questions do not wait."""
@@ -136,7 +195,7 @@ class Worker:
         try:
             for step in self.laboratory.warm_up(beats.heartbeat):
                 beats.boundary()
-                if self._leaving or self.store.queue():
+                if self._leaving or self.store.queue() or self.store.studies.queue():
                     return
                 self._doing = step
         except UserError as error:  # the store is in trouble: the work that follows tells it

@@ -25,6 +25,16 @@ def default_home() -> Path:
     return Path(os.environ.get("LAB_HOME") or platformdirs.user_data_path("edit-lab"))
 
 
+def cache_home(out: Path) -> Path:
+    """Where statistics are kept that took long: with the lab's own, for all runs; in `out` where that cannot be."""
+    home = default_home().expanduser()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return out
+    return home if os.access(home, os.W_OK) else out
+
+
 def worker_lock(home: Path) -> FileLock:
     """Held by the one worker of a home for as long as it lives; the system lets go of it however the worker ends."""
     return FileLock(home / "worker.lock")

@@ -11,6 +11,7 @@ import pytest
 
 from core.__main__ import main
 from core.runs import engine
+from core.runs.events import Warned
 from core.runs.store import Store
 from tests.runs.tables import TABLES, table
 
@@ -113,6 +114,48 @@ def test_a_full_disk_stops_the_run_which_then_goes_on(done, spec_file, tmp_path,
         assert table(out / name) == table(done / name)
 
 
+def test_a_longer_spec_adds_its_lanes(done, make_spec, spec_file, tmp_path, capsys):
+    out, lanes = tmp_path / "out", make_spec()["lanes"]
+    assert main(["run", str(spec_file(lanes=lanes[:1])), "--out", str(out)]) == 0
+    assert main(["run", str(spec_file(lanes=lanes[::-1])), "--out", str(out), "--resume"]) == 2
+    assert 'has a lane "plain" already' in capsys.readouterr().err
+    assert main(["run", str(spec_file()), "--out", str(out), "--resume"]) == 0
+    for name in TABLES:
+        assert table(out / name) == table(done / name)
+    assert main(["run", str(spec_file()), "--out", str(out), "--resume"]) == 0
+    assert "done already" in capsys.readouterr().out
+    assert main(["run", str(spec_file(lanes=lanes[:1])), "--out", str(out), "--resume"]) == 2
+    assert "another spec (lanes differ)" in capsys.readouterr().err
+
+
+def test_a_run_that_is_asked_to_pauses_on_a_warning(done, make_spec, spec_file, tmp_path, monkeypatch, capsys):
+    def flagged(past, lane, number):
+        if (lane, number) == ("plain", 2):
+            yield Warned(lane=lane, round=number, message="On its way to collapse.")
+
+    monkeypatch.setattr(engine, "flagged", flagged)
+    out, measure = tmp_path / "out", make_spec()["measure"] | {"pause_on_warning": True}
+    assert main(["run", str(spec_file(measure=measure)), "--out", str(out)]) == 3
+    assert "Paused: plain, round 2: On its way to collapse." in capsys.readouterr().out
+    assert '"status":"paused"' in (out / "events.jsonl").read_text().splitlines()[-1]
+    assert [row["round"] for row in table(out / "rounds.csv")][-1] == "2"
+    assert main(["run", str(spec_file(measure=measure)), "--out", str(out), "--resume"]) == 0
+    for name in TABLES:
+        assert table(out / name) == table(done / name)
+
+
+def test_a_lane_whose_measures_are_not_finite_ends(spec_file, tmp_path, monkeypatch, capsys):
+    def flagged(past, lane, number):
+        if (lane, number) == ("plain", 2):
+            yield Warned(lane=lane, round=number, level="error", message="The model is broken.")
+
+    monkeypatch.setattr(engine, "flagged", flagged)
+    assert main(["run", str(spec_file()), "--out", str(tmp_path / "out")]) == 3
+    assert "plain, round 2: The model is broken. This lane ends here." in capsys.readouterr().out
+    last = {row["lane"]: row["round"] for row in table(tmp_path / "out" / "rounds.csv")}
+    assert last == {"plain": "2", "guarded": "3"}
+
+
 def started(spec, out, *options):
     command = [sys.executable, "-m", "core", "run", str(spec), "--out", str(out), *options]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
@@ -158,6 +201,6 @@ def test_measuring_again_writes_tables_beside_the_first(done, capsys):
 
 def test_measuring_what_is_not_there(done, capsys):
     assert main(["measure", str(done), "--rounds", "9"]) == 2
-    assert "plain has rounds 0 to 3, not 9" in capsys.readouterr().err
+    assert "rounds: plain has rounds 0 to 3, not 9" in capsys.readouterr().err
     assert main(["measure", str(done), "--lanes", "plane"]) == 2
     assert 'did you mean "plain"?' in capsys.readouterr().err

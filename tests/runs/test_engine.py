@@ -1,6 +1,5 @@
 """The engine on a tiny random model: what it says, what it writes, and that it goes on exactly where it ended."""
 
-import csv
 import json
 
 import pytest
@@ -11,26 +10,9 @@ from core.runs.events import from_dict
 from core.runs.folder import RunFolder
 from core.runs.laboratory import Laboratory
 from core.runs.spec import RunSpec
+from tests.runs.performed import performed, rows
 
 LABELS = ["plain", "guarded"]
-
-
-def rows(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def performed(laboratory, spec, path, control=None, committed=(), stop_after=None):
-    """All committed events of a run as dictionaries, with its folder written."""
-    folder, events = RunFolder(path), list(committed)
-    folder.restore(events)
-    for event in engine.run(laboratory, RunSpec.from_dict(spec), folder, tuple(events), control or Control()):
-        events.append(json.loads(json.dumps(event.as_dict())))
-        folder.add(events[-1])
-        if stop_after is not None and len(events) >= stop_after:
-            break
-    folder.write_tables()
-    return events
 
 
 @pytest.fixture(scope="module")

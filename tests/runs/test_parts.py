@@ -1,15 +1,17 @@
 """The small parts of a run: plan, control, pace, folder, the telling on a terminal."""
 
+import csv
 import io
 import os
 import time
 
 import pytest
 
+from core.runs.cautions import flagged
 from core.runs.control import Control, Paused, Stopped
 from core.runs.eta import Pace, RunPace, clock
 from core.runs.events import Edited, Finished, Measured, Progress, Started, Warned
-from core.runs.folder import RunFolder, replace_text
+from core.runs.folder import RunFolder, csv_text, replace_text
 from core.runs.plan import Past, Plan
 from core.runs.terminal import Telling
 from core.runs.turns import in_turn
@@ -21,9 +23,9 @@ def test_a_plan_covers_every_fact_once():
     assert [plan.edited_in(n) for n in (1, 2, 3)] == [list(range(10)), list(range(10, 20)), list(range(20, 25))]
     assert [plan.measured(n) for n in (1, 2, 3)] == [False, True, True]
     assert plan.edited_by(3) == list(range(25))
-    assert plan.since_measured(2) == list(range(20))
-    assert plan.since_measured(3) == list(range(20, 25))
-    assert plan.measurements() == 2
+    assert plan.edited_since(0, 2) == list(range(20))
+    assert plan.edited_since(2, 3) == list(range(20, 25))
+    assert (plan.measurements(), plan.measurements(2)) == (2, 1)
 
 
 def test_the_past_is_read_from_events():
@@ -38,10 +40,46 @@ def test_the_past_is_read_from_events():
     assert past.last_edit("a") == 2
     assert past.last_edit("b") == 0
     assert past.failed == {"b": 1}
-    assert past.last_scores("a", 3) == {"efficacy": 1}
-    assert past.last_scores("a", 2) == {"efficacy": 0}
+    assert past.last_measured("a", 3) == ("a", 2)
+    assert past.last_measured("a", 2) == ("a", 0)
+    assert past.last_measured("b", 2) == ("b", 0)
     assert past.edit_seconds("a", 2) == 5.0
     assert past.steps_left(Plan(40, 10), ["a", "b"]) == ({"a": 2}, {"a": 3})
+
+
+def measured(lane, number, recall, **more):
+    scores = {"unedited_recall": recall, "task_mean": 0.8}
+    return {"kind": "measured", "lane": lane, "round": number, "scores": scores | more, "layers": []}
+
+
+def test_a_lane_is_flagged_once_on_its_way_and_once_when_half_is_lost():
+    recalls = [0.8, 0.75, 0.55, 0.5, 0.3, 0.2]
+    past = Past(measured("a", number, recall) for number, recall in enumerate(recalls))
+    said = {number: [flag.message for flag in flagged(past, "a", number)] for number in range(1, 6)}
+    assert [len(said[number]) for number in said] == [0, 1, 0, 1, 0]
+    assert "on its way to collapse: 31% of what it knew" in said[2][0]
+    assert said[4] == [
+        "The model has lost more than half of facts that were never edited: 80% before the edits, 30% now."
+    ]
+
+
+def test_a_branch_is_held_against_the_unedited_model_through_its_parent():
+    lanes = [{"label": "a"}, {"label": "b", "from": {"lane": "a", "round": 2}}]
+    events = [{"kind": "started", "lanes": lanes}]
+    events += [measured("a", number, recall) for number, recall in enumerate([0.8, 0.8, 0.75, 0.1])]
+    events += [measured("b", number, recall) for number, recall in ((2, 0.75), (3, 0.7), (4, 0.6))]
+    past = Past(events)
+    assert past.history("b") == [("a", 0), ("a", 1), ("b", 2), ("b", 3), ("b", 4)]
+    assert past.history("b", 1) == [("a", 0), ("a", 1)]
+    assert past.last_measured("b", 2) == ("a", 1)
+    assert (past.begins("b"), past.last_edit("b"), past.last_edit("a")) == (2, 2, 0)
+    assert not list(flagged(past, "b", 3))
+    assert [flag.round for flag in flagged(past, "b", 4)] == [4]
+
+
+def test_numbers_that_are_not_finite_any_more_end_a_lane():
+    past = Past([measured("a", 0, 0.8, perplexity=5.0), measured("a", 1, 0.8, perplexity=None)])
+    assert [flag.level for flag in flagged(past, "a", 1)] == ["error"]
 
 
 def test_control_steps_pauses_and_stops():
@@ -162,6 +200,16 @@ def test_tables_come_from_events(tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+def test_texts_with_line_ends_stay_in_their_row():
+    rows = [{"a": "one\rtwo", "b": None}, {"a": 'three\nfour, "five"'}, {"b": "six\r\n"}]
+    text = csv_text(["a", "b"], rows)
+    assert text.startswith('a,b\n"one\rtwo",\n')
+    read = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert read == [{name: row.get(name) or "" for name in "ab"} for row in rows]
+    with pytest.raises(ValueError, match="not in fieldnames"):
+        csv_text(["a"], [{"c": 1}])
+
+
 def test_a_file_that_cannot_be_finished_is_left_as_it_was(tmp_path, monkeypatch):
     replace_text(tmp_path / "table.csv", "old")
 
@@ -200,3 +248,13 @@ def test_a_run_told_on_a_terminal_and_to_a_file():
     assert lines.getvalue().splitlines()[0] == "Loading the model"
     assert "2 facts edited in 1.5 s" in lines.getvalue()
     assert lines.getvalue().splitlines()[-1] == "All done."
+
+
+def test_what_a_method_notes_is_told_once_a_lane():
+    lines = io.StringIO()
+    telling = Telling(lines, io.StringIO())
+    for number in (1, 2):
+        telling.event(
+            Edited(lane="a", round=number, facts=[0], seconds={}, layers=[], hash={}, notes=["a null space of 7"])
+        )
+    assert lines.getvalue().count("note: a: a null space of 7") == 1

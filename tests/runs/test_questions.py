@@ -2,7 +2,7 @@
 
 import time
 
-from core.runs.laboratory import Laboratory
+from core.runs.laboratory import POCKET, Laboratory
 from core.runs.questions import Answers
 from tests.runs.at_work import LITTLE, answered, kinds, long, queued, status, until
 
@@ -35,7 +35,7 @@ def test_before_any_run_the_unedited_pocket_model_answers(store, working):
     found = probe(store, "")
     assert (found["model"], found["lane"], found["round"]) == ("pocket", "", 0)
     assert found["before"] == found["after"]
-    assert working.laboratory.has("pocket", "auto", "auto")
+    assert working.laboratory.has(POCKET)
     taken = []
     for prompt in ("The capital of France is", "The author of Faust is", "An official language of Japan is"):
         began = time.process_time()  # the worker is a thread of this process; the machine may be busy
@@ -71,8 +71,8 @@ def test_another_model_is_not_loaded_for_it_while_a_run_goes_on(tmp_path):
     class Loaded(Laboratory):
         """Has the model of a run, and not the pocket model."""
 
-        def has(self, model, device, dtype):
-            return model == "mine"
+        def has(self, spec):
+            return spec.model == "mine"
 
     answers = Answers(Loaded(tmp_path))
     assert answers.ready(None, {"model": "mine"})

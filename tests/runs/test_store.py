@@ -1,5 +1,6 @@
 """The store: runs, events, commands, turns; two processes; damage; a full disk."""
 
+import json
 import multiprocessing
 import os
 import sqlite3
@@ -11,7 +12,7 @@ from core.errors import UserError
 from core.runs.database import Damaged, DiskFull, is_disk_full
 from core.runs.events import Edited, Finished, Measured, Progress, Warned, from_dict, to_json
 from core.runs.folder import RunFolder
-from core.runs.store import Store
+from core.runs.store import FIRST, NEW_RUN, Store
 
 SPEC = {"model": "pocket", "facts": {"source": "pocket", "count": 10}, "lanes": [{"method": "memit"}]}
 
@@ -41,6 +42,41 @@ def test_a_run_is_created_listed_and_deleted(store):
     assert store.get(run) is None
     assert not (store.home / "runs" / run).exists()
     assert store.get("no such run") is None
+
+
+def test_a_run_is_renamed_and_noted(store):
+    run = store.create_run(SPEC, owner="anna")
+    store.rename(run, "  the first \n one ")
+    store.note(run, "Seen: collapse\nat round 3")
+    assert (store.get(run).title, store.get(run).notes) == ("the first one", "Seen: collapse\nat round 3")
+    assert [found.notes for found in store.runs()] == ["Seen: collapse\nat round 3"]
+    for title in ("", "  ", "x" * 201):
+        with pytest.raises(UserError, match="a title has 1 to 200"):
+            store.rename(run, title)
+    with pytest.raises(UserError, match="at most 20,000"):
+        store.note(run, "x" * 20_001)
+    store.rename("no such run", "title")
+    assert [found.id for found in store.runs()] == [run]
+    saved = json.loads((store.get(run).folder / "run.json").read_text())
+    assert (saved["title"], saved["notes"], saved["spec"]) == ("the first one", "Seen: collapse\nat round 3", SPEC)
+
+
+def test_a_file_of_the_first_version_is_taken_over(tmp_path):
+    connection = sqlite3.connect(tmp_path / "lab.sqlite")
+    connection.executescript(FIRST + "; PRAGMA user_version = 1")
+    row = ("abc", "anna", "old", json.dumps(SPEC), "runs/abc", "done", 1.0, 1.0)
+    connection.execute(NEW_RUN, row)
+    connection.commit()
+    connection.close()
+    for _ in range(2):
+        store = Store(tmp_path)
+        assert store.notice is None
+        store.note("abc", store.get("abc").notes + "+")
+        assert store.studies.of("abc") == []
+        store.close()
+    store = Store(tmp_path)
+    assert (store.get("abc").title, store.get("abc").notes) == ("old", "++")
+    store.close()
 
 
 def test_events_are_numbered_and_read_from_where_one_left_off(store):
@@ -147,7 +183,7 @@ def test_a_damaged_database_is_set_aside(tmp_path, content):
     store = Store(tmp_path)
     assert store.notice is None
     runs = [store.create_run(SPEC) for _ in range(100)]
-    RunFolder(store.get(runs[0]).folder).add(measured(0, efficacy=0.5).as_dict())
+    RunFolder(store.get(runs[0]).folder).add(measured(0, efficacy=0.5, said="one\u2028two").as_dict())
     with (store.get(runs[0]).folder / "events.jsonl").open("a") as file:
         file.write('{"kind":"meas')  # a line that was not finished
     store.close()
@@ -161,7 +197,7 @@ def test_a_damaged_database_is_set_aside(tmp_path, content):
     assert "lab-damaged-" in store.notice
     assert len(list(tmp_path.glob("lab-damaged-*.sqlite"))) == 1
     assert [run.id for run in store.runs()] == runs[::-1]  # read back from their folders
-    assert store.events(runs[0]) == [(1, measured(0, efficacy=0.5).as_dict())]
+    assert store.events(runs[0]) == [(1, measured(0, efficacy=0.5, said="one\u2028two").as_dict())]
     assert store.get(runs[0]).status == "stopped"
     assert store.get(runs[0]).spec == SPEC
     assert store.get(store.create_run(SPEC)).status == "queued"

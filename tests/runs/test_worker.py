@@ -8,6 +8,7 @@ import time
 from core.errors import UserError
 from core.runs import worker as worker_module
 from core.runs.store import Store
+from core.runs.study_queue import Asked
 from core.runs.worker import GIVEN_UP, Worker
 from core.runs.worker_process import WorkerProcess, default_home, worker_lives
 from tests.runs.at_work import LITTLE, PATIENCE, answered, kinds, long, queued, status, until
@@ -130,6 +131,59 @@ def test_owners_take_turns_at_the_ends_of_rounds(store, make_spec, monkeypatch):
     assert len(kinds(store, first, "finished")) == 1
 
 
+def added(store, run, *lanes):
+    return answered(store, store.command(run, "add_lanes", {"lanes": list(lanes)}))
+
+
+def test_lanes_are_added_to_a_run_that_is_done(store, make_spec, done):
+    plain, guarded = make_spec()["lanes"]
+    run = queued(store, make_spec(lanes=[plain]))
+    status(store, run, "done")
+    refused = added(store, run, plain)
+    assert (refused.state, refused.answer["message"]) == (
+        "failed",
+        'this run has a lane "plain" already; give the new one another name',
+    )
+    wrong = added(store, run, {"method": "memmit"})
+    assert wrong.answer["problems"][0]["where"] == "lanes[1].method"
+    assert added(store, run, guarded).answer == {"lanes": ["guarded"], "position": 1}
+    status(store, run, "done")
+    for name in TABLES:
+        assert table(store.get(run).folder / name) == table(done / name)
+    assert not kinds(store, run, "warned")
+    probe = {"prompt": "France was born in", "lane": "guarded", "new_tokens": 3}
+    assert answered(store, store.command(run, "probe", probe)).answer["round"] == 3
+    assert added(store, run, {**plain, "name": "b", "from": {"lane": "plain", "round": 2}}).state == "done"
+    status(store, run, "done")
+    assert [(e["round"], e["hash"]) for e in kinds(store, run, "edited") if e["lane"] == "b"] == [
+        (e["round"], e["hash"]) for e in kinds(store, run, "edited") if (e["lane"], e["round"]) == ("plain", 3)
+    ]
+    found = answered(store, store.command(run, "probe", {**probe, "lane": "b", "round": 1}))
+    assert found.state == "done", found.answer
+
+
+def test_lanes_are_added_while_a_run_goes_on(store, make_spec):
+    plain = make_spec()["lanes"][0]
+    run = queued(store, long(make_spec, lanes=[plain]))
+    until(lambda: kinds(store, run, "edited"), "an edit")
+    assert added(store, run, {**plain, "method": "memmit", "name": "b"}).state == "failed"
+    assert added(store, run, {**plain, "name": "b", "lambda": 50}).state == "done"  # at the end of the round
+    status(store, run, "done")
+    edits = [(event["lane"], event["round"]) for event in kinds(store, run, "edited")]
+    assert sorted(edits) == [(lane, n) for lane in ("b", "plain") for n in range(1, 7)]
+    assert len(kinds(store, run, "started")) == 2
+
+
+def test_lanes_are_added_to_a_paused_run_which_goes_on(store, make_spec):
+    plain = make_spec()["lanes"][0]
+    run = queued(store, long(make_spec, lanes=[plain]))
+    until(lambda: kinds(store, run, "edited"), "an edit")
+    store.command(run, "pause")
+    until(lambda: store.get(run).status == "paused", "the pause")
+    assert added(store, run, {**plain, "name": "b", "lambda": 50}).state == "done"
+    status(store, run, "done")
+
+
 def test_a_question_that_needs_another_model_waits_for_its_time(store, make_spec, model_folder):
     other = queued(store, make_spec(dtype="float64", round_size=6, measure=LITTLE))
     status(store, other, "done")
@@ -185,6 +239,47 @@ def test_kill_9_costs_one_round_and_changes_no_number(tmp_path, make_spec, done)
     assert "The lab was closed" in store.get(again).message
     assert not store.worker().alive
     store.close()
+
+
+def test_kill_9_while_a_branch_is_computed_changes_no_number(tmp_path, make_spec):
+    plain, guarded = make_spec()["lanes"]
+    begins = {"from": {"lane": "plain", "round": 1}}
+    lanes = [plain, {**guarded, "name": "branch", **begins}, {**plain, "name": "more", "layers": [2, 3], **begins}]
+    store = Store(tmp_path / "home")
+    quiet, run = queued(store, make_spec(lanes=lanes)), queued(store, make_spec(lanes=lanes[:1]))
+    process = WorkerProcess(tmp_path / "home", parent=os.getpid(), options=("--no-preload",))
+    process.ensure()
+    status(store, quiet, "done")
+    status(store, run, "done")
+    asked = store.command(run, "add_lanes", {"lanes": lanes[1:]})
+    until(lambda: any(event["lane"] == "more" for event in kinds(store, run, "edited")), "an edit of a branch")
+    os.kill(store.worker().pid, signal.SIGKILL)
+    until(lambda: not worker_lives(process.home), "the worker's death")
+    assert store.answer(asked).state == "done"
+    assert store.get(run).status == "running"
+    process.ensure()
+    status(store, run, "done")
+    for name in TABLES:
+        assert table(store.get(run).folder / name) == table(store.get(quiet).folder / name)
+    process.close(PATIENCE)
+    until(lambda: not worker_lives(process.home), "the worker's end")
+    store.close()
+
+
+def test_a_study_that_a_worker_died_at_begins_anew_but_not_for_ever(tmp_path, make_spec):
+    store = Store(tmp_path)
+    run = queued(store, make_spec())
+    asked = Asked(name="norms", options={}, lanes=None, rounds="last")
+    once, often = (store.studies.add(run, "anna", asked) for _ in range(2))
+    for study in (once, often, often, often):
+        store.studies.claim(study)
+    worker = Worker(tmp_path, preload=False)
+    worker._take_over()
+    assert (store.studies.get(once).status, store.studies.get(once).attempts) == ("queued", 1)
+    assert store.studies.get(often).status == "failed"
+    assert "died several times" in store.studies.get(often).message
+    store.close()
+    worker.store.close()
 
 
 def test_a_worker_that_dies_at_the_same_step_again_and_again_is_not_let_near_it(tmp_path, make_spec):

@@ -1,0 +1,88 @@
+"""A run as a zip: what others need to read it. The same folder gives the same bytes, whenever and wherever."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from core.runs.record import Record, public_name, written_events
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can name
+PACKED = (".safetensors", ".png", ".zip")  # stored as they are: nothing can be saved on them
+TABLES = ("*.csv", "maps-*.json")
+
+
+def archive(record: Record, out: Path, figures: Path | None = None, ledger: bool = False) -> None:
+    """Write the zip of a run: `spec.json`, `events.jsonl`, all tables, `versions.json`; the files of the folder
+    `figures` and the ledger of updates where they are wanted.
+
+    Paths of this computer (of the model, of files of facts and texts) are cut to their last part; who owns the run is
+    left out.
+    """
+    folder = record.folder.path
+    texts = {"spec.json": (folder / "spec.json").read_text(encoding="utf-8")}
+    texts["events.jsonl"] = written_events(record.folder)
+    started = record.started
+    versions = {"versions": started["versions"], "model": started["model"], "tasks": record.resolved.get("tasks", {})}
+    texts["versions.json"] = json.dumps(versions, indent=2, ensure_ascii=False) + "\n"
+    files = {path.name: path for pattern in TABLES for path in folder.glob(pattern)}
+    if figures is not None:
+        files |= _files(figures, "figures")
+    if ledger:
+        files |= _files(record.folder.ledger, "ledger")
+    names = _paths(record)
+    pack(out, files, {name: _public(text, names) for name, text in texts.items()})
+
+
+def pack(out: Path, files: Mapping[str, Path], texts: Mapping[str, str] | None = None) -> None:
+    """A zip of `files` and `texts` by their names inside, sorted, without times, owners or rights."""
+    texts = texts or {}
+    with zipfile.ZipFile(out, "w") as zipped:
+        for name in sorted({*files, *texts}):
+            entry = zipfile.ZipInfo(name, EPOCH)
+            entry.create_system = 3  # as if made on Unix, wherever it is made
+            entry.external_attr = 0o644 << 16
+            entry.compress_type = zipfile.ZIP_STORED if name.endswith(PACKED) else zipfile.ZIP_DEFLATED
+            if name in texts:
+                zipped.writestr(entry, texts[name])
+                continue
+            with files[name].open("rb") as source, zipped.open(entry, "w", force_zip64=True) as target:
+                shutil.copyfileobj(source, target, 2**20)
+
+
+def pack_folder(folder: Path, out: Path) -> None:
+    """A zip of a folder, the folder's name first in all names: an adapter or a model, to be sent."""
+    pack(out, _files(folder, folder.name))
+
+
+def _files(folder: Path, under: str) -> dict[str, Path]:
+    """The files of a folder by their names inside the zip; no links, which may point anywhere, and nothing hidden."""
+    found: Iterable[Path] = folder.rglob("*")
+    return {
+        f"{under}/{path.relative_to(folder).as_posix()}": path
+        for path in found
+        if path.is_file()
+        and not path.is_symlink()
+        and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+    }
+
+
+def _paths(record: Record) -> dict[str, str]:
+    """Paths of this computer that the run's files may name, the longest first, with what stands for them."""
+    spec = record.spec
+    named = [spec.model, spec.facts.source, spec.statistics.texts, str(record.folder.path)]
+    spelled = {form for path in named if path for form in (path, str(Path(path).expanduser()))}
+    paths = [path for path in spelled if Path(path).expanduser().is_absolute() and public_name(path)]
+    return {path: public_name(path) for path in sorted(paths, key=len, reverse=True)}
+
+
+def _public(text: str, paths: Mapping[str, str]) -> str:
+    """JSON text with these paths cut to their last part, wherever in a string they begin."""
+    for path, name in paths.items():
+        for spelled in {json.dumps(path)[1:-1], json.dumps(path, ensure_ascii=False)[1:-1]}:
+            text = re.sub(rf"(?<![\w/.~-]){re.escape(spelled)}(?![\w-])", lambda _, name=name: name, text)
+    return text

@@ -1,0 +1,82 @@
+"""An export that the page asks for, made by the worker in the run's folder, and packed into one file for download."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from core.errors import UserError
+from core.runs.archive import pack_folder
+from core.runs.export import appearing, export
+from core.runs.export_options import OF_A_RUN, ExportOptions
+from core.runs.exports import FIGURES, FOLDER, KEPT, file_name, offered
+from core.runs.folder import RunFolder
+from core.runs.laboratory import Laboratory
+from core.runs.record import Record
+from core.runs.store import Run
+
+MAKING = ".making-"  # how folders of exports that are being made are called
+
+
+def export_answer(run: Run, payload: Mapping[str, Any], laboratory: Laboratory) -> dict[str, Any]:
+    """Make the file that `payload` asks for: {"kind", "lane", "round", "options", "figures": as `keep_figures` said}.
+
+    Returns {"name", "bytes", "about"} (`core.runs.export_weights.about`). `UserError` for what cannot be; messages name
+    no path of this computer.
+    """
+    kind, options = str(payload.get("kind", "")), dict(payload.get("options") or {})
+    if options.get("figures") is not None:
+        raise UserError("figures travel with the question, not as a path")
+    folder, figures = run.folder / FOLDER, str(payload.get("figures") or "")
+    if FIGURES.fullmatch(figures) and (folder / figures).is_dir():
+        options["figures"] = folder / figures
+    try:
+        with _no_paths(run):
+            return _made(run, kind, payload, options, laboratory)
+    finally:
+        if "figures" in options:
+            shutil.rmtree(folder / figures, ignore_errors=True)
+
+
+def _made(
+    run: Run, kind: str, payload: Mapping[str, Any], options: Mapping[str, Any], laboratory: Laboratory
+) -> dict[str, Any]:
+    chosen = ExportOptions.checked(kind, options)
+    if RunFolder(run.folder).read_spec() is None:
+        raise UserError("this run has not begun yet; ask again when its first round is edited")
+    lane, number, place = payload.get("lane"), payload.get("round"), 0
+    if kind not in OF_A_RUN:
+        record = Record.read(run.folder)
+        lane = record.lane(lane)
+        number = record.round(lane, number)
+        place = 1 + [entry["label"] for entry in record.started["lanes"]].index(lane)
+    name = file_name(run, kind, chosen, place, number or 0)
+    folder = run.folder / FOLDER
+    folder.mkdir(exist_ok=True)
+    for left in folder.glob(f"{MAKING}*"):  # by a worker that died
+        shutil.rmtree(left, ignore_errors=True)
+    with TemporaryDirectory(prefix=MAKING, dir=folder) as making:
+        packed = kind in ("lora", "model")
+        out = Path(making) / (Path(name).stem if packed else name)
+        exported = export(run.folder, kind, out, lane, number, options, laboratory)
+        if packed:
+            with appearing(Path(making) / name) as draft:
+                pack_folder(out, draft)
+        os.replace(Path(making) / name, folder / name)
+    for old in offered(run)[KEPT:]:
+        (folder / old["name"]).unlink(missing_ok=True)
+    return {"name": name, "bytes": (folder / name).stat().st_size, "about": exported.about}
+
+
+@contextmanager
+def _no_paths(run: Run) -> Iterator[None]:
+    """Messages that a visitor reads say "the run" where they would name its folder."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace(str(run.folder), "the run")) from None

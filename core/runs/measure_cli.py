@@ -1,0 +1,123 @@
+"""`python -m core measure`: more measures, and studies, of a run that is there."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from core.errors import UserError
+from core.runs.catalogue import built, catalogue
+from core.runs.control import Control, Interrupted
+from core.runs.terminal import Telling, interruptible, quiet
+from core.runs.worker_process import cache_home
+
+DONE, STOPPED_EARLY = 0, 3
+
+
+def add_parsers(subparsers: Any) -> None:
+    """The command `measure`, with `run`: arguments → exit status."""
+    measure = subparsers.add_parser(
+        "measure",
+        help="more measures, and studies, of a finished run",
+        description="Rebuild a run's states from its ledger and measure them again, or make a study of them; writes "
+        "files beside the first ones. Exit status 0: done, 2: bad input, 3: stopped early.",
+    )
+    measure.add_argument(
+        "folder", type=Path, nargs="?", metavar="DIR", help="folder of a run: it holds spec.json and ledger/"
+    )
+    measure.add_argument("--rounds", default="last", help="all, last, or numbers such as 0,5,10 (default: last)")
+    measure.add_argument("--lanes", action="append", metavar="LABEL", help="these lanes only (repeat for several)")
+    measure.add_argument("--tasks", nargs="*", metavar="NAME", help="with tasks: the model's own, or these")
+    measure.add_argument("--maps", choices=("pca", "tsne", "umap"), help="with maps of representations")
+    measure.add_argument(
+        "--all", action="store_true", help="every fact, paraphrase, neighbour and task item: no samples"
+    )
+    measure.add_argument("--name", default="again", help="suffix of the tables (default: again)")
+    measure.add_argument("--studies", action="store_true", help="list the studies there are, and their options")
+    measure.add_argument("--study", metavar="NAME", help="make this study; writes study-NAME.json and its tables")
+    measure.add_argument(
+        "--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of the study (repeat for several)"
+    )
+    measure.set_defaults(run=measure_command)
+
+
+def measure_command(arguments: argparse.Namespace) -> int:
+    """`python -m core measure`: raises `UserError` for bad input."""
+    if arguments.studies:
+        print("\n\n".join(map(_listed, catalogue())))
+        return DONE
+    if arguments.folder is None:
+        raise UserError("which run? Give the folder that --out named, or runs/<id> (--studies needs none)")
+    if arguments.set and arguments.study is None:
+        raise UserError("--set gives options of a study; name the study by --study")
+    options = _options(arguments.set)
+    if arguments.study is not None:
+        built(arguments.study, options)  # what is wrong with it shows before anything is loaded
+    telling = Telling()
+    control = Control(report=telling.progress)
+    quiet()
+    try:
+        with interruptible(control, "nothing was written"):
+            written = _study(arguments, options, control) if arguments.study else _measured(arguments, control)
+    except Interrupted as stop:
+        telling.end()
+        print(str(stop), file=sys.stderr)
+        return STOPPED_EARLY
+    finally:
+        telling.end()
+    print("\n".join(map(str, written)))
+    return DONE
+
+
+def _measured(arguments: argparse.Namespace, control: Control) -> list[Path]:
+    from core.runs.remeasure import remeasure
+
+    return remeasure(
+        arguments.folder,
+        rounds=arguments.rounds,
+        lanes=arguments.lanes,
+        tasks=arguments.tasks,
+        maps=arguments.maps,
+        everything=arguments.all,
+        name=arguments.name,
+        control=control,
+    )
+
+
+def _study(arguments: argparse.Namespace, options: dict[str, Any], control: Control) -> list[Path]:
+    from core.runs.laboratory import Laboratory
+    from core.runs.study import study, write
+
+    folder = arguments.folder.expanduser().resolve()
+    laboratory = Laboratory(cache_home(folder))
+    found = study(folder, arguments.study, options, arguments.lanes, arguments.rounds, laboratory, control)
+    for note in found["notes"]:
+        print(f"note: {note}")
+    return write(found, folder)
+
+
+def _options(given: Sequence[str]) -> dict[str, Any]:
+    """`["count=3", "ask=edit", "layers=[4,5]"]` as a dictionary: values are JSON, or else text."""
+    options = {}
+    for one in given:
+        name, sign, value = one.partition("=")
+        if not sign or not name.strip():
+            raise UserError(f'--set: "{one}" should be OPTION=VALUE, such as count=100')
+        try:
+            options[name.strip()] = json.loads(value)
+        except json.JSONDecodeError:
+            options[name.strip()] = value
+    return options
+
+
+def _listed(study: dict[str, Any]) -> str:
+    lines = [f"{study['name']}: {study['question']} ({study['source']})"]
+    for option in study["options"]:
+        default = json.dumps(option["default"])
+        choices = f"; one of {', '.join(map(str, option['choices']))}" if option["choices"] else ""
+        lines.append(f"    {option['name']}={default}{choices}   {option['help']}")
+    return "\n".join(lines)

@@ -1,0 +1,49 @@
+"""Where each lane of a run stands: the state after its last round, and any other one rebuilt from the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from core.editing.ledger import Ledger
+from core.editing.state import LaneState, LayerUpdates
+from core.models.language_model import LanguageModel
+
+
+class States:
+    """One state per lane is kept, that of the round asked for last: a later one is reached from it by the rounds
+    between, an earlier one from the unedited model. Bit for bit the same, whichever way.
+
+    `layers` are those that a lane edits, `told` is called with (lane, round) before a state is rebuilt.
+    """
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        ledger: Ledger,
+        layers: Mapping[str, Sequence[int]],
+        told: Callable[[str, int], None] = lambda lane, round_: None,
+    ):
+        self._lm, self._ledger, self._layers, self._told = lm, ledger, layers, told
+        self._held: dict[str, tuple[int, LaneState]] = {}
+
+    def after(self, lane: str, round_: int) -> LaneState:
+        """A lane after a round (0: the unedited model), which is in the ledger."""
+        at, state = self._held.get(lane, (round_ + 1, None))
+        if state is None or at > round_:
+            if round_:
+                self._told(lane, round_)
+            state = self._ledger.rebuild(self._lm, lane, self._layers[lane], round_)
+        else:
+            for number in self._ledger.rounds(lane):
+                if at < number <= round_:
+                    update = self._ledger.read(lane, number, self._lm.device)
+                    self._ledger.grown(self._lm, state, update).apply(update)
+        self._held[lane] = (round_, state)
+        return state
+
+    def add(self, lane: str, round_: int, update: LayerUpdates) -> LaneState:
+        """The lane after one more round, which was put into the ledger."""
+        state = self.after(lane, round_ - 1)
+        state.apply(update)
+        self._held[lane] = (round_, state)
+        return state
