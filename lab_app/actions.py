@@ -15,7 +15,7 @@ from core.runs.plan import Past
 from core.runs.problems import SpecError
 from lab_app import experiment, pasted, text
 from lab_app.examples import examples
-from lab_app.experiment import Placed
+from lab_app.experiment import Placed, rows_of
 from lab_app.lab import Lab
 from lab_app.panels.maps import drawn
 from lab_app.watch import FEEDS, watch
@@ -120,18 +120,11 @@ class Actions:
         """Check the experiment and put it into the queue; problems go where they are."""
         places: Sequence[int] = ()
         try:
-            chosen, places = experiment.facts(rows_of(facts), whole(count), whole(seed), self.lab.world)
+            chosen, places = experiment.asked(facts, whole(count), whole(seed), self.lab.world)
         except UserError as error:
             return gr.skip(), *where(Placed(fields={"facts": str(error)})), gr.skip()
         try:
-            spec = {
-                "model": str(model or "").strip() or "pocket",
-                "facts": chosen,
-                "round_size": whole(round_size, 1),
-                "lanes": experiment.lanes((lanes or {}).get("lanes") or []),
-                "measure": {"tasks": bool(tasks), "maps": "pca" if maps else False},
-                "seed": whole(seed),
-            }
+            spec = experiment.spec(chosen, lanes, model, whole(round_size, 1), tasks, maps, whole(seed))
             run = self.lab.start(spec, owner(visitor, request))
         except SpecError as error:
             return gr.skip(), *where(experiment.placed(error.problems, places)), gr.skip()
@@ -262,12 +255,6 @@ class Actions:
 def owner(visitor: str, request: gr.Request) -> str:
     """Whose runs these are: the name they logged in with, or what their browser remembers."""
     return getattr(request, "username", None) or visitor
-
-
-def rows_of(facts: Any) -> list[dict[str, Any]]:
-    """The table's rows: what a browser sends is checked before it is believed."""
-    rows = facts.get("rows") if isinstance(facts, Mapping) else None
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
 def whole(number: Any, least: int = 0) -> int:

@@ -16,7 +16,9 @@ from core.runs.lanes import LANE_FIELDS, label
 from core.runs.problems import SpecProblem
 from lab_app.examples import completed
 
+CHOICES = ("source", "subset", "order")  # of the table, besides its rows
 LEFT_ALONE = 200  # facts of the world that a run asks about and never edits
+BEGINS = ("from", "without")  # where a lane begins, and the facts that it leaves out
 FITTED = ("layers", "steps", "lr", "clamp", "weight_decay", "lambda")  # differ between published settings
 LANES: list[dict[str, Any]] = [
     {"method": "memit", "guard": ""},
@@ -66,6 +68,47 @@ def _field(entry: Parameter, own: Default | None) -> dict[str, Any]:
     help = f"{entry.help} {own.value if own.value is not None else ''}: {own.reason}" if own else entry.help
     shown = {"name": entry.name, "symbol": entry.symbol, "help": help, "default": own.value if own else entry.default}
     return shown | ({"choices": list(entry.choices)} if entry.choices else {})
+
+
+def rows_of(facts: Any) -> list[dict[str, Any]]:
+    """The table's rows: what a browser sends is checked before it is believed."""
+    rows = facts.get("rows") if isinstance(facts, Mapping) else None
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def asked(table: Any, count: int, seed: int, world: PocketWorld | None) -> tuple[dict[str, Any], list[int]]:
+    """The spec's `facts` from the page's table, `{"rows", "source", "subset", "order"}`, and the rows' places as
+    `facts` has them. A dataset is edited alone: its records are mixed by the seed and the first `count` taken."""
+    chosen = {name: str(table.get(name) or "") if isinstance(table, Mapping) else "" for name in CHOICES}
+    order = {"order": chosen["order"]} if chosen["order"] not in ("", "given") else {}
+    if chosen["source"] in ("", "pocket"):
+        found, places = facts(rows_of(table), count, seed, world)
+        return found | order, places
+    if not count:
+        raise UserError(f"no facts: say how many to sample from {chosen['source']}")
+    subset = {"subset": chosen["subset"]} if chosen["subset"] else {}
+    source = {"source": chosen["source"], **subset, "count": count, "seed": seed, "shuffle": True}
+    return source | {"malformed": "skip", "unedited": LEFT_ALONE} | order, []
+
+
+def spec(
+    facts: Mapping[str, Any], form: Any, model: Any, size: int, tasks: Any, maps: Any, seed: int
+) -> dict[str, Any]:
+    """What Run sends: the facts as `asked`, the lanes' `form`, and the other fields."""
+    return {
+        "model": str(model or "").strip() or "pocket",
+        "facts": facts,
+        "round_size": size,
+        "lanes": lanes((form or {}).get("lanes") or []),
+        "measure": {"tasks": bool(tasks), "maps": "pca" if maps else False} | asked_again(form),
+        "seed": seed,
+    }
+
+
+def asked_again(form: Any) -> dict[str, Any]:
+    """The prompts that were saved to be asked at every measured round; nothing where there are none."""
+    found = [str(prompt) for prompt in ((form or {}).get("probes") or [])]
+    return {"probes": found} if found else {}
 
 
 def facts(rows: Sequence[Any], count: int, seed: int, world: PocketWorld | None) -> tuple[dict[str, Any], list[int]]:
@@ -128,6 +171,7 @@ def lane(chosen: Mapping[str, Any]) -> dict[str, Any]:
     for part in ("prior", "wrapper"):
         if chosen.get(part):
             made[part] = str(chosen[part])
+    made |= {part: chosen[part] for part in BEGINS if chosen.get(part)}
     if guard := str(chosen.get("guard") or ""):
         made["guards"] = [{"name": guard}]
         if guard in guards.names():
@@ -151,10 +195,10 @@ def form(spec: Mapping[str, Any]) -> dict[str, Any]:
     typed = [row for row in items if row.get("source") != "pocket"]
     count = asked.get("count") or 0 if asked.get("source") else len(items) - len(typed)
     return {
-        "facts": {"rows": typed},
+        "facts": {"rows": typed, **{name: asked.get(name) or "" for name in CHOICES}},
         "count": count,
         "seed": asked.get("seed", 0) if asked.get("source") else spec.get("seed", 0),
-        "lanes": {"lanes": [shown(made) for made in spec["lanes"]]},
+        "lanes": {"lanes": [shown(made) for made in spec["lanes"]], "probes": spec["measure"].get("probes") or []},
         "model": spec["model"],
         "round_size": spec["round_size"],
         "tasks": bool(spec["measure"]["tasks"]),
@@ -166,6 +210,7 @@ def shown(made: Mapping[str, Any]) -> dict[str, Any]:
     """A lane of a spec as the page's lanes hold it: the first guard, and priors and wrappers by their name."""
     guard = (made.get("guards") or [{}])[0]
     parts = {part: made[part] for part in ("prior", "wrapper") if isinstance(made.get(part), str)}
+    parts |= {part: made[part] for part in BEGINS if made.get(part)}
     typed = {
         "options": {name: text_of(value) for name, value in made.items() if name not in LANE_FIELDS},
         "guard_options": {name: text_of(value) for name, value in guard.items() if name not in ("name", "tau")},

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.facts.dataset import known
 from core.facts.readers.pocket import PocketWorld
 from core.runs.spec import RunSpec
 from core.runs.store import Command, Store
@@ -74,11 +75,7 @@ class Lab:
     def start(self, spec: Mapping[str, Any], owner: str = "") -> str:
         """Put a run into the queue; returns its id. Raises `SpecError` with everything that is wrong."""
         checked = RunSpec.from_dict(spec)
-        if checked.facts.source not in (None, "pocket") or checked.statistics.texts is not None:
-            raise UserError(
-                'facts.source must be "pocket" and statistics.texts be left out: what visitors send names no files of '
-                'this computer. Send facts as "items", or run the spec by python -m core run.'
-            )
+        admit(checked)
         run = self.store.create_run(checked.as_dict(), owner=owner)
         self._look()
         return run
@@ -110,3 +107,22 @@ class Lab:
                 self.trouble = ""
             except (UserError, OSError) as error:
                 self.trouble = str(error)
+
+
+def admit(spec: RunSpec) -> None:
+    """Raises `UserError` for a spec that would read files of this computer: visitors name none.
+
+    A dataset is admitted where it is published on the hub; the worker fetches it when the run starts.
+    """
+    facts, datasets = spec.facts, known()
+    if facts.path or facts.source not in (None, "pocket", *datasets) or spec.statistics.general:
+        raise UserError(
+            f"facts.source must be one of pocket, {', '.join(datasets)}, and facts.path, statistics.texts and "
+            "statistics.dataset be left out: what visitors send names no files of this computer. Send facts as "
+            '"items", or run the spec by python -m core run.'
+        )
+    if facts.source in datasets:
+        kind = datasets[facts.source]
+        if not kind.hub.get(facts.subset or kind.subsets[0]):
+            where = f" It is published at {kind.home}." if kind.home else ""
+            raise UserError(f"{kind.title} is not on the hub: upload its file on the page instead.{where}")

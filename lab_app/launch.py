@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import socket
 import webbrowser
+from contextlib import redirect_stdout
+from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import plotly
 from starlette.middleware import Middleware
 
 from core.errors import UserError
+from lab_app import downloads
 from lab_app.auth import checker, read
 from lab_app.headers import SafeHeaders
 from lab_app.lab import ASSETS, Lab
@@ -21,17 +25,53 @@ from lab_app.theme import theme
 STYLES = ASSETS / "styles"
 SCRIPTS = (
     "core.js",
+    "address.js",
     "panel.js",
     "charts.js",
     "charts-inside.js",
     "charts-map.js",
+    "ruler.js",
+    "sweep.js",
+    "charts-frontier.js",
     "header.js",
     "dock.js",
     "words.js",
+    "cells.js",
+    "fact-sources.js",
     "facts.js",
+    "spec.js",
+    "sandbox.js",
+    "lane-card.js",
     "lanes.js",
+    "branch.js",
+    "study-charts.js",
+    "film.js",
+    "studies.js",
+    "card.js",
+    "compare.js",
+    "history.js",
+    "export.js",
+    "learn-charts.js",
+    "learn.js",
 )
-SHEETS = ("base.css", "dock.css", "panels.css", "words.css", "forms.css", "layout.css")
+SHEETS = (
+    "base.css",
+    "dock.css",
+    "panels.css",
+    "words.css",
+    "forms.css",
+    "facts.css",
+    "sandbox.css",
+    "layout.css",
+    "frontier.css",
+    "lanes.css",
+    "film.css",
+    "studies.css",
+    "card.css",
+    "learn-seen.css",
+    "learn.css",
+    "sheets.css",
+)
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 FIRST_PORT, PORTS = 7860, 100
 LARGEST_UPLOAD = "16mb"
@@ -75,16 +115,19 @@ def serve(
     port = free_port(host, port)
     gr.set_static_paths([PLOTLY])
     page = build(lab)
-    _, address, shared = page.launch(
-        server_name=host,
-        server_port=port,
-        share=share,
-        auth=auth,
-        prevent_thread_lock=True,
-        quiet=True,
-        **quiet_and_safe(),
-    )
+    with redirect_stdout(StringIO()) as said:  # Gradio announces its MCP server, however quiet it is asked to be
+        _, address, shared = page.launch(
+            server_name=host,
+            server_port=port,
+            share=share,
+            auth=auth,
+            prevent_thread_lock=True,
+            quiet=True,
+            **quiet_and_safe(lab, logins=auth is not None),
+        )
     print(f"Edit Lab: {shared or address}", flush=True)
+    if share and not shared:
+        print(said.getvalue(), flush=True)  # why there is no link
     if show:
         webbrowser.open(address)
     if block:
@@ -92,8 +135,12 @@ def serve(
     return page, address
 
 
-def quiet_and_safe() -> dict[str, Any]:
-    """What holds wherever the page is served: its look, and no calls home."""
+def quiet_and_safe(lab: Lab, logins: bool) -> dict[str, Any]:
+    """What holds wherever the page is served: its look, and no calls home.
+
+    The endpoints are tools for MCP clients too where `mcp` is installed, but not where people log in: Gradio asks
+    nobody there.
+    """
     return {
         "theme": theme(),
         "favicon_path": STYLES / "favicon.svg",
@@ -107,7 +154,7 @@ def quiet_and_safe() -> dict[str, Any]:
         "allowed_paths": [],
         "ssr_mode": False,
         "pwa": False,
-        "mcp_server": False,
+        "mcp_server": not logins and find_spec("mcp") is not None,
         "show_error": True,
-        "app_kwargs": {"middleware": [Middleware(SafeHeaders)]},
+        "app_kwargs": {"middleware": [Middleware(SafeHeaders)], "routes": [downloads.route(lab.store)]},
     }

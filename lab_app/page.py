@@ -11,10 +11,13 @@ from lab_app.actions import FORM, Actions
 from lab_app.api import publish
 from lab_app.examples import examples
 from lab_app.experiment import LANES, catalogue
+from lab_app.features import FEATURES
 from lab_app.formula import formula, power, row, sub
 from lab_app.lab import Lab
-from lab_app.panels import PANELS
-from lab_app.widgets import panel, widget
+from lab_app.panels import PANELS, Panel
+from lab_app.parts import QUIET, Parts
+from lab_app.sources import offered
+from lab_app.widgets import panel, problem, widget
 
 TITLE = "Edit Lab"
 AT_ONCE = 8  # visitors that are served by the same handler at the same time
@@ -34,35 +37,40 @@ def build(lab: Lab) -> gr.Blocks:
     """The whole page, connected to `lab`."""
     actions = Actions(lab)
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
-        run = gr.State("")
-        visitor = gr.BrowserState("", storage_key="edit-lab-visitor", secret=lab.secret)
-        header = widget("header", {"runs": []}, templates.HEADER)
+        parts = Parts(page, lab, actions)
+        parts.run = gr.State("")
+        parts.visitor = gr.BrowserState("", storage_key="edit-lab-visitor", secret=lab.secret)
+        parts.header = widget("header", {"runs": []}, templates.HEADER)
         with gr.Row(elem_id="lab"):
             with gr.Column(elem_id="experiment"):
-                form = experiment(lab)
+                parts.form = experiment(lab)
             with gr.Column(elem_id="plots"):
                 with gr.Row(elem_id="panels"):
-                    panels = {
-                        found.key: panel(
-                            found,
-                            ["map"] if found.key == "map" else [],
-                            **({"asked": {}} if found.key == "map" else {}),
-                        )
-                        for found in PANELS
-                    }
-                dock = widget("dock", {"run": "", "rows": {}, "state": {}}, templates.DOCK, ["again"])
+                    parts.panels = {found.key: placed_panel(found) for found in PANELS}
+                parts.dock = widget("dock", {"run": "", "rows": {}, "state": {}}, templates.DOCK, ["again"])
+                for feature in FEATURES:
+                    feature.place(parts)
             with gr.Column(elem_id="words"):
-                probe = widget("probe", {}, templates.PROBE, ["ask"])
-                words = widget("words", None, templates.WORDS)
-        connect(page, actions, form, run, visitor, header, panels, dock, words, probe)
+                parts.probe = widget("probe", {}, templates.PROBE, ["ask"])
+                parts.words = widget("words", None, templates.WORDS)
+        connect(parts)
+        for feature in FEATURES:
+            feature.connect(parts)
         publish(actions)
+    for feature in FEATURES:
+        feature.pages(parts)
     return page
+
+
+def placed_panel(found: Panel) -> gr.HTML:
+    """One panel; the map may be asked for by other projections, the frontier for lanes that fill it in."""
+    return panel(found, {"map": ["map"], "frontier": ["sweep"]}.get(found.key, []), asked={})
 
 
 def experiment(lab: Lab) -> dict[str, Any]:
     """The left side. Returns its parts by name."""
     form: dict[str, Any] = {}
-    gr.HTML("<h2>Experiment</h2>", apply_default_css=False, elem_classes=["lab-widget"])
+    form["title"] = widget("experiment-title", {}, templates.EXPERIMENT, ["spec"])
     form["model"] = gr.Dropdown(
         ["pocket"],
         value="pocket",
@@ -76,8 +84,11 @@ def experiment(lab: Lab) -> dict[str, Any]:
         "facts",
         {"rows": examples(lab.world)},
         templates.FACTS,
-        ["paste", "examples"],
+        ["paste", "examples", "check", "relation"],
         problems={"items": [], "message": ""},
+        offered=offered(lab.world),
+        looked={},
+        relation={},
     )
     with gr.Row(elem_classes=["pair"]):
         form["count"] = gr.Number(
@@ -96,6 +107,8 @@ def experiment(lab: Lab) -> dict[str, Any]:
         "lanes",
         {"lanes": LANES},
         templates.LANES % (METHOD + GUARD),
+        ["has"],
+        has=[],
         catalogue=catalogue(),
         curves=lab.curves,
         problems={"items": []},
@@ -115,7 +128,7 @@ def experiment(lab: Lab) -> dict[str, Any]:
             form["tasks"] = gr.Checkbox(True, label="do tasks", container=False)
             form["maps"] = gr.Checkbox(True, label="draw maps", container=False)
     form["problem"] = problem("run-problem", lab.store.notice or "")
-    with gr.Row(elem_id="controls"):
+    with gr.Row(elem_id="controls") as form["controls"]:
         form["start"] = gr.Button("Run", variant="primary", elem_id="start", min_width=70)
         form["pause"] = gr.Button("Pause", interactive=False, elem_id="pause", min_width=60)
         form["step"] = gr.Button("Step", interactive=False, elem_id="step", min_width=50)
@@ -124,48 +137,27 @@ def experiment(lab: Lab) -> dict[str, Any]:
     return form
 
 
-def problem(name: str, message: str = "") -> gr.HTML:
-    """A place for one message, empty until there is one. Its text is escaped by the template."""
-    return gr.HTML(
-        message,
-        html_template='<p class="problem" role="alert" dir="auto">{{value}}</p>',
-        js_on_load=None,
-        apply_default_css=False,
-        elem_id=name,
-        elem_classes=["lab-widget"],
-    )
-
-
-def connect(
-    page: gr.Blocks,
-    actions: Actions,
-    form: dict[str, Any],
-    run: Any,
-    visitor: Any,
-    header: Any,
-    panels: Any,
-    dock: Any,
-    words: Any,
-    probe: Any,
-) -> None:
+def connect(parts: Parts) -> None:
     """What happens when. Handlers are private: what is published stands in `api.py`."""
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    at_once = {"concurrency_limit": AT_ONCE, **quiet}
-    feeds = [dock, *panels.values(), words, *(form[name] for name in ("pause", "step", "undo", "stop"))]
+    actions, form, run, visitor = parts.actions, parts.form, parts.run, parts.visitor
+    at_once = {"concurrency_limit": AT_ONCE, **QUIET}
+    buttons = [form[name] for name in ("pause", "step", "undo", "stop")]
+    feeds = [parts.dock, *parts.panels.values(), parts.words, *buttons]
     asked = [form[name] for name in FORM]
-    page.load(actions.attach, visitor, [visitor, run, header, *asked], **at_once)
-    told = [form["facts"], form["lanes"], form["model_problem"], form["problem"], header]
+    parts.page.load(actions.attach, visitor, [visitor, run, parts.header, *asked], **at_once)
+    told = [form["facts"], form["lanes"], form["model_problem"], form["problem"], parts.header]
     form["start"].click(actions.start, [*asked, visitor], [run, *told], **at_once)
-    for begins in (run.change, dock.again):
-        begins(actions.follow, run, feeds, concurrency_limit=None, trigger_mode="multiple", **quiet)
+    for begins in (run.change, parts.dock.again):
+        begins(actions.follow, run, feeds, concurrency_limit=None, trigger_mode="multiple", **QUIET)
     form["model"].change(
-        lambda model: gr.update(catalogue=catalogue(str(model))), form["model"], form["lanes"], **quiet
+        lambda model: gr.update(catalogue=catalogue(str(model))), form["model"], form["lanes"], **QUIET
     )
-    form["pause"].click(actions.pause, run, **quiet)
-    form["step"].click(actions.step, run, **quiet)
+    form["pause"].click(actions.pause, run, **QUIET)
+    form["step"].click(actions.step, run, **QUIET)
     form["undo"].click(actions.undo, run, form["problem"], **at_once)
-    form["stop"].click(actions.stop, run, **quiet)
-    form["facts"].paste(actions.paste, form["facts"], form["facts"], **quiet)
-    form["facts"].examples(actions.example_rows, None, form["facts"], **quiet)
-    probe.ask(actions.ask, [run, form["model"]], probe, concurrency_limit=None, trigger_mode="multiple", **quiet)
-    panels["map"].map(actions.map, [run, panels["map"]], panels["map"], concurrency_limit=None, **quiet)
+    form["stop"].click(actions.stop, run, **QUIET)
+    form["facts"].paste(actions.paste, form["facts"], form["facts"], **QUIET)
+    form["facts"].examples(actions.example_rows, None, form["facts"], **QUIET)
+    asks = {"concurrency_limit": None, **QUIET}
+    parts.probe.ask(actions.ask, [run, form["model"]], parts.probe, trigger_mode="multiple", **asks)
+    parts.panels["map"].map(actions.map, [run, parts.panels["map"]], parts.panels["map"], **asks)

@@ -6,6 +6,7 @@ HEADER = """
   <div class="legend" role="group" aria-label="Lanes"></div>
   <div class="right">
     <details class="menu" hidden><summary>Runs</summary><nav class="runs" aria-label="Your runs"></nav></details>
+    <button type="button" data-do="export" title="Take this run or its weights away" hidden>Export</button>
     <button type="button" data-do="fold" aria-pressed="true"
       title="Show the experiment, or give its room to the plots">Experiment</button>
     <button type="button" data-do="theme" title="Light or dark" aria-label="Light or dark">◐</button>
@@ -20,8 +21,14 @@ DOCK = """
   <div class="bar"><i></i></div>
   <div class="line scrub"><button type="button" class="play" aria-label="Play the rounds" hidden>▶</button>
     <input type="range" min="0" max="0" value="0" aria-label="Round" disabled>
-    <span class="at"></span><button type="button" class="live" aria-pressed="true" hidden>Live</button></div>
+    <span class="at"></span><button type="button" class="live" aria-pressed="true" hidden>Live</button>
+    <button type="button" class="branch-off" title="A new lane from a round, or an edit undone" hidden>Branch…</button>
+    </div>
 </div>"""
+
+EXPERIMENT = """
+<div class="experiment-title"><h2>Experiment</h2>
+  <button type="button" data-do="spec" title="What Run would send, as JSON">{ } Spec</button></div>"""
 
 FACTS = """
 <div class="facts-form">
@@ -31,16 +38,29 @@ FACTS = """
     <button type="button" data-do="examples">Examples</button>
     <button type="button" data-do="clear">Clear</button></div>
   <p class="note" role="status" dir="auto"></p>
-  <details class="paste"><summary>Paste many rows</summary>
+  <details class="template"><summary>Add from a template</summary>
+    <label><span>What about?</span><select class="relation" aria-label="Relation"></select></label>
+    <div class="blank"></div>
+    <p class="hint" role="status" dir="auto"></p></details>
+  <details class="paste"><summary>Paste or upload many rows</summary>
     <p>From a spreadsheet, CSV or JSON: <em>subject, prompt, new answer, old answer</em>. Or paste into any cell.</p>
     <textarea rows="4" dir="auto" aria-label="Rows to add"
       placeholder="France, The capital of {} is, Lyon, Paris"></textarea>
-    <button type="button" data-do="read">Add these rows</button></details>
+    <div class="buttons"><button type="button" data-do="read">Add these rows</button>
+    <button type="button" data-do="upload">Upload a file</button></div>
+    <p>A file: .csv, .json or .jsonl up to 16 MB, also one of CounterFact, ZsRE, KnowEdit, MQuAKE, ConceptEdit or ELKEN.
+    It may be dropped on the table.</p>
+    <input type="file" hidden tabindex="-1" aria-label="A file of facts"></details>
+  <div class="chosen">
+    <label><span>Sample from</span><select class="source" aria-label="Sample from"></select></label>
+    <label><span>Order</span><select class="order" aria-label="Order of the facts"></select></label></div>
+  <p class="hint source-hint" dir="auto"></p>
 </div>"""
 
 LANES = """
 <div class="lanes-form"><div class="cards"></div>
   <button type="button" data-do="add">+ Lane</button>
+  <button type="button" data-do="settings" title="Settings of this run’s lanes side by side" hidden>Compare</button>
   <details class="why"><summary>What do method and guard do?</summary>
   <p>MEMIT writes all facts of a round into a few layers at once, by least squares against what those layers hold
   already. REVIVE then takes from that change whatever touches the first k singular directions of the original
@@ -56,6 +76,7 @@ PROBE = """
 <section class="probe-panel" aria-label="Ask the model"><h3>Ask it yourself</h3>
   <form><input type="text" dir="auto" maxlength="500" placeholder="The capital of France is"
     aria-label="The beginning of a sentence" autocomplete="off" spellcheck="false">
+    <button type="button" class="star" aria-pressed="false" aria-label="Save this prompt">☆</button>
     <button type="submit">Ask</button></form>
   <label class="without" hidden><input type="checkbox"> <span></span></label>
   <p class="hint" role="status" dir="auto"></p><div class="answers"></div></section>"""

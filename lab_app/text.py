@@ -61,3 +61,23 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     ('1 fact', '1,200 facts')
     """
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def sentence(message: str) -> str:
+    """A message as a sentence of its own.
+
+    >>> sentence("no run is there"), sentence("Why?")
+    ('No run is there.', 'Why?')
+    """
+    return message and f"{message[:1].upper()}{message[1:]}{'' if message.endswith(('.', '?', '!')) else '.'}"
+
+
+def size(count: int) -> str:
+    """A number of bytes as people say it.
+
+    >>> size(900), size(3_250_000), size(16_400_000_000)
+    ('1 KB', '3.2 MB', '16.4 GB')
+    """
+    if count < 1e6:
+        return f"{max(1, round(count / 1e3))} KB"
+    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"

@@ -34,8 +34,8 @@ Value = dict[str, Any]
 class Reader:
     """What has been read of one run so far. `poll` reads on and returns the feeds that changed.
 
-    `feed` tells a page that rows are numbered anew: another reader may have thinned out other rounds, or rounds were
-    undone.
+    `feed` tells a page that rows are numbered anew: another reader may have thinned out other rounds, rounds were
+    undone, or the run was started once more with lanes that were added.
     """
 
     store: Store
@@ -45,13 +45,14 @@ class Reader:
     state: Value = field(default_factory=dict)
     rounds: int = 0
     warnings: list[Value] = field(default_factory=list)
+    noted: set[str] = field(default_factory=set)  # lanes whose method's notes were shown: those of their first round
     trouble: Callable[[], str] = lambda: ""  # why no worker can be started
     feed: str = field(default_factory=lambda: secrets.token_hex(4))
 
     def poll(self) -> dict[str, Value]:
         """The changed feeds: `{"run", "feed", "rows": {number: row}}` each, and for "status" also its `state`."""
         events = self.store.events(self.run, self.after)
-        if self.after and any(event["kind"] == "undone" for _, event in events):
+        if self.after and any(event["kind"] in ("undone", "started") for _, event in events):
             events = self._anew()
         before = {name: len(rows) for name, rows in self.rows.items()}
         stand = standing(event for _, event in events)
@@ -80,8 +81,8 @@ class Reader:
         return self.state.get("status") in ("queued", "running")
 
     def _anew(self) -> list[tuple[int, dict[str, Any]]]:
-        """All events again, after rounds were undone whose rows were sent: what is read now takes the place of them."""
-        self.rows, self.warnings, self.after = {name: [] for name in FEEDS}, [], 0
+        """All events again, after rounds were undone or lanes added: they take the place of what was sent."""
+        self.rows, self.warnings, self.noted, self.after = {name: [] for name in FEEDS}, [], set(), 0
         self.feed = secrets.token_hex(4)
         return self.store.events(self.run)
 
@@ -99,11 +100,16 @@ class Reader:
                 self._add("words", words(event))
             edits = (event.get("scores") or {}).get("edits")
             self._add("status", {"lane": event["lane"], "round": event["round"], "edits": edits})
+        elif kind == "edited":
+            for note in event.get("notes") or () if event["lane"] not in self.noted else ():
+                self._warn({"message": note, "level": "info", "lane": event["lane"], "round": event["round"]})
+            self.noted.add(event["lane"])
         elif kind == "warned":
-            self.warnings = [
-                *self.warnings[-19:],
-                {name: event.get(name) for name in ("message", "level", "lane", "round")},
-            ]
+            self._warn(event)
+
+    def _warn(self, event: Mapping[str, Any]) -> None:
+        kept = {name: event.get(name) for name in ("message", "level", "lane", "round")}
+        self.warnings = [*self.warnings[-19:], kept]
 
     def _start(self, event: Mapping[str, Any]) -> None:
         lanes = [lane["label"] for lane in event["lanes"]]

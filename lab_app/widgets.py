@@ -34,6 +34,18 @@ def widget(kind: str, value: Any = None, template: str = "", events: Sequence[st
     )
 
 
+def problem(name: str, message: str = "") -> gr.HTML:
+    """A place for one message, empty until there is one. Its text is escaped by the template."""
+    return gr.HTML(
+        message,
+        html_template='<p class="problem" role="alert" dir="auto">{{value}}</p>',
+        js_on_load=None,
+        apply_default_css=False,
+        elem_id=name,
+        elem_classes=["lab-widget"],
+    )
+
+
 def panel(panel: Panel, events: Sequence[str] = (), **props: Any) -> gr.HTML:
     """The element of one panel, with its explanation folded away."""
     return widget(f"panel:{panel.key}", template=frame(panel), events=["point_click", *events], **props)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lab_app.panels.panel import Payload, point
 
 MOST = 12  # facts shown of one round
-LONGEST = 300  # characters of one continuation
+LONGEST, SHORT = 300, 100  # characters of one continuation, and of one that is asked every time
 FIELDS = ("prompt", "target", "truth", "before", "after")
 
 
@@ -19,10 +19,18 @@ def words(event: Mapping[str, Any]) -> Payload | None:
         | {"fact": found.get("fact"), "said": bool(found.get("said"))}
         for found in (event.get("words") or [])[:MOST]
     ]
-    return point(event) | {"words": said} if said else None
+    asked = event.get("probes") or []
+    row = point(event) | {"words": said} | probes(asked, named=not event["round"])
+    return row if said or asked else None
 
 
-def clipped(text: Any) -> str:
+def probes(asked: Sequence[Mapping[str, Any]], named: bool) -> Payload:
+    """What the model says after the prompts that are asked every time; the prompts themselves only where `named`."""
+    found: Payload = {"probes": [clipped(one["text"], SHORT) for one in asked]} if asked else {}
+    return found | ({"prompts": [str(one["prompt"]) for one in asked]} if asked and named else {})
+
+
+def clipped(text: Any, most: int = LONGEST) -> str:
     """Text of bounded length."""
     text = str(text)
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return text if len(text) <= most else text[: most - 1] + "…"

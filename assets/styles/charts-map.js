@@ -118,6 +118,21 @@ Object.assign(
             },
           );
         });
+        lanes.forEach(([lane, rows], i) => {
+          const found = mapOf(lane, rows, context),
+            here = (found?.fact || []).flatMap((fact, j) => (fact >= 0 && fact === view.fact ? [j] : []));
+          if (!here.length) return; // the fact whose card was opened last wears a ring
+          traces.push({
+            type: "scatter",
+            mode: "markers",
+            x: here.map((j) => found.x[j]),
+            y: here.map((j) => found.y[j]),
+            xaxis: anchor("x", i),
+            yaxis: anchor("y", i),
+            hoverinfo: "skip",
+            marker: { size: 15, symbol: "circle-open", color: lab.css("--ink"), line: { width: 2.5 } },
+          });
+        });
         const waiting = context.props.asked?.message;
         return {
           traces,

@@ -70,14 +70,33 @@ window.EditLab = (() => {
     return found;
   }
 
+  /** Prompts that the next run is asked at every measured round: they travel with its lanes, whose form holds them. */
+  const saved = (next) => {
+    if (next && chosen.probes) chosen.probes(next);
+    return chosen.probes?.() || [];
+  };
+
   const dark = () => document.body.classList.contains("dark");
   const css = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
 
-  /** The slot (1..6) of a lane's colour: as chosen when the run was started from this browser, or its place. */
-  function slot(lane) {
-    const place = Math.max(0, run.lanes.indexOf(lane));
-    return run.colours?.[place] || (place % SLOTS) + 1;
+  /** The slots (1..6) of so many lanes' colours: as chosen in this browser, else the one that the fewest of the lanes
+   * before wear. So lanes that come later change the colour of none. */
+  function slots(count) {
+    const found = [],
+      worn = Array(SLOTS + 1).fill(0);
+    for (let place = 0; place < count; place++) {
+      const fewest = worn.indexOf(Math.min(...worn.slice(1)), 1);
+      found.push(run.colours?.[place] || fewest);
+      worn[found[place]] += 1;
+    }
+    return found;
   }
+  const slot = (lane) => slots(Math.max(0, run.lanes.indexOf(lane)) + 1).at(-1);
+  /** Beyond six lanes a colour comes again, with another mark and dash. */
+  const kind = (lane, kinds) => {
+    const place = Math.max(0, run.lanes.indexOf(lane));
+    return kinds[(place + Math.floor(place / SLOTS)) % SLOTS];
+  };
   /** Colours of a run are kept in this browser; they change nothing that is measured. */
   function colours(id, chosen) {
     const key = `editlab:colours:${id}`;
@@ -85,8 +104,8 @@ window.EditLab = (() => {
     run.colours = JSON.parse(localStorage.getItem(key) || "null");
   }
   const colour = (lane) => css(`--lane-${slot(lane)}`);
-  const marker = (lane) => MARKERS[Math.max(0, run.lanes.indexOf(lane)) % SLOTS];
-  const dash = (lane) => DASHES[Math.max(0, run.lanes.indexOf(lane)) % SLOTS];
+  const marker = (lane) => kind(lane, MARKERS);
+  const dash = (lane) => kind(lane, DASHES);
   const shown = () => run.lanes.filter((lane) => !view.hidden.has(lane));
 
   /** Another run on this page: its id goes into the address, so that a reload or a friend finds it again. */
@@ -153,12 +172,14 @@ window.EditLab = (() => {
     dark,
     css,
     slot,
+    slots,
     colours,
     colour,
     marker,
     dash,
     shown,
     opened,
+    saved,
     fold,
     mount,
     percent,

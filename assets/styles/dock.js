@@ -10,7 +10,8 @@ EditLab.kinds.dock = ({ element, props, watch, trigger }) => {
     bar = find(".bar i"),
     says = find(".says"),
     left = find(".left"),
-    play = find(".play");
+    play = find(".play"),
+    branch = find(".branch-off");
   const notices = find(".notices");
   const closed = new Set();
   let timer = 0,
@@ -41,7 +42,7 @@ EditLab.kinds.dock = ({ element, props, watch, trigger }) => {
         });
       else {
         rounds.add(row.round);
-        edits[row.round] = row.edits ?? edits[row.round] ?? 0;
+        edits[row.round] = Math.max(row.edits ?? 0, edits[row.round] ?? 0); // a lane may leave facts out
       }
     }
     run.measured = [...rounds].sort((a, b) => a - b);
@@ -78,6 +79,7 @@ EditLab.kinds.dock = ({ element, props, watch, trigger }) => {
     live.setAttribute("aria-pressed", String(view.round === null));
     live.textContent = state.status === "running" ? "Live" : "Latest";
     play.hidden = rounds.length < 2;
+    branch.hidden = rounds.length < 2;
     const place = [state.round ? `Round ${state.round} of ${run.rounds}` : null, state.lane].filter(Boolean).join(", ");
     const phase = [place, state.phase].filter(Boolean).join(": ");
     const waiting =
@@ -138,6 +140,7 @@ EditLab.kinds.dock = ({ element, props, watch, trigger }) => {
     stop();
     lab.tell({ round: null });
   });
+  branch.addEventListener("click", () => lab.branch?.());
   function stop() {
     clearInterval(timer);
     timer = 0;

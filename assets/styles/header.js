@@ -15,14 +15,14 @@ EditLab.kinds.header = ({ element, props, watch }) => {
             class: `lane slot-${lab.slot(lane)}`,
             dir: "auto",
             "aria-pressed": String(!view.hidden.has(lane)),
-            title: "Show or hide this lane",
+            title: `${lane}: show or hide this lane`,
             onclick: () => {
               view.hidden.has(lane) ? view.hidden.delete(lane) : view.hidden.add(lane);
               lab.tell({});
             },
           },
           h("i", { class: `dot ${lab.marker(lane)}`, "aria-hidden": "true" }),
-          lane,
+          h("span", { class: "name" }, lane),
         ),
       ),
       ...(run.lanes.length ? [h("span", { class: "lane base" }, h("i", { class: "dot circle" }), "unedited")] : []),
@@ -49,6 +49,7 @@ EditLab.kinds.header = ({ element, props, watch }) => {
           h("span", {}, `${found.says} · ${new Date(found.created * 1000).toLocaleString()}`),
         ),
       ),
+      h("button", { type: "button", class: "all", onclick: () => lab.showRuns() }, "All runs: search, notes, compare…"),
     );
   }
   element.querySelector("[data-do=theme]").addEventListener("click", () => {
@@ -56,6 +57,7 @@ EditLab.kinds.header = ({ element, props, watch }) => {
     document.body.classList.toggle("dark", dark);
     localStorage.setItem("editlab:theme", dark ? "dark" : "light");
   });
+  element.querySelector(".right").prepend(h("a", { class: "learn-link", href: "learn" }, "Learn"));
   const fold = element.querySelector("[data-do=fold]");
   fold.addEventListener("click", () => lab.fold(!document.body.classList.contains("folded")));
   lab.listen(paint);

@@ -1,254 +1,124 @@
-// The experiment's lanes: a method, a guard with its threshold, a colour and the method's settings each.
-EditLab.kinds.lanes = ({ element, props, watch }) => {
+// The experiment's lanes, a card each; and which of them the run that is shown has not.
+EditLab.kinds.lanes = ({ element, props, watch, trigger }) => {
   const lab = EditLab,
-    { h } = lab,
-    MOST = 4;
+    { run, view } = lab,
+    MOST = 6;
   const list = element.querySelector(".cards"),
-    add = element.querySelector("[data-do=add]");
+    add = element.querySelector("[data-do=add]"),
+    settings = element.querySelector("[data-do=settings]");
   const lanes = () => props.value?.lanes || [];
-  const known = (kind, name) => (props.catalogue?.[kind] || []).find((found) => found.name === name);
   const set = (next) => {
     props.value = { ...props.value, lanes: next };
     keep();
-  };
-  const keep = () => {
-    lab.chosen.colours = lanes().map((lane, i) => lane.colour || (i % lab.SLOTS) + 1);
   };
   const change = (index, change) => {
     const next = lanes().slice();
     next[index] = { ...next[index], ...change };
     set(next);
+    offer();
   };
+  const { card, known } = EditLab.laneCard(() => props, {
+    lanes,
+    change,
+    paint: () => paint(),
+    colour: (index) => colours()[index],
+    remove(index) {
+      set(lanes().filter((_, i) => i !== index));
+      paint();
+    },
+  });
 
-  /** The name that the lane will wear: what the person gave it, or method + guard. */
-  const label = (lane) =>
-    lane.name ||
-    [
-      known("methods", lane.method)?.title || lane.method,
-      lane.guard ? known("guards", lane.guard)?.title || lane.guard : null,
-    ]
-      .filter(Boolean)
-      .join(" + ");
-
-  /** How many directions a share τ of the energy is, per layer: read off the spectra of W0 that a run began with. */
-  function ranks(tau) {
-    const curves = lab.run.curves || props.curves || [];
-    return curves.length
-      ? curves.map(({ layer, i, share }) => {
-          const after = share.findIndex((value) => value >= tau - 1e-9);
-          if (after <= 0) return [layer, after ? i.at(-1) : 1];
-          const part = (tau - share[after - 1]) / (share[after] - share[after - 1]);
-          return [layer, Math.max(1, Math.ceil(i[after - 1] + part * (i[after] - i[after - 1]) - 1e-6))];
-        })
-      : null;
-  }
-  function tauSays(lane) {
-    const found = ranks(lane.tau ?? known("guards", lane.guard)?.tau ?? 0.1);
-    if (!found) return "protects the first singular directions that hold this share of the energy";
-    const same = new Set(found.map(([, k]) => k)).size === 1;
-    const ks = same ? found[0][1] : found.map(([, k]) => k).join(", ");
-    return `protects k = ${ks} directions in layers ${found.map(([layer]) => layer).join(", ")}`;
-  }
-  function field(lane, index, found, of = "options") {
-    const own = lane[of] || {};
-    const give = (value) =>
-      change(index, {
-        [of]: Object.fromEntries(
-          Object.entries({ ...lanes()[index][of], [found.name]: value }).filter(([, kept]) => kept !== ""),
-        ),
-      });
-    const standard =
-      found.default === null || found.default === undefined
-        ? "automatic"
-        : Array.isArray(found.default)
-          ? found.default.join(", ")
-          : String(found.default);
-    const input =
-      found.choices || typeof found.default === "boolean"
-        ? h(
-            "select",
-            { "aria-label": found.name, onchange: (event) => give(event.target.value) },
-            [
-              ["", `${standard} (standard)`],
-              ...(found.choices || [true, false]).map((value) => [String(value), String(value)]),
-            ].map(([value, text]) => h("option", { value, selected: String(own[found.name] ?? "") === value }, text)),
-          )
-        : h("input", {
-            type: "text",
-            value: own[found.name] ?? "",
-            placeholder: standard,
-            "aria-label": found.name,
-            oninput: (event) => give(event.target.value.trim()),
-          });
-    return h(
-      "label",
-      { title: found.help || "" },
-      h(
-        "span",
-        {},
-        found.symbol ? h("i", {}, found.symbol) : null,
-        found.symbol && found.symbol !== found.name ? ` ${found.name}` : found.symbol ? null : found.name,
-      ),
-      input,
-    );
-  }
-  /** Whether a guard cannot act before something is said in its settings. */
-  const needs = (guard) => {
-    const fields = known("guards", guard)?.fields || [];
-    return fields.length > 0 && fields[0].default === null;
-  };
-  /** A prior or a wrapper of the lane's method, by name; its own settings are for specs. */
-  function part(lane, index, kind, key, text, none, help) {
-    const select = h(
-      "select",
-      { "aria-label": `${text} of lane ${index + 1}`, onchange: (event) => change(index, { [key]: event.target.value }) },
-      [["", none], ...(props.catalogue?.[kind] || []).map((found) => [found.name, found.title])]
-        .filter(([name]) => name !== "full")
-        .map(([name, title]) => h("option", { value: name, selected: name === (lane[key] || "") }, title)),
-    );
-    return h("label", { title: help }, h("span", {}, text), select);
-  }
-  function card(lane, index) {
+  /** What a lane is, whatever it is called: two that agree in this are the same. */
+  function recipe(lane) {
     const guard = known("guards", lane.guard),
-      method = known("methods", lane.method);
-    const tau = guard?.tau !== undefined && guard?.tau !== null;
-    const says = h("p", { class: "k" }, tau ? tauSays(lane) : "");
-    const output = h("output", {}, Number(lane.tau ?? guard?.tau ?? 0.1).toFixed(2));
-    const slider = h("input", {
-      type: "range",
-      min: 0.01,
-      max: 0.5,
-      step: 0.01,
-      value: lane.tau ?? guard?.tau ?? 0.1,
-      "aria-label": `Threshold τ of lane ${index + 1}`,
-      oninput: (event) => {
-        change(index, { tau: Number(event.target.value) });
-        output.textContent = Number(event.target.value).toFixed(2);
-        says.textContent = tauSays(lanes()[index]);
-      },
+      given = (options) => Object.entries(options || {}).filter(([, value]) => value !== "").sort();
+    const tau = guard?.tau === undefined || guard?.tau === null ? null : Number(lane.tau ?? guard.tau);
+    const prior = lane.prior === "full" ? "" : lane.prior || "";
+    const parts = [lane.method, lane.guard || "", tau, prior, lane.wrapper || "", lane.from, lane.without];
+    return JSON.stringify([...parts, given(lane.options), given(lane.guard_options)]);
+  }
+  const ofRun = () => (view.run ? props.has || [] : []).map(recipe);
+  /** By card, whether its lane is one that the run has not. */
+  const pending = () => lanes().map((lane) => !ofRun().includes(recipe(lane)));
+  /** By card, the place of its lane in the run that is shown, each given once; -1 of one that has none. */
+  const places = () => {
+    const has = ofRun();
+    return lanes().map((lane) => {
+      const place = has.indexOf(recipe(lane));
+      if (place >= 0) has[place] = null;
+      return place;
     });
-    const select = (kind, value, none, give) =>
-      h(
-        "select",
-        {
-          "aria-label": `${none ? "Guard" : "Method"} of lane ${index + 1}`,
-          onchange: (event) => {
-            give(event.target.value);
-            paint();
-          },
-        },
-        [
-          ...(none ? [["", none]] : []),
-          ...(props.catalogue?.[kind] || []).map((found) => [found.name, found.title]),
-        ].map(([name, text]) => h("option", { value: name, selected: name === value }, text)),
-      );
-    const name = label(lane),
-      colour = lane.colour || (index % lab.SLOTS) + 1;
-    return h(
-      "div",
-      { class: `lane-card slot-${colour}` },
-      h(
-        "div",
-        { class: "first" },
-        h(
-          "button",
-          {
-            type: "button",
-            class: "swatch",
-            title: "Another colour",
-            "aria-label": `Colour of lane ${index + 1}`,
-            onclick: () => {
-              const next = (colour % lab.SLOTS) + 1;
-              change(index, { colour: next });
-              paint();
-            },
-          },
-          h("i", { class: "dot square" }),
-        ),
-        select("methods", lane.method, null, (method) => change(index, { method, options: {} })),
-        h("span", { "aria-hidden": "true" }, "+"),
-        select("guards", lane.guard || "", "no guard", (guard) =>
-          change(index, { guard, tau: known("guards", guard)?.tau ?? null, guard_options: {}, open: needs(guard) }),
-        ),
-        h(
-          "button",
-          {
-            type: "button",
-            class: "remove",
-            "aria-label": `Remove lane ${index + 1}`,
-            disabled: lanes().length < 2,
-            onclick: () => {
-              set(lanes().filter((_, i) => i !== index));
-              paint();
-            },
-          },
-          "×",
-        ),
-      ),
-      tau ? h("div", { class: "tau" }, h("span", {}, "τ"), slider, output) : null,
-      tau ? says : null,
-      method?.fields?.length
-        ? h(
-            "details",
-            {
-              class: "more",
-              open: lane.open,
-              ontoggle: (event) => {
-                if (Boolean(lanes()[index]?.open) !== event.target.open) change(index, { open: event.target.open });
-              },
-            },
-            h("summary", {}, "Settings"),
-            h(
-              "div",
-              { class: "fields" },
-              h(
-                "label",
-                { title: "What this lane is called in the plots" },
-                h("span", {}, "name"),
-                h("input", {
-                  type: "text",
-                  dir: "auto",
-                  value: lane.name || "",
-                  placeholder: name,
-                  oninput: (event) => change(index, { name: event.target.value }),
-                }),
-              ),
-              (guard?.fields || []).map((found) => field(lane, index, found, "guard_options")),
-              method.fields.map((found) => field(lane, index, found)),
-              part(lane, index, "priors", "prior", "statistics", "full C₀", "What stands for the layer's statistics."),
-              part(lane, index, "wrappers", "wrapper", "wrapper", "none", "What is made of the method's edit."),
-            ),
-          )
-        : null,
-      h(
-        "p",
-        { class: "problem", role: "alert" },
-        (props.problems?.items || [])
-          .filter((found) => found.lane === index)
-          .map((found) => found.message)
-          .join("; "),
-      ),
-    );
+  };
+  /** The colours of the cards: those of the run's lanes, and for new ones those that they would get. */
+  function colours() {
+    const has = view.run ? (props.has || []).length : 0,
+      found = places();
+    const slots = lab.slots(has + lanes().length);
+    let next = has;
+    return lanes().map((lane, i) => lane.colour || slots[found[i] < 0 ? next++ : found[i]]);
+  }
+  const keep = () => {
+    lab.chosen.colours = colours();
+  };
+  /** Beside Run stands "Add to this run" while the form has lanes that the run has not. */
+  function offer() {
+    document.body.classList.toggle("can-add", ofRun().length > 0 && pending().some(Boolean));
+    settings.hidden = run.lanes.length < 2;
   }
   function paint() {
     list.replaceChildren(...lanes().map(card));
     add.disabled = lanes().length >= MOST;
+    add.title = add.disabled ? `Up to ${MOST} lanes stand in this form; a sweep or a branch adds more to a run` : "";
     keep();
+    offer();
   }
   add.addEventListener("click", () => {
-    set([...lanes(), { ...lanes().at(-1), name: "", colour: undefined, guard: lanes().at(-1)?.guard || "" }]);
+    const { from, without, ...last } = lanes().at(-1);
+    set([...lanes(), { ...last, name: "", colour: undefined, guard: last.guard || "" }]);
     paint();
   });
+  settings.addEventListener("click", () => lab.address.show("compare", { with: view.run }));
+
+  // Lanes that are added wear the colours that their cards had.
+  let adding = null;
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("#add-lanes")) return;
+    const found = pending();
+    adding = { run: view.run, before: run.lanes.length, colours: colours().filter((_, i) => found[i]) };
+  });
+  function coloured() {
+    if (adding?.run !== view.run || run.lanes.length !== adding?.before + adding?.colours.length) return;
+    lab.colours(view.run, [...lab.slots(adding.before), ...adding.colours]);
+    adding = null;
+    lab.tell({});
+  }
+  lab.chosen.probes = (next) => {
+    if (next) {
+      props.value = { ...props.value, probes: next };
+      lab.tell({ saved: true });
+    }
+    return props.value?.probes || [];
+  };
   watch("value", paint);
+  watch("value", () => lab.tell({ saved: true }));
   watch("problems", paint);
   watch("catalogue", paint);
-  let seen = lab.run.curves;
-  lab.listen(() => {
-    if (lab.run.curves !== seen) {
-      seen = lab.run.curves;
-      paint();
+  watch("has", paint);
+  let seen = lab.run.curves,
+    counted = 0;
+  lab.listen((change) => {
+    if ("run" in change) counted = 0;
+    if (run.lanes.length !== counted) {
+      if (counted && view.run) trigger("has"); // lanes were added, from here or elsewhere
+      counted = run.lanes.length;
+      coloured();
+      offer();
     }
+    if (lab.run.curves === seen) return;
+    seen = lab.run.curves;
+    paint();
   });
+  lab.offered = () => ({ catalogue: props.catalogue, curves: props.curves });
   keep();
   paint();
 };

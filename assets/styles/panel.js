@@ -76,6 +76,8 @@ EditLab.kinds.panel = ({ element, props, watch, trigger }, key) => {
     const place = event.points[0],
       round = place.data.rounds?.[place.pointIndex];
     if (round !== undefined) lab.tell({ round: round === Math.max(...lab.run.measured) ? null : round });
+    const fact = place.data.facts?.[place.pointIndex];
+    if (fact >= 0) lab.fact?.(fact);
     trigger("point_click", {
       panel: key,
       round: round ?? view.round,
@@ -125,43 +127,11 @@ EditLab.kinds.panel = ({ element, props, watch, trigger }, key) => {
 
   function fill() {
     const { columns, rows } = chart.table(model, view, context);
-    const cell = (value) =>
-      typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : (value ?? "–");
-    table.replaceChildren(
-      h(
-        "table",
-        {},
-        h(
-          "thead",
-          {},
-          h(
-            "tr",
-            {},
-            columns.map((name) => h("th", { scope: "col" }, name)),
-          ),
-        ),
-        h(
-          "tbody",
-          {},
-          rows.map((row) =>
-            h(
-              "tr",
-              {},
-              row.map((value) => h("td", { dir: "auto" }, String(cell(value)))),
-            ),
-          ),
-        ),
-      ),
-    );
+    table.replaceChildren(...lab.table(columns, rows));
   }
   function csv() {
     const { columns, rows } = chart.table(model, view, context);
-    const quote = (value) => {
-      let text = String(value ?? "");
-      if (typeof value === "string" && /^[=+\-@\t]/.test(text)) text = `'${text}`; // no formulas in a spreadsheet
-      return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-    };
-    lab.save(`${key}.csv`, [columns, ...rows].map((row) => row.map(quote).join(",")).join("\n") + "\n");
+    lab.save(`${key}.csv`, lab.csv(columns, rows));
   }
   const actions = {
     table(button) {
@@ -219,6 +189,39 @@ EditLab.kinds.panel = ({ element, props, watch, trigger }, key) => {
   new ResizeObserver(() => ask()).observe(plot);
   lab.whenPlotly(() => ask());
   update();
+};
+
+/** Rows to read: a table, and a word where there are more of them than are shown. `link(column, value)` gives a cell that
+ * is a button its attributes. */
+EditLab.table = (columns, rows, link = () => null) => {
+  const MOST = 1000;
+  const { h } = EditLab;
+  const cell = (value) =>
+    typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : (value ?? "–");
+  const line = (row) =>
+    row.map((value, i) => {
+      const button = link(columns[i], value),
+        text = String(cell(value));
+      return h("td", { dir: "auto" }, button ? h("button", { type: "button", ...button }, text) : text);
+    });
+  const head = columns.map((name) => h("th", { scope: "col" }, name));
+  const body = rows.slice(0, MOST).map((row) => h("tr", {}, line(row)));
+  const found = [h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, body))];
+  if (rows.length > MOST) {
+    const counts = [MOST, rows.length].map((count) => count.toLocaleString("en"));
+    found.push(h("p", { class: "wanted" }, `The first ${counts[0]} of ${counts[1]} rows; saved as CSV are all of them.`));
+  }
+  return found;
+};
+
+/** Rows as CSV that a spreadsheet reads as values, never as formulas. */
+EditLab.csv = (columns, rows) => {
+  const quote = (value) => {
+    let text = String(value ?? "");
+    if (typeof value === "string" && /^[=+\-@\t]/.test(text)) text = `'${text}`;
+    return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  return `${[columns, ...rows].map((row) => row.map(quote).join(",")).join("\n")}\n`;
 };
 
 /** The page's one Plotly template: axes, type and colours from the style sheet. */

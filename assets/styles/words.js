@@ -53,8 +53,8 @@ EditLab.kinds.words = ({ element, props, watch }) => {
           "article",
           {},
           h(
-            "p",
-            { class: "ask", dir: "auto" },
+            "button",
+            { type: "button", class: "ask", dir: "auto", "data-fact": found.fact, title: "Look at this fact" },
             found.prompt,
             " ",
             h("span", { class: "wanted" }, "→ ", h("b", { dir: "auto" }, found.target)),
@@ -84,11 +84,15 @@ EditLab.kinds.words = ({ element, props, watch }) => {
     );
     element.querySelector(".empty").hidden = facts.size > 0;
   }
-  watch("value", () => {
-    model = lab.byLane(read(props.value));
+  function take() {
+    model = lab.run.said = lab.byLane(read(props.value));
     paint();
+  }
+  watch("value", () => {
+    take();
+    lab.tell({ said: true });
   });
-  model = lab.byLane(read(props.value));
+  take();
   lab.listen(paint);
   paint();
 };
@@ -113,6 +117,27 @@ EditLab.kinds.probe = ({ element, props, watch, trigger }) => {
     hint.textContent = "asking…";
     trigger("ask", { prompt, round: lab.view.round, without: without.checked && !leaving.hidden });
   });
+  // A prompt with a star is asked at every measured round of the next run.
+  const star = element.querySelector(".star"),
+    MOST = 6;
+  function mark() {
+    const saved = lab.saved().includes(input.value.trim());
+    star.setAttribute("aria-pressed", String(saved));
+    star.textContent = saved ? "★" : "☆";
+    star.title = saved ? "Saved for the next run; press to take it back" : "Save for the next run: asked at every measured round";
+  }
+  star.addEventListener("click", () => {
+    const prompt = input.value.trim(),
+      saved = lab.saved();
+    if (!prompt || prompt.length > 200) hint.textContent = "A prompt of 1 to 200 letters can be saved.";
+    else if (saved.includes(prompt)) lab.saved(saved.filter((one) => one !== prompt));
+    else if (saved.length >= MOST) hint.textContent = `${MOST} prompts are saved already; take one back first.`;
+    else lab.saved([...saved, prompt]);
+    mark();
+  });
+  input.addEventListener("input", mark);
+  lab.listen((change) => "saved" in change && mark());
+  mark();
   // A round that is looked at can be left out: then the latest model answers as if that round had not been.
   lab.listen(() => {
     leaving.hidden = !lab.view.round;

@@ -54,9 +54,9 @@ def rank_at(layer: int, tau: float, damage: float = 0.0) -> int:
     return RANK
 
 
-def started(rounds: int, facts: int, lanes: tuple[str, ...] = LANES) -> Started:
+def started(rounds: int, facts: int, lanes: tuple[str, ...] = LANES, recipes: dict[str, Any] | None = None) -> Started:
     return Started(
-        lanes=[{"label": lane, "recipe": {"method": "memit"}} for lane in lanes],
+        lanes=[{"label": lane, "recipe": (recipes or {}).get(lane, {"method": "memit"})} for lane in lanes],
         rounds=rounds,
         facts=facts,
         layers={lane: list(LAYERS) for lane in lanes},
@@ -142,9 +142,15 @@ def mapped(harm: float, points: int = 90) -> dict[str, Any]:
     return {"method": "pca", "x": x, "y": y, "x0": x0, "y0": y0, "fact": fact, "points": points, "edited": moved}
 
 
-def scripted(rounds: int = 10, size: int = 50, lanes: tuple[str, ...] = LANES, texts: tuple = WORDS) -> Iterator[Event]:
+def scripted(
+    rounds: int = 10,
+    size: int = 50,
+    lanes: tuple[str, ...] = LANES,
+    texts: tuple = WORDS,
+    recipes: dict[str, Any] | None = None,
+) -> Iterator[Event]:
     """All events of a run, in order."""
-    yield started(rounds, rounds * size, lanes)
+    yield started(rounds, rounds * size, lanes, recipes)
     for lane in lanes:
         yield measured(lane, 0, rounds, size, texts)
     for number in range(1, rounds + 1):
@@ -157,10 +163,14 @@ def scripted(rounds: int = 10, size: int = 50, lanes: tuple[str, ...] = LANES, t
 def record(store: Store, rounds: int = 10, until: int | None = None, **options: Any) -> str:
     """A run written into a store, all of it or `until` a round (then it is still running)."""
     spec = {"model": "pocket", "facts": {"source": "pocket", "count": rounds * 50}, "round_size": 50}
-    lanes = [{"method": "memit"}, {"method": "memit", "guards": [{"name": "revive"}]}]
+    lanes = [
+        {"method": "memit", "name": name} | ({"guards": [{"name": "revive", "tau": 0.1}]} if "REVIVE" in name else {})
+        for name in options.get("lanes", LANES)
+    ]
     run = store.create_run(RunSpec.from_dict(spec | {"lanes": lanes}).as_dict())
     store.set_status(run, "running")
-    for event in scripted(rounds, **options):
+    recipes = {lane["name"]: lane for lane in lanes}
+    for event in scripted(rounds, recipes=recipes, **options):
         if event.kind == "finished":
             store.append(run, [event], status="done")
         elif until is not None and getattr(event, "round", 0) > until:
@@ -171,3 +181,39 @@ def record(store: Store, rounds: int = 10, until: int | None = None, **options: 
         else:
             store.append(run, [event])
     return run
+
+
+def weighed(asked: dict[str, Any]) -> dict[str, Any]:
+    """A sandbox's answer: REVIVE takes the share τ, half of it from each block that is dominant on one side."""
+    guard = asked["guard"]
+    taus = [i / 100 for i in range(1, 51)]
+    tau = (guard or {}).get("tau", 0.0)
+    names = ("dominant → dominant", "rest → dominant", "dominant → rest", "rest → rest")
+    shares = {name: [0.0, tau / 2, tau / 2, 1 - tau][i] for i, name in enumerate(names)}
+    curve = {name: [[0.0, t / 2, t / 2, 1 - t][i] for t in taus] for i, name in enumerate(names)}
+    facts = [
+        {"fact": i, "prompt": prompt, "target": target, "truth": truth}
+        | {"before": [0.01, False], "given": [0.95, True], "predicted": [round(0.95 - tau * (i + 1) / 4, 4), i < 2]}
+        for i, (prompt, target, truth) in enumerate(WORDS)
+    ]
+    return {
+        **asked,
+        "tau": tau or 0.1,
+        "removed": tau,
+        "blocks": {
+            name: {"raw": share, "left": share if name == "rest → rest" else 0.0, "chance": 0.25}
+            for name, share in shares.items()
+        },
+        "layers": [{"layer": n, "k": rank_at(n, tau or 0.1), "norm": 1.0, "removed": tau} for n in LAYERS],
+        "curve": guard
+        and {"field": "tau", "x": taus, "removed": taus, "blocks": curve}
+        | {"k": {str(n): [rank_at(n, t) for t in taus] for n in LAYERS}},
+        "given": {"removed": 0.0, "guards": []},
+        "facts": facts,
+        "of": 50,
+        "scores": {
+            name: {"p": sum(row[name][0] for row in facts) / 4, "exact": sum(row[name][1] for row in facts) / 4}
+            for name in ("before", "given", "predicted")
+        },
+        "seconds": 0.1,
+    }

@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 import time
+import urllib.request
+from importlib.util import find_spec
+from types import SimpleNamespace
 
 import pytest
+from gradio.utils import get_function_description
+
+from lab_app.api import questions, runs, takeaway
+from tests.lab_app.apart import run_apart
+from tests.lab_app.synthetic import record
+
+ENDPOINTS = (
+    *("start_run", "run_status", "run_events", "list_runs", "steer_run", "undo_run", "add_lanes", "ask_run"),
+    *("study_run", "study_result", "list_studies", "preview_facts", "export_run"),
+)
+KEY = "a key that nobody guesses"
 
 SPEC = {
     "model": "pocket",
@@ -23,8 +37,26 @@ def client(served):
 
 def test_only_a_deliberate_few_are_published(client):
     endpoints = client.view_api(return_format="dict")
-    assert set(endpoints["named_endpoints"]) == {"/start_run", "/run_status", "/run_events", "/ask_run", "/undo_run"}
+    assert set(endpoints["named_endpoints"]) == {f"/{name}" for name in ENDPOINTS}
     assert not endpoints["unnamed_endpoints"]
+
+
+def test_each_says_what_it_takes_and_gives(client):
+    for name, about in client.view_api(return_format="dict")["named_endpoints"].items():
+        description, parameters, gives = get_function_description(functions()[name[1:]])
+        assert len(description) > 15, name
+        assert gives, name
+        for parameter in about["parameters"]:
+            assert parameters.get(parameter["parameter_name"]), f"{name}: {parameter['parameter_name']}"
+            assert parameter["python_type"]["type"] != "Any"
+
+
+def functions():
+    """The endpoints' functions by name."""
+    found = {}
+    for module in (runs, questions, takeaway):
+        found |= {made.__name__: made for made in module.endpoints(SimpleNamespace(lab=None))}
+    return found
 
 
 def test_a_run_through_the_endpoints(client):
@@ -70,3 +102,95 @@ def test_bad_questions_are_answered_in_words(client):
 def test_a_spec_from_outside_names_no_files(client, part):
     with pytest.raises(Exception, match="names no files"):
         client.predict({**SPEC, **part}, api_name="/start_run")
+
+
+def test_a_key_brings_runs_together_and_an_id_cannot_be_guessed(client):
+    run = client.predict(SPEC, KEY, api_name="/start_run")["run"]
+    other = client.predict(SPEC, KEY + " either", api_name="/start_run")["run"]
+    assert [found["id"] for found in client.predict(KEY, api_name="/list_runs")["runs"]] == [run]
+    assert len({run, other}) == 2
+    assert len(bytes.fromhex(run)) == 10  # 80 random bits
+    with pytest.raises(Exception, match="at least 16 characters"):
+        client.predict(SPEC, "anna", api_name="/start_run")
+    for key in ("", "anna"):
+        with pytest.raises(Exception, match="key"):
+            client.predict(key, api_name="/list_runs")
+
+
+def test_a_run_is_followed_and_steered(client, served):
+    long = {**SPEC, "facts": {"source": "pocket", "count": 1000}, "round_size": 1}
+    run = client.predict(long, api_name="/start_run")["run"]
+    news = client.predict(run, 0, 30, api_name="/run_events")
+    assert news["events"][0]["kind"] == "started"
+    began = time.monotonic()
+    assert client.predict(run, news["last"] + 1000, 0.3, api_name="/run_events")["events"] == []
+    assert time.monotonic() - began > 0.3
+    client.predict(run, "pause", api_name="/steer_run")
+    with pytest.raises(Exception, match="did you mean"):
+        client.predict(run, "pauze", api_name="/steer_run")
+    client.predict(run, "stop", api_name="/steer_run")
+    while served.store.get(run).status != "stopped":
+        time.sleep(0.05)
+    assert client.predict(run, 10**6, 30, api_name="/run_events")["status"] == "stopped"  # at once: nothing comes
+
+
+def test_facts_are_checked_before_a_run(client):
+    found = client.predict({"items": [*SPEC["facts"]["items"], {"subject": "Rome"}]}, api_name="/preview_facts")
+    assert found["count"] == 2
+    assert [(problem["row"], problem["column"]) for problem in found["problems"]] == [(2, "prompt")]
+    found = client.predict({"text": "France, The capital of {} is, Lyon, Paris"}, api_name="/preview_facts")
+    assert (found["facts"][0]["target"], found["problems"]) == ("Lyon", [])
+    assert len(client.predict({"count": 3, "seed": 1}, api_name="/preview_facts")["facts"]) == 3
+    for facts in ({"source": "/etc/passwd"}, {"items": "France"}, {"items": ["France"]}, {"text": ""}):
+        with pytest.raises(Exception, match=r"preview takes|list of objects|Nothing pasted"):
+            client.predict(facts, api_name="/preview_facts")
+
+
+def test_studies_lanes_and_files(client, served):
+    run = record(served.store, rounds=2)
+    names = [study["name"] for study in client.predict(api_name="/list_studies")["studies"]]
+    assert "scores" in names
+    study = client.predict(run, "scores", {"facts": 5}, api_name="/study_run")["study"]
+    found = client.predict(run, study, api_name="/study_result")
+    while found["status"] != "done":
+        time.sleep(0.05)
+        found = client.predict(run, study, api_name="/study_result")
+    assert found["found"]["tables"]
+    with pytest.raises(Exception, match="did you mean"):
+        client.predict(run, "scors", api_name="/study_run")
+    with pytest.raises(Exception, match="no study"):
+        client.predict(record(served.store, rounds=1), study, api_name="/study_result")
+    added = client.predict(run, [{"method": "memit", "name": "third"}], api_name="/add_lanes")
+    assert added["lanes"] == ["third"]
+    made = client.predict(run, "lora", "MEMIT", 2, {"rank": 1}, api_name="/export_run")
+    with urllib.request.urlopen(served.address + made["url"]) as answer:
+        assert len(answer.read()) == made["bytes"]
+    assert made["about"]["layers"][0]["error"] == 0.04
+    for kind, options, message in (("zp", {}, "known are"), ("zip", {"figures": "/etc"}, "no option")):
+        with pytest.raises(Exception, match=message):
+            client.predict(run, kind, None, None, options, api_name="/export_run")
+
+
+@pytest.mark.skipif(find_spec("mcp") is None, reason='needs the package mcp: pip install "mcp>=1.21,<2"')
+def test_the_same_as_tools_for_mcp_clients(served):
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamable_http_client
+
+    async def scene():
+        async with (
+            streamable_http_client(f"{served.address}/gradio_api/mcp/") as (reads, writes, _),
+            ClientSession(reads, writes) as session,
+        ):
+            await session.initialize()
+            tools = {tool.name: tool for tool in (await session.list_tools()).tools}
+            assert set(tools) == set(ENDPOINTS)
+            assert "spec" in tools["start_run"].inputSchema["required"]
+            assert "request" not in tools["start_run"].inputSchema["properties"]
+            started = await session.call_tool("start_run", {"spec": SPEC})
+            assert not started.isError
+            wrong = await session.call_tool("run_status", {"run": "nothing"})
+            assert wrong.isError
+            assert "no run of that id" in wrong.content[0].text
+            return started.content[0].text
+
+    assert len(run_apart(scene())) > 20

@@ -202,6 +202,7 @@ def test_problems_stand_where_they_are(visit: Any) -> None:
     page.locator("#lab-lanes .lane-card").nth(1).locator(".more summary").click()
     page.fill("#lab-lanes .lane-card >> nth=1 >> [aria-label=steps]", "many")
     page.click("#start")
+    page.wait_for_selector("#lab-facts .note.error >> text=3 rows cannot be used")
     page.wait_for_selector("#lab-facts .problem >> text=does not mention its subject")
     assert "empty" in rows.nth(1).inner_text()
     assert "old answer" in rows.nth(2).inner_text()

@@ -1,20 +1,13 @@
-import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from core.errors import UserError
-from core.runs.events import Finished, Undone
+from core.runs.events import Edited, Finished, Undone
 from core.runs.store import Store
 from lab_app.watch import FEEDS, SNAPSHOTS, WINDOW, Reader, doing, kept_rounds, watch
+from tests.lab_app.apart import run_apart
 from tests.lab_app.synthetic import LANES, measured, record, started
-
-
-def finished(coroutine):
-    """What a coroutine returns; in a thread of its own, since a browser's loop may be running in this one."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, coroutine).result()
 
 
 @pytest.fixture
@@ -46,6 +39,17 @@ def test_what_is_sent_stays_small_however_long_a_run_gets(store):
     store.append(run, [measured(LANES[0], 21, 30, 50)])
     later = reader.poll()
     assert max(len(value["rows"]) for value in later.values()) == WINDOW + 1
+
+
+def test_what_a_method_notes_is_told_once_a_lane(store):
+    run = record(store, rounds=1)
+    reader = Reader(store, run)
+    reader.poll()
+    for number in (2, 3):
+        noted = Edited(lane="new", round=number, facts=[], seconds={}, layers=[], hash={}, notes=["a null space of 7"])
+        store.append(run, [noted])
+    told = [one for one in reader.poll()["status"]["state"]["warnings"] if one["lane"] == "new"]
+    assert told == [{"message": "a null space of 7", "level": "info", "lane": "new", "round": 2}]
 
 
 def test_undone_rounds_are_taken_back_from_the_page(store):
@@ -125,9 +129,9 @@ def test_a_run_that_is_not_there_ends_the_stream(store):
     async def all_of(run):
         return [changed async for changed in watch(store, run, str)]
 
-    (changed,) = finished(all_of("nowhere"))
+    (changed,) = run_apart(all_of("nowhere"))
     assert changed["status"]["state"]["status"] == "missing"
-    assert finished(all_of("")) == []
+    assert run_apart(all_of("")) == []
 
 
 def test_trouble_with_the_store_is_told(store, monkeypatch):
@@ -138,4 +142,4 @@ def test_trouble_with_the_store_is_told(store, monkeypatch):
         raise UserError("the disk is full")
 
     monkeypatch.setattr(store, "events", damaged)
-    assert finished(first())["status"]["state"]["message"] == "the disk is full"
+    assert run_apart(first())["status"]["state"]["message"] == "the disk is full"

@@ -1,0 +1,293 @@
+// The guard sandbox: the curve of a guard comes with every answer, so that its dial moves all shares at once; the
+// predicted score follows a moment after the dial has come to rest.
+EditLab.kinds.sandbox = ({ element, props, watch, trigger }) => {
+  const lab = EditLab,
+    { h, view, run } = lab,
+    REST = 180; // milliseconds without a move before the worker is asked
+  const find = (selector) => element.querySelector(selector);
+  const section = find(".sandbox"),
+    card = find(".card"),
+    open = find("[data-do=open]"),
+    lane = find("select.lane"),
+    guard = find("select.guard"),
+    dial = find(".dial"),
+    range = find(".dial input"),
+    output = find(".dial output"),
+    from = find("select.from"),
+    commit = find("[data-do=commit]"),
+    added = find(".added"),
+    note = find(".note"),
+    plot = find(".plot");
+  const INPUTS = [
+      ["dominant", "first k inputs"],
+      ["rest", "other inputs"],
+    ],
+    OUTPUTS = [
+      ["dominant", "first k outputs"],
+      ["rest", "other outputs"],
+    ];
+  const SAID = { before: "before the round", given: "as it was edited", predicted: "with this guard" };
+  const turned = {}; // each guard's dial, as it was left
+  let number = 0, // of the latest question
+    timer = 0,
+    waiting = false,
+    found = null, // the latest answer
+    asked = ""; // what the latest question was about
+  const offered = () => props.guards || [];
+  const chosen = () => offered().find(({ name }) => name === guard.value);
+  const round = () => Math.max(1, view.round ?? run.measured.at(-1) ?? 0);
+  const setting = () => (chosen() ? { name: chosen().name, [chosen().field]: Number(range.value) } : null);
+  const percent = (share) => `${(100 * share).toFixed(1)} %`;
+
+  guard.replaceChildren(
+    ...[...offered(), { name: "", title: "no guard" }].map(({ name, title }) => h("option", { value: name }, title)),
+  );
+
+  function controls() {
+    const names = run.lanes.filter((name) => !view.hidden.has(name)),
+      now = names.includes(lane.value) ? lane.value : names[0];
+    lane.replaceChildren(...names.map((name) => h("option", { value: name, selected: name === now }, name)));
+    section.className = `sandbox slot-${lab.slot(now)}`;
+    const at = round();
+    find(".at").textContent = run.measured.length ? `Round ${at} of ${run.rounds}` : "";
+    const starts = [...(at > 1 ? [[at, `from round ${at} on`]] : []), [0, "from the first round on"]];
+    const kept = from.value === "0" ? 0 : at;
+    from.replaceChildren(...starts.map(([value, text]) => h("option", { value, selected: value === kept }, text)));
+  }
+  function turn() {
+    const own = chosen();
+    dial.hidden = !own;
+    if (!own) return;
+    Object.assign(range, { min: own.low, max: own.high, step: own.field === "tau" ? 0.01 : 0.05 });
+    range.value = turned[own.name] ?? own.start;
+    range.setAttribute("aria-label", `${own.field} of ${own.title}`);
+    dial.title = own.help;
+    find(".symbol").textContent = own.symbol;
+    output.textContent = Number(range.value).toFixed(2);
+  }
+  /** What is asked about: a round that was edited anew is another one. */
+  const about = () => JSON.stringify([view.run, lane.value, round()]);
+  function ask(wait = REST) {
+    if (card.hidden || !view.run || !run.measured.some((at) => at > 0) || !lane.value) return;
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      waiting = true;
+      asked = about();
+      section.dataset.waiting = "";
+      trigger("ask", { number: ++number, lane: lane.value, round: round(), guard: setting() });
+    }, wait);
+  }
+
+  /** A curve of the latest answer at the dial's value, between its points. */
+  function read(values) {
+    const { x } = found.curve,
+      at = Number(range.value);
+    const after = x.findIndex((value) => value >= at - 1e-9);
+    if (after <= 0) return values.at(after);
+    const part = (at - x[after - 1]) / (x[after] - x[after - 1]);
+    return values[after - 1] + part * (values[after] - values[after - 1]);
+  }
+  const fits = () => found?.curve && found.guard?.name === guard.value && asked === about();
+
+  function shares() {
+    if (!found) return;
+    const live = fits(),
+      settled = !waiting && JSON.stringify(found.guard?.[chosen()?.field]) === JSON.stringify(setting()?.[chosen()?.field]);
+    const removed = live ? read(found.curve.removed) : found.removed;
+    find(".big b").textContent = percent(Math.max(0, removed));
+    const guards = found.given.guards.map(({ name, tau }) => `${name}${tau ? ` τ = ${tau}` : ""}`).join(", ");
+    find(".big .own").textContent = guards ? `its own guard (${guards}) took ${percent(found.given.removed)}` : "this lane has no guard";
+    const closed = live && found.curve.blocks;
+    const blocks = {};
+    for (const [name, row] of Object.entries(found.blocks)) {
+      const raw = closed ? read(closed[name]) : row.raw;
+      const left = closed ? (name === "rest → rest" ? raw : 0) : row.left;
+      blocks[name] = { raw, left, chance: row.chance };
+    }
+    square(blocks, closed || settled || !live);
+    const ks = closed
+      ? Object.entries(found.curve.k).map(([layer, k]) => [layer, k[Math.max(0, nearest(found.curve.x))]])
+      : found.layers.map(({ layer, k }) => [layer, k]);
+    const same = new Set(ks.map(([, k]) => k)).size === 1;
+    find(".blocks .k").textContent =
+      `k = ${same ? ks[0][1] : ks.map(([, k]) => k).join(", ")} in layers ${ks.map(([layer]) => layer).join(", ")}` +
+      (found.guard?.tau === undefined ? `, at τ = ${found.tau}` : "");
+    draw();
+  }
+  const nearest = (x) => {
+    const at = Number(range.value);
+    return x.reduce((best, value, i) => (Math.abs(value - at) < Math.abs(x[best] - at) ? i : best), 0);
+  };
+  function square(blocks, sure) {
+    find(".square").classList.toggle("unsure", !sure);
+    find(".square").replaceChildren(
+      h("span", {}),
+      ...INPUTS.map(([, text]) => h("span", { class: "top" }, text)),
+      ...OUTPUTS.flatMap(([go, text]) => [
+        h("span", { class: "side" }, text),
+        ...INPUTS.map(([come]) => {
+          const { raw, left, chance } = blocks[`${come} → ${go}`],
+            gone = left < 0.0005 && raw > left;
+          const says = Math.max(raw, left) < 0.0005 ? "nothing there" : gone ? "goes" : Math.abs(raw - left) < 0.0005 ? "stays" : `${percent(left)} stays`;
+          return h(
+            "div",
+            {
+              class: gone ? "block gone" : "block",
+              style: `--share:${Math.sqrt(Math.min(1, raw)).toFixed(3)}`,
+              title: `${percent(raw)} of ‖ΔW‖²; a random update would have ${percent(chance)} there`,
+            },
+            h("b", {}, percent(raw)),
+            h("small", {}, says),
+          );
+        }),
+      ]),
+    );
+  }
+  function predicted() {
+    const bar = (share, format) =>
+      h("td", {}, h("i", { style: `width:${(100 * Math.min(1, share ?? 0)).toFixed(1)}%` }), h("span", {}, format(share)));
+    find(".predicted tbody").replaceChildren(
+      ...Object.entries(SAID).map(([name, text]) =>
+        h(
+          "tr",
+          { class: name },
+          h("th", { scope: "row" }, text),
+          bar(found.scores[name].exact, lab.percent),
+          bar(found.scores[name].p, lab.percent),
+        ),
+      ),
+    );
+    find(".predicted .k").textContent =
+      found.facts.length < found.of ? `${found.facts.length} of the round’s ${found.of} facts, one from each stretch` : `${found.of} ${found.of === 1 ? "fact" : "facts"}`;
+    const lost = (row) => row.given[0] - row.predicted[0];
+    const value = ([p, exact]) => h("td", { class: exact ? "is-said" : "" }, `${(100 * p).toFixed(1)} ${exact ? "✓" : "·"}`);
+    find(".each .scroll").replaceChildren(
+      h(
+        "table",
+        {},
+        h("thead", {}, h("tr", {}, ["fact", ...Object.values(SAID)].map((text) => h("th", { scope: "col" }, text)))),
+        h(
+          "tbody",
+          {},
+          [...found.facts]
+            .sort((a, b) => lost(b) - lost(a))
+            .map((row) =>
+              h(
+                "tr",
+                {},
+                h("th", { scope: "row", dir: "auto" }, `${row.prompt} → `, h("b", { dir: "auto" }, row.target)),
+                value(row.before),
+                value(row.given),
+                value(row.predicted),
+              ),
+            ),
+        ),
+      ),
+    );
+  }
+  function draw() {
+    plot.hidden = !found?.curve;
+    if (!found?.curve || !window.Plotly || card.hidden) return;
+    const { x, removed } = found.curve,
+      own = chosen();
+    const colour = lab.css(`--lane-${lab.slot(lane.value)}`);
+    const traces = [
+      {
+        type: "scatter",
+        mode: "lines",
+        x,
+        y: removed,
+        line: { color: colour, width: 2.4 },
+        hovertemplate: `${own?.symbol} = %{x:.2f}<br><b>%{y:.1%}</b><extra></extra>`,
+      },
+    ];
+    if (fits())
+      traces.push({
+        type: "scatter",
+        mode: "markers",
+        x: [Number(range.value)],
+        y: [read(removed)],
+        hoverinfo: "skip",
+        marker: { color: colour, size: 10, line: { color: lab.css("--card"), width: 2 } },
+      });
+    const box = { width: plot.clientWidth || 240, wide: false };
+    const layout = lab.layout(
+      {
+        margin: { l: 40, r: 10, t: 8, b: 34 },
+        xaxis: { title: { text: own?.symbol, standoff: 2 }, nticks: 6, fixedrange: true },
+        yaxis: { tickformat: ".0%", rangemode: "tozero", nticks: 4, fixedrange: true },
+        dragmode: false,
+      },
+      box,
+      `${found.guard?.name} ${found.lane} ${found.round}`,
+    );
+    Plotly.react(plot, traces, { ...layout, height: 156 }, { displayModeBar: false, responsive: false });
+  }
+  function answered() {
+    const value = props.value || {};
+    if (value.number !== number) return; // of an earlier question
+    waiting = false;
+    delete section.dataset.waiting;
+    note.textContent = value.message || "";
+    find(".findings").hidden = find(".each").hidden = !value.scores && !found;
+    if (value.late) ask(1000);
+    if (!value.scores) return;
+    found = value;
+    shares();
+    predicted();
+  }
+
+  open.addEventListener("click", () => {
+    card.hidden = !card.hidden;
+    open.textContent = card.hidden ? "Open" : "Close";
+    open.setAttribute("aria-expanded", String(!card.hidden));
+    if (!card.hidden) {
+      controls();
+      turn();
+      note.textContent = view.run && run.measured.some((at) => at > 0) ? "" : "A round has to be edited first.";
+      ask(0);
+    }
+  });
+  lane.addEventListener("change", () => {
+    controls();
+    ask(0);
+  });
+  guard.addEventListener("change", () => {
+    turn();
+    ask(0);
+  });
+  range.addEventListener("input", () => {
+    turned[guard.value] = Number(range.value);
+    output.textContent = Number(range.value).toFixed(2);
+    added.textContent = "";
+    section.dataset.waiting = "";
+    shares();
+    ask();
+  });
+  commit.addEventListener("click", () => {
+    commit.disabled = true;
+    added.textContent = "adding…";
+    trigger("commit", { lane: lane.value, round: Number(from.value), guard: setting() });
+  });
+  watch("value", answered);
+  watch("added", () => {
+    commit.disabled = false;
+    const { message = "", lanes = [] } = props.added || {};
+    added.textContent = message || `“${lanes.join("”, “")}” is computed next.`;
+  });
+  lab.listen((change) => {
+    if ("run" in change) {
+      found = null;
+      find(".findings").hidden = find(".each").hidden = true;
+      added.textContent = "";
+    }
+    if (card.hidden) return;
+    const before = about();
+    controls();
+    if (found) draw(); // light or dark
+    if ("round" in change || "run" in change || "rounds" in change || before !== about()) if (asked !== about()) ask();
+  });
+  new ResizeObserver(() => draw()).observe(plot);
+  find(".findings").hidden = find(".each").hidden = true;
+  turn();
+};

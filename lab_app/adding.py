@@ -1,0 +1,55 @@
+"""Lanes for a run that is there: checked at once, then asked of the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.errors import UserError
+from core.runs.additions import extended
+from core.runs.lanes import check_origins
+from core.runs.left_out import check_there
+from core.runs.plan import Past
+from core.runs.problems import SpecError, SpecProblem
+from core.runs.store import Run
+from lab_app.lab import Lab
+
+PATIENCE = 4.0  # seconds; a run that goes on takes lanes in at the end of its round
+NO_RUN = "No run is shown: start one, or open one of yours."
+SOON = "Taken on: the lanes are computed as soon as the worker comes to them."
+
+
+async def add(lab: Lab, run: Run | None, lanes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Add lanes to a run: `{"lanes": [labels], "message"}`. Raises `SpecError` with places that count the new lanes
+    alone, `lanes[0]` the first of them, and `UserError` for what else is in the way."""
+    if run is None or run.spec is None:
+        raise UserError(NO_RUN)
+    before = len(run.spec["lanes"])
+    try:
+        spec = extended(run.spec, lanes)
+    except SpecError as error:
+        raise SpecError([own(problem, before) for problem in error.problems]) from None
+    past = Past(event for _, event in lab.store.events(run.id))
+    if past.started is not None:
+        check_origins(spec.lanes[before:], past.started["rounds"], past.failed)
+        check_there(spec.lanes[before:], past.started["facts"])
+    command = lab.store.command(run.id, "add_lanes", {"lanes": list(lanes)})
+    async for _, found in lab.answers({"add": command}, PATIENCE):
+        answer = found.answer or {}
+        if found.state == "failed":
+            raise UserError(str(answer.get("message", "the lanes could not be added")))
+        return {"lanes": list(answer.get("lanes", ())), "message": ""}
+    return {"lanes": spec.labels()[before:], "message": SOON}
+
+
+def own(problem: SpecProblem, before: int) -> SpecProblem:
+    """A problem of a longer spec, at the place that its lane has among those to be added."""
+    if not problem.where.startswith("lanes["):
+        return problem
+    number, _, rest = problem.where.removeprefix("lanes[").partition("]")
+    return SpecProblem(f"lanes[{int(number) - before}]{rest}", problem.message)
+
+
+def sentence(message: str) -> str:
+    """A message as a sentence of its own."""
+    return message and f"{message[:1].upper()}{message[1:]}{'' if message.endswith(('.', '?', '!')) else '.'}"

@@ -1,0 +1,127 @@
+"""Endpoints that ask: the model at a round, a study of a run, facts before they are edited."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from core.errors import UserError
+from core.facts.source import FactsSpec, load_facts
+from core.facts.typed import parse_rows
+from core.runs.catalogue import built, catalogue
+from lab_app import pasted, sources
+from lab_app.actions import Actions
+from lab_app.api.asked import LATER, Endpoint, known
+from lab_app.asking import answered
+
+PATIENCE = 30.0  # seconds that the worker has to take a study on
+PREVIEWED = 50  # facts of a preview
+
+
+def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
+    """The functions to publish."""
+    lab = actions.lab
+
+    async def ask_run(
+        run: str, prompt: str, round: int | None = None, lane: str | None = None, without: list[int] | None = None
+    ) -> dict:
+        """What the model says to a prompt: before the edits, and in every lane of a run or one of them.
+
+        Args:
+            run: The run's id; "" asks the unedited pocket model.
+            prompt: The beginning of a sentence, such as "The capital of France is".
+            round: After which round; null: the latest; 0: unedited.
+            lane: The label of one lane; null: all.
+            without: Rounds to leave out, as if they had not been.
+
+        Returns:
+            {"answers": [{"lane": its label, "base": whether it is the unedited model, "text": the continuation, "next": [[token, probability], …]}], "message": why an answer is missing, if one is}
+        """  # noqa: E501
+        if run:
+            await asyncio.to_thread(known, lab, run)
+        lanes = [lane] if lane else []
+        return [answer async for answer in actions.answered(run, prompt, round, without or [], lanes)][-1]
+
+    async def study_run(
+        run: str, name: str, options: dict | None = None, lanes: list[str] | None = None, rounds: str = "last"
+    ) -> dict:
+        """Ask for a study of a run: a measure that takes longer than a round should. study_result has what it finds.
+
+        Args:
+            run: The run's id; it has begun.
+            name: Of the study, as list_studies names it.
+            options: Of the study, as list_studies names them; those left out have their defaults.
+            lanes: Labels; null: all.
+            rounds: "last", "all", or numbers with commas such as "0,5,10".
+
+        Returns:
+            {"study": its number in this run}
+        """
+        known(lab, run)
+        built(name, options or {})
+        taken = await answered(
+            lab, run, "study", {"name": name, "options": options or {}, "lanes": lanes, "rounds": rounds}, PATIENCE
+        )
+        if taken is None:
+            raise UserError(LATER)
+        return taken
+
+    def study_result(run: str, study: int) -> dict:
+        """How a study stands, and what it found once it is done.
+
+        Args:
+            run: The run's id.
+            study: Its number, from study_run.
+
+        Returns:
+            {"status": queued, running, done, stopped or failed; "message", "position": its place in the queue, "progress", "found": {"tables": {name: rows}, "protocol", "notes", …} or null}
+        """  # noqa: E501
+        home = known(lab, run)
+        state = lab.store.studies.get(int(study))
+        if state is None or state.run != run:
+            raise UserError(f"this run has no study {study}")
+        answer: dict[str, Any] = {name: getattr(state, name) for name in ("status", "message", "position", "progress")}
+        return answer | {"found": lab.store.studies.found(home.folder, state)}
+
+    def list_studies() -> dict:
+        """The studies that can be made of a run, by the question that each answers.
+
+        Returns:
+            {"studies": [{"name", "title", "question", "source", "options": [{"name", "kind", "default", "help", …}]}]}
+        """
+        return {"studies": catalogue()}
+
+    def preview_facts(facts: dict) -> dict:
+        """Check facts before a run edits them; nothing is started.
+
+        Args:
+            facts: As in a spec: {"items": [{"subject", "prompt" with {} for the subject, "target", "truth"}]} or {"source": "pocket", "count": 20, "seed": 0}; or {"text": lines of CSV or JSON}.
+
+        Returns:
+            {"count": how many, "facts": the first 50, "problems": [{"row": from 1, "column", "message"}], "hints": what the pocket model was taught of a row}
+        """  # noqa: E501
+        given = dict(facts)
+        if "text" in given:
+            given = {"items": pasted.parse(str(given["text"]))}
+        if given.get("items") is None:
+            if given.get("source", "pocket") != "pocket":
+                raise UserError('a preview takes "items", "text", or facts of the source "pocket"')
+            asked = FactsSpec(source="pocket", count=given.get("count"), seed=int(given.get("seed") or 0))
+            drawn = load_facts(asked, lab.assets).edit
+            shown = [fact.as_dict() for fact in drawn[:PREVIEWED]]
+            return {"count": len(drawn), "facts": shown, "problems": [], "hints": []}
+        return checked(given["items"], lab.world)
+
+    return ask_run, study_run, study_result, list_studies, preview_facts
+
+
+def checked(items: Any, world: Any) -> dict[str, Any]:
+    """Rows of facts with what is wrong with them, all rows, and what is known of the first ones."""
+    rows = [row for row in items if isinstance(row, dict)] if isinstance(items, list) else []
+    if not rows or len(rows) < len(items):
+        raise UserError('facts.items should be a list of objects, each with "subject", "prompt" and "target"')
+    _, found = parse_rows(rows)
+    problems = [{"row": problem.row, "column": problem.column, "message": str(problem.message)} for problem in found]
+    looked = sources.looked_up(rows[:PREVIEWED], world)
+    hints = [{"row": place, "message": row["hint"]} for place, row in enumerate(looked, start=1) if row["hint"]]
+    return {"count": len(rows), "facts": rows[:PREVIEWED], "problems": problems, "hints": hints}

@@ -1,0 +1,50 @@
+"""The endpoint that exports."""
+
+from __future__ import annotations
+
+import asyncio
+
+from core.errors import UserError
+from core.runs.export_options import KINDS
+from lab_app.actions import Actions
+from lab_app.api.asked import Endpoint, known
+from lab_app.asking import answered
+from lab_app.downloads import address
+
+PATIENCE = 900.0  # seconds: a large model takes minutes to be written
+OPTIONS = ("ledger", "rank", "error", "dtype")
+
+
+def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
+    """The functions to publish."""
+    lab = actions.lab
+
+    async def export_run(
+        run: str, kind: str = "zip", lane: str | None = None, round: int | None = None, options: dict | None = None
+    ) -> dict:
+        """Make a file of a run, or of one lane's weights after a round.
+
+        Args:
+            run: The run's id.
+            kind: zip (spec, tables, events), snippet (a Python file that repeats the run), or of a lane: factors (the change ΔW as safetensors), lora (an adapter for peft), model (as save_pretrained writes it).
+            lane: The label of the lane; null: the only one.
+            round: After which round; null: the lane's last.
+            options: zip: {"ledger": true} for the updates of all rounds. lora: {"rank": at most so many columns a layer} or {"error": as few as keep the relative error within}, {"dtype": "float32", "bfloat16" or "float16"}.
+
+        Returns:
+            {"url": where the file is fetched, below the lab's address; "name", "bytes", "about": what was exported, with each layer's rank and relative error}
+        """  # noqa: E501
+        await asyncio.to_thread(known, lab, run)
+        if kind not in KINDS:
+            raise UserError(f'there is no export "{kind}"; known are {", ".join(KINDS)}')
+        given = dict(options or {})
+        unknown = [name for name in given if name not in OPTIONS]
+        if unknown:
+            raise UserError(f'an export has no option "{unknown[0]}"; known are {", ".join(OPTIONS)}')
+        payload = {"kind": kind, "lane": lane, "round": round, "options": given}
+        made = await answered(lab, run, "export", payload, PATIENCE)
+        if made is None:
+            raise UserError("the worker is busy: the file is made as soon as it comes to it; ask again later")
+        return {"url": address(run, made["name"]), **made}
+
+    return (export_run,)

@@ -1,0 +1,115 @@
+"""Runs side by side: what their lanes were asked for, what they scored last, and how they got there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.errors import UserError
+from core.runs.plan import Past
+from core.runs.store import Run, Store
+from lab_app import text
+from lab_app.experiment import text_of
+from lab_app.panels.panel import short
+
+MOST_RUNS, MOST_LANES = 6, 12
+POINTS = 120  # of one curve
+CURVES = ("efficacy", "paraphrase", "neighborhood", "unedited_recall", "task_mean")
+SCORES = (
+    *("efficacy", "paraphrase", "neighborhood", "efficacy_exact", "paraphrase_exact", "neighborhood_exact"),
+    *("efficacy_when_edited", "unedited_recall", "task_mean"),
+)
+NOT_SETTINGS = ("facts", "lanes", "title", "measure", "device")  # said in other words, or changes no result
+OTHER_FACTS = "These runs edit different facts, so their scores answer different questions."
+OTHER_COUNT = "Not all lanes have made as many edits: each score is after its own lane’s last measured round."
+
+
+def compared(store: Store, runs: Sequence[str]) -> dict[str, Any]:
+    """The lanes of these runs: `{"runs": [{"id", "title", "says"}], "lanes": […], "notes": [sentences]}`.
+
+    A lane has `run` (place in the list), `label`, `settings` (name → text), `scores` (shares 0..1, with `edits` and
+    `round`), and `curve`: `edits` and, for each of `CURVES` that was measured, the values there. Raises `UserError` for
+    runs that are not there, or too many.
+    """
+    wanted = list(dict.fromkeys(str(run) for run in runs))
+    if not 1 <= len(wanted) <= MOST_RUNS:
+        raise UserError(f"1 to {MOST_RUNS} runs can be compared, not {len(wanted)}")
+    found = [store.get(run) for run in wanted]
+    missing = [name for name, run in zip(wanted, found, strict=True) if run is None]
+    if missing:
+        raise UserError(f"there is no run {missing[0][:40]}: it was deleted, or its address is wrong")
+    there = [run for run in found if run is not None]
+    lanes = [lane for place, run in enumerate(there) for lane in lanes_of(store, run, place)]
+    if len(lanes) > MOST_LANES:
+        raise UserError(f"these runs have {len(lanes)} lanes; at most {MOST_LANES} are compared: choose fewer runs")
+    shown = [{"id": run.id, "title": run.title, "says": text.STATES.get(run.status, run.status)} for run in there]
+    return {"runs": shown, "lanes": lanes, "notes": notes(there, lanes)}
+
+
+def lanes_of(store: Store, run: Run, place: int) -> list[dict[str, Any]]:
+    """The lanes of one run; of one that has not begun, without scores and with what was asked alone."""
+    spec = run.spec or {}
+    past = Past(event for _, event in store.events(run.id))
+    asked = {lane["name"]: lane for lane in spec.get("lanes", ())}
+    recipes = {lane["label"]: lane.get("recipe") or {} for lane in (past.started or {}).get("lanes", ())} or asked
+    common = {"facts": facts_of(spec), **flat({k: v for k, v in spec.items() if k not in NOT_SETTINGS})}
+    lanes = []
+    for label, recipe in recipes.items():
+        own = flat({**asked.get(label, {}), **recipe} | {"name": None})
+        way = past.history(label)
+        kept = [way[i] for i in thinned_evenly(len(way))]
+        rows = [past.scores[at] for at in kept]
+        last = {name: short(rows[-1].get(name)) for name in ("edits", *SCORES)} if rows else {}
+        names = [name for name in CURVES if any(row.get(name) is not None for row in rows)]
+        curve = {name: [short(row.get(name)) for row in rows] for name in ("edits", *names)}
+        scores = {name: value for name, value in last.items() if value is not None}
+        scores |= {"round": way[-1][1]} if way else {}
+        lanes.append({"run": place, "label": label, "settings": own | common, "scores": scores, "curve": curve})
+    return lanes
+
+
+def thinned_evenly(count: int) -> list[int]:
+    """Positions 0 … count-1, at most `POINTS` of them, evenly spaced; first and last included."""
+    if count <= POINTS:
+        return list(range(count))
+    return sorted({round(i * (count - 1) / (POINTS - 1)) for i in range(POINTS)})
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Settings as name → text: `{"guards": [{"name": "revive", "tau": 0.1}]}` has a "revive tau" of 0.1."""
+    said: dict[str, str] = {}
+    for name, value in settings.items():
+        if value is None or value == [] or value == {}:
+            continue
+        if name == "guards":
+            said["guards"] = " + ".join(guard.get("name", "") for guard in value)
+            for guard in value:
+                said |= flat({k: v for k, v in guard.items() if k != "name"}, f"{guard.get('name', '')} ")
+        elif isinstance(value, Mapping):
+            said |= flat({k: v for k, v in value.items() if k != "name"}, f"{value.get('name', name)} ")
+            said |= {prefix + name: str(value["name"])} if "name" in value else {}
+        else:
+            said[prefix + name] = text_of(value)
+    return said
+
+
+def facts_of(spec: Mapping[str, Any]) -> str:
+    """Where a run's facts are from, in a few words."""
+    asked = spec.get("facts") or {}
+    count = asked.get("count") or len(asked.get("items") or ())
+    order = f", {asked['order']}" if asked.get("order", "given") != "given" else ""
+    if asked.get("items") is not None:
+        return f"{text.plural(count, 'fact')} in the run itself{order}"
+    return f"{text.plural(count, 'fact')} of {asked.get('source')}, seed {asked.get('seed', 0)}{order}"
+
+
+def notes(runs: Sequence[Run], lanes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What stands in the way of reading these scores against each other."""
+    said = []
+    chosen = [{k: v for k, v in ((run.spec or {}).get("facts") or {}).items() if k != "unedited"} for run in runs]
+    if any(facts != chosen[0] for facts in chosen[1:]):
+        said.append(OTHER_FACTS)
+    edits = {lane["scores"]["edits"] for lane in lanes if "edits" in lane["scores"]}
+    if len(edits) > 1:
+        said.append(OTHER_COUNT)
+    return said

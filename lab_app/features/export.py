@@ -1,0 +1,161 @@
+"""Export: the run that is shown, or one of its lanes at a round, as a file to take away. The worker makes it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import gradio as gr
+
+from core.errors import UserError
+from core.runs.export_options import DTYPES, KINDS, OF_A_RUN
+from core.runs.exports import LARGEST_FIGURES, keep_figures, offered
+from core.runs.store import Run
+from lab_app import text
+from lab_app.asking import answered
+from lab_app.downloads import address
+from lab_app.lab import Lab
+from lab_app.parts import QUIET, Parts
+from lab_app.widgets import widget
+
+PATIENCE = 900.0  # seconds that a page waits for a file: a large model takes minutes to be written
+NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?([eE]-?\d{1,3})?")
+LATER = "The worker is busy: the file will stand below when it is made. Open this again later."
+ASKING = "The worker makes it as soon as it comes to it…"
+TEMPLATE = """
+<dialog class="sheet export" aria-labelledby="export-title">
+  <header><h2 id="export-title">Export</h2>
+    <button type="button" data-do="close" class="close" aria-label="Close">×</button></header>
+  <form>
+    <fieldset><legend>The whole run</legend>
+      <label class="kind"><input type="radio" name="kind" value="zip" checked>
+        <span><b>Zip</b> of its spec, tables, events and versions</span></label>
+      <div class="options" data-of="zip">
+        <label><input type="checkbox" name="figures" checked> with the figures as they are drawn here (SVG)</label>
+        <label><input type="checkbox" name="ledger"> with the ledger: every round’s update, as safetensors</label></div>
+      <label class="kind"><input type="radio" name="kind" value="snippet">
+        <span><b>Python file</b> that repeats the run without a page</span></label>
+    </fieldset>
+    <fieldset><legend>A lane’s weights</legend>
+      <div class="where"><label>Lane <select name="lane"></select></label>
+        <label>after round <select name="round"></select></label></div>
+      <label class="kind"><input type="radio" name="kind" value="lora">
+        <span><b>LoRA adapter</b> for peft: the change ΔW alone, on the base model</span></label>
+      <div class="options" data-of="lora">
+        <label>columns a layer <select name="cut"><option value="">all: exact</option>
+          <option value="rank">at most</option><option value="error">as few as keep the error within</option></select>
+        </label><input type="text" name="number" inputmode="decimal"
+          aria-label="How many columns, or what error" hidden>
+        <label>as <select name="dtype"></select></label></div>
+      <label class="kind"><input type="radio" name="kind" value="factors">
+        <span><b>Factors</b> of ΔW (safetensors), exact</span></label>
+      <label class="kind"><input type="radio" name="kind" value="model">
+        <span><b>Whole model</b> with its tokenizer, as <code>save_pretrained</code> writes it, zipped</span></label>
+    </fieldset>
+    <div class="go"><button type="submit" class="main">Make the file</button>
+      <p class="note" role="status" dir="auto"></p></div>
+  </form>
+  <section class="made" aria-label="Made files"></section>
+</dialog>"""
+
+
+def place(parts: Parts) -> None:
+    parts.more["export"] = widget("export", {"run": ""}, TEMPLATE, ["look", "make"], types=DTYPES)
+
+
+def connect(parts: Parts) -> None:
+    box, desk = parts.more["export"], Exports(parts.lab, tuple(parts.panels))
+    asks = {"concurrency_limit": None, "trigger_mode": "multiple", **QUIET}
+    box.look(desk.look, parts.run, box, **asks)
+    box.make(desk.make, parts.run, box, **asks)
+
+
+def pages(parts: Parts) -> None:
+    """None of its own."""
+
+
+class Exports:
+    """The handlers. `panels`: names that figures may have."""
+
+    def __init__(self, lab: Lab, panels: tuple[str, ...]):
+        self.lab, self.panels = lab, panels
+
+    def look(self, run: str) -> dict[str, Any]:
+        """What was made of this run and is still there."""
+        return self.standing(run)
+
+    async def make(self, run: str, event: gr.EventData) -> AsyncIterator[dict[str, Any]]:
+        """Make a file, as a page asks for it; then where it is fetched, and what it is."""
+        yield await asyncio.to_thread(self.standing, run, message=ASKING, busy=True)
+        try:
+            found = await asyncio.to_thread(self.lab.store.get, run, False) if run else None
+            if found is None:
+                raise UserError("open a run first: an export is of one")
+            payload = await asyncio.to_thread(self.payload, found, event._data)
+            made = await answered(self.lab, run, "export", payload, PATIENCE)
+        except UserError as error:
+            yield await asyncio.to_thread(self.standing, run, message=text.sentence(str(error)), wrong=True)
+            return
+        yield await asyncio.to_thread(self.standing, run, message=LATER if made is None else "", made=made)
+
+    def payload(self, run: Run, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What is asked of the worker. Of what a browser sends, only what an export knows is passed on."""
+        kind = str(given.get("kind", ""))
+        if kind not in KINDS:
+            raise UserError("choose what to export")
+        options = options_of(kind, given)
+        if kind not in OF_A_RUN:
+            return {"kind": kind, "lane": given.get("lane"), "round": given.get("round"), "options": options}
+        pictures = drawn(given.get("pictures"), self.panels) if kind == "zip" else {}
+        figures = keep_figures(run, pictures) if pictures else ""
+        return {"kind": kind, "options": options, "figures": figures}
+
+    def standing(self, run: str, made: Mapping[str, Any] | None = None, **told: Any) -> dict[str, Any]:
+        """What the page shows: files on offer, newest first, the one just made with what is said about it."""
+        found = self.lab.store.get(run, spec=False) if run else None
+        files = [
+            {"name": file["name"], "says": text.size(file["bytes"]), "made": file["made"]}
+            | {"address": address(run, file["name"]).removeprefix("/")}
+            for file in (offered(found) if found is not None else ())
+        ]
+        value = {"run": run, "files": files, **told}
+        return value | ({"made": made["name"], "layers": layers_of(made.get("about") or {})} if made else {})
+
+
+def options_of(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of an export as a form has them: `cut` is what `number` means. Raises `UserError`."""
+    if kind == "zip":
+        return {"ledger": bool(given.get("ledger"))}
+    if kind != "lora":
+        return {}
+    options: dict[str, Any] = {"dtype": str(given.get("dtype") or DTYPES[0])}
+    typed, cut = str(given.get("number") or "").strip().replace(",", "."), given.get("cut")
+    if cut in ("rank", "error"):
+        if not NUMBER.fullmatch(typed):
+            example = "8" if cut == "rank" else "0.05"
+            raise UserError(f"type a number, for example {example}, or choose “all: exact”")
+        number = float(typed)
+        options[cut] = int(number) if cut == "rank" and number.is_integer() else number
+    return options
+
+
+def drawn(pictures: Any, names: tuple[str, ...]) -> dict[str, bytes]:
+    """The figures that a page sent, by their file's name: SVG of panels that there are, of bounded size."""
+    if not isinstance(pictures, Mapping):
+        return {}
+    found = {
+        f"{name}.svg": str(pictures[name]).encode()
+        for name in names
+        if str(pictures.get(name, "")).lstrip().startswith("<svg")
+    }
+    return found if sum(map(len, found.values())) <= LARGEST_FIGURES else {}
+
+
+def layers_of(about: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What is said of exported weights: of each layer its columns and its error, and whether they are the run's own."""
+    if not about:
+        return None
+    layers = [{name: layer[name] for name in ("layer", "rank", "full_rank", "error")} for layer in about["layers"]]
+    return {"lane": about["lane"], "round": about["round"], "same_bits": about["same_bits"], "each": layers}

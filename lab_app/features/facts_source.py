@@ -1,0 +1,125 @@
+"""The table of facts beyond typing: cells looked up, templates of the pocket world, uploaded files, and the spec that
+Run would send."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from core.errors import UserError
+from core.facts.source import MOST
+from core.runs.problems import SpecError
+from core.runs.spec import RunSpec
+from lab_app import experiment, sources
+from lab_app.actions import FORM, told, whole
+from lab_app.experiment import rows_of
+from lab_app.lab import Lab, admit
+from lab_app.parts import QUIET, Parts
+from lab_app.widgets import widget
+
+LONGEST_SPEC = 4_000_000  # characters that a page is sent
+SPEC = """
+<dialog class="spec" aria-labelledby="spec-title">
+  <header><h3 id="spec-title">What Run would send</h3>
+    <button type="button" data-do="close" aria-label="Close">×</button></header>
+  <p class="problem" role="alert" dir="auto"></p>
+  <p class="about">The same run without a browser: save this as spec.json, then
+  <code>python -m core run spec.json --out DIR</code></p>
+  <pre tabindex="0" aria-label="Spec as JSON"></pre>
+  <div class="ends"><span class="left" role="status"></span>
+    <button type="button" data-do="copy">Copy</button>
+    <button type="button" data-do="save">Save spec.json</button></div>
+</dialog>"""
+
+
+def place(parts: Parts) -> None:
+    parts.more["upload"] = gr.UploadButton(
+        "Upload facts", file_types=list(sources.UPLOADED), elem_id="facts-upload", type="filepath"
+    )
+    parts.more["spec"] = widget("spec", {}, SPEC)
+
+
+def connect(parts: Parts) -> None:
+    form, desk = parts.form, Desk(parts.lab)
+    at_once = {"concurrency_limit": 8, **QUIET}
+    many = {"trigger_mode": "multiple", **at_once}
+    facts = form["facts"]
+    facts.check(desk.check, form["model"], facts, **many)
+    facts.relation(desk.relation, None, facts, **many)
+    parts.more["upload"].upload(desk.upload, [parts.more["upload"], facts], facts, **at_once)
+    form["title"].spec(desk.spec, [form[name] for name in FORM], parts.more["spec"], **at_once)
+
+
+def pages(parts: Parts) -> None:
+    """None of its own."""
+
+
+class Desk:
+    """The handlers."""
+
+    def __init__(self, lab: Lab):
+        self.lab = lab
+
+    def check(self, model: str | None, event: gr.EventData) -> Any:
+        """What is wrong with rows that were changed, and what the pocket world knows of them."""
+        asked = event._data.get("rows")
+        rows = [row for row in asked if isinstance(row, dict)] if isinstance(asked, list) else []
+        world = self.lab.world if str(model or "").strip() in ("", "pocket") else None
+        found = sources.looked_up(rows, world)
+        keys = ([str(row.get(name) or "") for name in ("subject", "prompt", "target", "truth")] for row in rows)
+        return gr.update(looked={"rows": [[key, row] for key, row in zip(keys, found, strict=False)]})
+
+    def relation(self, event: gr.EventData) -> Any:
+        """Subjects and objects of the chosen relation."""
+        if self.lab.world is None:
+            return gr.skip()
+        try:
+            return gr.update(relation=sources.relation(self.lab.world, str(event._data.get("name"))))
+        except UserError as error:
+            return told(message=str(error))
+
+    def upload(self, file: str | None, facts: Any) -> Any:
+        """The rows of a file, behind those that are there; the file itself is not kept."""
+        if not file:
+            return gr.skip()
+        rows = [
+            row for row in rows_of(facts) if any(str(row.get(name) or "").strip() for name in ("subject", "target"))
+        ]
+        path = Path(file)
+        try:
+            added, problems, words = sources.uploaded(path)
+            if len(rows) + len(added) > MOST:
+                raise UserError(f"{len(rows) + len(added):,} rows together; at most {MOST:,} facts fit one run.")
+        except UserError as error:
+            return told(message=f"{str(error)[:1].upper()}{str(error)[1:]}")
+        finally:
+            path.unlink(missing_ok=True)
+        items = [problem | {"row": problem["row"] + len(rows)} for problem in problems]
+        return told(items, words, good=not items, value={**kept(facts), "rows": rows + added})
+
+    def spec(self, *asked: Any) -> dict[str, Any]:
+        """The spec of the form as it stands, and what is wrong with it."""
+        form = dict(zip(FORM, asked, strict=True))
+        seed, spec, wrong = whole(form["seed"]), None, ""
+        try:
+            chosen, _ = experiment.asked(form["facts"], whole(form["count"]), seed, self.lab.world)
+            size = whole(form["round_size"], 1)
+            spec = experiment.spec(chosen, form["lanes"], form["model"], size, form["tasks"], form["maps"], seed)
+            admit(RunSpec.from_dict(spec))
+        except SpecError as error:
+            wrong = "; ".join(f"{problem.where}: {problem.message}" for problem in error.problems[:5])
+        except UserError as error:
+            wrong = str(error)
+        text = "" if spec is None else json.dumps(spec, ensure_ascii=False, indent=2)
+        if len(text) > LONGEST_SPEC:
+            wrong = f"{len(text):,} characters: too long to be shown; use fewer rows, or a file of facts as the source"
+            text = ""
+        return {"text": text, "wrong": wrong, "facts": 0 if spec is None else len(spec["facts"].get("items") or ())}
+
+
+def kept(facts: Any) -> dict[str, Any]:
+    """What the table says besides its rows."""
+    return {name: facts.get(name, "") for name in experiment.CHOICES} if isinstance(facts, dict) else {}

@@ -1,0 +1,77 @@
+"""The film strip: prompts that are asked again at every measured round, and how their answers changed.
+
+A run is asked what its spec's `measure.probes` say; a prompt that was saved later is asked of all measured rounds by
+the worker, from the states that the ledger gives back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import gradio as gr
+
+from core.errors import UserError
+from lab_app.lab import Lab
+from lab_app.parts import QUIET, Parts
+from lab_app.widgets import widget
+from lab_app.words import SHORT, clipped
+
+PATIENCE = 120.0  # seconds
+LATER = "The worker is busy or starting; ask again in a moment."
+TEMPLATE = """
+<section class="film" aria-labelledby="film-title" hidden>
+  <h2 id="film-title">Film strip</h2>
+  <p class="lead">Saved prompts, continued by the model at every measured round; what differs from before any edit is
+  marked. A star beside a prompt that you ask saves it for the next run.</p>
+  <p class="note" role="status" dir="auto"></p>
+  <div class="strips"></div>
+</section>"""
+
+
+def place(parts: Parts) -> None:
+    parts.more["film"] = widget("film", {}, TEMPLATE, ["film"])
+
+
+def connect(parts: Parts) -> None:
+    box = parts.more["film"]
+    films = Films(parts)
+    box.film(films.film, parts.run, box, concurrency_limit=None, trigger_mode="multiple", **QUIET)
+
+
+def pages(parts: Parts) -> None:
+    """None of its own."""
+
+
+class Films:
+    """The handler, with the lab that it asks."""
+
+    def __init__(self, parts: Parts):
+        self.lab: Lab = parts.lab
+        self.lane_names = parts.actions.lane_names
+
+    async def film(self, run: str, event: gr.EventData) -> AsyncIterator[dict[str, Any]]:
+        """A prompt at all measured rounds: the lanes that have answered so far, each time one more has."""
+        prompt, lanes = str(event._data.get("prompt", "")), self.lane_names(run)
+        found: dict[str, dict[str, Any]] = {}
+
+        def strip(message: str) -> dict[str, Any]:
+            told = [found[lane] for lane in lanes if lane in found]
+            return {"run": run, "prompt": prompt, "lanes": told, "of": len(lanes), "message": message}
+
+        try:
+            commands = {lane: self.lab.store.command(run, "film", {"prompt": prompt, "lane": lane}) for lane in lanes}
+        except UserError as error:
+            yield strip(str(error))
+            return
+        trouble = ""
+        async for lane, command in self.lab.answers(commands, PATIENCE):
+            answer = command.answer or {}
+            if command.state == "failed":
+                trouble = str(answer.get("message", ""))
+            else:
+                rounds = [{"round": at["round"], "text": clipped(at["text"], SHORT)} for at in answer["rounds"]]
+                found[lane] = {"lane": lane, "rounds": rounds}
+            yield strip(trouble)
+        if len(found) < len(lanes):
+            yield strip(trouble or LATER)

@@ -1,0 +1,209 @@
+"""More lanes for a run that is there: from the experiment's form, from a round of another lane, or with an edit undone
+by replaying its round without it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from core.errors import UserError
+from core.facts.fact import Fact
+from core.facts.source import FactsSpec, load_facts
+from core.runs.lanes import LONGEST_NAME
+from core.runs.left_out import left_out
+from core.runs.plan import Plan
+from core.runs.problems import SpecError
+from core.runs.store import Run
+from lab_app import experiment, text
+from lab_app.actions import told
+from lab_app.adding import NO_RUN, add, sentence
+from lab_app.lab import Lab
+from lab_app.parts import QUIET, Parts
+from lab_app.widgets import widget
+
+MOST_FACTS = 400  # of a round, listed to choose from
+HERE = (None, "pocket")  # sources of facts that the page can read by itself
+AT_ONCE = 8
+TEMPLATE = """
+<dialog class="branch" aria-labelledby="branch-title">
+  <header><h2 id="branch-title">Branch a lane</h2>
+    <button type="button" data-do="close" aria-label="Close">×</button></header>
+  <div class="switch" role="group" aria-label="What to do">
+    <button type="button" data-mode="recipe" aria-pressed="true">Go on with another recipe</button>
+    <button type="button" data-mode="undo" aria-pressed="false">Undo facts of a round</button></div>
+  <div class="where"><label><span>Lane</span><select class="lane" dir="auto"></select></label>
+    <label><span class="round-says">after round</span><select class="round"></select></label></div>
+  <p class="lead"></p>
+  <div class="recipe lanes-form"></div>
+  <fieldset class="chosen-facts" hidden><legend>Facts of this round</legend>
+    <input type="search" dir="auto" aria-label="Find a fact" placeholder="Find a fact">
+    <div class="scroll" tabindex="0"></div></fieldset>
+  <p class="note" role="status" dir="auto"></p>
+  <div class="ends"><button type="button" data-do="close">Cancel</button>
+    <button type="button" class="main" data-do="add">Add the lane</button></div>
+</dialog>"""
+
+
+def place(parts: Parts) -> None:
+    with parts.form["controls"]:
+        parts.more["add_lanes"] = gr.Button("Add to this run", elem_id="add-lanes", min_width=120)
+    parts.more["branch"] = widget("branch", {}, TEMPLATE, ["facts", "branch"], facts={}, told={})
+
+
+def connect(parts: Parts) -> None:
+    desk, lanes, box = Desk(parts.lab), parts.form["lanes"], parts.more["branch"]
+    at_once = {"concurrency_limit": AT_ONCE, **QUIET}
+    for changed in (parts.run.change, lanes.has):
+        changed(desk.has, parts.run, lanes, **at_once)
+    parts.more["add_lanes"].click(desk.add, [parts.run, lanes], [lanes, parts.form["problem"]], **at_once)
+    box.facts(desk.facts, parts.run, box, trigger_mode="always_last", **at_once)
+    box.branch(desk.branch, parts.run, box, **at_once)
+
+
+def pages(parts: Parts) -> None:
+    """None of its own."""
+
+
+class Desk:
+    """The handlers. Keeps the facts of the run that was asked about last."""
+
+    def __init__(self, lab: Lab):
+        self.lab = lab
+        self._facts: tuple[str, list[Fact]] = ("", [])
+
+    def has(self, run: str) -> Any:
+        """The lanes that the shown run has, as the form would hold them."""
+        found = self.lab.store.get(run) if run else None
+        lanes = (found.spec or {})["lanes"] if found is not None else []
+        return gr.update(has=[experiment.shown(lane) for lane in lanes])
+
+    async def add(self, run: str, form: Any) -> tuple[Any, str]:
+        """The form's lanes that the run has not are added to it; what is wrong stands at its lane."""
+        found = self.lab.store.get(run) if run else None
+        chosen = list((form or {}).get("lanes") or []) if isinstance(form, Mapping) else []
+        places = missing(chosen, (found.spec or {})["lanes"] if found is not None else [])
+        try:
+            if not places:
+                raise UserError("this run has all these lanes: change one, or add another" if found else NO_RUN)
+            answer = await add(self.lab, found, [experiment.lane(chosen[place]) for place in places])
+        except SpecError as error:
+            placed = experiment.placed(error.problems, ())
+            at = [item | {"lane": places[item["lane"]]} for item in placed.lanes]
+            return told(at), " ".join(placed.fields.values())
+        except UserError as error:
+            return told(), sentence(str(error))
+        has = (self.has(run) or {}).get("has", [])
+        return told(has=has), answer["message"]
+
+    async def facts(self, run: str, event: gr.EventData) -> Any:
+        """The facts of a round, to choose from: as `{"fact", "text", "target", "truth"}`, or their numbers alone where
+        the page cannot read them."""
+        found, number = self.lab.store.get(run) if run else None, event._data.get("round")
+        if found is None or found.spec is None or not isinstance(number, int):
+            return gr.update(facts={"message": NO_RUN})
+        try:
+            listed = await asyncio.to_thread(self.listed, found, number)
+        except UserError as error:
+            return gr.update(facts={"round": number, "message": sentence(str(error))})
+        return gr.update(facts={"round": number, "run": run, "facts": listed})
+
+    def listed(self, run: Run, number: int) -> list[dict[str, Any]]:
+        """The facts of one round; what was left out before is listed too."""
+        spec, facts = run.spec or {}, self._all(run)
+        count = len(facts) or spec["facts"].get("count") or number * spec["round_size"]
+        chosen = Plan(count, spec["round_size"]).edited_in(number)[:MOST_FACTS]
+        return [{"fact": index} | (shown(facts[index]) if facts else {}) for index in chosen]
+
+    def _all(self, run: Run) -> list[Fact]:
+        asked = (run.spec or {})["facts"]
+        if asked.get("source") not in HERE:
+            return []
+        if self._facts[0] != run.id:
+            self._facts = (run.id, list(load_facts(FactsSpec(**asked), self.lab.assets).edit))
+        return self._facts[1]
+
+    async def branch(self, run: str, event: gr.EventData) -> Any:
+        """A lane from a round of another one: under the recipe in `lane`, or, with `without`, of the same recipe."""
+        given, found = event._data, self.lab.store.get(run) if run else None
+        try:
+            if found is None or found.spec is None:
+                raise UserError(NO_RUN)
+            if given.get("without"):
+                facts = await asyncio.to_thread(self._all, found)
+                made = undone(found.spec, str(given.get("parent")), given.get("round"), given["without"], facts)
+            else:
+                made = branched(found.spec, str(given.get("parent")), given.get("round"), given.get("lane"))
+            answer = await add(self.lab, found, [made])
+        except SpecError as error:
+            return gr.update(told={"message": " ".join(sentence(found.message) for found in error.problems)})
+        except UserError as error:
+            return gr.update(told={"message": sentence(str(error))})
+        return gr.update(told={"added": answer["lanes"], "message": answer["message"]})
+
+
+def missing(chosen: Sequence[Any], has: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Places in the form of the lanes that a run has not: whose recipe is none of its lanes', whatever they are
+    called."""
+    known = [recipe(experiment.shown(lane)) for lane in has]
+    return [place for place, lane in enumerate(chosen) if isinstance(lane, Mapping) and recipe(lane) not in known]
+
+
+def recipe(lane: Mapping[str, Any]) -> dict[str, Any]:
+    """A lane of the form as a spec has it, without its name."""
+    return {key: value for key, value in experiment.lane(lane).items() if key != "name"}
+
+
+def branched(spec: Mapping[str, Any], parent: str, round_: Any, lane: Any) -> dict[str, Any]:
+    """A lane of the form that begins where `parent` stands after a round. Raises `UserError`."""
+    of_lane(spec, parent)
+    if not isinstance(round_, int) or not isinstance(lane, Mapping):
+        raise UserError("choose a round to begin after, and a recipe")
+    made = {key: value for key, value in experiment.lane(lane).items() if key not in ("from", "without")}
+    return made | {"from": {"lane": parent, "round": round_}}
+
+
+def undone(
+    spec: Mapping[str, Any], parent: str, round_: Any, without: Any, facts: Sequence[Fact] = ()
+) -> dict[str, Any]:
+    """The lane `parent` with its round `round_` replayed without some of its facts, and all that followed. What it
+    leaves out already stays left out. Raises `UserError`."""
+    lane, size = of_lane(spec, parent), spec["round_size"]
+    begins = (lane.get("from") or {}).get("round", 0)
+    if not isinstance(round_, int) or round_ < 1:
+        raise UserError("choose a round that was edited")
+    if round_ <= begins:
+        raise UserError(f'round {round_} was made by "{lane["from"]["lane"]}", before {parent} began: undo it there')
+    wanted = sorted({index for index in without if type(index) is int}) if isinstance(without, list) else []
+    if not wanted or any(index // size != round_ - 1 for index in wanted):
+        raise UserError(f"choose facts of round {round_}")
+    kept = [index for index in left_out(spec["lanes"], size)[parent] if index // size >= round_ - 1]
+    made = {key: value for key, value in lane.items() if key not in ("name", "from", "without")}
+    made["without"] = sorted({*kept, *wanted})
+    if round_ > 1:
+        made["from"] = {"lane": parent, "round": round_ - 1}
+    name = f"{parent} {without_what(wanted, round_, facts)}"[:LONGEST_NAME]
+    taken = [entry["name"] for entry in spec["lanes"]]
+    return made if name in taken else made | {"name": name}
+
+
+def without_what(wanted: Sequence[int], round_: int, facts: Sequence[Fact]) -> str:
+    """What a lane leaves out, as its name says it."""
+    if len(wanted) == 1 and wanted[0] < len(facts):
+        return f"without “{facts[wanted[0]].subject}”"
+    return f"without {text.plural(len(wanted), 'fact')} of round {round_}"
+
+
+def of_lane(spec: Mapping[str, Any], label: str) -> Mapping[str, Any]:
+    """The lane of that label; raises `UserError`."""
+    found = next((lane for lane in spec["lanes"] if lane["name"] == label), None)
+    if found is None:
+        raise UserError("this run has no such lane")
+    return found
+
+
+def shown(fact: Fact) -> dict[str, Any]:
+    """A fact as the list shows it."""
+    return {"text": fact.text[:200], "target": fact.target[:100], "truth": (fact.truth or "")[:100]}

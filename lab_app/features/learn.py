@@ -1,0 +1,149 @@
+"""The Learn page: lessons that run live on the pocket model, on a page of their own at `/learn`.
+
+What a visitor predicts stays in their browser; what was seen is read from the lesson's run, whose id is in the
+address (`/learn?lesson=4&run=…`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import gradio as gr
+
+from core.errors import UserError
+from lab_app.actions import owner, whole
+from lab_app.lab import Lab
+from lab_app.lessons import LESSONS
+from lab_app.lessons.lesson import Lesson
+from lab_app.lessons.markup import data, page
+from lab_app.lessons.standing import LIVE, Standing
+from lab_app.parts import QUIET, Parts
+from lab_app.watch import BEAT
+from lab_app.widgets import widget
+
+LOOKED_EVERY = 0.4  # seconds
+LAST_SEED = 999
+EVENTS = ("begin", "follow", "stop", "resume")
+Value = dict[str, Any]
+
+
+def place(parts: Parts) -> None:
+    """Nothing on the first page; its header has a link."""
+
+
+def connect(parts: Parts) -> None:
+    """Nothing: events do not cross pages."""
+
+
+def pages(parts: Parts) -> None:
+    """The page itself, with handlers of its own."""
+    teacher = Teacher(parts.lab)
+    with parts.page.route("Learn", "learn", show_in_navbar=False):
+        visitor = gr.BrowserState("", storage_key="edit-lab-visitor", secret=parts.lab.secret)
+        learn = widget("learn", {}, page(LESSONS), EVENTS, lessons=data(LESSONS))
+        asks = {"concurrency_limit": None, "trigger_mode": "multiple", **QUIET}
+        parts.page.load(teacher.arrive, visitor, [visitor, learn], **asks)
+        learn.begin(teacher.begin, visitor, learn, **asks)
+        learn.follow(teacher.follow, None, learn, **asks)
+        learn.stop(teacher.stop, None, None, **asks)
+        learn.resume(teacher.resume, None, learn, **asks)
+
+
+class Teacher:
+    """The handlers of the page. `following`: the latest stream of each open page."""
+
+    def __init__(self, lab: Lab):
+        self.lab = lab
+        self.following: dict[str, object] = {}
+
+    def arrive(self, visitor: str, request: gr.Request) -> tuple[str, Value]:
+        """Who is it, and which lesson and run does the address name?"""
+        query = request.query_params
+        number = min(max(1, whole(query.get("lesson"), 1)), len(LESSONS))
+        run = str(query.get("run") or "")[:64]
+        return visitor or secrets.token_urlsafe(16), {"lesson": number, "run": run, "arrived": True}
+
+    def begin(self, visitor: str, request: gr.Request, event: gr.EventData) -> Value:
+        """Put a lesson's experiment into the queue."""
+        found = lesson_of(event._data)
+        if found is None:
+            return {"problem": "There is no such lesson."}
+        number, lesson = found
+        seed = min(whole(event._data.get("seed")), LAST_SEED)
+        said: Value = {"lesson": number, "seed": seed}
+        try:
+            if self.lab.world is None:
+                raise UserError("The pocket world is not here; make it with: python -m core pocket build")
+            run = self.lab.start(lesson.spec(seed, self.lab.world), owner(visitor, request))
+            self.lab.store.rename(run, f"Lesson {number}: {lesson.title}")
+        except UserError as error:
+            return said | {"problem": str(error)}
+        return said | {"run": run, "begun": True}
+
+    async def follow(self, request: gr.Request, event: gr.EventData) -> AsyncIterator[Value]:
+        """Where the lesson's run stands, each time that it stands elsewhere, until it is over."""
+        found, run = lesson_of(event._data), str(event._data.get("run") or "")[:64]
+        if found is None or not run:
+            return
+        number, lesson = found
+        page, me = str(request.session_hash), object()
+        self.following[page] = me
+        reader = Standing(self.lab.store, lesson, run, lambda: self.lab.trouble)
+        try:
+            async for state in standing(reader):
+                if self.following.get(page) is not me:
+                    return
+                yield {"lesson": number, "run": run, "state": state}
+        finally:
+            if self.following.get(page) is me:
+                del self.following[page]
+
+    def stop(self, event: gr.EventData) -> None:
+        """Stop the lesson's run, or what is measured on it."""
+        if (reader := self._reader(event._data)) is not None:
+            reader.stop()
+
+    async def resume(self, request: gr.Request, event: gr.EventData) -> AsyncIterator[Value]:
+        """Go on with it, and follow it."""
+        if (reader := self._reader(event._data)) is not None:
+            reader.resume()
+        async for value in self.follow(request, event):
+            yield value
+
+    def _reader(self, asked: Mapping[str, Any]) -> Standing | None:
+        found, run = lesson_of(asked), str(asked.get("run") or "")[:64]
+        if found is None:
+            return None
+        reader = Standing(self.lab.store, found[1], run)
+        return reader if reader.look()["status"] != "missing" else None
+
+
+async def standing(reader: Standing) -> AsyncIterator[Value]:
+    """Where a run stands, until it is over; now and then although nothing changed, so that a page knows it is fed."""
+    before: Value = {}
+    while True:
+        try:
+            state = await asyncio.to_thread(reader.look)
+        except UserError as error:
+            yield {"status": "failed", "says": str(error)}
+            return
+        live = state["status"] in (*LIVE, "paused")
+        state |= {"live": live} | ({"beat": int(time.time() / BEAT)} if live else {})
+        if state != before:
+            before = state
+            yield state
+        if not live:
+            return
+        await asyncio.sleep(LOOKED_EVERY)
+
+
+def lesson_of(asked: Mapping[str, Any]) -> tuple[int, Lesson] | None:
+    """The lesson that a page asks about, with its number from 1."""
+    number = asked.get("lesson")
+    if not isinstance(number, int) or not 1 <= number <= len(LESSONS):
+        return None
+    return number, LESSONS[number - 1]

@@ -1,0 +1,237 @@
+"""Look closer: measures made on request on a run that has begun, listed by the question that each answers.
+
+The worker makes them one after the other; this module asks for them, follows how far they are and hands over what they
+found. That stays with the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from core.errors import UserError
+from core.runs.catalogue import built, catalogue
+from core.runs.study_queue import StudyState
+from lab_app import text
+from lab_app.lab import Lab
+from lab_app.parts import QUIET, Parts
+from lab_app.widgets import widget
+
+GROUPS = {  # in their order on the page; studies that are not named here follow behind these
+    "Inside": ("angles", "blocks", "stability", "keys", "values", "maps", "correlation"),
+    "Outside": ("scores", "retention", "ripple", "portability", "locality", "generation", "perplexity", "cost")
+    + ("warning",),
+    "Without editing": ("decomposition",),
+}
+OTHERS = "Others"
+OVER_ROUNDS = ("retention", "correlation", "warning", "perplexity")  # say little of one round alone
+AT_NO_ROUND = ("decomposition",)
+LIVE, IDLE = 0.4, 2.0  # seconds between two looks: while a study waits or goes on, and when none does
+PATIENCE = 30.0  # seconds that the worker has to take a study on
+SHOWN = 40  # studies of one run, the newest
+MOST_ROWS = 20_000  # of one table that a page is sent
+LATER = "The worker is busy or starting: it is taken on as soon as the worker comes to it."
+SAYS = {"queued": "waiting", "running": "going on", "done": "done", "stopped": "stopped", "failed": "could not be made"}
+TEMPLATE = """
+<section class="studies" aria-labelledby="studies-title">
+  <h2 id="studies-title">Look closer</h2>
+  <p class="lead">Measures that take longer than a round should. Ask for one, on any lanes and rounds of this run;
+  what it finds stays with the run.</p>
+  <div class="desk"><nav class="questions" aria-label="Studies, by their question"></nav>
+    <form class="asking" aria-label="What to study"></form></div>
+  <p class="note" role="status" dir="auto"></p>
+  <div class="results"></div>
+</section>"""
+
+
+def place(parts: Parts) -> None:
+    parts.more["studies"] = widget(
+        "studies",
+        {"run": "", "studies": []},
+        TEMPLATE,
+        ["ask", "fetch", "stop", "forget"],
+        catalogue=listed(),
+        told={},
+        found={},
+    )
+
+
+def connect(parts: Parts) -> None:
+    box, desk = parts.more["studies"], Desk(parts.lab)
+    asks = {"concurrency_limit": None, "trigger_mode": "multiple", **QUIET}
+    for begins in (parts.run.change, parts.dock.again):
+        begins(desk.follow, parts.run, box, **asks)
+    box.ask(desk.ask, parts.run, box, **asks)
+    box.fetch(desk.fetch, parts.run, box, **asks)
+    box.stop(desk.stop, parts.run, box, **asks)
+    box.forget(desk.forget, parts.run, box, **asks)
+
+
+def pages(parts: Parts) -> None:
+    """None of its own."""
+
+
+class Desk:
+    """The handlers. `following`: the latest stream of each open page."""
+
+    def __init__(self, lab: Lab):
+        self.lab = lab
+        self.following: dict[str, object] = {}
+
+    async def follow(self, run: str, request: gr.Request) -> AsyncIterator[dict[str, Any]]:
+        """The studies of the run that is shown, each time something about them changed."""
+        page, me = str(request.session_hash), object()
+        self.following[page] = me
+        shown: dict[str, Any] = {}
+        try:
+            while self.following.get(page) is me:
+                try:
+                    value = await asyncio.to_thread(self.standing, run)
+                except UserError:  # the store cannot be read just now, which the dock says
+                    value = shown
+                if value and value != shown:
+                    shown = value
+                    yield value
+                if not run:
+                    return
+                await asyncio.sleep(LIVE if any(map(active, shown.get("studies", ()))) else IDLE)
+        finally:
+            if self.following.get(page) is me:
+                del self.following[page]
+
+    def standing(self, run: str) -> dict[str, Any]:
+        """What there is to show of a run's studies, newest first; small."""
+        studies = [standing(state) for state in self.lab.store.studies.of(run)[:SHOWN]] if run else []
+        value: dict[str, Any] = {"run": run, "studies": studies}
+        if any(map(active, studies)):
+            worker = self.lab.store.worker()
+            if worker is None or not worker.alive:
+                value["notice"] = self.lab.trouble or "The worker is starting."
+        return value
+
+    async def ask(self, run: str, event: gr.EventData) -> Any:
+        """Put a study into the queue; what was wrong with it, if anything."""
+        given = event._data
+        name, options, lanes = str(given.get("name", "")), given.get("options") or {}, given.get("lanes")
+        rounds = str(given.get("rounds") or "last").replace(" ", "")
+        try:
+            if self.lab.store.get(run, spec=False) is None:
+                raise UserError("start a run first: a study looks at one")
+            if not lanes:
+                raise UserError("choose a lane or more")
+            built(name, options if isinstance(options, dict) else {})
+            payload = {"name": name, "options": options, "lanes": lanes, "rounds": rounds}
+            answer = await self._answered(run, "study", payload)
+        except UserError as error:
+            return gr.update(told={"message": sentence(str(error)), "wrong": True})
+        if answer is None:
+            return gr.update(told={"message": LATER})
+        return gr.update(told={"message": "", "study": answer["study"]})
+
+    async def stop(self, run: str, event: gr.EventData) -> Any:
+        """End a study that waits or goes on."""
+        return await self._change(run, "stop_study", event)
+
+    async def forget(self, run: str, event: gr.EventData) -> Any:
+        """Delete what a study found."""
+        return await self._change(run, "delete_study", event)
+
+    async def fetch(self, run: str, event: gr.EventData) -> Any:
+        """What a study found, packed for the page."""
+        number = event._data.get("study")
+        state = await asyncio.to_thread(self.lab.store.studies.get, number) if isinstance(number, int) else None
+        home = self.lab.store.get(run, spec=False) if state is not None and state.run == run else None
+        found = await asyncio.to_thread(self.lab.store.studies.found, home.folder, state) if home else None
+        if found is None:
+            return gr.update(found={"id": number, "message": "What this study found is no longer there."})
+        return gr.update(found={"id": number, **packed(found)})
+
+    async def _change(self, run: str, kind: str, event: gr.EventData) -> Any:
+        try:
+            answer = await self._answered(run, kind, {"study": event._data.get("study")})
+        except UserError as error:
+            return gr.update(told={"message": sentence(str(error)), "wrong": True})
+        return gr.update(told={"message": LATER if answer is None else ""})
+
+    async def _answered(self, run: str, kind: str, payload: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The worker's answer to a command about a study ({} where it has nothing to say), or None in all this time."""
+        command = self.lab.store.command(run, kind, payload)
+        async for _, found in self.lab.answers({kind: command}, PATIENCE):
+            if found.state == "failed":
+                raise UserError(str((found.answer or {}).get("message", "that could not be done")))
+            return found.answer or {}
+        return None
+
+
+def listed() -> list[dict[str, Any]]:
+    """All studies for the page: those of a group together, in the order of `GROUPS`."""
+    places = {name: (group, place) for group, names in GROUPS.items() for place, name in enumerate(names)}
+    order = [*GROUPS, OTHERS]
+    found = []
+    for about in catalogue():
+        group, place = places.get(about["name"], (OTHERS, 0))
+        several = "none" if about["name"] in AT_NO_ROUND else "several" if about["name"] in OVER_ROUNDS else "one"
+        options = [{key: value for key, value in option.items() if value is not None} for option in about["options"]]
+        found.append((order.index(group), place, about | {"group": group, "rounds": several, "options": options}))
+    return [about for *_, about in sorted(found, key=lambda entry: entry[:2])]
+
+
+def standing(state: StudyState) -> dict[str, Any]:
+    """One study as the page lists it."""
+    asked, progress = state.asked, state.progress or {}
+    found: dict[str, Any] = {
+        "id": state.id,
+        "name": asked.name,
+        "lanes": asked.lanes,
+        "rounds": asked.rounds,
+        "options": asked.options,
+        "status": state.status,
+        "says": SAYS[state.status],
+        "message": sentence(state.message),
+        "created": state.created,
+    }
+    if state.status == "queued" and state.position > 1:
+        found["says"] = f"waiting, {state.position - 1} before it"
+    if state.status == "running":
+        done, total = progress.get("done") or 0, progress.get("total") or 0
+        found["says"] = progress.get("message") or SAYS["running"]
+        found["part"] = round(min(1.0, done / total), 3) if total else None
+        found["left"] = text.lasting(progress.get("eta_seconds"))
+    return found
+
+
+def active(study: Mapping[str, Any]) -> bool:
+    """Whether a study waits or goes on."""
+    return study["status"] in ("queued", "running")
+
+
+def packed(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What a study found, its tables column by column: `{"columns", "values", "rows"}`, at most `MOST_ROWS` rows each.
+
+    A column of few words has them once: `{"words": [...], "at": [places]}`.
+    """
+    about = ("study", "title", "question", "source", "options", "lanes", "rounds", "seconds", "protocol", "notes")
+    tables = {}
+    for name, rows in found["tables"].items():
+        columns = list(dict.fromkeys(column for row in rows[:MOST_ROWS] for column in row))
+        values = [column_of([row.get(column) for row in rows[:MOST_ROWS]]) for column in columns]
+        tables[name] = {"columns": columns, "values": values, "rows": len(rows)}
+    kept = {key: found[key] for key in about if key in found}
+    return kept | {"charts": found["charts"], "tables": tables, "model": (found.get("model") or {}).get("reference")}
+
+
+def column_of(values: Sequence[Any]) -> Any:
+    """A column's values, or its words and where each stands where that is shorter."""
+    words = list(dict.fromkeys(value for value in values if isinstance(value, str)))
+    if not words or len(words) * 2 > len(values) or any(not isinstance(value, (str, type(None))) for value in values):
+        return list(values)
+    places = {word: place for place, word in enumerate(words)}
+    return {"words": words, "at": [None if value is None else places[value] for value in values]}
+
+
+def sentence(message: str) -> str:
+    """A message as a sentence of its own."""
+    return message and f"{message[:1].upper()}{message[1:]}{'' if message.endswith(('.', '?', '!')) else '.'}"

@@ -1,0 +1,197 @@
+"""Lesson 4: a guard makes updates smaller. Is it the direction that helps, or only the size?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.facts.readers.pocket import PocketWorld
+from core.measures.found import Chart
+from lab_app.formula import formula, power, row, sub
+from lab_app.lessons.lesson import (
+    Choice,
+    Events,
+    Interval,
+    Lesson,
+    Outcome,
+    Rows,
+    Seen,
+    clearly,
+    interval,
+    measured,
+    percent,
+    points,
+    score,
+)
+
+PLAIN, GUARDED, STRICT, SMALLER = "MEMIT", "REVIVE τ = 0.1", "REVIVE τ = 0.3", "only smaller"
+LANES = (PLAIN, GUARDED, STRICT, SMALLER)
+EDITS, ROUND, EVERY = 600, 100, 3
+KEPT = "unedited_recall"
+UNSHRUNK = 0.995  # a factor above it is no shrinking
+ASKED = (("efficacy_exact", "edited facts, said"), ("neighborhood", "their neighbours"), (KEPT, "facts never edited"))
+
+
+def spec(seed: int, world: PocketWorld | None) -> dict[str, Any]:
+    """The same facts under four recipes; the last is plain MEMIT, each update made just so much smaller that its
+    round's facts are said as often as under the guard."""
+    revive = [{"name": "revive", "tau": 0.1}], [{"name": "revive", "tau": 0.3}]
+    return {
+        "model": "pocket",
+        "facts": {"source": "pocket", "count": EDITS, "seed": seed, "unedited": 200},
+        "round_size": ROUND,
+        "lanes": [
+            {"method": "memit", "name": PLAIN},
+            {"method": "memit", "guards": revive[0], "name": GUARDED},
+            {"method": "memit", "guards": revive[1], "name": STRICT},
+            {"method": "memit", "guards": [{"name": "shrink", "match": GUARDED}], "name": SMALLER},
+        ],
+        "measure": {"every": EVERY, "tasks": False, "maps": False, "words": 0, "unedited": 200}
+        | {"inside": False, "final_sample": 200},
+    }
+
+
+def seen(events: Events) -> Seen:
+    """What each recipe kept after the same edits, and whether the guard's gain is more than that of smaller updates."""
+    states = measured(events)
+    by_round = {lane: {state["round"]: state for state in states.get(lane) or ()} for lane in LANES}
+    number = max(set.intersection(*(set(found) for found in by_round.values())), default=0)
+    if number < 1:
+        return Seen([], [])
+    last = {lane: found[number] for lane, found in by_round.items()}
+    rows: Rows = [
+        {"table": "kept", "lane": lane, "what": what, "share": value[0], "low": value[1], "high": value[2]}
+        | {"text": f"{100 * value[0]:.0f}"}
+        for name, what in ASKED
+        for lane in LANES
+        if (value := interval(last[lane], name)) is not None
+    ]
+    kept = {lane: value for lane in LANES if (value := interval(last[lane], KEPT)) is not None}
+    if len(kept) < len(LANES):
+        return Seen([], rows)
+    edits = int(score(last[PLAIN], "edits") or 0)
+    key, says = verdict(kept)
+    return Seen(
+        [gained(kept, edits), why(key, kept, shrunk(events, number)), dial(kept, last)], rows, Outcome(key, says)
+    )
+
+
+def verdict(kept: Mapping[str, Interval]) -> tuple[str | None, str]:
+    """Direction, size, or no gain at all, as the prediction has them; None where the numbers do not decide."""
+    gain, over = clearly(kept[GUARDED], kept[PLAIN]), clearly(kept[GUARDED], kept[SMALLER])
+    if gain <= 0:
+        return "neither", "the guard kept no more than plain MEMIT"
+    if over > 0:
+        return "direction", "the guard kept more than smaller updates do"
+    if clearly(kept[SMALLER], kept[PLAIN]) > 0:
+        return "size", "smaller updates kept as much as the guard"
+    return None, "between the two: too close to tell"
+
+
+def gained(kept: Mapping[str, Interval], edits: int) -> str:
+    """The guard against plain MEMIT."""
+    guarded, plain = kept[GUARDED], kept[PLAIN]
+    both = (
+        f"After {edits:,} edits MEMIT still knows {percent(plain[0])} of the facts that nobody edited, with REVIVE at "
+        f"τ = 0.1 {percent(guarded[0])}"
+    )
+    how = clearly(guarded, plain)
+    if how > 0:
+        return f"{both}: {points(guarded[0] - plain[0])} more, beyond what chance explains."
+    if how < 0:
+        return f"{both}: the guard kept less."
+    return f"{both}: a difference that chance explains."
+
+
+def shrunk(events: Events, number: int) -> float | None:
+    """What the control multiplied its updates by, in the mean over rounds."""
+    factors = [
+        event["factor"]
+        for event in events
+        if event["kind"] == "edited" and event["lane"] == SMALLER and event["round"] <= number
+        if event.get("factor") is not None
+    ]
+    return sum(factors) / len(factors) if factors else None
+
+
+def why(key: str | None, kept: Mapping[str, Interval], factor: float | None) -> str:
+    """Against updates that are only smaller."""
+    least = factor is not None and factor > UNSHRUNK
+    how = "needed no shrinking" if least else "had to be shrunk"
+    much = f" to {percent(factor)} of their size" if factor is not None and not least else ""
+    smaller = (
+        f"Plain updates {how}{much} to be said as often as under the guard, and then keep {percent(kept[SMALLER][0])}"
+    )
+    return {
+        "direction": f"{smaller}, less than the guard: here it is the direction that helps, not the size.",
+        "size": f"{smaller}, as much as the guard within chance: here the smaller size explains it.",
+        "neither": f"{smaller}. There is no gain for the direction to explain.",
+        None: f"{smaller}: not clearly less than the guard, not clearly more than plain MEMIT. More facts may tell.",
+    }[key]
+
+
+def dial(kept: Mapping[str, Interval], last: Mapping[str, Mapping[str, Any]]) -> str:
+    """What a larger τ bought, and what it cost."""
+    how = {1: "more", 0: "as much, within chance", -1: "less"}[clearly(kept[STRICT], kept[GUARDED])]
+    names = ("efficacy_exact",) * 2
+    said = [interval(last[lane], name) for lane, name in zip((GUARDED, STRICT), names, strict=True)]
+    end = "."
+    if all(said):
+        cost = clearly(said[1], said[0])
+        price = {-1: "at a price", 0: "at no price that shows", 1: "and they are said even more often"}[cost]
+        end = f", {price}: {percent(said[1][0])} of the edited facts are said, against {percent(said[0][0])}."
+    return f"τ = 0.3 protects more directions and keeps {how} ({percent(kept[STRICT][0])}){end}"
+
+
+LESSON = Lesson(
+    key="guard",
+    title="The guard and τ",
+    short="The guard and τ",
+    question="A guard takes a part of every update away. Is it the direction that helps, or only the smaller size?",
+    lead="REVIVE removes from each update what touches the strongest directions of the unedited weight: as many as "
+    "hold the share τ of its singular energy. What is left is smaller, too. So the fair rival is the plain update, "
+    "shrunk until the edits succeed exactly as often.",
+    predict=Choice(
+        says="After 600 edits, which keeps more of the facts that nobody edited?",
+        options=(
+            ("direction", "The guard, more than smaller updates do: it is the direction"),
+            ("size", "Smaller updates as much as the guard: it is the size"),
+            ("neither", "The guard no more than plain MEMIT: neither helps"),
+        ),
+    ),
+    does="The same 600 facts, in the same order, under four recipes: MEMIT, REVIVE at τ = 0.1 and at 0.3, and MEMIT "
+    "with updates shrunk to the efficacy of REVIVE at 0.1, round by round.",
+    takes="100 s",
+    again="with other facts",
+    spec=spec,
+    seen=seen,
+    charts=(
+        Chart(
+            table="kept",
+            kind="bar",
+            x="what",
+            y="share",
+            by="lane",
+            y_low="low",
+            y_high="high",
+            text="text",
+            title="After the last round that all four have",
+            x_title="",
+            y_title="share right",
+        ),
+    ),
+    series=tuple(zip(LANES, (1, 2, 3, 0), strict=True)),
+    promise="Three groups of bars: what was edited, its neighbours, and what nobody touched, under four recipes.",
+    protocol="all facts edited so far, asked now; edited and unedited facts: every token first, neighbours: the old "
+    "answer likelier than the new; whiskers: 95 % bootstrap over facts",
+    equation=formula(
+        sub("ΔW", "safe"),
+        "=",
+        row("(", "I", "−", sub("U", "k"), power(sub("U", "k"), "⊤"), ")"),
+        "ΔW",
+        row("(", "I", "−", sub("V", "k"), power(sub("V", "k"), "⊤"), ")"),
+    ),
+    where="U and V are the first k singular vectors of the unedited weight on its two sides; τ sets k. The control "
+    "multiplies ΔW by one number instead.",
+    paper="REVIVE: Robust Sequential Editing via Dominant Subspace Preservation, arXiv 2601.11042, Equation 6",
+)

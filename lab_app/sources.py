@@ -1,0 +1,132 @@
+"""Where the page's facts come from besides typing: an uploaded file, a dataset, a template of the pocket world."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from core.errors import UserError, nearest
+from core.facts import dataset
+from core.facts.dataset import Dataset, Reading
+from core.facts.files import read_file
+from core.facts.order import ORDERS
+from core.facts.readers.pocket import PocketWorld
+from core.facts.source import MOST, spelled_out
+from core.facts.typed import COLUMNS, parse_rows
+from lab_app.examples import by_template
+from lab_app.text import plural
+
+UPLOADED = (".csv", ".json", ".jsonl")
+OFFERED = 400  # subjects and objects that a template offers
+CHECKED = 60  # rows of one check
+TABLE = "table"
+ORDER_NAMES = dict(zip(ORDERS, ("as given", "shuffled", "by relation", "adversarial"), strict=True))
+
+
+def offered(world: PocketWorld | None) -> dict[str, Any]:
+    """What the table lets people choose from: relations with their prompts, datasets, orders."""
+    relations = [] if world is None else world.relations.items()
+    return {
+        "relations": [[name, known.get("description", name), prompt(known)] for name, known in relations],
+        "datasets": [shown(kind) for kind in dataset.known().values() if kind.name != TABLE],
+        "orders": [[name, title] for name, title in ORDER_NAMES.items()],
+        "suffixes": UPLOADED,
+    }
+
+
+def shown(kind: Dataset) -> dict[str, Any]:
+    """A dataset as the page offers it: `hub` says for each subset where it is fetched, "" if it has to be uploaded."""
+    hub = {subset: kind.hub.get(subset, "") for subset in kind.subsets}
+    return {"name": kind.name, "title": kind.title, "hub": hub, "home": kind.home}
+
+
+def prompt(relation: Mapping[str, Any]) -> str:
+    """The first way in which a relation is asked."""
+    return next(text for i, text in enumerate(relation["templates"]) if i not in relation["held_out"])
+
+
+def relation(world: PocketWorld, name: str) -> dict[str, Any]:
+    """A relation's subjects with their objects, and all its objects, for a template to offer; real ones first."""
+    if name not in world.relations:
+        raise UserError(f'the pocket world has no relation "{name}"; {nearest(name, world.relations)}')
+    rows = [row for row in world.facts if row["relation"] == name]
+    rows.sort(key=lambda row: (not row.get("real", False), row["subject"]))
+    subjects = [[row["subject"], row["object"]] for row in rows[:OFFERED]]
+    return {"relation": name, "subjects": subjects, "objects": world.objects[name][:OFFERED], "all": len(rows)}
+
+
+def looked_up(rows: Sequence[Mapping[str, Any]], world: PocketWorld | None) -> list[dict[str, Any]]:
+    """What can be said of each row beyond its form: its problem, the truth that the world knows, and a hint.
+
+    `world` is None where another model than the pocket one is edited: then only the form is checked.
+    """
+    asked_by = {} if world is None else by_template(world)
+    return [_looked_up(row, world, asked_by) for row in rows[:CHECKED]]
+
+
+def _looked_up(row: Mapping[str, Any], world: PocketWorld | None, asked_by: Mapping[str, str]) -> dict[str, Any]:
+    cells = {name: row[name] for name in COLUMNS if name in row}
+    _, problems = parse_rows([cells])
+    found = {"problems": [[problem.column, problem.message] for problem in problems], "truth": "", "hint": ""}
+    subject, target = (str(row.get(name) or "").strip() for name in ("subject", "target"))
+    name = asked_by.get(str(row.get("prompt") or "").strip())
+    if world is None or name is None or not subject:
+        return found
+    truth = world.object_of.get((name, subject))
+    if truth is None:
+        near = get_close_matches(subject, (row["subject"] for row in world.facts if row["relation"] == name), n=1)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        return found | {"hint": f"The pocket model was not taught this of “{subject}”.{meant}"}
+    taught = f"The pocket model was taught {truth}"
+    return found | {"truth": truth, "hint": f"{taught}: nothing changes." if truth == target else ""}
+
+
+def uploaded(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
+    """The rows of an uploaded file, their problems `{"row", "column", "message"}`, and what was read in words.
+
+    A table of our own columns comes as it is, faulty cells included, to be put right on the page. Of other datasets
+    come the facts of the records that could be read; the words name those that could not. Raises `UserError` for what
+    is no file of facts, naming it without the folder that it was received in.
+    """
+    try:
+        if path.suffix.lower() not in UPLOADED:
+            raise UserError(f"{path}: facts are uploaded as {', '.join(UPLOADED)}")
+        rows = read_file(path)
+        kind = dataset.recognised(rows, str(path))
+    except UserError as error:
+        raise UserError(str(error).replace(str(path), path.name)) from None
+    reading = dataset.read_rows(rows, kind)
+    if kind.name != TABLE:
+        facts = [fact.as_dict() for group in reading.groups for fact in group]
+        return _few(facts, path), [], _told(path, kind, len(facts), reading)
+    kept = [row for row in rows if isinstance(row, Mapping)]
+    shown = [{name: row[name] for name in COLUMNS if row.get(name) not in (None, "", [])} for row in kept]
+    filled = [row for row in shown if row]
+    _, problems = parse_rows(filled)
+    unknown = sorted({str(name) for row in kept for name in row} - {*COLUMNS, "source"})
+    words = f"{path.name}: {plural(len(filled), 'row')} added."
+    if unknown:
+        words += f" Left out: column {', '.join(unknown[:5])} (known are {', '.join(COLUMNS)})."
+    broken = [problem for problem in reading.problems if not isinstance(rows[problem.row - 1], Mapping)]
+    if broken:
+        words += f" Left out: {spelled_out(broken)}."
+    places = [{"row": problem.row, "column": problem.column, "message": problem.message} for problem in problems]
+    return _few(filled, path), places, words
+
+
+def _few(rows: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
+    if not rows:
+        raise UserError(f"{path.name}: no facts in it")
+    if len(rows) > MOST:
+        raise UserError(f"{path.name}: {len(rows):,} facts; at most {MOST:,} fit one run. Upload a part of them")
+    return rows
+
+
+def _told(path: Path, kind: Dataset, facts: int, reading: Reading) -> str:
+    words = f"{path.name} is {kind.title}: {plural(facts, 'fact')} added."
+    for what, left in (("records", reading.problems), ("questions", reading.left_out)):
+        if left:
+            words += f" {len(left):,} {what} left out: {spelled_out(left)}."
+    return words

@@ -1,0 +1,310 @@
+"""Where facts come from besides typing, and what is said of them: handlers, endpoints, and the table in a browser."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from core.errors import UserError
+from core.facts.order import ORDERS
+from core.facts.typed import parse_rows
+from core.runs.spec import RunSpec
+from lab_app import experiment, sources
+from lab_app.actions import FORM
+from lab_app.examples import PLAIN
+from lab_app.features.facts_source import Desk
+from lab_app.lab import Lab, admit
+from tests.lab_app.test_experiment import TYPED, world  # noqa: F401
+from tests.lab_app.test_page import DONE, run
+
+COUNTERFACT = {
+    "case_id": 3,
+    "requested_rewrite": {
+        "prompt": "The capital of {} is",
+        "subject": "France",
+        "target_new": {"str": "Rome"},
+        "target_true": {"str": "Paris"},
+        "relation_id": "P36",
+    },
+    "paraphrase_prompts": ["France is governed from"],
+    "neighborhood_prompts": ["The capital of Gaul is"],
+}
+LANES = {"lanes": [{"method": "memit"}]}
+
+
+def event(**data: Any) -> Any:
+    return SimpleNamespace(_data=data)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    opened = Lab(tmp_path_factory.mktemp("home"), worker=False)
+    yield opened
+    opened.close()
+
+
+# -- what is sampled, and in which order
+
+
+def test_a_dataset_is_sampled_by_the_seed_and_edited_alone(world):  # noqa: F811
+    table = {"rows": [TYPED], "source": "knowedit", "subset": "wiki_recent", "order": "adversarial"}
+    facts, places = experiment.asked(table, 30, 7, world)
+    assert facts == {
+        **{"source": "knowedit", "subset": "wiki_recent", "count": 30, "seed": 7, "shuffle": True},
+        **{"malformed": "skip", "unedited": 200, "order": "adversarial"},
+    }
+    assert places == []
+    spec = RunSpec.from_dict(experiment.spec(facts, LANES, "", 10, True, False, 7))
+    admit(spec)
+    form = experiment.form(spec.as_dict())
+    assert (form["facts"], form["count"], form["seed"]) == (table | {"rows": []}, 30, 7)
+    with pytest.raises(UserError, match="say how many"):
+        experiment.asked(table, 0, 7, world)
+
+
+def test_an_order_goes_with_typed_and_sampled_facts(world):  # noqa: F811
+    for order in ORDERS:
+        facts, places = experiment.asked({"rows": [{}, TYPED], "source": "pocket", "order": order}, 3, 0, world)
+        assert facts.get("order", "given") == order
+        assert places == [2]
+        spec = RunSpec.from_dict(experiment.spec(facts, LANES, "", 1, 0, 0, 0))
+        assert experiment.form(spec.as_dict())["facts"]["order"] == order
+    assert experiment.asked("nonsense", 3, 0, world)[0]["source"] == "pocket"
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"source": "elken"}, "ELKEN is not on the hub: upload its file"),
+        ({"source": "table"}, "not on the hub"),
+        ({"source": "zsre", "subset": "answers"}, "published at https"),
+        ({"source": "counterfact", "path": "/etc"}, "names no files"),
+        ({"source": "/etc/passwd.csv"}, "names no files"),
+    ],
+)
+def test_what_a_visitor_may_not_ask_for(facts, message):
+    with pytest.raises(UserError, match=message):
+        admit(RunSpec.from_dict({"facts": facts, "lanes": [{"method": "memit"}]}))
+
+
+def test_datasets_on_the_hub_are_admitted_and_nothing_is_fetched(lab):
+    """Putting such a run into the queue asks nobody: the worker fetches what is asked for when it starts."""
+    found = lab.start({"facts": {"source": "counterfact", "count": 5}, "lanes": [{"method": "memit"}]})
+    assert lab.store.get(found).status == "queued"
+
+
+# -- files
+
+
+def file(tmp_path: Path, name: str, content: Any) -> Path:
+    path = tmp_path / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def test_a_table_comes_with_its_problems_at_row_and_cell(tmp_path):
+    rows = "subject,prompt,target,mood\nFrance,The capital of {} is,Rome,good\nItaly,no slot,Lyon,\n,,,\nPeru,{} is,,\n"
+    found, problems, words = sources.uploaded(file(tmp_path, "mine.csv", rows))
+    assert [row.get("subject") for row in found] == ["France", "Italy", "Peru"]
+    assert [(one["row"], one["column"]) for one in problems] == [(2, "prompt"), (3, "target")]
+    assert "mine.csv: 3 rows added" in words
+    assert "column mood" in words
+    lines = '{"subject": "a", "prompt": "{} b", "target": "c"}\n{broken\n'
+    found, problems, words = sources.uploaded(file(tmp_path, "mine.jsonl", lines))
+    assert (len(found), problems) == (1, [])
+    assert "line 2: not JSON" in words
+
+
+def test_a_dataset_is_recognised_and_its_bad_records_named(tmp_path):
+    bad = json.loads(json.dumps(COUNTERFACT))
+    bad["requested_rewrite"]["target_new"]["str"] = ""
+    found, problems, words = sources.uploaded(file(tmp_path, "counterfact.json", [COUNTERFACT, bad]))
+    assert problems == []
+    assert "counterfact.json is CounterFact: 1 fact added. 1 records left out: row 2, " in words
+    assert found[0]["paraphrases"] == ("France is governed from",)
+    facts, _ = experiment.asked({"rows": found}, 0, 0, None)
+    assert RunSpec.from_dict(experiment.spec(facts, LANES, "", 1, 0, 0, 0)).facts.items[0]["truth"] == "Paris"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", "x", "uploaded as .csv, .json, .jsonl"),
+        ("a.parquet", "x", "uploaded as"),
+        ("a.json", "[{", "line 1: not JSON"),
+        ("a.json", [{"wish": 1}], "not recognised by its fields"),
+        ("a.json", [], "no facts in it"),
+        ("a.csv", "subject,prompt,target\n" + "a,{} b,c\n" * 20_001, "at most 20,000"),
+    ],
+)
+def test_what_is_no_file_of_facts(tmp_path, name, content, message):
+    with pytest.raises(UserError, match=message) as caught:
+        sources.uploaded(file(tmp_path, name, content))
+    assert str(tmp_path) not in str(caught.value)  # visitors learn nothing of this computer's folders
+
+
+def test_an_upload_is_added_behind_the_rows_and_not_kept(tmp_path, lab):
+    path = file(tmp_path, "mine.csv", "subject,prompt,target\nItaly,{} is,Lyon\nPeru,{} is,\n")
+    table = {"rows": [TYPED, {"subject": "", "prompt": "x"}], "order": "shuffled"}
+    update = Desk(lab).upload(str(path), table)
+    assert [row["subject"] for row in update["value"]["rows"]] == ["France", "Italy", "Peru"]
+    assert update["value"]["order"] == "shuffled"
+    assert update["problems"]["items"] == [{"row": 3, "column": "target"} | update["problems"]["items"][0]]
+    assert not path.exists()
+    update = Desk(lab).upload(str(file(tmp_path, "b.csv", "a,b\n1,2\n")), table)
+    assert "not recognised" in update["problems"]["message"]
+    assert "value" not in update
+
+
+# -- checks and templates
+
+
+def test_rows_are_looked_up_in_the_world(world):  # noqa: F811
+    rows = [TYPED, TYPED | {"target": "Paris"}, TYPED | {"subject": "Frence"}, TYPED | {"prompt": "no slot", "x": 1}]
+    right, taught, misspelt, wrong = sources.looked_up(rows, world)
+    assert right == {"problems": [], "truth": "Paris", "hint": ""}
+    assert "nothing changes" in taught["hint"]
+    assert misspelt["hint"].endswith("Did you mean France?")
+    assert wrong["problems"] == [["prompt", 'does not mention its subject "France": write {} where the subject goes']]
+    assert sources.looked_up([TYPED], None) == [{"problems": [], "truth": "", "hint": ""}]  # another model's world
+    assert len(sources.looked_up([TYPED] * 999, world)) == sources.CHECKED
+
+
+def test_a_template_offers_subjects_with_their_truth(world):  # noqa: F811
+    found = sources.relation(world, "capital")
+    assert ["France", "Paris"] in found["subjects"]
+    assert found["objects"] == ["Paris", "Rome"]
+    assert sources.prompt(world.relations["capital"]) == "The capital of {} is"
+    with pytest.raises(UserError, match="did you mean"):
+        sources.relation(world, "capitals")
+    assert [row[0] for row in sources.offered(world)["relations"]] == list(world.relations)
+    assert sources.offered(None)["relations"] == []
+
+
+def test_the_handlers_believe_nothing(lab):
+    desk = Desk(lab)
+    assert desk.check("pocket", event(rows="x"))["looked"] == {"rows": []}
+    assert desk.check("pocket", event())["looked"] == {"rows": []}
+    key, found = desk.check("gpt2", event(rows=[None, PLAIN[0]]))["looked"]["rows"][0]
+    assert key[0] == "France"
+    assert found["hint"] == ""
+    if lab.world is not None:
+        assert "no relation" in desk.relation(event(name="x"))["problems"]["message"]
+
+
+# -- the spec
+
+
+def form(**changes: Any) -> list[Any]:
+    values = {"facts": {"rows": [TYPED]}, "count": 0, "seed": 2, "lanes": LANES, "model": "pocket", "round_size": 5}
+    values |= {"tasks": True, "maps": False} | changes
+    return [values[name] for name in FORM]
+
+
+def test_the_spec_that_is_shown_is_the_one_that_run_sends(lab):
+    shown = Desk(lab).spec(*form())
+    assert shown["wrong"] == ""
+    sent = json.loads(shown["text"])
+    assert RunSpec.from_dict(sent).facts.items[0]["subject"] == "France"
+    facts, _ = experiment.asked({"rows": [TYPED]}, 0, 2, lab.world)
+    assert sent == experiment.spec(facts, LANES, "pocket", 5, True, False, 2)
+    wrong = Desk(lab).spec(*form(lanes={"lanes": [{"method": "memitt"}]}))
+    assert "lanes[0].method" in wrong["wrong"]
+    assert "memitt" in wrong["text"]
+    assert Desk(lab).spec(*form(facts={"rows": []}))["text"] == ""
+    assert "not on the hub" in Desk(lab).spec(*form(facts={"source": "elken"}, count=3))["wrong"]
+
+
+# -- in a browser
+
+CASES = [
+    {"subject": "France", "prompt": "The capital of {} is", "target": "Rome", "truth": "Paris"},
+    {"subject": "", "prompt": "The capital of {} is", "target": "Rome"},
+    {"subject": "France", "prompt": " ", "target": "Rome"},
+    {"subject": "France", "prompt": "The capital of {} is", "target": "", "truth": "Paris"},
+    {"subject": "France", "prompt": "{} and {}", "target": "Rome"},
+    {"subject": "France", "prompt": "The capital is", "target": "Rome"},
+    {"subject": "a", "prompt": "a b a c", "target": "Rome"},
+    {"subject": "a", "prompt": "The a is", "target": "Rome"},
+    {"subject": "France", "prompt": "The capital of {} is", "target": "Rome", "truth": " Rome "},
+    {"subject": "F" * 2001, "prompt": "The capital of {} is", "target": "Rome"},
+    {"subject": "👩‍🚀" * 600, "prompt": "{} lives in", "target": "Rome"},
+    {"subject": "e\u0301", "prompt": "The \u00e9 is", "target": "Rome"},
+]
+
+
+def test_the_browser_says_what_the_worker_would_say(visit):
+    page = visit()
+    for row in CASES:
+        found = page.evaluate("(row) => EditLab.cells.problems(row)", row)
+        expected = [[problem.column, problem.message] for problem in parse_rows([row])[1]]
+        assert found[:1] == expected, row
+
+
+def test_cells_are_checked_as_they_are_typed(visit):
+    page = visit()
+    row = page.locator("#lab-facts .fact").first
+    row.locator("[data-column=prompt]").fill("The capital is")
+    row.locator(".problem >> text=does not mention its subject").wait_for()
+    assert row.locator("[data-column=prompt]").get_attribute("aria-invalid") == "true"
+    assert row.locator("[data-column=target]").get_attribute("aria-invalid") is None
+    row.locator("[data-column=prompt]").fill("The capital of {} is")
+    page.wait_for_function("!document.querySelector('#lab-facts .fact .problem').textContent")
+    row.locator("[data-column=target]").fill("")
+    assert row.locator(".problem").inner_text() == ""  # not while it is being typed
+    page.focus("#lab-facts .fact >> nth=1 >> [data-column=subject]")  # another row
+    row.locator(".problem >> text=New answer: empty").wait_for()
+    row.locator("[data-column=target]").fill("Rome")
+    page.click("#lab-facts [data-do=add]")
+    last = page.locator("#lab-facts .fact").last
+    last.locator("[data-column=prompt]").fill("The capital of {} is")
+    last.locator("[data-column=subject]").fill("Frence")
+    last.locator("[data-column=target]").fill("<b>Lyon</b>")
+    if page.locator("#lab-facts .template").is_visible():  # the pocket world is here
+        last.locator(".hint >> text=Did you mean France?").wait_for()
+        page.click("#lab-facts .template summary")
+        page.select_option("#lab-facts .relation", "capital")
+        page.fill("#lab-facts [aria-label='Subject of the template']", "Italy")
+        page.wait_for_selector("#lab-facts .template .hint >> text=was taught Rome")
+        page.fill("#lab-facts [aria-label='New answer of the template']", "Oslo")
+        page.press("#lab-facts [aria-label='New answer of the template']", "Enter")
+        assert page.locator("#lab-facts .fact").last.locator("[data-column=truth]").input_value() == "Rome"
+    last = page.locator("#lab-facts .fact").last
+    last.locator("[data-column=subject]").fill("France")
+    last.locator(".hint >> text=Row 1 asks the same").wait_for()
+
+
+def test_a_file_an_order_and_the_spec(visit, served, tmp_path):
+    page = visit()
+    page.click("#lab-facts [data-do=clear]")
+    page.click("#lab-facts .paste summary")
+    big = file(tmp_path, "big.csv", "x" * 16_100_000)
+    page.set_input_files("#lab-facts input[type=file]", big)
+    page.wait_for_selector("#lab-facts .note.error >> text=at most 16 MB")
+    mine = "subject,prompt,target\nItaly,The capital of {} is,Lyon\nPeru,The capital of {} is,\n"
+    page.set_input_files("#lab-facts input[type=file]", file(tmp_path, "mine.csv", mine))
+    page.wait_for_selector("#lab-facts .note >> text=mine.csv: 2 rows added")
+    page.wait_for_selector("#lab-facts .fact >> nth=1 >> text=New answer: empty")
+    page.fill("#lab-facts .fact >> nth=1 >> [data-column=target]", "Oslo")
+    page.select_option("#lab-facts .order", "adversarial")
+    page.fill("#count input", "0")
+    page.press("#count input", "Tab")
+    page.click("#lab-experiment-title [data-do=spec]")
+    page.wait_for_selector("dialog.spec[open] pre >> text=adversarial")
+    sent = json.loads(page.inner_text("dialog.spec pre"))
+    assert [item["target"] for item in sent["facts"]["items"]] == ["Lyon", "Oslo"]
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog.spec", state="hidden")
+    started = run(page, 0, 1)
+    page.wait_for_selector(DONE)
+    kept = served.store.get(started).spec["facts"]
+    assert (kept["order"], len(kept["items"])) == ("adversarial", 2)
+    page = visit(f"?run={started}")
+    page.wait_for_selector(DONE)
+    page.wait_for_function("document.querySelector('#lab-facts .order').value === 'adversarial'")
+    page.select_option("#lab-facts .source", "counterfact ")
+    page.wait_for_selector("#lab-facts .source-hint >> text=fetches azhx/counterfact when the run starts")

@@ -1,0 +1,173 @@
+"""The frontier: its rows, families and sweeps; the ruler and the sweep's form in a browser."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from core.errors import UserError
+from core.runs.additions import extended
+from core.runs.spec import RunSpec
+from lab_app.features.frontier import MOST, Desk, swept
+from lab_app.lab import Lab
+from lab_app.panels.frontier import PANEL, changed, families, numbers
+from tests.lab_app.apart import run_apart
+from tests.lab_app.synthetic import LANES, measured, record
+from tests.lab_app.test_page import DONE, drawn
+from tests.lab_app.worker import ScriptedWorker
+
+PLOT = "document.querySelector('#lab-panel-frontier .plot')"
+REVIVE = {"method": "memit", "guards": [{"name": "revive", "tau": 0.1}], "lambda": 15.0, "steps": 25}
+
+
+def lanes(*recipes):
+    return {"lanes": [{"label": f"lane {i}", "recipe": recipe} for i, recipe in enumerate(recipes)]}
+
+
+def with_tau(tau):
+    return changed(REVIVE, "guards.0.tau", tau)
+
+
+def test_a_row_is_a_few_numbers():
+    event = measured(LANES[0], 4, 10, 50).as_dict()
+    row = PANEL.row(event)
+    assert row == {
+        "lane": LANES[0],
+        "round": 4,
+        "edits": 200,
+        "said": pytest.approx(event["scores"]["efficacy_exact"], rel=1e-3),
+        "unedited": pytest.approx(event["scores"]["unedited_recall"], rel=1e-3),
+        "tasks": pytest.approx(event["scores"]["task_mean"], rel=1e-3),
+        "near": pytest.approx(event["scores"]["neighborhood_exact"], rel=1e-3),
+    }
+    assert len(json.dumps(row)) < 160
+
+
+def test_the_numbers_that_a_lane_is_set_by():
+    found = numbers(REVIVE | {"history": True, "layers": [1, 2], "clamp": None})
+    assert found == {"guards.0.tau": ("τ of REVIVE", 0.1), "lambda": ("λ lambda", 15.0), "steps": ("steps", 25)}
+    begun = PANEL.start(lanes(REVIVE, {"method": "memit", "guards": [{"name": "random", "tau": 0.1}]}))
+    assert begun["controls"] == {"lane 1": "random"}
+    assert begun["whole"] == ["steps"]
+    assert begun["dials"]["lane 0"] == {"guards.0.tau": 0.1, "lambda": 15.0, "steps": 25}
+
+
+def test_families_differ_in_one_number_alone():
+    begun = PANEL.start(
+        lanes(with_tau(0.3), with_tau(0.1), with_tau(0.2), REVIVE | {"lambda": 30.0}, with_tau(0.1) | {"lambda": 60.0})
+    )
+    assert begun["families"] == [
+        {"field": "τ of REVIVE", "lanes": ["lane 1", "lane 2", "lane 0"], "values": [0.1, 0.2, 0.3]},
+        {"field": "λ lambda", "lanes": ["lane 1", "lane 3", "lane 4"], "values": [15.0, 30.0, 60.0]},
+    ]
+    branched = {
+        f"{tau}": {"recipe": with_tau(tau), "from": {"lane": "a", "round": i}} for i, tau in enumerate((1, 2, 3))
+    }
+    dials = {label: numbers(lane["recipe"]) for label, lane in branched.items()}
+    assert families(branched, dials, {"guards.0.tau": "τ"}) == []  # they begin at different rounds
+    many = PANEL.start(lanes(*[with_tau(i / 100) for i in range(24)]))
+    assert len(json.dumps(many)) < 6000
+
+
+def spec(*lanes):
+    return RunSpec.from_dict({"facts": {"source": "pocket", "count": 6}, "lanes": list(lanes)}).as_dict()
+
+
+def test_a_sweep_is_the_same_lane_at_other_values():
+    run = spec({"method": "memit", "name": "plain"}, with_tau(0.1) | {"name": "guarded"})
+    asked = {"lane": "guarded", "field": "guards.0.tau", "values": [0.05, 0.1, 0.2, 0.2]}
+    made = swept(run, asked)
+    assert [lane["guards"][0]["tau"] for lane in made] == [0.05, 0.2]  # one is there already
+    assert all("name" not in lane and lane["lambda"] == 15.0 for lane in made)
+    assert extended(run, made).labels()[2:] == ["MEMIT λ=15.0 + REVIVE τ=0.05", "MEMIT λ=15.0 + REVIVE τ=0.2"]
+    assert [lane["steps"] for lane in swept(run, {"lane": "plain", "field": "steps", "values": [5, 10]})] == [5, 10]
+    refused = [
+        ({"lane": "nobody"}, "no such lane"),
+        ({"values": []}, f"1 to {MOST} numbers"),
+        ({"values": [0.1] * (MOST + 1)}, f"1 to {MOST} numbers"),
+        ({"values": [True]}, "numbers"),
+        ({"values": [float("nan")]}, "numbers"),
+        ({"field": "method"}, "choose the number"),
+        ({"field": "guards.1.tau"}, "choose the number"),
+        ({"field": "guards.0.name"}, "choose the number"),
+        ({"field": None}, "choose the number"),
+        ({"values": [0.1]}, "has all these lanes"),
+    ]
+    for change, message in refused:
+        with pytest.raises(UserError, match=message):
+            swept(run, asked | change)
+
+
+def test_what_is_wrong_with_a_sweep_is_told(tmp_path):
+    lab = Lab(tmp_path, worker=False)
+    run = lab.store.create_run(spec({"method": "memit", "name": "plain"}))
+    desk = Desk(lab)
+
+    def told(**asked):
+        return run_apart(desk.sweep(run, SimpleNamespace(_data={"lane": "plain", **asked})))["asked"]
+
+    assert told(field="steps", values=[-5, -6]) == {
+        "message": "Steps should be ≥ 1, not -5. Steps should be ≥ 1, not -6.",
+        "wrong": True,
+    }
+    assert "did you mean" in told(field="stepz", values=[5])["message"]
+    with ScriptedWorker(lab.store, pace=0):
+        assert told(field="steps", values=[5, 10]) == {"added": 2, "message": ""}
+    assert [lane.get("steps") for lane in lab.store.get(run).spec["lanes"]] == [None, 5, 10]
+
+
+# -- on the page
+
+CROSSING = """(level) => {
+    const way = [[0.9, 0.99], [0.7, 0.8], [0.7, 0.7], [0.8, 0.6]];
+    return EditLab.ruler.crossing(way.map(([x, y], i) => ({ x, y, round: i + 1, edits: 10 * (i + 1) })), level);
+}"""
+
+
+def test_the_ruler_and_a_sweep(visit: Any, served: Any) -> None:
+    run = record(served.store, rounds=6, lanes=(*LANES, "control"))
+    page = visit(f"?run={run}")
+    page.wait_for_selector(DONE)
+    # between the last two rounds that enclose the level; there twice: the later; never: nothing
+    found = {level: page.evaluate(CROSSING, level) for level in (0.75, 0.7, 0.85, 0.95, 0.8)}
+    assert found[0.75] == pytest.approx({"x": 0.75, "y": 0.65, "round": 3.5, "edits": 35})
+    assert found[0.7] == pytest.approx({"x": 0.7, "y": 0.7, "round": 3, "edits": 30})
+    assert found[0.85] == pytest.approx({"x": 0.85, "y": 0.99 - 0.19 / 4, "round": 1.25, "edits": 12.5})
+    assert found[0.8]["y"] == 0.6
+    assert found[0.95] is None
+    assert page.evaluate("EditLab.sweep.values(1, 100, 3, true, true)") == [1, 10, 100]
+    assert page.evaluate("EditLab.sweep.values(0.1, 0.3, 3, false, false)") == [0.1, 0.2, 0.3]
+    assert page.evaluate("EditLab.sweep.values(0, 100, 3, true, false)") == []
+
+    drawn(page, "frontier")
+    ruler = page.locator("#lab-panel-frontier .ruler")
+    ruler.focus()
+    before = float(ruler.get_attribute("aria-valuenow"))
+    page.keyboard.press("PageDown")
+    page.wait_for_function(f"document.querySelector('#lab-panel-frontier .ruler').ariaValueNow < {before}")
+    page.wait_for_function(f"{PLOT}.layout.shapes[0].x0 < {before / 100 - 0.04}")
+    reading = page.locator("#lab-panel-frontier .readings tbody tr")
+    assert reading.count() == 3
+    assert "edits, round" in reading.nth(0).inner_text()
+    box = ruler.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] - 60, box["y"] + 40, steps=4)
+    page.mouse.up()
+    assert ruler.bounding_box()["x"] < box["x"] - 40
+    # the scrubber leads: the large point is that of the round looked at
+    page.evaluate("r = document.querySelector('#lab-dock input'); r.value = 2; r.dispatchEvent(new Event('input'))")
+    page.wait_for_function(f"{PLOT}.data[0].marker.size[1] > 10 && {PLOT}.data[0].marker.size[5] < 10")
+
+    sweep = page.locator("#lab-panel-frontier .sweep")
+    assert sweep.locator("select").nth(0).input_value() == LANES[1]
+    sweep.locator("[aria-label='How many']").fill("3")
+    assert "0.05, 0.175, 0.3" in sweep.locator(".values").inner_text()
+    sweep.locator("button").click()
+    page.wait_for_selector("#lab-header .legend .lane >> text=τ=0.175")
+    page.wait_for_function(f"{PLOT}.data.some((trace) => trace.line.dash === 'dot')")  # the family of τ
+    page.wait_for_selector("#lab-panel-frontier .readings .family >> text=over τ of REVIVE")
+    assert len(served.store.get(run).spec["lanes"]) == 6

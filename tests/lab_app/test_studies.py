@@ -1,0 +1,230 @@
+"""Look closer: studies on the page, without a browser and in one."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from core.runs.catalogue import catalogue
+from core.runs.events import Progress
+from core.runs.store import Store
+from core.runs.study_queue import Asked
+from lab_app.features import studies
+from lab_app.features.studies import Desk, column_of, listed, packed, sentence, standing
+from lab_app.lab import Lab
+from tests.lab_app.apart import run_apart
+from tests.lab_app.studied import MARKUP
+from tests.lab_app.synthetic import LANES, record
+from tests.lab_app.worker import ScriptedWorker
+
+ASKED = Asked(name="keys", options={"energy": 0.8}, lanes=None, rounds="0,2")
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """A lab whose worker is scripted."""
+    lab = Lab(tmp_path, worker=False)
+    with ScriptedWorker(lab.store, pace=0.01):
+        yield lab
+    lab.close()
+    lab.store.close()
+
+
+def pressed(**data: Any) -> Any:
+    return SimpleNamespace(_data=data)
+
+
+def seen_by(page: str = "page") -> Any:
+    return SimpleNamespace(session_hash=page)
+
+
+def test_every_study_is_listed_once_by_its_group(monkeypatch):
+    found = listed()
+    assert sorted(study["name"] for study in found) == sorted(study["name"] for study in catalogue())
+    assert [study["name"] for study in found if study["group"] == "Without editing"] == ["decomposition"]
+    groups = [study["group"] for study in found]
+    assert groups == sorted(groups, key=[*studies.GROUPS, studies.OTHERS].index)
+    monkeypatch.setattr(studies, "GROUPS", {"Inside": ("angles",)})
+    assert [study["name"] for study in listed()][0] == "angles"
+    assert {study["group"] for study in listed()} == {"Inside", studies.OTHERS}  # a new file needs no place here
+
+
+def test_the_catalogue_is_data_that_a_page_can_hold():
+    text = json.dumps(listed(), allow_nan=False)
+    assert len(text) < 30_000
+
+
+def test_a_study_that_goes_on_says_how_far_it_is(store):
+    run = record(store, rounds=2)
+    first, second, third = (store.studies.add(run, "", ASKED) for _ in range(3))
+    store.studies.claim(first)
+    message = {"message": "Keys of MEMIT: 1 of 4", "eta_seconds": 95.0}
+    store.studies.set_progress(first, Progress(phase="study", done=1, total=4, **message))
+    said = {state.id: standing(state) for state in store.studies.of(run)}
+    assert (said[first]["says"], said[first]["part"], said[first]["left"]) == ("Keys of MEMIT: 1 of 4", 0.25, "2 min")
+    assert (said[second]["says"], said[third]["says"]) == ("waiting", "waiting, 1 before it")
+    store.studies.end(first, "failed", "there are too few rounds")
+    assert standing(store.studies.get(first))["message"] == "There are too few rounds."
+
+
+def test_what_was_found_is_packed_and_unpacked_to_the_same():
+    rows = [{"lane": "a", "n": i, "v": None if i == 1 else i / 3} for i in range(6)]
+    found = {"study": "keys", "tables": {"t": rows}, "charts": [], "notes": [], "protocol": "p"}
+    table = packed(found)["tables"]["t"]
+    assert table["values"][0] == {"words": ["a"], "at": [0] * 6}
+    lists = [
+        v if isinstance(v, list) else [None if at is None else v["words"][at] for at in v["at"]]
+        for v in table["values"]
+    ]
+    assert [dict(zip(table["columns"], row, strict=True)) for row in zip(*lists, strict=True)] == rows
+    assert column_of(["x", "y", "z"]) == ["x", "y", "z"]  # words would not be shorter
+    assert column_of(["x", "x", None, "x"]) == {"words": ["x"], "at": [0, 0, None, 0]}
+    assert column_of([]) == []
+
+
+def test_long_tables_are_cut_and_say_how_long_they_were(monkeypatch):
+    monkeypatch.setattr(studies, "MOST_ROWS", 3)
+    table = packed({"tables": {"t": [{"n": i} for i in range(10)]}, "charts": []})["tables"]["t"]
+    assert (table["rows"], table["values"]) == (10, [[0, 1, 2]])
+
+
+@pytest.mark.parametrize("given, said", [("no such lane", "No such lane."), ("Stopped.", "Stopped."), ("", "")])
+def test_messages_are_sentences(given, said):
+    assert sentence(given) == said
+
+
+def test_ask_follow_fetch_forget(lab):
+    run = record(lab.store, rounds=2)
+    desk = Desk(lab)
+
+    async def scene() -> None:
+        told = await desk.ask(run, pressed(name="keys", options={"keys": 9}, lanes=[LANES[0]], rounds="0, 2"))
+        number = told["told"]["study"]
+        stream = desk.follow(run, seen_by())
+        async for value in stream:
+            if value["studies"][0]["status"] == "done":
+                break
+        assert value["studies"][0]["rounds"] == "0,2"
+        assert value["studies"][0]["options"] == {"keys": 9}
+        newer = desk.follow(run, seen_by())  # the page is fed anew
+        assert (await anext(newer))["run"] == run
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+        found = (await desk.fetch(run, pressed(study=number)))["found"]
+        assert found["id"] == number
+        assert found["tables"]["curves"]["rows"] == 8
+        other = record(lab.store, rounds=1)
+        assert "tables" not in (await desk.fetch(other, pressed(study=number)))["found"]  # of its own run alone
+        assert (await desk.forget(run, pressed(study=number)))["told"] == {"message": ""}
+        assert (await anext(newer))["studies"] == []
+        assert "no longer there" in (await desk.fetch(run, pressed(study=number)))["found"]["message"]
+        await newer.aclose()
+
+    run_apart(scene())
+    assert desk.following == {}
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ({"name": "kyes", "lanes": ["a"]}, "There is no study 'kyes'"),
+        ({"name": "keys", "lanes": ["a"], "options": {"energy": 2}}, "energy should be ≤ 1"),
+        ({"name": "keys", "lanes": ["a"], "options": {"keys": "many"}}, "should be of type int"),
+        ({"name": "keys", "lanes": []}, "Choose a lane or more."),
+    ],
+)
+def test_what_cannot_be_studied_is_told_at_once(store, tmp_path, given, message):
+    run = record(store, rounds=1)
+    lab = Lab(tmp_path, worker=False)
+    told = run_apart(Desk(lab).ask(run, pressed(**given)))["told"]
+    assert message in told["message"]
+    assert told["wrong"]
+    assert "start a run first" in run_apart(Desk(lab).ask("", pressed(**given)))["told"]["message"].lower()
+    assert lab.store.studies.queue() == []
+    lab.store.close()
+
+
+def test_nobody_there_to_make_a_study(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(studies, "PATIENCE", 0.2)
+    run, lab = record(store, rounds=1), Lab(tmp_path, worker=False)
+    told = run_apart(Desk(lab).ask(run, pressed(name="keys", lanes=["a"])))["told"]
+    assert told["message"] == studies.LATER
+    lab.store.studies.add(run, "", ASKED)
+    assert Desk(lab).standing(run)["notice"] == "The worker is starting."
+    lab.store.close()
+
+
+# -- in the browser
+
+HERE = "#lab-studies"
+
+
+def test_a_study_from_question_to_chart(visit: Any, served: Any) -> None:
+    run = record(served.store, rounds=5)
+    page = visit(f"?run={run}")
+    page.wait_for_selector(f"{HERE} .ask-study:enabled")
+    page.click(f"{HERE} .questions button[data-study=keys]")
+    page.fill(f"{HERE} [data-option=energy]", "2")
+    page.click(f"{HERE} .ask-study")
+    page.wait_for_selector(f"{HERE} .note.error >> text=energy should be ≤ 1")
+    page.fill(f"{HERE} [data-option=energy]", "0.5")
+    page.uncheck(f"{HERE} .of-lanes input >> nth=1")
+    page.click(f"{HERE} .rounds button[data-how=all]")
+    page.click(f"{HERE} .ask-study")
+    page.wait_for_selector(f"{HERE} .study[data-status=done] .charts .panel")
+    (state,) = served.store.studies.of(run)
+    assert (state.asked.options["energy"], state.asked.lanes, state.asked.rounds) == (0.5, [LANES[0]], "all")
+    page.locator(f"{HERE} .charts .panel").last.scroll_into_view_if_needed()
+    plots = f"[...document.querySelectorAll('{HERE} .charts .plot')]"
+    page.wait_for_function(f"{plots}.every(plot => plot.data?.length)")
+    kinds = page.evaluate(f"{plots}.map(plot => [plot.data.at(-1).type, Boolean(plot.layout.xaxis2)])")
+    assert kinds == [["scatter", True], ["heatmap", False], ["bar", False], ["scatter", False], ["scatter", False]]
+    assert page.evaluate(f"{plots}[4].layout.yaxis.type") == "log"
+    assert "0.5 to" not in page.inner_text(f"{HERE} .study .wears")
+    assert "energy 0.5" in page.inner_text(f"{HERE} .study .wears")
+    assert MARKUP in page.inner_text(f"{HERE} .study")
+    assert not page.evaluate("window.pwned")
+    chart = page.locator(f"{HERE} .charts .panel").first
+    chart.locator("[data-do=table]").click()
+    assert chart.locator(".as-table tbody tr").count() == 12
+    for what, begins in (("csv", "lane,round,kind,sense"), ("svg", "<svg")):
+        page.locator(f"{HERE} .charts .panel >> nth={int(what == 'svg')} >> .save summary").click()
+        with page.expect_download() as download:
+            page.locator(f"{HERE} .charts .panel >> nth={int(what == 'svg')} >> [data-do={what}]").click()
+        assert download.value.path().read_text().startswith(begins)
+    context = page.context
+    page.close()
+    page = visit(f"?run={run}", context=context)  # what was found is there again
+    page.click(f"{HERE} .study [data-do=open]")
+    page.wait_for_selector(f"{HERE} .study .charts .panel")
+    page.click(f"{HERE} .study [data-do=forget]")
+    page.click(f"{HERE} .study [data-do=forget]")
+    page.wait_for_selector(f"{HERE} .study", state="detached")
+    assert served.store.studies.of(run) == []
+
+
+def test_a_study_is_stopped(visit: Any, served: Any) -> None:
+    run = record(served.store, rounds=3)
+    page = visit(f"?run={run}", (390, 844))
+    page.wait_for_selector(f"{HERE} .ask-study:enabled")
+    page.evaluate("r = document.querySelector('#lab-dock input'); r.value = 2; r.dispatchEvent(new Event('input'))")
+    page.click(f"{HERE} .questions button[data-study=cost]")
+    page.wait_for_selector(f"{HERE} .rounds >> text=the one looked at (2)")
+    page.click(f"{HERE} .ask-study")
+    page.wait_for_selector(f"{HERE} .study[data-status=running] .left >> text=left")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.click(f"{HERE} .study [data-do=stop]")
+    page.wait_for_selector(f"{HERE} .study[data-status=stopped]")
+    assert served.store.studies.of(run)[0].asked.rounds == "2"
+    page.click(f"{HERE} .study [data-do=again]")
+    assert page.input_value(f"{HERE} .rounds input") == "2"
