@@ -19,6 +19,8 @@ bench: $(INSTALLED)
 	$(BIN)/python -m tests.bench.values
 	$(BIN)/python -m tests.bench.lane
 	$(BIN)/python -m tests.bench.page
+	$(BIN)/python -m tests.bench.rounds
+	$(BIN)/python -m tests.bench.solves --dims 4096
 
 $(INSTALLED): requirements.txt
 	$(PYTHON) -m venv $(VENV)

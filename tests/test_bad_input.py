@@ -43,6 +43,10 @@ TABLE = {
     "no facts": ({"lanes": [{"method": "memit"}]}, ["facts"]),
     "an unknown device": (spec(device="abacus"), ["abacus", "cpu"]),
     "a missing file of facts": (spec(facts={"source": "missing.csv"}), ["missing.csv", "no such file"]),
+    "a misspelt dataset": (spec(facts={"source": "counterfacts"}), ["counterfacts", 'did you mean "counterfact"']),
+    "a dataset without its file": (spec(facts={"source": "zsre"}), ["zsre", "path"]),
+    "a subset that is not there": (spec(facts={"source": "zsre", "subset": "a"}), ["zsre", "alt, answers"]),
+    "a path without a dataset": (spec(facts={"source": "pocket", "path": "a.json"}), ["path", "counterfact"]),
     "too many pocket facts": (spec(facts={"source": "pocket", "count": 19_999}), ["19,999", "subjects"]),
 }
 
@@ -94,13 +98,16 @@ def test_emoji_and_right_to_left_text_run_and_a_known_answer_is_warned_of(tmp_pa
         {"subject": "القاهرة", "prompt": "{} تقع في", "target": "السودان"},
         {"subject": "France", "prompt": "The capital of {} is", "target": "Paris"},
     ]
-    content = spec(facts={"items": rows}, round_size=3, statistics={"tokens": 3000}, measure={"tasks": False})
+    (tmp_path / "facts.json").write_text(json.dumps([*rows, {**FACT, "target": ""}]))
+    facts = {"source": str(tmp_path / "facts.json"), "malformed": "skip"}
+    content = spec(facts=facts, round_size=3, statistics={"tokens": 3000}, measure={"tasks": False})
     (tmp_path / "spec.json").write_text(json.dumps(content))
     status, said = command("run", tmp_path / "spec.json", "--out", tmp_path / "out")
     assert status == 0, said
     events = [json.loads(line) for line in (tmp_path / "out" / "events.jsonl").read_text().splitlines()]
     warnings = [event["message"] for event in events if event["kind"] == "warned"]
     assert any("Paris" in message for message in warnings)
+    assert any("1 of 4 records hold no fact and were left out, such as row 4, target" in told for told in warnings)
     assert "القاهرة" in (tmp_path / "out" / "facts.csv").read_text()
 
 

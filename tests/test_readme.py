@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -37,7 +38,11 @@ SMALLER = {
 def run(command, folder):
     words = [sys.executable if word == "python" else word for word in command.split()]
     cwd = ROOT if words[0] == "make" else folder
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LAB_HOME": str(folder / "home")}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(cwd if (cwd / "core").is_dir() else ROOT),
+        "LAB_HOME": str(folder / "home"),
+    }
     done = subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -53,6 +58,28 @@ def folder(tmp_path_factory):
     (place / "examples.json").write_text(json.dumps(spec))
     shutil.copy(ROOT / "app.py", place)
     return place
+
+
+def test_the_method_of_the_readme_is_one(folder):
+    """Its file among the others of a copy of `core`; then it runs as a spec names it, with a guard."""
+    place = folder / "copy"
+    shutil.copytree(ROOT / "core", place / "core", ignore=shutil.ignore_patterns("__pycache__"))
+    (place / "assets").symlink_to(ROOT / "assets")
+    (code,) = blocks("python")
+    assert len(code.splitlines()) <= 30
+    (place / "core" / "editing" / "methods" / "ridge.py").write_text(code)
+    spec = {
+        "facts": {"source": "pocket", "count": 4},
+        "round_size": 2,
+        "lanes": [{"method": "ridge"}, {"method": "ridge", "guards": [{"name": "revive"}]}],
+        "measure": {"tasks": False, "inside": False, "maps": False},
+        "statistics": {"tokens": 3000},
+    }
+    (place / "ridge.json").write_text(json.dumps(spec))
+    run("python -m core run ridge.json --out out", place)
+    rounds = pd.read_csv(place / "out" / "rounds.csv").set_index(["lane", "round"])
+    assert rounds.loc[("Ridge", 2), "efficacy"] > rounds.loc[("Ridge", 0), "efficacy"]
+    assert ("Ridge + REVIVE τ=0.1", 2) in rounds.index
 
 
 @pytest.mark.parametrize("command", COMMANDS)

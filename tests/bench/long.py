@@ -60,7 +60,12 @@ def performed(arguments: argparse.Namespace, seed: int) -> Path:
         "measure": {"every": arguments.every, "maps": False, "words": 0, "sample": 200},
         "seed": seed,
     }
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    return done(spec, folder)
+
+
+def done(spec: dict, folder: Path) -> Path:
+    """The folder of a spec's run, run now or gone on with if it is not done."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
     path = folder.with_suffix(".json")
     path.write_text(json.dumps(spec, indent=1))
     going_on = ["--resume"] if folder.exists() else []

@@ -1,17 +1,21 @@
 """How much the exact tail saves: target values of a round together, against one fact at a time through the whole model.
 
 python -m tests.bench.values --facts 100
+python -m tests.bench.values --shape gpt2-small --plain-facts 5      random weights, so every fact takes all steps
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch.nn import functional as F
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from core.editing.locate import LocateThenEdit
 from core.editing.recipe import recipe_from_dict
@@ -21,6 +25,24 @@ from core.facts.fact import Fact
 from core.facts.readers.pocket import PocketWorld
 from core.models.language_model import LanguageModel
 from core.models.loading import ASSETS, load_model
+from tests.bench.machine import describe
+
+SHAPES: dict[str, dict[str, int | str]] = {
+    "gpt2-small": {"model_type": "gpt2", "n_layer": 12, "n_embd": 768, "n_head": 12, "vocab_size": 50257},
+    "llama-3-8b": {
+        **{"model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "intermediate_size": 14336},
+        **{"num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256},
+    },
+}
+
+
+def random_model(shape: str, folder: Path) -> str:
+    """A folder with a model of random weights and the pocket model's tokenizer."""
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(**SHAPES[shape])
+    AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(ASSETS / "pocket" / "model").save_pretrained(folder)
+    return str(folder)
 
 
 def one_at_a_time(
@@ -79,14 +101,23 @@ def main() -> None:
     parser.add_argument("--facts", type=int, default=100)
     parser.add_argument("--plain-facts", type=int, default=20, help="facts timed one at a time")
     parser.add_argument("--model", default="pocket", help='"pocket", a folder or a hub id')
+    parser.add_argument("--shape", choices=sorted(SHAPES), help="a model of random weights instead, of this shape")
+    parser.add_argument("--steps", type=int, default=5, help="evaluations of a fact's loss on a random model")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
     options = parser.parse_args()
 
-    lm = load_model(options.model, options.device, options.dtype)
+    print(describe())
+    if options.shape:
+        with tempfile.TemporaryDirectory() as folder:
+            lm = load_model(random_model(options.shape, Path(folder)), options.device, options.dtype)
+    else:
+        lm = load_model(options.model, options.device, options.dtype)
     facts = PocketWorld.load(Path(ASSETS) / "pocket" / "world").sample(options.facts, seed=0)
     recipe = recipe_from_dict({"method": "memit"}, model_info(lm))
     layer, config = recipe.layers[-1], recipe.method
+    if options.shape:
+        config = replace(config, steps=options.steps)
     contexts = EditSession(lm, {}).contexts(config)
 
     some = facts[: options.plain_facts]
@@ -100,7 +131,8 @@ def main() -> None:
 
     apart = max(abs(a - b) for a, b in zip(found.loss.tolist(), plain, strict=False))
     where = f"{lm.device}, {lm.dtype}".replace("torch.", "")
-    print(f"{options.model}: value at layer {layer} of {lm.n_layers}, {1 + len(contexts)} contexts, {where}")
+    name = options.shape or options.model
+    print(f"{name}: value at layer {layer} of {lm.n_layers}, {1 + len(contexts)} contexts, {where}")
     print(
         f"steps: mean {found.steps.double().mean():.1f} of {config.steps}; final loss: median {found.loss.median():.3f}"
     )
