@@ -9,10 +9,10 @@ import gradio as gr
 from lab_app import templates
 from lab_app.actions import FORM, Actions
 from lab_app.api import publish
+from lab_app.equations import GUARD, METHOD
 from lab_app.examples import examples
 from lab_app.experiment import LANES, catalogue
 from lab_app.features import FEATURES
-from lab_app.formula import formula, power, row, sub
 from lab_app.lab import Lab
 from lab_app.panels import PANELS, Panel
 from lab_app.parts import QUIET, Parts
@@ -21,16 +21,6 @@ from lab_app.widgets import panel, problem, widget
 
 TITLE = "Edit Lab"
 AT_ONCE = 8  # visitors that are served by the same handler at the same time
-GUARD = formula(
-    sub("ΔW", "safe"),
-    "=",
-    row("(", "I", "−", sub("U", "k"), power(sub("U", "k"), "⊤"), ")"),
-    "ΔW",
-    row("(", "I", "−", sub("V", "k"), power(sub("V", "k"), "⊤"), ")"),
-)
-METHOD = formula(
-    "ΔW", "=", "R", power("K", "⊤"), power(row("(", "λ", sub("C", "0"), "+", "K", power("K", "⊤"), ")"), "−1")
-)
 
 
 def build(lab: Lab) -> gr.Blocks:

@@ -153,7 +153,7 @@ def read(
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
             told = json.loads((file.metadata() or {}).get("about", "{}"))
-            tensors = {name: file.get_tensor(name) for name in names if name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in names if name in file.keys()}  # noqa: SIM118 (it has keys, and cannot be iterated)
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise UserError(f"The cached statistics {path} cannot be read ({error}). Delete the file.") from error
     wrong = [key for key, value in about.items() if told.get(key) != value]

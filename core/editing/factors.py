@@ -46,7 +46,7 @@ def read_factors(path: Path) -> tuple[dict[str, LowRank], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it has keys, and cannot be iterated)
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a file of factors ({error})") from None
     if about.get("format") != FORMAT:

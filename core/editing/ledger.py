@@ -90,7 +90,7 @@ class Ledger:
             with safe_open(path, framework="pt", device=str(device)) as file:
                 about = json.loads((file.metadata() or {}).get("about", "{}"))
                 # Copied: the file's bytes lie anywhere in memory, and where they lie may change a product's last bit.
-                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (it has keys, and cannot be iterated)
         except (SafetensorError, OSError, json.JSONDecodeError) as error:
             raise UserError(f'Round {round_} of lane "{lane}" cannot be read from {path}: {error}') from error
         if (about.get("lane"), about.get("round")) != (holder, round_):

@@ -36,7 +36,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
 
         Returns:
             {"answers": [{"lane": its label, "base": whether it is the unedited model, "text": the continuation, "next": [[token, probability], …]}], "message": why an answer is missing, if one is}
-        """  # noqa: E501
+        """  # noqa: E501 (clients are shown these lines as they are)
         if run:
             await asyncio.to_thread(known, lab, run)
         lanes = [lane] if lane else []
@@ -75,7 +75,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
 
         Returns:
             {"status": queued, running, done, stopped or failed; "message", "position": its place in the queue, "progress", "found": {"tables": {name: rows}, "protocol", "notes", …} or null}
-        """  # noqa: E501
+        """  # noqa: E501 (clients are shown these lines as they are)
         home = known(lab, run)
         state = lab.store.studies.get(int(study))
         if state is None or state.run != run:
@@ -99,7 +99,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
 
         Returns:
             {"count": how many, "facts": the first 50, "problems": [{"row": from 1, "column", "message"}], "hints": what the pocket model was taught of a row}
-        """  # noqa: E501
+        """  # noqa: E501 (clients are shown these lines as they are)
         given = dict(facts)
         if "text" in given:
             given = {"items": pasted.parse(str(given["text"]))}

@@ -32,7 +32,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
 
         Returns:
             {"run": its id, "position": its place in the queue}. Keep the id: whoever has it sees the run.
-        """  # noqa: E501
+        """  # noqa: E501 (clients are shown these lines as they are)
         run = lab.start(spec, owner_of(key, request))
         return {"run": run, "position": known(lab, run).position}
 
@@ -44,7 +44,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
 
         Returns:
             {"status": queued, running, paused, stopped, failed or done; "message", "title", "position": its place in the queue (0: not in it), "progress": what it is doing now, or null}
-        """  # noqa: E501
+        """  # noqa: E501 (clients are shown these lines as they are)
         found = known(lab, run)
         answer: dict[str, Any] = {name: getattr(found, name) for name in ("status", "message", "title", "position")}
         return answer | {"progress": lab.store.progress(run)}
@@ -62,7 +62,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
 
         Returns:
             {"last": number to give as `after` next time, "events": those past it, oldest first, "status": as in run_status}
-        """  # noqa: E501
+        """  # noqa: E501 (clients are shown these lines as they are)
         until = time.monotonic() + min(max(0.0, float(wait)), LONGEST_WAIT)
         status = known(lab, run).status
         while True:
@@ -82,7 +82,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
 
         Returns:
             {"runs": [{"id", "title", "notes", "status", "says", "message", "created": seconds since 1970}], newest first}
-        """  # noqa: E501
+        """  # noqa: E501 (clients are shown these lines as they are)
         owner = owner_of(key, request)
         if not owner:
             raise UserError("give the key that your runs were started with; a run without one is known by its id alone")
@@ -129,7 +129,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
 
         Returns:
             {"lanes": their labels, "position": the run's place in the queue}
-        """  # noqa: E501
+        """  # noqa: E501 (clients are shown these lines as they are)
         known(lab, run)
         added = await answered(lab, run, "add_lanes", {"lanes": lanes}, PATIENCE)
         if added is None:

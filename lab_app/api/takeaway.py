@@ -33,7 +33,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
 
         Returns:
             {"url": where the file is fetched, below the lab's address; "name", "bytes", "about": what was exported, with each layer's rank and relative error}
-        """  # noqa: E501
+        """  # noqa: E501 (clients are shown these lines as they are)
         await asyncio.to_thread(known, lab, run)
         if kind not in KINDS:
             raise UserError(f'there is no export "{kind}"; known are {", ".join(KINDS)}')

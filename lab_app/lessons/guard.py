@@ -7,7 +7,7 @@ from typing import Any
 
 from core.facts.readers.pocket import PocketWorld
 from core.measures.found import Chart
-from lab_app.formula import formula, power, row, sub
+from lab_app.equations import GUARD
 from lab_app.lessons.lesson import (
     Choice,
     Events,
@@ -184,13 +184,7 @@ LESSON = Lesson(
     promise="Three groups of bars: what was edited, its neighbours, and what nobody touched, under four recipes.",
     protocol="all facts edited so far, asked now; edited and unedited facts: every token first, neighbours: the old "
     "answer likelier than the new; whiskers: 95 % bootstrap over facts",
-    equation=formula(
-        sub("ΔW", "safe"),
-        "=",
-        row("(", "I", "−", sub("U", "k"), power(sub("U", "k"), "⊤"), ")"),
-        "ΔW",
-        row("(", "I", "−", sub("V", "k"), power(sub("V", "k"), "⊤"), ")"),
-    ),
+    equation=GUARD,
     where="U and V are the first k singular vectors of the unedited weight on its two sides; τ sets k. The control "
     "multiplies ΔW by one number instead.",
     paper="REVIVE: Robust Sequential Editing via Dominant Subspace Preservation, arXiv 2601.11042, Equation 6",

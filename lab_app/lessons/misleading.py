@@ -7,7 +7,7 @@ from typing import Any
 
 from core.facts.readers.pocket import PocketWorld
 from core.measures.found import Chart
-from lab_app.formula import both, formula, frac, root, row, sub, total
+from lab_app.equations import R_K
 from lab_app.lessons.lesson import Events, Lesson, Outcome, Rows, Seen, Slider, Study, percent, short, studied
 
 LANE = "MEMIT"
@@ -133,14 +133,7 @@ LESSON = Lesson(
     promise="Rₖ along every direction: after edits, without an edit on other inputs, and with wrong centring.",
     protocol="states of at least 1,024 tokens at the down-projection’s output; factorised in float64, centred per "
     "feature but where it says wrong; a null edit of exactly 0 has no place on this axis",
-    equation=formula(
-        sub("R", "k"),
-        "=",
-        frac(root("n"), sub("σ", "k")),
-        "·",
-        frac("1", "n"),
-        total("i", row("|", both("u", "k", "⊤"), "Δ", sub("h", "i"), "|")),
-    ),
+    equation=R_K,
     where="Δh is the change of one of n states, u the k-th principal direction of the unedited states and σ the size "
     "of their spread along it.",
     paper="Ren et al., Revisiting Parameter-Based Knowledge Editing in Large Language Models: Theoretical Limits and "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lab_app.formula import both, formula, frac, root, row, sub, total
+from lab_app.equations import R_K
 from lab_app.panels.panel import Panel, Payload, picked, point, short, thinned
 
 
@@ -34,14 +34,7 @@ PANEL = Panel(
     explanation="For each principal direction k of the unedited activations: how far an edit moves them along it, in "
     "units of how far they spread by themselves. Below 1 an edit hides inside natural variation; a direction above 1 "
     "carries something that the model never saw.",
-    equation=formula(
-        sub("R", "k"),
-        "=",
-        frac(root("n"), sub("σ", "k")),
-        "·",
-        frac("1", "n"),
-        total("i", row("|", both("u", "k", "⊤"), "Δ", sub("h", "i"), "|")),
-    ),
+    equation=R_K,
     row=drift,
     snapshot=True,
 )

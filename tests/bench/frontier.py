@@ -3,17 +3,19 @@
 On the pocket model, over seeds: families of lanes, each a sweep over its one strength (λ of MEMIT, a plain factor,
 REVIVE's τ after the solve, REVIVE's τ known to the values and the solve, and a random subspace of REVIVE's sizes).
 After all edits every lane is a point: how much of what was edited is said, how much of the rest was kept. A family is
-the broken line through its points; read off is the most that it keeps while saying at least a given share. Runs that
-are in `--out` already are read, not repeated; unfinished ones go on.
+the line through its points; read off is what each keeps where it says the same share (`core.measures.frontier`). Runs
+that are in `--out` already are read, not repeated; unfinished ones go on.
 """
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from core.measures.frontier import kept_at
 from tests.bench.long import done, spread
 from tests.bench.machine import describe
 
@@ -89,15 +91,15 @@ def points(tables: Sequence[pd.DataFrame]) -> str:
 
 
 def summary(tables: Sequence[pd.DataFrame]) -> str:
-    """A Markdown table: what each family keeps while it says at least a share of the edits."""
-    lines = [f"| said exactly, at least | family | {' | '.join(KEPT)} |", f"|---|---|{'---|' * len(KEPT)}"]
+    """A Markdown table: what each family keeps where it says a share of the edits; "–" where it never does."""
+    lines = [f"| said exactly | family | {' | '.join(KEPT)} |", f"|---|---|{'---|' * len(KEPT)}"]
     for level in LEVELS:
         for family, members in FAMILIES.items():
             names = [name_of(plain(lane)) for lane in members]
             cells = []
             for column in KEPT.values():
-                found = [best(curve(table, names, column), level) for table in tables]
-                cells.append(spread([value for value in found if value is not None]))
+                found = [kept_at(curve(table, names, column), level) for table in tables]
+                cells.append(spread([value for value in found if not math.isnan(value)]))
             lines.append(f"| {level} | {family} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -105,16 +107,6 @@ def summary(tables: Sequence[pd.DataFrame]) -> str:
 def curve(table: pd.DataFrame, names: Sequence[str], column: str) -> list[tuple[float, float]]:
     """(said, kept) of a family's lanes that reached the end, in the order of their strength."""
     return [(table.loc[name, "efficacy_exact"], table.loc[name, column]) for name in names if name in table.index]
-
-
-def best(line: Sequence[tuple[float, float]], level: float) -> float | None:
-    """The most that is kept on the broken line where at least `level` is said; None if it never is."""
-    reached = [kept for said, kept in line if said >= level]
-    for (said, kept), (next_said, next_kept) in zip(line[:-1], line[1:], strict=True):
-        if min(said, next_said) < level < max(said, next_said):
-            part = (level - said) / (next_said - said)
-            reached.append(kept + part * (next_kept - kept))
-    return max(reached, default=None)
 
 
 if __name__ == "__main__":

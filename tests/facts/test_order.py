@@ -98,8 +98,11 @@ def test_adversarial_brings_more_ties_together_than_any_other_order():
 def test_a_long_list_takes_no_longer_than_its_length(monkeypatch):
     facts = [fact(f"s{i}", "capital", "Rome", "Paris") for i in range(20_000)]  # all tied to all
     calls = Counter()
-    count = lambda one: calls.update(["ties"]) or real(one)  # noqa: E731
-    real = ties
+
+    def count(one):
+        calls["ties"] += 1
+        return ties(one)
+
     monkeypatch.setattr("core.facts.order.ties", count)
     assert len(ordered(facts, "adversarial")) == 20_000
     assert calls["ties"] == 40_000

@@ -13,10 +13,19 @@ from typing import Any
 import pytest
 
 from core.runs.store import Store
+from lab_app.lab import Lab
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A lab of one test, where nobody is at work."""
+    made = Lab(tmp_path, worker=False)
+    yield made
+    made.close()
 
 
 class Served:

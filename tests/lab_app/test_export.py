@@ -14,7 +14,6 @@ from core.errors import UserError
 from core.runs.exports import FOLDER, LARGEST_FIGURES, offered
 from lab_app import downloads
 from lab_app.features.export import Exports, drawn, layers_of, options_of
-from lab_app.lab import Lab
 from tests.lab_app.apart import run_apart
 from tests.lab_app.synthetic import LANES, record
 from tests.lab_app.worker import ScriptedWorker
@@ -24,13 +23,6 @@ PANELS = ("scores", "energy")
 
 def asked(**data: Any) -> Any:
     return SimpleNamespace(_data=data)
-
-
-@pytest.fixture
-def lab(tmp_path):
-    made = Lab(tmp_path, worker=False)
-    yield made
-    made.close()
 
 
 def test_a_form_becomes_options():

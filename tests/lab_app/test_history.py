@@ -27,13 +27,6 @@ def event(**data: Any) -> Any:
     return SimpleNamespace(_data=data)
 
 
-@pytest.fixture
-def lab(tmp_path):
-    made = Lab(tmp_path, worker=False)
-    yield made
-    made.close()
-
-
 def owned(lab: Lab, owner: str, title: str = "", **changes: Any) -> str:
     spec = {"facts": {"source": "pocket", "count": 10}, "lanes": [{"method": "memit"}]} | changes
     return lab.store.create_run(RunSpec.from_dict(spec).as_dict(), owner=owner, title=title)

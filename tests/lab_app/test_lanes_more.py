@@ -103,11 +103,6 @@ def test_a_taken_name_is_not_given_twice():
     assert "name" not in undone(named, "plain", 2, [3], facts)
 
 
-@pytest.fixture
-def lab(tmp_path):
-    return Lab(tmp_path, worker=False)
-
-
 def recorded(lab: Lab) -> str:
     """A finished run of `SPEC` without its later lanes."""
     run = lab.store.create_run({**SPEC, "lanes": SPEC["lanes"][:1]})
