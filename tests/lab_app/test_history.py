@@ -160,6 +160,7 @@ def mine(visit: Any, served: Any, *titles: str) -> tuple[Any, list[str]]:
         runs.append(run)
     page.fill(".find input", "")
     page.keyboard.press("Escape")
+    page.wait_for_function("!location.href.includes('view=')")  # or a reload that comes sooner opens the list again
     return page, runs
 
 

@@ -206,7 +206,7 @@ def test_a_branch_and_an_undone_fact(visit: Any, served: Any) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     dialog.locator("[data-do=add]").click()
     page.wait_for_selector(f"{LEGEND} >> text=plain without “Peru”")
-    assert not dialog.is_visible()
+    dialog.wait_for(state="hidden")
     page.wait_for_selector(DONE)
     page.click("#lab-dock .branch-off")
     dialog.locator("[data-mode=recipe]").click()
@@ -218,4 +218,4 @@ def test_a_branch_and_an_undone_fact(visit: Any, served: Any) -> None:
     assert [lane.get("from") for lane in lanes][1:] == [{"lane": "plain", "round": 1}] * 2
     page.click("#lab-dock .branch-off")
     page.keyboard.press("Escape")
-    assert not dialog.is_visible()
+    dialog.wait_for(state="hidden")
