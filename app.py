@@ -35,7 +35,10 @@ def main() -> int:
         return 2
     from core.errors import UserError
     from core.runs.worker_process import default_home
+    from lab_app import stubs
     from lab_app.lab import Lab
+
+    stubs.leave_out()
     from lab_app.launch import serve
 
     # Where a Space or a container says by its environment where to listen, that holds.
