@@ -38,8 +38,6 @@ def main() -> int:
     from lab_app import stubs
     from lab_app.lab import Lab
 
-    stubs.leave_out()
-    from lab_app.launch import serve
 
     # Where a Space or a container says by its environment where to listen, that holds.
     host = given.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
@@ -47,6 +45,9 @@ def main() -> int:
     try:
         lab = Lab(given.home or default_home())
         try:
+            stubs.leave_out()
+            from lab_app.launch import serve  # seconds, in which the worker begins to load as well
+
             if lab.store.notice:
                 print(f"Edit Lab: {lab.store.notice}", file=sys.stderr)
             serve(lab, host, port, given.share, given.auth_file, show=at_a_desk())
