@@ -96,7 +96,7 @@ EditLab.kinds.dock = ({ element, props, watch, trigger }) => {
     says.title = state.doing || "";
     left.textContent = !state.left ? "" : state.left === "a moment" ? "a moment left" : `about ${state.left} left`;
     const measured = run.rounds ? (rounds.at(-1) || 0) / run.rounds : 0;
-    bar.style.width = `${100 * (state.status === "done" ? 1 : (state.whole ?? measured))}%`;
+    bar.style.transform = `scaleX(${state.status === "done" ? 1 : (state.whole ?? measured)})`;
     const all = [...(state.notice ? [{ message: state.notice, level: "warn" }] : []), ...(state.warnings || [])];
     notices.replaceChildren(
       ...all
@@ -132,6 +132,8 @@ EditLab.kinds.dock = ({ element, props, watch, trigger }) => {
       state.status === "running" && run.rounds ? `${rounds.at(-1) || 0}/${run.rounds} · Edit Lab` : "Edit Lab";
   }
 
+  // Once a second and by hand: an animation without end has the browser compute styles sixty times a second.
+  setInterval(() => element.querySelector(".dock").classList.toggle("beat"), 1000);
   range.addEventListener("input", () => {
     const round = run.measured[Number(range.value)];
     lab.tell({ round: round === run.measured.at(-1) ? null : round });

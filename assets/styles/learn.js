@@ -92,7 +92,7 @@ EditLab.kinds.learn = ({ element, props, watch, trigger }) => {
       meter = find(".meter");
     meter.classList.toggle("stopped", ended && status !== "done");
     meter.setAttribute("aria-valuenow", Math.round(100 * part));
-    meter.firstElementChild.style.width = `${100 * part}%`;
+    meter.firstElementChild.style.transform = `scaleX(${part})`;
     const stages = lessons[number - 1].stages,
       stage = stages > 1 && state.live ? `${state.stage || 1} of ${stages}: ` : "";
     find(".progress .says").textContent = asked
