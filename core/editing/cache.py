@@ -20,7 +20,7 @@ from core.editing.statistics import Gathering, SecondMoment, Sums, second_moment
 from core.errors import UserError
 from core.models.language_model import LanguageModel
 
-FORMAT = 1
+FORMAT = 2
 SAVE_SECONDS = 60.0  # between two drafts of sums, at least
 SAVE_SHARE = 0.05  # of the time, at most, goes into writing them
 

@@ -18,6 +18,7 @@ from core.models.tokens import encode_all
 
 TEXTS_AT_ONCE = 64
 ROWS_AT_ONCE = 1024  # summed in the model's precision before joining the float64 total
+COLUMNS_AT_ONCE = 512  # of the products; below the diagonal they are not computed
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def roughly(seconds: float) -> str:
 
 @dataclass
 class Sums:
-    """What was gathered so far: Σ k kᵀ by layer, in float64, over the first tokens of a stream of texts.
+    """What was gathered so far: the upper triangle of Σ k kᵀ by layer, in float64, over the first tokens of a stream.
 
     `texts` were read whole; of the group of texts after them `batches` were added. `seen` counts the tokens of the
     former. Sums that go on from there end with the bits of sums that were never stopped, if they were stopped while
@@ -100,7 +101,7 @@ class Sums:
                     f"Layer {layer}: the statistics are not finite: the model's type is too narrow for its activations."
                     ' Load it in float32 ("dtype": "float32").'
                 )
-            moment = (matrix + matrix.T) / (2 * self.seen)
+            moment = (matrix.triu() + matrix.triu(1).T) / self.seen
             found[layer] = SecondMoment(moment, self.seen, layer, top_share(moment))
         return found
 
@@ -187,12 +188,14 @@ def cut_to(rows: list[list[int]], room: int, skip: int) -> list[list[int]]:
 
 
 def add_outer(total: Tensor, states: Tensor, lengths: Sequence[int], skip: int) -> None:
-    """total += Σ k kᵀ over the rows' tokens, without padding and the first `skip` tokens."""
+    """The upper triangle of total += Σ k kᵀ over the rows' tokens, without padding and the first `skip` tokens."""
     columns = torch.arange(states.shape[1], device=states.device)[None]
     real = (columns >= skip) & (columns < torch.tensor(lengths, device=states.device)[:, None])
     keys = states[real].to(torch.promote_types(states.dtype, torch.float32))
     for part in keys.split(ROWS_AT_ONCE):
-        total += (part.T @ part).double()
+        for start in range(0, total.shape[0], COLUMNS_AT_ONCE):  # the other triangle is its mirror image
+            block = part[:, start : start + COLUMNS_AT_ONCE]
+            total[start : start + COLUMNS_AT_ONCE, start:] += block.T @ part[:, start:]
 
 
 def top_share(moment: Float[Tensor, "d d"], rounds: int = 50) -> float:
