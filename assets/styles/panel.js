@@ -20,7 +20,8 @@ EditLab.kinds.panel = ({ element, props, watch, trigger }, key) => {
     asked = 0,
     ended = -1e9,
     cost = 0,
-    drawn = false;
+    drawn = false,
+    settling = false;
 
   const filled = () =>
     [...model.lanes.values()].some((rows) => rows.length) || Boolean(model.start && chart.drawsStart);
@@ -28,11 +29,22 @@ EditLab.kinds.panel = ({ element, props, watch, trigger }, key) => {
   /** Draw soon: at once when a person asked for it, else so seldom that drawing takes a small part of the time. */
   function ask(urgent = false) {
     dirty = true;
-    if (!visible && !urgent) return;
+    if (!visible && !urgent) return settle();
     if (asked && !urgent) return;
     clearTimeout(asked);
     const rest = urgent ? cost : Math.max(CALM, SHARE * cost);
     asked = setTimeout(() => requestAnimationFrame(draw), Math.max(0, ended + rest - performance.now())) || 1;
+  }
+
+  /** What nobody looks at is drawn once all the same, when there is nothing else to do: then it has its height, and the
+   * page does not grow under who scrolls. */
+  function settle() {
+    if (settling || drawn || !filled()) return;
+    settling = true;
+    (window.requestIdleCallback || setTimeout)(() => {
+      settling = false;
+      if (!drawn) ask(true);
+    });
   }
 
   function draw() {

@@ -244,6 +244,31 @@ def test_light_and_dark_wide_and_narrow(visit: Any, served: Any) -> None:
     light.wait_for_function(f"{SCORES}.layout.xaxis.gridcolor === {json.dumps(grids[1])}")
 
 
+WATCH_SHIFTS = """() => {
+    window.shifts = [];
+    new PerformanceObserver((list) => {
+        for (const shift of list.getEntries())
+            if (!shift.hadRecentInput)
+                window.shifts.push([shift.value, ...shift.sources.map(({ node, previousRect, currentRect }) =>
+                    `${node?.id || node?.className} ${previousRect.y} → ${currentRect.y}`)]);
+    }).observe({ type: "layout-shift" });
+}"""
+
+
+def test_nothing_moves_while_numbers_arrive(visit: Any) -> None:
+    """By the browser's own measure: the share of the view that moved, times how far. A panel's plot that comes late and
+    pushes the others down makes .1 to .4."""
+    for size in ((1280, 800), (390, 844)):
+        page = visit(size=size)
+        page.wait_for_timeout(1500)  # the page itself has settled
+        page.evaluate(WATCH_SHIFTS)
+        run(page, 30, 10)
+        page.wait_for_selector(DONE)
+        page.wait_for_function("[...document.querySelectorAll('[id^=lab-panel-] .plot')].every((plot) => plot.data)")
+        shifts = page.evaluate("window.shifts")
+        assert sum(value for value, *_ in shifts) < 0.02, shifts
+
+
 def test_a_wrong_address_says_so(visit: Any) -> None:
     page = visit("?run=nothing-here")
     page.wait_for_selector("#lab-dock .says >> text=not here")
