@@ -1,5 +1,7 @@
 // The dock: where the run stands, what is left, and the scrubber of rounds.
 EditLab.kinds.dock = ({ element, props, watch, trigger }) => {
+  const SILENT = 20000, // ms without a word, after which a page that is fed every 10 s says that it hears nothing
+    LOST = "This page has lost its connection to the lab. What runs goes on, and the page catches up by itself.";
   const lab = EditLab,
     { h, view, run } = lab;
   const read = lab.reader();
@@ -16,11 +18,14 @@ EditLab.kinds.dock = ({ element, props, watch, trigger }) => {
   const closed = new Set();
   let timer = 0,
     last = Date.now(),
+    heard = Date.now(),
+    lost = false,
     patience = 30000;
 
   function take() {
     const value = props.value || {};
-    last = Date.now();
+    last = heard = Date.now();
+    lost = false;
     patience = 30000;
     if (value.run && value.run !== view.run) {
       // On a phone the run that an address names comes first, not the form of the next one.
@@ -56,6 +61,7 @@ EditLab.kinds.dock = ({ element, props, watch, trigger }) => {
     const state = props.value?.state || {},
       rounds = run.measured;
     element.querySelector(".dock").dataset.status = state.status || "none";
+    if (view.status !== state.status) lab.tell({ status: state.status });
     range.max = Math.max(0, rounds.length - 1);
     range.disabled = rounds.length < 2;
     const round = view.round ?? rounds.at(-1) ?? 0;
@@ -97,7 +103,8 @@ EditLab.kinds.dock = ({ element, props, watch, trigger }) => {
     left.textContent = !state.left ? "" : state.left === "a moment" ? "a moment left" : `about ${state.left} left`;
     const measured = run.rounds ? (rounds.at(-1) || 0) / run.rounds : 0;
     bar.style.transform = `scaleX(${state.status === "done" ? 1 : (state.whole ?? measured)})`;
-    const all = [...(state.notice ? [{ message: state.notice, level: "warn" }] : []), ...(state.warnings || [])];
+    const told = [lost && LOST, state.notice].filter(Boolean).map((message) => ({ message, level: "warn" }));
+    const all = [...told, ...(state.warnings || [])];
     notices.replaceChildren(
       ...all
         .filter((found) => !closed.has(found.message))
@@ -173,8 +180,21 @@ EditLab.kinds.dock = ({ element, props, watch, trigger }) => {
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) stale();
   });
-  window.addEventListener("online", stale);
-  setInterval(stale, 5000);
+  const listening = () => {
+    const there = view.run && props.value?.state?.status !== "missing",
+      now = Boolean(there) && (!navigator.onLine || Date.now() - heard > SILENT);
+    if (now !== lost) {
+      lost = now;
+      paint();
+    }
+    stale();
+  };
+  window.addEventListener("offline", listening);
+  window.addEventListener("online", () => {
+    last = 0;
+    stale();
+  });
+  setInterval(listening, 5000);
   lab.listen((change) => {
     if (!change.missed) return paint();
     last = Math.min(last, Date.now() - patience + 2000); // all rows again, soon

@@ -1,0 +1,99 @@
+"""What happens to a page: reloads, Back, a second tab, a lost connection, a worker that dies, a run that is deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.lab_app.conftest import Served
+from tests.lab_app.synthetic import record
+from tests.lab_app.test_page import DONE, LIVE, SCORES, drawn, run
+
+POINTS = f"{SCORES}.data?.at(-1).x.length"
+
+
+@pytest.fixture
+def page(browser: Any, served: Served) -> Iterator[Any]:
+    """A page that may complain: the browser does where a stream of news is cut off."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    opened = context.new_page()
+    opened.set_default_timeout(60_000)
+    opened.goto(served.address)
+    opened.wait_for_selector("#lab-facts .fact")
+    yield opened
+    context.close()
+
+
+def all_drawn(page: Any, served: Served, finished: str) -> None:
+    """Wait until as many points are drawn as were measured."""
+    measured = [event["lane"] for _, event in served.store.events(finished) if event["kind"] == "measured"]
+    page.wait_for_function(f"{POINTS} === {measured.count(measured[0])}")
+
+
+def test_a_reload_in_the_middle_of_a_run(page: Any, served: Served) -> None:
+    started = run(page, 120, 10)
+    page.wait_for_selector(LIVE)
+    drawn(page, "scores")
+    page.reload()
+    page.wait_for_selector(DONE)
+    drawn(page, "scores")
+    all_drawn(page, served, started)
+
+
+def test_back_leads_to_the_run_before(page: Any, served: Served) -> None:
+    long, short = record(served.store, rounds=5), record(served.store, rounds=3)
+    page.goto(f"{served.address}/?run={long}")
+    page.wait_for_selector("#lab-dock .at >> text=Round 5 of 5")
+    page.goto(f"{served.address}/?run={short}")
+    page.wait_for_selector("#lab-dock .at >> text=Round 3 of 3")
+    page.go_back()
+    page.wait_for_selector("#lab-dock .at >> text=Round 5 of 5")
+    page.go_forward()
+    page.wait_for_selector("#lab-dock .at >> text=Round 3 of 3")
+
+
+def test_two_tabs_show_one_run(visit: Any) -> None:
+    first = visit()
+    started = run(first, 1000, 4)
+    second = visit(f"?run={started}", context=first.context)
+    second.wait_for_selector(LIVE)
+    second.click("#stop")
+    for page in (first, second):
+        page.wait_for_selector("#lab-dock .dock[data-status=stopped]")
+
+
+def test_a_lost_connection_is_told_and_made_up_for(page: Any, served: Served) -> None:
+    started = run(page, 200, 10)
+    page.wait_for_selector(LIVE)
+    drawn(page, "scores")
+    page.context.set_offline(True)
+    page.wait_for_selector("#lab-dock .notice >> text=lost its connection")
+    page.wait_for_timeout(1500)
+    page.context.set_offline(False)
+    page.wait_for_selector(DONE)
+    all_drawn(page, served, started)
+    page.wait_for_selector("#lab-dock .notice >> text=lost its connection", state="detached")
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(visit: Any, served: Served) -> None:
+    half = record(served.store, rounds=6, until=2)
+    page = visit(f"?run={half}")
+    page.wait_for_selector("#lab-dock .at >> text=Round 2 of 6")
+    message = "The run stopped: no space is left on the disk. Make some, then press Resume; all rounds so far are kept."
+    served.store.append(half, [], status="failed", message=message)
+    page.wait_for_selector("#lab-dock .says >> text=no space is left on the disk")
+    page.wait_for_selector("#pause >> text=Resume")
+    assert page.evaluate(POINTS) == 3  # what was measured stays
+
+
+def test_a_run_that_is_deleted_while_shown(visit: Any, served: Served) -> None:
+    shown = record(served.store, rounds=3)
+    page = visit(f"?run={shown}")
+    page.wait_for_selector(DONE)
+    served.store.delete(shown)
+    page.wait_for_selector("#lab-dock .says >> text=it was deleted")
+    page.wait_for_selector("#undo:disabled")
+    page.wait_for_selector("#stop:disabled")
+    assert page.locator("#start:enabled").count() == 1  # another one can be begun
