@@ -244,6 +244,25 @@ def test_light_and_dark_wide_and_narrow(visit: Any, served: Any) -> None:
     light.wait_for_function(f"{SCORES}.layout.xaxis.gridcolor === {json.dumps(grids[1])}")
 
 
+NAMELESS = """() => {
+    const name = (each) => each.getAttribute("aria-label") || each.title || each.textContent.trim() ||
+        [...(each.labels || [])].map((label) => label.textContent).join(" ").trim();
+    const all = document.querySelectorAll("button, input, select, textarea, a[href], summary, [role=slider]");
+    return [...all].filter((each) => each.checkVisibility() && !name(each)).map((each) => each.outerHTML.slice(0, 120));
+}"""
+
+
+def test_all_that_is_pressed_or_filled_has_a_name(visit: Any, served: Any) -> None:
+    finished = record(served.store, rounds=2)
+    for query in ("", f"?run={finished}", "?view=runs"):
+        page = visit(query)
+        if query.startswith("?run"):
+            page.wait_for_selector(DONE)
+        page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        page.wait_for_timeout(300)
+        assert page.evaluate(NAMELESS) == []
+
+
 WATCH_SHIFTS = """() => {
     window.shifts = [];
     new PerformanceObserver((list) => {
