@@ -77,7 +77,7 @@ EditLab.kinds.card = ({ element, props, watch, trigger }) => {
           return h("td", {}, cell("target"), cell("truth"));
         }),
       );
-      const title = question.kind !== kind ? [h("tr", { class: "kind" }, h("th", { colspan: head.length + 1 }, KINDS[(kind = question.kind)]))] : [];
+      const title = question.kind !== kind ? [h("tr", { class: "kind" }, h("th", { colspan: head.length + 1 }, h("span", {}, KINDS[(kind = question.kind)])))] : [];
       return [...title, row];
     });
     return h(
