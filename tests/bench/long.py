@@ -20,6 +20,7 @@ LANES = [
     {"name": "MEMIT", "method": "memit"},
     {"name": REVIVE, "method": "memit", "guards": [{"name": "revive"}]},
     {"name": "shrink, matched", "method": "memit", "guards": [{"name": "shrink", "match": REVIVE}]},
+    {"name": "shrink .4", "method": "memit", "guards": [{"name": "shrink", "factor": 0.4}]},
     {"name": "random", "method": "memit", "guards": [{"name": "random"}]},
 ]
 SCORES = {
