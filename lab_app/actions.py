@@ -245,11 +245,9 @@ class Actions:
             yield gr.update(asked={"maps": kept, "message": "The map is drawn when the worker has time; ask again."})
 
     def lane_names(self, run: str) -> list[str]:
-        """The labels of a run's lanes, once it has started."""
-        for _, event in self.lab.store.events(run) if run else ():
-            if event["kind"] == "started":
-                return [lane["label"] for lane in event["lanes"]]
-        return []
+        """The labels of a run's lanes, once it has started; those that were added among them."""
+        started = [event for _, event in self.lab.store.events(run) if event["kind"] == "started"] if run else []
+        return [lane["label"] for lane in started[-1]["lanes"]] if started else []
 
 
 def owner(visitor: str, request: gr.Request) -> str:

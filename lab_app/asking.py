@@ -1,12 +1,15 @@
-"""Asking the worker for something and waiting for what comes of it."""
+"""Asking the worker for something, waiting for what comes of it, and giving it up."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from core.errors import UserError
-from lab_app.lab import Lab
+from core.runs.store import Command
+from lab_app.lab import LOOKED_EVERY, Lab
 
 
 async def answered(
@@ -20,3 +23,35 @@ async def answered(
             raise UserError(str((found.answer or {}).get("message", "that could not be done")))
         return found.answer or {}
     return None
+
+
+async def followed(lab: Lab, command: int, patience: float) -> AsyncIterator[Command]:
+    """A command, each time it is known to be further, and last as it was answered. Ends before that where nothing was
+    heard of it for `patience` seconds, or its run was deleted."""
+    heard, shown = time.monotonic(), None
+    while time.monotonic() - heard < patience:
+        found = await asyncio.to_thread(lab.store.answer, command)
+        if found is None:
+            return
+        if found.state != "waiting":
+            yield found
+            return
+        if found.progress != shown:
+            heard, shown = time.monotonic(), found.progress
+            yield found
+        await asyncio.sleep(LOOKED_EVERY)
+
+
+def further(command: Command) -> dict[str, Any]:
+    """How far a command is that goes on: `doing` in words and `part` in 0..1, where they are known."""
+    at = command.progress or {}
+    part = round(min(1.0, at["done"] / at["total"]), 3) if at.get("total") else None
+    return {"doing": at.get("message") or "", "part": part}
+
+
+def give_up(lab: Lab, run: str, kind: str, command: Any) -> Command | None:
+    """Give up what was asked about a run; returns it, or None where there is no such command that still waits."""
+    found = lab.store.answer(command) if isinstance(command, int) else None
+    if found is None or (found.run, found.kind) != (run, kind) or not lab.store.commands.withdraw(found.id):
+        return None
+    return found

@@ -46,6 +46,8 @@ SCRIPTS = (
     "branch.js",
     "study-charts.js",
     "film.js",
+    "study-form.js",
+    "study-found.js",
     "studies.js",
     "card.js",
     "compare.js",
@@ -67,10 +69,14 @@ SHEETS = (
     "lanes.css",
     "film.css",
     "studies.css",
+    "study-found.css",
     "card.css",
     "learn-seen.css",
     "learn.css",
     "sheets.css",
+    "runs.css",
+    "compare.css",
+    "export.css",
 )
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 FIRST_PORT, PORTS = 7860, 100

@@ -7,6 +7,8 @@ EditLab.kinds.export = ({ element, props, watch, trigger }) => {
     note = dialog.querySelector(".go .note"),
     made = dialog.querySelector(".made"),
     submit = dialog.querySelector("[type=submit]"),
+    stop = dialog.querySelector("[data-do=stop]"),
+    bar = dialog.querySelector(".go .bar"),
     fields = form.elements;
   const HOW = {
     lora: (stem) =>
@@ -16,6 +18,8 @@ EditLab.kinds.export = ({ element, props, watch, trigger }) => {
     factors: (stem) => `from core.editing.factors import apply_factors\napply_factors(lm, "${stem}.safetensors")`,
   };
 
+  /** What is known of the run that is shown; what comes late about another one is none of it. */
+  const told = () => (props.value?.run === view.run ? props.value : {});
   const header = () => document.querySelector("#lab-header [data-do=export]");
   document.addEventListener("click", (event) => {
     if (event.target.closest?.("#lab-header [data-do=export]")) lab.address.show("export");
@@ -46,7 +50,7 @@ EditLab.kinds.export = ({ element, props, watch, trigger }) => {
     fields.lane.disabled = fields.round.disabled = ["zip", "snippet"].includes(kind);
     fields.number.hidden = !cut;
     fields.number.placeholder = cut === "rank" ? "8" : "0.05";
-    submit.disabled = !view.run || Boolean(props.value?.busy);
+    submit.disabled = !view.run || Boolean(told().busy);
   }
 
   /** The panels as they are drawn here, as SVG. */
@@ -79,6 +83,12 @@ EditLab.kinds.export = ({ element, props, watch, trigger }) => {
         Object.assign(asked, { cut: fields.cut.value, number: fields.number.value, dtype: fields.dtype.value });
     }
     trigger("make", asked);
+  });
+
+  stop.addEventListener("click", () => {
+    stop.disabled = true;
+    note.textContent = "stopping…";
+    trigger("stop", { command: told().command });
   });
 
   /** What is to be known of the file that was made last. */
@@ -116,11 +126,20 @@ EditLab.kinds.export = ({ element, props, watch, trigger }) => {
   }
 
   function paint() {
-    const value = props.value || {},
-      files = value.files || [];
+    const value = told(),
+      files = value.files || [],
+      focused = document.activeElement === stop;
+    stop.hidden = !value.busy;
+    stop.disabled = false;
+    bar.hidden = !value.busy;
+    bar.firstElementChild.style.width = `${100 * (value.part || 0)}%`;
+    value.part === null || value.part === undefined
+      ? bar.removeAttribute("aria-valuenow")
+      : bar.setAttribute("aria-valuenow", Math.round(100 * value.part));
     note.textContent = value.message || "";
     note.classList.toggle("error", Boolean(value.wrong));
     options();
+    if (focused && stop.hidden) submit.focus();
     made.replaceChildren(
       ...(files.length ? [h("h3", {}, "Made of this run")] : []),
       ...files.map((file) =>

@@ -1,5 +1,6 @@
 // The guard sandbox: the curve of a guard comes with every answer, so that its dial moves all shares at once; the
-// predicted score follows a moment after the dial has come to rest.
+// predicted score follows a moment after the dial has come to rest. It looks at the round that the page looks at, or,
+// while the run does not go on, ahead to the one that comes next, which the worker computes first.
 EditLab.kinds.sandbox = ({ element, props, watch, trigger }) => {
   const lab = EditLab,
     { h, view, run } = lab,
@@ -17,6 +18,9 @@ EditLab.kinds.sandbox = ({ element, props, watch, trigger }) => {
     commit = find("[data-do=commit]"),
     added = find(".added"),
     note = find(".note"),
+    which = { looked: find(".which .at"), next: find(".which .next") },
+    work = find(".ahead"),
+    stop = find("[data-do=stop]"),
     plot = find(".plot");
   const INPUTS = [
       ["dominant", "first k inputs"],
@@ -26,16 +30,25 @@ EditLab.kinds.sandbox = ({ element, props, watch, trigger }) => {
       ["dominant", "first k outputs"],
       ["rest", "other outputs"],
     ];
-  const SAID = { before: "before the round", given: "as it was edited", predicted: "with this guard" };
+  const said = () => ({
+    before: "before the round",
+    given: found.pending ? "as the run will edit it" : "as it was edited",
+    predicted: "with this guard",
+  });
+  const HELD = ["paused", "stopped", "failed"]; // what a run is while a round of it is still to come
   const turned = {}; // each guard's dial, as it was left
   let number = 0, // of the latest question
     timer = 0,
     waiting = false,
+    ahead = false, // whether the round that comes next is looked at
+    computing = null, // the command that computes it
     found = null, // the latest answer
     asked = ""; // what the latest question was about
   const offered = () => props.guards || [];
   const chosen = () => offered().find(({ name }) => name === guard.value);
-  const round = () => Math.max(1, view.round ?? run.measured.at(-1) ?? 0);
+  const edited = () => run.measured.some((at) => at > 0);
+  const follows = () => HELD.includes(view.status) && run.rounds > 0;
+  const round = () => (ahead ? "next" : Math.max(1, view.round ?? run.measured.at(-1) ?? 0));
   const setting = () => (chosen() ? { name: chosen().name, [chosen().field]: Number(range.value) } : null);
   const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
@@ -48,11 +61,38 @@ EditLab.kinds.sandbox = ({ element, props, watch, trigger }) => {
       now = names.includes(lane.value) ? lane.value : names[0];
     lane.replaceChildren(...names.map((name) => h("option", { value: name, selected: name === now }, name)));
     section.className = `sandbox slot-${lab.slot(now)}`;
-    const at = round();
-    find(".at").textContent = run.measured.length ? `Round ${at} of ${run.rounds}` : "";
-    const starts = [...(at > 1 ? [[at, `from round ${at} on`]] : []), [0, "from the first round on"]];
-    const kept = from.value === "0" ? 0 : at;
-    from.replaceChildren(...starts.map(([value, text]) => h("option", { value, selected: value === kept }, text)));
+    if (!follows()) ahead = false;
+    else if (!edited()) ahead = true;
+    const at = round(),
+      number = ahead ? "the next round" : `round ${at}`;
+    which.looked.textContent = edited() ? `Round ${Math.max(1, view.round ?? run.measured.at(-1))} of ${run.rounds}` : "No round yet";
+    which.looked.disabled = !edited();
+    which.next.disabled = !follows();
+    which.next.title = follows() ? "The worker computes it as the run will, and records it nowhere" : "Pause the run to look ahead";
+    which.looked.setAttribute("aria-pressed", String(!ahead));
+    which.next.setAttribute("aria-pressed", String(ahead));
+    work.hidden = !ahead;
+    commit.textContent = ahead ? "Add the lane and go on" : "Add the lane";
+    const starts = [...(ahead || at > 1 ? [[at, `from ${number} on`]] : []), [0, "from the first round on"]];
+    const kept = from.value === "0" ? "0" : String(at);
+    from.replaceChildren(...starts.map(([value, text]) => h("option", { value, selected: String(value) === kept }, text)));
+  }
+  /** Whether what stands there is of the lane and the round that are chosen. */
+  const shown = () => found.lane === lane.value && (ahead ? found.pending && asked === about() : found.round === round() && !found.pending);
+  /** How far the round is that is being computed, or that it is there. */
+  function working() {
+    const { doing, part, command, about: of } = props.value || {};
+    computing = ahead && waiting && doing !== undefined && of?.lane === lane.value ? command : null;
+    const there = ahead && found && shown();
+    work.querySelector("p").textContent = computing
+      ? doing
+      : there
+        ? `Round ${found.round} of ${run.rounds} as the run will edit it when it goes on; nothing is recorded of it.`
+        : waiting ? "The worker computes the next round as soon as it comes to it…" : "";
+    stop.disabled = !computing;
+    work.classList.toggle("computing", Boolean(computing));
+    find(".findings").classList.toggle("of-another", found !== null && !shown());
+    work.querySelector("i").style.width = `${100 * (computing ? (part ?? 0) : there ? 1 : 0)}%`;
   }
   function turn() {
     const own = chosen();
@@ -68,13 +108,14 @@ EditLab.kinds.sandbox = ({ element, props, watch, trigger }) => {
   /** What is asked about: a round that was edited anew is another one. */
   const about = () => JSON.stringify([view.run, lane.value, round()]);
   function ask(wait = REST) {
-    if (card.hidden || !view.run || !run.measured.some((at) => at > 0) || !lane.value) return;
+    if (card.hidden || !view.run || !(edited() || ahead) || !lane.value) return;
     clearTimeout(timer);
     timer = setTimeout(() => {
       waiting = true;
       asked = about();
       section.dataset.waiting = "";
       trigger("ask", { number: ++number, lane: lane.value, round: round(), guard: setting() });
+      working();
     }, wait);
   }
 
@@ -96,7 +137,7 @@ EditLab.kinds.sandbox = ({ element, props, watch, trigger }) => {
     const removed = live ? read(found.curve.removed) : found.removed;
     find(".big b").textContent = percent(Math.max(0, removed));
     const guards = found.given.guards.map(({ name, tau }) => `${name}${tau ? ` τ = ${tau}` : ""}`).join(", ");
-    find(".big .own").textContent = guards ? `its own guard (${guards}) took ${percent(found.given.removed)}` : "this lane has no guard";
+    find(".big .own").textContent = guards ? `its own guard (${guards}) ${found.pending ? "takes" : "took"} ${percent(found.given.removed)}` : "this lane has no guard";
     const closed = live && found.curve.blocks;
     const blocks = {};
     for (const [name, row] of Object.entries(found.blocks)) {
@@ -147,7 +188,7 @@ EditLab.kinds.sandbox = ({ element, props, watch, trigger }) => {
     const bar = (share, format) =>
       h("td", {}, h("i", { style: `width:${(100 * Math.min(1, share ?? 0)).toFixed(1)}%` }), h("span", {}, format(share)));
     find(".predicted tbody").replaceChildren(
-      ...Object.entries(SAID).map(([name, text]) =>
+      ...Object.entries(said()).map(([name, text]) =>
         h(
           "tr",
           { class: name },
@@ -165,7 +206,7 @@ EditLab.kinds.sandbox = ({ element, props, watch, trigger }) => {
       h(
         "table",
         {},
-        h("thead", {}, h("tr", {}, ["fact", ...Object.values(SAID)].map((text) => h("th", { scope: "col" }, text)))),
+        h("thead", {}, h("tr", {}, ["fact", ...Object.values(said())].map((text) => h("th", { scope: "col" }, text)))),
         h(
           "tbody",
           {},
@@ -225,14 +266,16 @@ EditLab.kinds.sandbox = ({ element, props, watch, trigger }) => {
   }
   function answered() {
     const value = props.value || {};
+    if (value.doing !== undefined) return working(); // also of an earlier question: the same round is computed
     if (value.number !== number) return; // of an earlier question
     waiting = false;
     delete section.dataset.waiting;
     note.textContent = value.message || "";
     find(".findings").hidden = find(".each").hidden = !value.scores && !found;
     if (value.late) ask(1000);
+    if (value.scores) found = value;
+    working();
     if (!value.scores) return;
-    found = value;
     shares();
     predicted();
   }
@@ -244,7 +287,7 @@ EditLab.kinds.sandbox = ({ element, props, watch, trigger }) => {
     if (!card.hidden) {
       controls();
       turn();
-      note.textContent = view.run && run.measured.some((at) => at > 0) ? "" : "A round has to be edited first.";
+      note.textContent = view.run && (edited() || ahead) ? "" : "A round has to be edited first.";
       ask(0);
     }
   });
@@ -267,7 +310,18 @@ EditLab.kinds.sandbox = ({ element, props, watch, trigger }) => {
   commit.addEventListener("click", () => {
     commit.disabled = true;
     added.textContent = "adding…";
-    trigger("commit", { lane: lane.value, round: Number(from.value), guard: setting() });
+    trigger("commit", { lane: lane.value, round: from.value === "next" ? "next" : Number(from.value), guard: setting() });
+  });
+  for (const [name, button] of Object.entries(which))
+    button.addEventListener("click", () => {
+      ahead = name === "next";
+      note.textContent = added.textContent = "";
+      controls();
+      ask(0);
+    });
+  stop.addEventListener("click", () => {
+    trigger("stop", { command: computing });
+    stop.disabled = true;
   });
   watch("value", answered);
   watch("added", () => {
@@ -280,12 +334,15 @@ EditLab.kinds.sandbox = ({ element, props, watch, trigger }) => {
       found = null;
       find(".findings").hidden = find(".each").hidden = true;
       added.textContent = "";
+      ahead = false;
     }
     if (card.hidden) return;
     const before = about();
     controls();
     if (found) draw(); // light or dark
-    if ("round" in change || "run" in change || "rounds" in change || before !== about()) if (asked !== about()) ask();
+    if (asked !== about() && ("round" in change || "run" in change || "rounds" in change || before !== about())) ask();
+    else if (ahead && "rounds" in change) ask(); // another round comes next
+    if ("status" in change) working();
   });
   new ResizeObserver(() => draw()).observe(plot);
   find(".findings").hidden = find(".each").hidden = true;

@@ -1,4 +1,4 @@
-// Look closer: studies by their question, what to make them of, those that wait or go on, and what they found.
+// Look closer: studies by their question, and those that were asked for: they wait, go on, or have found something.
 EditLab.kinds.studies = ({ element, props, watch, trigger }) => {
   const lab = EditLab,
     { h } = lab;
@@ -7,11 +7,10 @@ EditLab.kinds.studies = ({ element, props, watch, trigger }) => {
     form = find(".asking"),
     note = find(".note"),
     results = find(".results");
-  const SOME = 5; // rounds, evenly, where a study is about how something goes on
   const studies = () => props.catalogue || [];
   const about = (name) => studies().find((study) => study.name === name);
-  const begun = () => lab.run.measured.length > 0;
   const choice = { name: studies()[0]?.name, lanes: null, rounds: {}, options: {} };
+  const { paint: paintForm, asked, begun, looked, lookedAt, written } = lab.studyForm(form, choice, about);
   const found = new Map(), // by study, once it was fetched
     open = new Set(),
     cards = new Map(),
@@ -54,155 +53,6 @@ EditLab.kinds.studies = ({ element, props, watch, trigger }) => {
     paintForm();
   }
 
-  // -- what it is made of
-
-  const looked = () => lab.view.round ?? lab.run.measured.at(-1) ?? 0;
-  const lookedAt = () => (begun() ? `the one looked at (${looked()})` : "the one looked at");
-  function someRounds() {
-    const known = lab.run.measured,
-      last = known.length - 1;
-    const picked = [...Array(SOME).keys()].map((i) => known[Math.round((i * last) / (SOME - 1))]);
-    return [...new Set(picked)].join(",");
-  }
-  /** How rounds are chosen for this study: as a person chose them, or as suits its question. */
-  const roundsOf = (study) => choice.rounds[study.name] ?? { how: study.rounds === "several" ? "some" : "this", text: null };
-  function asked(study) {
-    const { how, text } = roundsOf(study);
-    if (study.rounds === "none") return "last";
-    return how === "this" ? String(looked()) : how === "all" ? "all" : (text ?? someRounds());
-  }
-  /** Which values an option may have. */
-  function range({ name, symbol, kind, ge, gt, le, lt, optional }) {
-    const low = ge !== undefined ? [ge, "≤"] : gt !== undefined ? [gt, "<"] : null,
-      high = le !== undefined ? `≤ ${le}` : lt !== undefined ? `< ${lt}` : "";
-    const limits = low && high ? `${low.join(" ")} ${symbol || name} ${high}` : low ? `${low[1] === "≤" ? "≥" : ">"} ${low[0]}` : high;
-    return [kind === "layers" ? "numbers with commas" : limits, optional ? "may be empty" : ""].filter(Boolean).join("; ");
-  }
-  const written = (value) => (Array.isArray(value) ? value.join(", ") : (value ?? ""));
-  /** What was typed as the option's kind. What is no number is sent as it is: the answer says what is wrong with it. */
-  function read({ kind, optional }, text) {
-    if (kind === "bool") return text === "true";
-    if (text === "" && (optional || kind !== "str")) return null;
-    const number = (part) => (part.trim() !== "" && Number.isFinite(Number(part)) ? Number(part) : part);
-    if (kind === "layers") return text.split(",").map(number);
-    return kind === "str" ? text : number(text);
-  }
-  function field(study, option) {
-    const own = (choice.options[study.name] ??= {}),
-      value = option.name in own ? own[option.name] : (option.default ?? null);
-    const give = (text) => (own[option.name] = read(option, text));
-    const label = `${option.name}${option.symbol && option.symbol !== option.name ? ` (${option.symbol})` : ""}`;
-    const chosen = option.choices || (option.kind === "bool" ? [true, false] : null);
-    const named = (one) => (one === true ? "yes" : one === false ? "no" : String(one));
-    const input = chosen
-      ? h(
-          "select",
-          { "data-option": option.name, onchange: (event) => give(event.target.value) },
-          chosen.map((one) => h("option", { value: String(one), selected: one === value }, named(one))),
-        )
-      : h("input", {
-          type: "text",
-          inputmode: option.kind === "int" ? "numeric" : option.kind === "float" ? "decimal" : null,
-          dir: "auto",
-          "data-option": option.name,
-          value: written(value),
-          placeholder: option.optional ? "automatic" : "",
-          autocomplete: "off",
-          spellcheck: "false",
-          oninput: (event) => give(event.target.value.trim()),
-        });
-    const limits = range(option);
-    return h(
-      "label",
-      {},
-      h("span", { class: "name" }, label),
-      input,
-      h("span", { class: "help" }, lab.symbols(option.help), limits ? h("span", {}, ` (${limits})`) : null),
-    );
-  }
-  function paintForm() {
-    const study = about(choice.name);
-    if (!study) return;
-    const lanes = lab.run.lanes,
-      taken = (lane) => !choice.lanes || choice.lanes.includes(lane);
-    const rounds = roundsOf(study),
-      settings = study.options.map((option) => field(study, option));
-    const how = (name, text) =>
-      h(
-        "button",
-        {
-          type: "button",
-          "data-how": name,
-          "aria-pressed": String(rounds.how === name),
-          onclick: () => {
-            choice.rounds[study.name] = { how: name, text: rounds.text };
-            paintForm();
-            form.querySelector(".rounds [aria-pressed=true]").focus();
-          },
-        },
-        text,
-      );
-    form.replaceChildren(
-      h("h3", {}, lab.symbols(study.title)),
-      h("p", { class: "from" }, study.source),
-      lanes.length > 1
-        ? h(
-            "fieldset",
-            { class: "of-lanes" },
-            h("legend", {}, "Lanes"),
-            lanes.map((lane) =>
-              h(
-                "label",
-                { class: `slot-${lab.slot(lane)}` },
-                h("input", {
-                  type: "checkbox",
-                  checked: taken(lane),
-                  onchange: (event) => {
-                    const kept = new Set(lanes.filter(taken));
-                    kept[event.target.checked ? "add" : "delete"](lane);
-                    choice.lanes = kept.size === lanes.length ? null : [...kept];
-                  },
-                }),
-                h("i", { class: `dot ${lab.marker(lane)}`, "aria-hidden": "true" }),
-                h("span", { dir: "auto" }, lane),
-              ),
-            ),
-          )
-        : null,
-      study.rounds === "none"
-        ? null
-        : h(
-            "fieldset",
-            { class: "rounds" },
-            h("legend", {}, "Rounds"),
-            h(
-              "div",
-              { class: "switch" },
-              how("this", lookedAt()),
-              how("some", "some"),
-              how("all", "all"),
-            ),
-            rounds.how === "some"
-              ? h("input", {
-                  type: "text",
-                  inputmode: "numeric",
-                  "aria-label": "Rounds, numbers with commas",
-                  value: rounds.text ?? someRounds(),
-                  oninput: (event) => {
-                    choice.rounds[study.name] = { how: "some", text: event.target.value };
-                  },
-                })
-              : null,
-          ),
-      settings.length ? h("div", { class: "settings" }, settings) : null,
-      h(
-        "div",
-        { class: "go" },
-        h("button", { type: "submit", class: "ask-study", disabled: !begun() }, "Run this study"),
-        h("span", {}, begun() ? "" : "There is no measured round to look at yet."),
-      ),
-    );
-  }
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const study = about(choice.name);
@@ -324,55 +174,6 @@ EditLab.kinds.studies = ({ element, props, watch, trigger }) => {
     if (cards.has(got.id)) got.message ? cards.get(got.id).body.replaceChildren(h("p", { class: "empty" }, got.message)) : fill(got.id);
     if (wanted.length) trigger("fetch", { study: wanted[0] });
   }
-  /** One chart with its tools, as the panels have them. */
-  function panel(id, result, chart, place) {
-    const key = `${result.study}-${id}-${place + 1}`;
-    lab.charts[key] = lab.studyChart(chart, result.tables[chart.table]);
-    const tool = (name, text, extra = {}) => h("button", { type: "button", "data-do": name, ...extra }, text);
-    const section = h(
-      "section",
-      { class: "panel", "aria-label": chart.title },
-      h(
-        "header",
-        {},
-        h("h3", {}, lab.symbols(chart.title)),
-        h(
-          "div",
-          { class: "tools" },
-          tool("table", "Table", { title: "Read as a table", "aria-pressed": "false" }),
-          h("details", { class: "save" }, h("summary", { title: "Save this chart" }, "Save"), h("div", {}, tool("png", "PNG"), tool("svg", "SVG"), tool("csv", "CSV"))),
-          tool("wide", "⤢", { title: "Enlarge", "aria-label": "Enlarge" }),
-        ),
-      ),
-      h("p", { class: "protocol" }, lab.symbols(chart.kind === "heat" ? `${chart.y_title}, by ${chart.x_title || chart.x}` : chart.y_title)),
-      h("div", { class: "choices" }),
-      h("div", { class: "numbers" }),
-      h("div", { class: "canvas" }, h("div", { class: "plot" }), h("p", { class: "empty" }, "")),
-      h("div", { class: "as-table", hidden: true }),
-    );
-    const holder = h("div", { class: "holder" }, section);
-    const start = JSON.stringify({ start: true, lanes: [] });
-    const value = { run, feed: key, rows: { 0: start } };
-    return [holder, () => lab.kinds.panel({ element: holder, props: { value }, watch() {}, trigger() {} }, key)];
-  }
-  /** Facts in a table open their card; those of ripples are facts that were left alone. */
-  const linked = (result) => (column, value) =>
-    column === "fact" && Number.isInteger(value) && value >= 0
-      ? { "data-fact": value, "data-unedited": result.study === "ripple", title: "Look at this fact" }
-      : null;
-  function tableOf(id, result, name) {
-    const { columns, values, rows } = result.tables[name];
-    const lists = values.map((list) => (Array.isArray(list) ? list : list.at.map((at) => (at === null ? null : list.words[at]))));
-    const all = (lists[0] || []).map((_, i) => lists.map((list) => list[i]));
-    const holder = h("div", { class: "as-table" });
-    return h(
-      "details",
-      { class: "table", ontoggle: (event) => event.target.open && !holder.firstChild && holder.append(...lab.table(columns, all, linked(result))) },
-      h("summary", {}, `${name.replaceAll("_", " ")} `, h("span", {}, `${rows.toLocaleString("en")} row${rows === 1 ? "" : "s"}`)),
-      h("button", { type: "button", class: "csv", onclick: () => lab.save(`${result.study}-${id}-${name}.csv`, lab.csv(columns, all)) }, "Save as CSV"),
-      holder,
-    );
-  }
   function fill(id) {
     const held = cards.get(id),
       result = found.get(id);
@@ -391,6 +192,13 @@ EditLab.kinds.studies = ({ element, props, watch, trigger }) => {
       h("p", { class: "small" }, [`After: ${result.source}`, result.model, seconds && `measured in ${seconds}`].filter(Boolean).join(" · ")),
     );
     charts.forEach(([, mount]) => mount());
+  }
+
+  function fill(id) {
+    const held = cards.get(id);
+    if (!held || held.drawn) return;
+    held.drawn = true;
+    lab.studyFound(held.body, id, found.get(id), run);
   }
 
   function paintResults() {

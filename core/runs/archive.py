@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from core.runs.record import Record, public_name, written_events
@@ -14,9 +13,14 @@ from core.runs.record import Record, public_name, written_events
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can name
 PACKED = (".safetensors", ".png", ".zip")  # stored as they are: nothing can be saved on them
 TABLES = ("*.csv", "maps-*.json")
+PIECE = 2**22  # bytes that are copied between two reports
+
+Told = Callable[[int, int], None]  # bytes of files that were read, and how many there are; may raise
 
 
-def archive(record: Record, out: Path, figures: Path | None = None, ledger: bool = False) -> None:
+def archive(
+    record: Record, out: Path, figures: Path | None = None, ledger: bool = False, told: Told | None = None
+) -> None:
     """Write the zip of a run: `spec.json`, `events.jsonl`, all tables, `versions.json`; the files of the folder
     `figures` and the ledger of updates where they are wanted.
 
@@ -35,12 +39,15 @@ def archive(record: Record, out: Path, figures: Path | None = None, ledger: bool
     if ledger:
         files |= _files(record.folder.ledger, "ledger")
     names = _paths(record)
-    pack(out, files, {name: _public(text, names) for name, text in texts.items()})
+    pack(out, files, {name: _public(text, names) for name, text in texts.items()}, told)
 
 
-def pack(out: Path, files: Mapping[str, Path], texts: Mapping[str, str] | None = None) -> None:
+def pack(
+    out: Path, files: Mapping[str, Path], texts: Mapping[str, str] | None = None, told: Told | None = None
+) -> None:
     """A zip of `files` and `texts` by their names inside, sorted, without times, owners or rights."""
-    texts = texts or {}
+    texts, told = texts or {}, told or (lambda done, total: None)
+    total, done = sum(path.stat().st_size for path in files.values()), 0
     with zipfile.ZipFile(out, "w") as zipped:
         for name in sorted({*files, *texts}):
             entry = zipfile.ZipInfo(name, EPOCH)
@@ -51,12 +58,15 @@ def pack(out: Path, files: Mapping[str, Path], texts: Mapping[str, str] | None =
                 zipped.writestr(entry, texts[name])
                 continue
             with files[name].open("rb") as source, zipped.open(entry, "w", force_zip64=True) as target:
-                shutil.copyfileobj(source, target, 2**20)
+                while piece := source.read(PIECE):
+                    told(done, total)
+                    target.write(piece)
+                    done += len(piece)
 
 
-def pack_folder(folder: Path, out: Path) -> None:
+def pack_folder(folder: Path, out: Path, told: Told | None = None) -> None:
     """A zip of a folder, the folder's name first in all names: an adapter or a model, to be sent."""
-    pack(out, _files(folder, folder.name))
+    pack(out, _files(folder, folder.name), told=told)
 
 
 def _files(folder: Path, under: str) -> dict[str, Path]:

@@ -1,5 +1,5 @@
 """Serves what the page asks for while a run or a study goes on and between them: pause, stop, undo, added lanes,
-probes, maps; studies are put into their queue."""
+probes, maps, exports; studies are put into their queue."""
 
 from __future__ import annotations
 
@@ -13,17 +13,26 @@ from core.editing.ledger import Ledger
 from core.errors import UserError
 from core.runs.additions import add_lanes, extended
 from core.runs.catalogue import built, resolved
-from core.runs.control import Control, Interrupted
-from core.runs.exports import needs_model
+from core.runs.commands import ACTIONS, QUESTIONS, STUDY, WITHDRAWN, Command
+from core.runs.control import Control, Paused, Stopped
+from core.runs.exports import drop_figures, needs_model
 from core.runs.folder import RunFolder
 from core.runs.opened import chosen
+from core.runs.pending import NEXT
 from core.runs.problems import SpecError
 from core.runs.questions import Answers
-from core.runs.store import QUESTIONS, STUDY, Command, Run, Store
+from core.runs.store import Run, Store
 from core.runs.study_queue import Asked, StudyState
 from core.runs.undo import GOES_ON, undo
 
 WAITS = object()  # the command stays where it is until another run, or none, is active
+MOST_ATTEMPTS = 2  # to answer a command: one at which the worker dies again and again takes more memory than there is
+DIED = (
+    "the worker died {attempts} times while it was at this, probably for want of memory, and does not try it again; "
+    "make memory free, or ask for less, then ask anew"
+)
+CLOSED = "The lab was closed."
+TOLD_ELSE = "this run was told something else meanwhile; ask again where it stands now"
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,7 @@ class Attendant:
         self._store, self._answers = store, answers
         self._answering = False
         self._deferred: set[int] = set()
+        self._leaving = False
         self.active: str | None = None
         self.control: Control | None = None
         self.studying: Studying | None = None
@@ -55,6 +65,10 @@ class Attendant:
         """Another study is the one that goes on from now on, or none."""
         self.studying = studying
         self._deferred.clear()
+
+    def leave(self) -> None:
+        """Leave what takes long to the next worker."""
+        self._leaving = True
 
     def poll(self, at_leisure: bool = True) -> None:
         """Serve the commands that wait; those that take long only `at_leisure`."""
@@ -70,18 +84,26 @@ class Attendant:
                 self._answering = False
 
     def _serve(self, command: Command) -> None:
+        commands, run = self._store.commands, None
         try:
             run = self._store.get(command.run, spec=command.kind in (*QUESTIONS, "add_lanes", "study"))
             if run is None and (command.run or command.kind != "probe"):
                 raise UserError("this run is no longer there")
+            if command.attempts >= MOST_ATTEMPTS:
+                if run is not None:
+                    drop_figures(run, command.payload)
+                raise UserError(DIED.format(attempts=command.attempts))
+            commands.begin(command.id)
             if command.kind in QUESTIONS:
                 done = self._answer(command, run)
             elif command.kind in STUDY:
                 done = self._study(command, run)
             else:
                 done = self._act(command, run)
-        except Interrupted:
-            raise
+        except Paused:
+            commands.put_back(command.id)
+        except Stopped as stop:  # or it was withdrawn, and has its answer
+            commands.end(command.id, {"message": str(stop)}, failed=True)
         except SpecError as error:
             problems = [{"where": problem.where, "message": problem.message} for problem in error.problems]
             self._store.set_answer(command.id, {"message": str(error), "problems": problems}, failed=True)
@@ -92,6 +114,7 @@ class Attendant:
             self._store.set_answer(command.id, {"message": f"{type(error).__name__}: {error}"}, failed=True)
         else:
             if done is WAITS:
+                commands.put_back(command.id)
                 self._deferred.add(command.id)
             else:
                 self._store.set_answer(command.id, done)
@@ -100,7 +123,23 @@ class Attendant:
         going = self.active is not None or self.studying is not None
         if going and _needs_model(command) and not self._answers.ready(run, command.payload):
             return WAITS  # another model is needed: when nothing else goes on
-        return self._answers.answer(run, command.kind, command.payload)
+        return self._answers.answer(run, command.kind, command.payload, self._control(command))
+
+    def _control(self, command: Command) -> Control:
+        """How an answer that takes long is told to stop, and tells how far it is."""
+        commands = self._store.commands
+
+        def look(_: bool) -> None:
+            others = {other.id: other.kind for other in commands.waiting(command.run)}
+            if command.id not in others:
+                control.stop(WITHDRAWN)
+            elif "delete" in others.values() or (_pending(command) and set(ACTIONS) & set(others.values())):
+                control.stop(TOLD_ELSE)
+            elif self._leaving:
+                control.leave(CLOSED)
+
+        control = Control(look, lambda progress: commands.set_progress(command.id, progress))
+        return control
 
     def _study(self, command: Command, run: Run) -> object:
         if command.kind == "study":
@@ -188,7 +227,12 @@ def _needs_model(command: Command) -> bool:
 
 def _long(command: Command) -> bool:
     """Whether an answer may take so long that a run should not wait for it in the middle of a round."""
-    return command.kind in ("map", "export") and _needs_model(command)
+    return _pending(command) or (command.kind in ("map", "export") and _needs_model(command))
+
+
+def _pending(command: Command) -> bool:
+    """Whether a round is to be edited for the answer that the run has not come to."""
+    return command.kind == "sandbox" and command.payload.get("round") == NEXT
 
 
 def _rounds(command: Command) -> int:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 
 from core.errors import UserError
-from core.runs.archive import archive
+from core.runs.archive import Told, archive
 from core.runs.database import is_disk_full
 from core.runs.events import Progress
 from core.runs.export_options import OF_A_RUN, ExportOptions
@@ -50,8 +50,9 @@ def export(
     """Export from the run in `run_folder` to `out`, a file or folder that is not there yet.
 
     `kind` is one of `export_options.KINDS`, `options` as in `ExportOptions`. `lane` defaults to the only one, `round_`
-    to its last; a zip and a snippet are of the whole run. `laboratory` has the model, or loads it. Raises `UserError`
-    for what is not there, cannot be, or has no room on the disk.
+    to its last; a zip and a snippet are of the whole run. `laboratory` has the model, or loads it. `progress` is told
+    what comes next, and may raise: then what was written is taken away again. Raises `UserError` for what is not there,
+    cannot be, or has no room on the disk.
     """
     chosen = ExportOptions.checked(kind, options or {})
     record = Record.read(run_folder)
@@ -61,7 +62,7 @@ def export(
             raise UserError(f"a {kind} is of the whole run: leave out the lane and the round")
         with appearing(out) as draft:
             if kind == "zip":
-                archive(record, draft, chosen.figures, chosen.ledger)
+                archive(record, draft, chosen.figures, chosen.ledger, packing(progress))
             else:
                 draft.write_text(snippet(record, out.name), encoding="utf-8")
         return Exported([out])
@@ -76,6 +77,13 @@ def export(
     with appearing(out) as draft:
         about = export_weights(record, laboratory, lane, number, kind, draft, chosen, progress)
     return Exported(sorted(path for path in out.rglob("*") if path.is_file()) if out.is_dir() else [out], about)
+
+
+def packing(progress: Report | None) -> Told | None:
+    """Reports of how much of a zip is written."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(Progress(phase="packing", done=done, total=total, message="Packing the files"))
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,22 +11,23 @@ from typing import Any
 
 from core.errors import UserError
 from core.runs.archive import pack_folder
-from core.runs.export import appearing, export
+from core.runs.control import Control, Paused
+from core.runs.events import Progress
+from core.runs.export import Report, appearing, export, packing
 from core.runs.export_options import OF_A_RUN, ExportOptions
-from core.runs.exports import FIGURES, FOLDER, KEPT, file_name, offered
+from core.runs.exports import FIGURES, FOLDER, KEPT, MAKING, drop_figures, file_name, offered
 from core.runs.folder import RunFolder
 from core.runs.laboratory import Laboratory
 from core.runs.record import Record
 from core.runs.store import Run
 
-MAKING = ".making-"  # how folders of exports that are being made are called
 
-
-def export_answer(run: Run, payload: Mapping[str, Any], laboratory: Laboratory) -> dict[str, Any]:
+def export_answer(run: Run, payload: Mapping[str, Any], laboratory: Laboratory, control: Control) -> dict[str, Any]:
     """Make the file that `payload` asks for: {"kind", "lane", "round", "options", "figures": as `keep_figures` said}.
 
-    Returns {"name", "bytes", "about"} (`core.runs.export_weights.about`). `UserError` for what cannot be; messages name
-    no path of this computer.
+    `control` is told how far it is and may end it between two layers, rounds or pieces of a zip: stopped, nothing of it
+    is kept; left (the lab is being closed), the next worker makes it. Returns {"name", "bytes", "about"}
+    (`core.runs.export_weights.about`). `UserError` for what cannot be; messages name no path of this computer.
     """
     kind, options = str(payload.get("kind", "")), dict(payload.get("options") or {})
     if options.get("figures") is not None:
@@ -35,16 +35,35 @@ def export_answer(run: Run, payload: Mapping[str, Any], laboratory: Laboratory) 
     folder, figures = run.folder / FOLDER, str(payload.get("figures") or "")
     if FIGURES.fullmatch(figures) and (folder / figures).is_dir():
         options["figures"] = folder / figures
+    later = False
     try:
         with _no_paths(run):
-            return _made(run, kind, payload, options, laboratory)
+            return _made(run, kind, payload, options, laboratory, _telling(control))
+    except Paused:
+        later = True
+        raise
     finally:
-        if "figures" in options:
-            shutil.rmtree(folder / figures, ignore_errors=True)
+        if not later:
+            drop_figures(run, payload)
+
+
+def _telling(control: Control) -> Report:
+    """Progress that is shown, and the moment to obey."""
+
+    def tell(progress: Progress) -> None:
+        control.boundary()
+        control.report(progress)
+
+    return tell
 
 
 def _made(
-    run: Run, kind: str, payload: Mapping[str, Any], options: Mapping[str, Any], laboratory: Laboratory
+    run: Run,
+    kind: str,
+    payload: Mapping[str, Any],
+    options: Mapping[str, Any],
+    laboratory: Laboratory,
+    progress: Report,
 ) -> dict[str, Any]:
     chosen = ExportOptions.checked(kind, options)
     if RunFolder(run.folder).read_spec() is None:
@@ -58,15 +77,14 @@ def _made(
     name = file_name(run, kind, chosen, place, number or 0)
     folder = run.folder / FOLDER
     folder.mkdir(exist_ok=True)
-    for left in folder.glob(f"{MAKING}*"):  # by a worker that died
-        shutil.rmtree(left, ignore_errors=True)
     with TemporaryDirectory(prefix=MAKING, dir=folder) as making:
         packed = kind in ("lora", "model")
         out = Path(making) / (Path(name).stem if packed else name)
-        exported = export(run.folder, kind, out, lane, number, options, laboratory)
+        exported = export(run.folder, kind, out, lane, number, options, laboratory, progress)
         if packed:
             with appearing(Path(making) / name) as draft:
-                pack_folder(out, draft)
+                pack_folder(out, draft, packing(progress))
+        progress(Progress(phase="packing", message="Done"))  # the last moment to stop it
         os.replace(Path(making) / name, folder / name)
     for old in offered(run)[KEPT:]:
         (folder / old["name"]).unlink(missing_ok=True)

@@ -60,11 +60,12 @@ def export_weights(
     dtype = lm.master_dtype if kind == "factors" else getattr(torch, options.dtype)
     written: dict[int, LowRank] = {}
     layers = []
-    for done, (layer, delta) in enumerate(exact.items(), start=1):
+    for done, (layer, delta) in enumerate(exact.items()):
+        tell("layers", f"Layer {layer}: decomposing its change", done, len(exact))
         found = decomposed(delta)
         written[layer] = fewest(delta, found, dtype, options.rank, options.error)
         layers.append(_layer(lm, state, layer, numerical_rank(found.sigma, lm.master_dtype), written[layer]))
-        tell("layers", f"Layer {layer}: rank {written[layer].columns}", done, len(exact))
+    tell("layers", "Writing the factors", len(exact), len(exact))
     said = about(record, lm, lane, number, state, layers)
     if kind == "factors":
         save_factors(out, lm, written, said)
@@ -142,6 +143,7 @@ def _save_model(lm: LanguageModel, state: LaneState, out: Path, said: Mapping[st
     tell("layers", "Writing the model")
     with lm.worn(state.weights):
         lm.model.save_pretrained(out)
+    tell("layers", "Writing the tokenizer")
     lm.tokenizer.save_pretrained(out)
     _save_about(out, said)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from core.runs.export_options import OF_A_RUN, ExportOptions
 from core.runs.store import Run
 
 FOLDER = "exports"  # in a run's folder
+MAKING = ".making-"  # how folders there are called in which an export is being made
 KEPT = 6  # files of a run; older ones make room
 SUFFIXES = {"zip": ".zip", "snippet": ".py", "factors": ".safetensors", "lora": ".zip", "model": ".zip"}
 FIGURES = re.compile(r"figures-[0-9a-f]{16}")
@@ -66,3 +68,16 @@ def keep_figures(run: Run, figures: Mapping[str, bytes]) -> str:
     for name, data in figures.items():
         (folder / name).write_bytes(data)
     return token
+
+
+def drop_figures(run: Run, payload: Mapping[str, Any]) -> None:
+    """Take away the figures that came with an export (a command's payload): it was made, or will not be."""
+    token = str(payload.get("figures") or "")
+    if FIGURES.fullmatch(token):
+        shutil.rmtree(run.folder / FOLDER / token, ignore_errors=True)
+
+
+def clear_drafts(home: Path) -> None:
+    """Take away what a worker that died had written of exports; for a new worker, before it begins."""
+    for folder in home.glob(f"runs/*/{FOLDER}/{MAKING}*"):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -25,8 +25,10 @@ ROUNDS = (
 SECONDS = ("edit_seconds", "measure_seconds")  # the only columns that differ when a run is repeated
 LAYERS = (
     *("lane", "round", "layer", "dominant_rank", "ls", "ss_right", "ss_left", "frobenius", "spectral", "condition"),
-    *("drift_right", "drift_left", "delta_frobenius", "removed_share", "rk_median", "rk_q90", "rk_over_1"),
+    *("drift_right", "drift_left", "delta_frobenius", "removed_share", "key_overlap"),
+    *("rk_median", "rk_q90", "rk_over_1"),
 )
+EDITED = ("delta_frobenius", "removed_share", "key_overlap")  # what the edit of a round says of its layers
 FACTS = ("lane", "fact", "id", "round", "subject", "prompt", "target", "truth", "before", "after", "said")
 WRITE_SECONDS = 1.0  # between two writings of the tables while a run goes on
 
@@ -114,7 +116,7 @@ class RunFolder:
         self._rounds[lane, number] = {**scores, "lane": lane, "round": number}
         for row in event["layers"]:
             edit = self._edits.get((lane, number), {}).get(row["layer"], {})
-            shares = {name: edit.get(name) for name in ("delta_frobenius", "removed_share")}
+            shares = {name: edit.get(name) for name in EDITED}
             kept = {name: value for name, value in row.items() if value is not None}
             self._layers[lane, number, row["layer"]] = {**row, **shares, **kept, "lane": lane, "round": number}
 

@@ -16,6 +16,7 @@ from core.facts.source import load_facts
 from core.measures.session import MeasureSession
 from core.models.generation import generate, next_tokens
 from core.models.language_model import LanguageModel
+from core.runs.control import Control
 from core.runs.export_answer import export_answer
 from core.runs.fact_card import FactCards
 from core.runs.film import film
@@ -25,6 +26,7 @@ from core.runs.left_out import left_out
 from core.runs.plan import Plan
 from core.runs.sandbox import Sandbox
 from core.runs.spec import MOST_ROWS, RunSpec
+from core.runs.states import wearing
 from core.runs.store import Run
 
 LONGEST = 2000  # characters of a prompt
@@ -53,9 +55,12 @@ class Answers:
         """Whether the model that is to answer is loaded."""
         return self._has(self._asked(run, payload))
 
-    def answer(self, run: Run | None, kind: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to a question (`store.QUESTIONS`); loads the model that is asked if it must. `UserError` for bad
-        questions.
+    def answer(
+        self, run: Run | None, kind: str, payload: Mapping[str, Any], control: Control | None = None
+    ) -> dict[str, Any]:
+        """The answer to a question (`commands.QUESTIONS`); loads the model that is asked if it must. `UserError` for
+        bad questions. What takes long (an export, a round that comes next) tells `control` how far it is, and is ended
+        by it (`Interrupted`).
 
         A probe of no run, or of one that has not begun, is of an unedited model and has no lane: of the model that the
         run or the payload names where that is the loaded one, of the pocket model where it is not.
@@ -63,10 +68,10 @@ class Answers:
         begun = run is not None and self._edited(run) is not None
         if kind in ("map", "fact", "film", "sandbox") and not begun:
             raise UserError("this run has not begun yet; ask again when its first round is being edited")
-        random = torch.get_rng_state()
+        control, random = control or Control(), torch.get_rng_state()
         try:
             if kind == "export" and run is not None:
-                return export_answer(run, payload, self._laboratory)
+                return export_answer(run, payload, self._laboratory, control)
             lm = self._laboratory.model(self._asked(run, payload))
             if run is None or not begun:
                 return {**self._probe(lm, {}, payload), "model": lm.reference, "lane": "", "round": 0}
@@ -75,7 +80,7 @@ class Answers:
             if kind == "film":
                 return film(lm, run, payload)
             if kind == "sandbox":
-                return self._sandbox.answer(lm, run, self._spec(run), payload)
+                return self._sandbox.answer(lm, run, self._spec(run), payload, control)
             lane, number, weights = self._state(lm, run, payload)
             at = run, lane, number, weights, payload
             found = self._probe(lm, weights, payload) if kind == "probe" else self._map(*at)
@@ -176,7 +181,8 @@ class Answers:
                 raise UserError(f"round {there} of {lane} is not edited yet; rounds 0 to {last} are")
         place = (run.id, lane, number, without)
         if place not in self._states:
-            state = ledger.rebuild(lm, lane, layers[lane], number, without)
+            worn = wearing(lm, run.spec["lanes"]) if without else None
+            state = ledger.rebuild(lm, lane, layers[lane], number, without, worn)
             self._states[place] = state.weights if number else {}
         _forget(self._states, place)
         return lane, number, self._states[place]

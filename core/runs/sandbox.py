@@ -1,6 +1,7 @@
-"""The guard sandbox: a round that was edited, as it would have been under another guard, from its stored factors.
+"""The guard sandbox: a round as it would be under another guard, from its stored factors.
 
-Nothing is edited anew. The update before the guards is what the round's values, sought under the guards of its own
+A round that was edited is not edited anew; of one that comes next, the update is computed first (`core.runs.pending`).
+The update before the guards is what the round's values, sought under the guards of its own
 lane, asked for; in a run with the other guard, layers after the first would be asked for more where an earlier one
 gave less, and so would later rounds. The predicted score is of W_{t−1} + guarded ΔW.
 """
@@ -31,10 +32,13 @@ from core.measures.sandbox import by_threshold, left_by_block, taken
 from core.measures.scores import pass_size, spread_sample
 from core.models.forward import score
 from core.models.language_model import LanguageModel
+from core.runs.control import Control
 from core.runs.folder import RunFolder
 from core.runs.laboratory import Laboratory
 from core.runs.left_out import left_out
+from core.runs.pending import NEXT, compute, next_round
 from core.runs.plan import Plan
+from core.runs.record import Record
 from core.runs.spec import RunSpec
 from core.runs.store import Run
 
@@ -50,8 +54,8 @@ Weights = Mapping[int, Tensor]
 
 @dataclass
 class Opened:
-    """A round read from the ledger: its update, the matrices that it was added to, the facts that are scored, and how
-    they were said before it and after it. `curves` by guard, as they are asked for."""
+    """A round read from a ledger: its update, the matrices that it is added to, the facts that are scored, and how
+    they are said before it and after it. `curves` by guard, as they are asked for."""
 
     update: LayerUpdates
     base: Weights
@@ -86,24 +90,33 @@ class Opened:
 
 
 class Sandbox:
-    """Answers for a lane's round what another guard would have left of it. Keeps what it read of the last few."""
+    """Answers for a lane's round what another guard would leave of it. Keeps what it read of the last few."""
 
     def __init__(self, laboratory: Laboratory):
         self._laboratory = laboratory
         self._opened: OrderedDict[tuple[Any, ...], Opened] = OrderedDict()
         self._facts: tuple[str, FactSet] | None = None
 
-    def answer(self, lm: LanguageModel, run: Run, spec: RunSpec, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """`payload`: `{"lane", "round", "guard": {"name", …} or null}`; the last round where none is named.
+    def answer(
+        self, lm: LanguageModel, run: Run, spec: RunSpec, payload: Mapping[str, Any], control: Control
+    ) -> dict[str, Any]:
+        """`payload`: `{"lane", "round", "guard": {"name", …} or null}`; the last round where none is named, and the one
+        that is edited next for `"next"`, while the run does not go on: it is computed, which `control` may end.
 
-        Returns shares of ‖ΔW‖² over the edited layers (`removed`; `blocks` by block: raw, left, chance; `layers`), the
-        `curve` of the guard's dial, and of each fact the probability per answer token and whether every token is the
-        arg-max: before the round, as the lane was guarded (`given`), and `predicted`. Raises `UserError`.
+        Returns `round` (its number), `pending` (whether it is still to be run), shares of ‖ΔW‖² over the edited layers
+        (`removed`; `blocks` by block: raw, left, chance; `layers`), the `curve` of the guard's dial, and of each fact
+        the probability per answer token and whether every token is the arg-max: before the round, as the lane is
+        guarded (`given`), and `predicted`. Raises `UserError`.
         """
         began = time.perf_counter()
-        lane, number = self._place(run, payload)
-        opened = self._open(lm, run, spec, lane, number)
-        acting = chosen(payload.get("guard"))
+        acting, lane = chosen(payload.get("guard")), self._lane(run, payload)
+        pending = payload.get("round") == NEXT
+        if pending:
+            number, ledger = self._ahead(lm, run, spec, lane, control)
+        else:
+            ledger = Ledger(RunFolder(run.folder).ledger)
+            number = self._number(ledger, lane, payload)
+        opened = self._open(lm, run, spec, ledger, lane, number)
         guarded = after(opened, acting)
         tau = getattr(acting, "tau", TAU)
         by, current = getattr(acting, "by", "energy"), getattr(acting, "needs", None) == "current"
@@ -117,6 +130,7 @@ class Sandbox:
         return {
             "lane": lane,
             "round": number,
+            "pending": pending,
             "guard": None if acting is None else {"name": payload["guard"]["name"], **values(acting)},
             "tau": tau,
             "removed": taken(raw, guarded),
@@ -138,23 +152,43 @@ class Sandbox:
             "seconds": time.perf_counter() - began,
         }
 
-    def _place(self, run: Run, payload: Mapping[str, Any]) -> tuple[str, int]:
+    @staticmethod
+    def _lane(run: Run, payload: Mapping[str, Any]) -> str:
         labels = [entry["name"] for entry in (run.spec or {})["lanes"]]  # lanes may have been added
         lane = str(payload.get("lane") or labels[0])
         if lane not in labels:
             raise UserError(f'there is no lane "{lane}"; {nearest(lane, labels)}')
-        there = Ledger(RunFolder(run.folder).ledger).rounds(lane)
+        return lane
+
+    @staticmethod
+    def _number(ledger: Ledger, lane: str, payload: Mapping[str, Any]) -> int:
+        there = ledger.rounds(lane)
         if not there:
             raise UserError(f"{lane} has no round yet; ask again when its first one is edited")
         asked = payload.get("round")
         number = there[-1] if asked is None else asked
         if number not in there:
             raise UserError(f"round {number} of {lane} is not edited yet; rounds {there[0]} to {there[-1]} are")
-        return lane, number
+        return number
 
-    def _open(self, lm: LanguageModel, run: Run, spec: RunSpec, lane: str, number: int) -> Opened:
-        ledger = Ledger(RunFolder(run.folder).ledger)
-        place = (run.id, lane, number, ledger.path(lane, number).stat().st_mtime_ns)
+    def _ahead(self, lm: LanguageModel, run: Run, spec: RunSpec, lane: str, control: Control) -> tuple[int, Ledger]:
+        """The number of a lane's next round, and the ledger that holds it."""
+        record = Record.read(run.folder)
+        number = next_round(run, record, lane)
+        edited, facts = self._edited(run, spec, lane, number), self._all(run, spec).edit
+        asked = [facts[index] for index in edited]
+        return number, compute(self._laboratory, lm, run, spec, record, lane, asked, control)
+
+    def _edited(self, run: Run, spec: RunSpec, lane: str, number: int) -> list[int]:
+        """The facts of a round."""
+        missing = left_out((run.spec or {})["lanes"], spec.round_size)[lane]
+        edited = Plan(len(self._all(run, spec).edit), spec.round_size).edited_in(number, missing)
+        if not edited:
+            raise UserError(f"round {number} of {lane} edits nothing: its facts are left out")
+        return edited
+
+    def _open(self, lm: LanguageModel, run: Run, spec: RunSpec, ledger: Ledger, lane: str, number: int) -> Opened:
+        place = (ledger.folder, lane, number, ledger.path(lane, number).stat().st_mtime_ns)
         if place not in self._opened:
             self._opened[place] = self._read(lm, run, spec, ledger, lane, number)
         self._opened.move_to_end(place)
@@ -164,15 +198,11 @@ class Sandbox:
 
     def _read(self, lm: LanguageModel, run: Run, spec: RunSpec, ledger: Ledger, lane: str, number: int) -> Opened:
         update = ledger.read(lane, number, lm.device)
-        state = ledger.rebuild(lm, lane, list(update.updates), number - 1)
+        state = Ledger(RunFolder(run.folder).ledger).rebuild(lm, lane, list(update.updates), number - 1)
         base, before = dict(state.sums), dict(state.weights)
         session = self._laboratory.session(spec, ())
         state.apply(update)
-        facts = self._all(run, spec).edit
-        missing = left_out((run.spec or {})["lanes"], spec.round_size)[lane]
-        edited = Plan(len(facts), spec.round_size).edited_in(number, missing)
-        if not edited:
-            raise UserError(f"round {number} of {lane} edits nothing: its facts are left out")
+        facts, edited = self._all(run, spec).edit, self._edited(run, spec, lane, number)
         sampled = {index: facts[index] for index in spread_sample(edited, MOST_SCORED, spec.seed)}
         asked = list(sampled.values())
         scored = rated(lm, before, asked), rated(lm, state.weights, asked)

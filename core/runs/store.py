@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.errors import UserError, nearest
+from core.errors import UserError
+from core.runs.commands import TRIED, Command, CommandQueue
 from core.runs.database import Database
 from core.runs.events import Event, plain, to_json
 from core.runs.recovery import FILE, save, saved_runs
@@ -37,14 +38,10 @@ CREATE TABLE commands (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, 
 CREATE INDEX waiting ON commands (state);
 CREATE TABLE worker (one INTEGER PRIMARY KEY CHECK (one = 1), pid INTEGER, beat REAL, doing TEXT, run TEXT)
 """
-SCHEMA = (FIRST, "ALTER TABLE runs ADD COLUMN notes TEXT NOT NULL DEFAULT ''", STUDIES)
+SCHEMA = (FIRST, "ALTER TABLE runs ADD COLUMN notes TEXT NOT NULL DEFAULT ''", STUDIES, TRIED)
 SAVED = ("id", "owner", "title", "notes", "created")  # of a run, in its folder besides its spec
 NEW_RUN = "INSERT INTO runs (id, owner, title, spec, folder, status, created, queued) VALUES (?,?,?,?,?,?,?,?)"
 COLUMNS = "id, owner, title, notes, folder, status, message, created, started, ended, attempts, steps"
-ACTIONS = ("pause", "resume", "step", "stop", "undo", "add_lanes", "delete")  # change what a run does
-STUDY = ("study", "stop_study", "delete_study")  # ask for a study of a run, or give one up
-QUESTIONS = ("probe", "map", "fact", "film", "sandbox", "export")  # are answered with a payload
-COMMANDS = ACTIONS + STUDY + QUESTIONS
 LONGEST_TITLE, LONGEST_NOTES = 200, 20_000  # characters
 SILENT_AFTER = 15.0  # seconds without a heartbeat after which a worker counts as dead
 
@@ -72,18 +69,6 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Command:
-    """What the page asked of the worker. `state`: waiting, done or failed (then `answer` is {"message": …})."""
-
-    id: int
-    run: str
-    kind: str
-    payload: dict[str, Any]
-    state: str
-    answer: Any = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class WorkerState:
     """The worker's last sign of life: `alive` is false when it has been silent too long."""
 
@@ -97,8 +82,8 @@ class WorkerState:
 class Store:
     """All runs under one home folder. Safe to use from several threads and processes.
 
-    `notice` is a message for the person if the database was damaged and had to be set aside; `studies` are those that
-    were asked for.
+    `notice` is a message for the person if the database was damaged and had to be set aside; `studies` and
+    `commands` are those that were asked for.
     Raises `UserError` where the folder cannot be used; `DiskFull` from any method that writes.
     """
 
@@ -106,6 +91,7 @@ class Store:
         self.home = Path(home).expanduser().resolve()
         self._database = Database(self.home / "lab.sqlite", SCHEMA, self._refill)
         self.studies = StudyQueue(self._database)
+        self.commands = CommandQueue(self._database)
         self.notice = self._database.open()
 
     def close(self) -> None:
@@ -274,34 +260,24 @@ class Store:
         add_lanes {"lanes": [as in a spec, a branch with "from": {"lane", "round"}]};
         probe {"prompt", "lane", "round", "without": [rounds], "top": 10, "new_tokens": 20};
         map {"lane", "round", "method": "tsne"}; fact {"fact": index, "unedited", "lane", "round"};
-        film {"prompt", "lane"}; export as `core.runs.export_answer` says. A probe of the run "" asks the unedited
-        model: {"prompt", "model", …}.
+        film {"prompt", "lane"}; sandbox as `core.runs.sandbox` and export as `core.runs.export_answer` say. A probe of
+        the run "" asks the unedited model: {"prompt", "model", …}.
         study {"name", "options", "lanes": [labels] or null: all, "rounds": "last"} is answered at once by its number
         {"study"} in `studies`, where it goes on; stop_study and delete_study take {"study"}.
         """
-        if kind not in COMMANDS:
-            raise UserError(f'unknown command "{kind}"; {nearest(kind, COMMANDS)}')
-        row = (run, kind, to_json(payload or {}), "waiting", time.time())
-        with self._database.writing() as db:
-            cursor = db.execute("INSERT INTO commands (run, kind, payload, state, created) VALUES (?,?,?,?,?)", row)
-        return int(cursor.lastrowid or 0)
+        return self.commands.ask(run, kind, payload)
 
     def answer(self, command: int) -> Command | None:
         """The command with its state and, when there is one, its answer."""
-        rows = self._database.read("SELECT * FROM commands WHERE id = ?", (command,))
-        return _command(rows[0]) if rows else None
+        return self.commands.get(command)
 
     def waiting(self) -> list[Command]:
         """Commands that nobody has answered yet, oldest first."""
-        return [
-            _command(row) for row in self._database.read("SELECT * FROM commands WHERE state = 'waiting' ORDER BY id")
-        ]
+        return self.commands.waiting()
 
     def set_answer(self, command: int, answer: Any = None, failed: bool = False) -> None:
-        """The worker's answer; `failed` with {"message": …}."""
-        row = ("failed" if failed else "done", json.dumps(plain(answer)), time.time(), command)
-        with self._database.writing() as db:
-            db.execute("UPDATE commands SET state = ?, answer = ?, answered = ? WHERE id = ?", row)
+        """The worker's answer, where the command still waits for one; `failed` with {"message": …}."""
+        self.commands.end(command, answer, failed)
 
     # -- the worker's sign of life
 
@@ -339,11 +315,6 @@ class Store:
             folder=(self.home / row["folder"]).resolve(),
             spec=json.loads(row["spec"]) if "spec" in row else None,
         )
-
-
-def _command(row: Any) -> Command:
-    fields = {name: row[name] for name in ("id", "run", "kind", "state")}
-    return Command(**fields, payload=json.loads(row["payload"]), answer=json.loads(row["answer"]))
 
 
 def titled(spec: Mapping[str, Any]) -> str:

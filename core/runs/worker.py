@@ -20,8 +20,9 @@ from filelock import Timeout
 from transformers.utils import logging
 
 from core.errors import UserError
-from core.runs.attendant import Attendant, Studying
+from core.runs.attendant import MOST_ATTEMPTS, Attendant, Studying
 from core.runs.control import Control
+from core.runs.exports import clear_drafts
 from core.runs.laboratory import POCKET, Laboratory
 from core.runs.perform import perform, perform_study
 from core.runs.questions import Answers
@@ -33,7 +34,7 @@ IDLE_SECONDS = 0.05  # between two looks at the queue
 TROUBLED_SECONDS = 1.0  # before another try, when the store cannot be written
 TURN_SECONDS = 180.0  # after which a run gives way to other owners' runs, at the end of a round
 BEAT_SECONDS = 2.0  # between two signs of life
-MOST_ATTEMPTS = 3  # to get past the same step: a worker that dies there again and again has too little memory
+MOST_STEPS = 3  # attempts to get past the same step: a worker that dies there again and again has too little memory
 MODEL = ("model", "device", "dtype", "chat")  # of a spec: what is loaded for it
 CLOSED = "The lab was closed; resume the run to go on where it was left."
 GIVEN_UP = (
@@ -79,12 +80,15 @@ class Worker:
         for control in (self.attendant.control, studying.control if studying else None):
             if control is not None:
                 control.stop(CLOSED) if self._leaving else control.leave(CLOSED)
+        self.attendant.leave()
         self._leaving = True
 
     def _work(self) -> bool:
         """Serve the commands and one run or study, by turns; whether there was one."""
         try:
             self.attendant.poll()
+            if self._leaving:  # told so while a command was answered
+                return False
             study, queued = self.store.studies.next(), self.store.next_queued()
             self._studied = study is not None and (queued is None or not self._studied)
             if self._studied:
@@ -175,9 +179,11 @@ class Worker:
         return following is not None and following.owner != run.owner
 
     def _take_over(self) -> None:
-        """What a dead worker left in the middle goes on (a run) or begins anew (a study), unless that killed it."""
+        """What a dead worker left in the middle goes on (a run) or begins anew (a study, an export), unless that killed
+        it."""
+        clear_drafts(self.store.home)
         for run in self.store.left_running():
-            if run.attempts >= MOST_ATTEMPTS:
+            if run.attempts >= MOST_STEPS:
                 self.store.set_status(run.id, "failed", GIVEN_UP.format(attempts=run.attempts))
             else:
                 self.store.requeue(run.id)

@@ -2,7 +2,7 @@
 
 Each is named like its function (`client.predict(…, api_name="/start_run")`), and is a tool of the same name for MCP
 clients where the package `mcp` is installed. Whoever has a run's id may ask about it and steer it; ids cannot be
-guessed. `publish` is called inside the page's `Blocks`.
+guessed. A run is deleted only by whose it is. `publish` is called inside the page's `Blocks`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import gradio as gr
 
 from lab_app.actions import Actions
-from lab_app.api import questions, runs, takeaway
+from lab_app.api import looks, questions, runs, takeaway
 from lab_app.api.asked import spoken
 
 
 def publish(actions: Actions) -> None:
     """Publish the endpoints."""
-    for endpoint in (*runs.endpoints(actions), *questions.endpoints(actions), *takeaway.endpoints(actions)):
-        gr.api(spoken(endpoint), concurrency_limit=None)
+    for module in (runs, questions, looks, takeaway):
+        for endpoint in module.endpoints(actions):
+            gr.api(spoken(endpoint), concurrency_limit=None)

@@ -44,6 +44,14 @@ def known(lab: Lab, run: str) -> Run:
     return found
 
 
+def own(lab: Lab, run: str, key: str, request: gr.Request | None) -> Run:
+    """The run of that id, if it is this person's; raises `UserError` if it is not."""
+    found, owner = known(lab, run), owner_of(key, request)
+    if not found.owner or found.owner != owner:
+        raise UserError("only whose run it is may do that: give the key that it was started with")
+    return found
+
+
 def owner_of(key: str, request: gr.Request | None) -> str:
     """Whose runs a program starts and lists: those of who logged in, else of whoever has the key ("": nobody's)."""
     name = getattr(request, "username", None)

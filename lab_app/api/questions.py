@@ -83,6 +83,22 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         answer: dict[str, Any] = {name: getattr(state, name) for name in ("status", "message", "position", "progress")}
         return answer | {"found": lab.store.studies.found(home.folder, state)}
 
+    async def stop_study(run: str, study: int) -> dict:
+        """Stop a study that waits or goes on.
+
+        Args:
+            run: The run's id.
+            study: Its number, from study_run.
+
+        Returns:
+            {"status": what it is then; one that goes on stops in a moment}
+        """
+        await asyncio.to_thread(known, lab, run)
+        if await answered(lab, run, "stop_study", {"study": int(study)}, PATIENCE) is None:
+            raise UserError(LATER)
+        state = await asyncio.to_thread(lab.store.studies.get, int(study))
+        return {"status": state.status if state is not None else "deleted"}
+
     def list_studies() -> dict:
         """The studies that can be made of a run, by the question that each answers.
 
@@ -112,7 +128,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
             return {"count": len(drawn), "facts": shown, "problems": [], "hints": []}
         return checked(given["items"], lab.world)
 
-    return ask_run, study_run, study_result, list_studies, preview_facts
+    return ask_run, study_run, study_result, stop_study, list_studies, preview_facts
 
 
 def checked(items: Any, world: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import gradio as gr
 
 from core.errors import UserError, nearest
 from lab_app.actions import Actions
-from lab_app.api.asked import LATER, Endpoint, known, owner_of
+from lab_app.api.asked import LATER, Endpoint, known, own, owner_of
 from lab_app.asking import answered
 from lab_app.features.history import row_of
 
@@ -105,6 +105,20 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
             raise UserError(LATER)
         return {"status": known(lab, run).status}
 
+    async def delete_run(run: str, key: str = "", request: gr.Request | None = None) -> dict:
+        """Delete a run with its files, for good; one that goes on is stopped first. Only whose run it is may do that.
+
+        Args:
+            run: Its id.
+            key: As it was given to start_run.
+
+        Returns:
+            {"deleted": whether it is gone; false: the worker is busy, and deletes it as soon as it comes to it}
+        """
+        await asyncio.to_thread(own, lab, run, key, request)
+        await answered(lab, run, "delete", None, PATIENCE)
+        return {"deleted": await asyncio.to_thread(lab.store.get, run, False) is None}
+
     async def undo_run(run: str, rounds: int = 1) -> dict:
         """Take a run that is paused, stopped or done back by so many rounds; it stays paused there, and resumed it goes
         on to the same numbers.
@@ -136,4 +150,4 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
             raise UserError(LATER)
         return added
 
-    return start_run, run_status, run_events, list_runs, steer_run, undo_run, add_lanes
+    return start_run, run_status, run_events, list_runs, steer_run, delete_run, undo_run, add_lanes

@@ -1,4 +1,4 @@
-"""The endpoint that exports."""
+"""Endpoints that export."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 
 from core.errors import UserError
 from core.runs.export_options import KINDS
+from core.runs.exports import drop_figures
 from lab_app.actions import Actions
 from lab_app.api.asked import Endpoint, known
 from lab_app.asking import answered
@@ -47,4 +48,19 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
             raise UserError("the worker is busy: the file is made as soon as it comes to it; ask again later")
         return {"url": address(run, made["name"]), **made}
 
-    return (export_run,)
+    def stop_export(run: str) -> dict:
+        """Stop the exports of a run that wait or go on; what was written of them is taken away.
+
+        Args:
+            run: The run's id.
+
+        Returns:
+            {"stopped": how many}
+        """
+        found = known(lab, run)
+        stopped = [each for each in lab.store.commands.waiting(run, "export") if lab.store.commands.withdraw(each.id)]
+        for command in stopped:
+            drop_figures(found, command.payload)
+        return {"stopped": len(stopped)}
+
+    return export_run, stop_export

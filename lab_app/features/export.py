@@ -10,17 +10,18 @@ from typing import Any
 import gradio as gr
 
 from core.errors import UserError
+from core.runs.commands import WITHDRAWN
 from core.runs.export_options import DTYPES, KINDS, OF_A_RUN
-from core.runs.exports import LARGEST_FIGURES, keep_figures, offered
+from core.runs.exports import LARGEST_FIGURES, drop_figures, keep_figures, offered
 from core.runs.store import Run
 from lab_app import text
-from lab_app.asking import answered
+from lab_app.asking import followed, further, give_up
 from lab_app.downloads import address
 from lab_app.lab import Lab
 from lab_app.parts import QUIET, Parts
 from lab_app.widgets import widget
 
-PATIENCE = 900.0  # seconds that a page waits for a file: a large model takes minutes to be written
+PATIENCE = 900.0  # seconds without news that a page waits for a file: a large model takes minutes to be written
 NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?([eE]-?\d{1,3})?")
 LATER = "The worker is busy: the file will stand below when it is made. Open this again later."
 ASKING = "The worker makes it as soon as it comes to it…"
@@ -55,14 +56,16 @@ TEMPLATE = """
         <span><b>Whole model</b> with its tokenizer, as <code>save_pretrained</code> writes it, zipped</span></label>
     </fieldset>
     <div class="go"><button type="submit" class="main">Make the file</button>
-      <p class="note" role="status" dir="auto"></p></div>
+      <button type="button" data-do="stop" hidden>Stop</button>
+      <p class="note" role="status" dir="auto"></p>
+      <div class="bar" role="progressbar" aria-label="How much of the file is made" hidden><i></i></div></div>
   </form>
   <section class="made" aria-label="Made files"></section>
 </dialog>"""
 
 
 def place(parts: Parts) -> None:
-    parts.more["export"] = widget("export", {"run": ""}, TEMPLATE, ["look", "make"], types=DTYPES)
+    parts.more["export"] = widget("export", {"run": ""}, TEMPLATE, ["look", "make", "stop"], types=DTYPES)
 
 
 def connect(parts: Parts) -> None:
@@ -70,6 +73,7 @@ def connect(parts: Parts) -> None:
     asks = {"concurrency_limit": None, "trigger_mode": "multiple", **QUIET}
     box.look(desk.look, parts.run, box, **asks)
     box.make(desk.make, parts.run, box, **asks)
+    box.stop(desk.stop, parts.run, box, **asks)
 
 
 def pages(parts: Parts) -> None:
@@ -77,28 +81,72 @@ def pages(parts: Parts) -> None:
 
 
 class Exports:
-    """The handlers. `panels`: names that figures may have."""
+    """The handlers. `panels`: names that figures may have. `following`: the exports that each open page is told of."""
 
     def __init__(self, lab: Lab, panels: tuple[str, ...]):
         self.lab, self.panels = lab, panels
+        self.following: set[tuple[str, int]] = set()
 
-    def look(self, run: str) -> dict[str, Any]:
-        """What was made of this run and is still there."""
-        return self.standing(run)
+    async def look(self, run: str, request: gr.Request) -> AsyncIterator[Any]:
+        """What was made of this run and is still there; and the export that goes on, until it is made."""
+        going = await asyncio.to_thread(self.lab.store.commands.waiting, run, "export") if run else []
+        if not going:
+            yield await asyncio.to_thread(self.standing, run)
+            return
+        async for value in self.followed(run, going[0].id, request):
+            yield value
 
-    async def make(self, run: str, event: gr.EventData) -> AsyncIterator[dict[str, Any]]:
+    async def make(self, run: str, event: gr.EventData, request: gr.Request) -> AsyncIterator[Any]:
         """Make a file, as a page asks for it; then where it is fetched, and what it is."""
-        yield await asyncio.to_thread(self.standing, run, message=ASKING, busy=True)
         try:
             found = await asyncio.to_thread(self.lab.store.get, run, False) if run else None
             if found is None:
                 raise UserError("open a run first: an export is of one")
             payload = await asyncio.to_thread(self.payload, found, event._data)
-            made = await answered(self.lab, run, "export", payload, PATIENCE)
+            command = await asyncio.to_thread(self.lab.store.command, run, "export", payload)
         except UserError as error:
             yield await asyncio.to_thread(self.standing, run, message=text.sentence(str(error)), wrong=True)
             return
-        yield await asyncio.to_thread(self.standing, run, message=LATER if made is None else "", made=made)
+        async for value in self.followed(run, command, request):
+            yield value
+
+    async def stop(self, run: str, event: gr.EventData) -> Any:
+        """Give up an export that waits or goes on."""
+        return await asyncio.to_thread(self._stopped, run, event._data.get("command"))
+
+    def _stopped(self, run: str, command: Any) -> Any:
+        try:
+            given_up, found = give_up(self.lab, run, "export", command), self.lab.store.get(run, spec=False)
+        except UserError as error:
+            return self.standing(run, message=text.sentence(str(error)), wrong=True)
+        if given_up is None or found is None:
+            return gr.skip()  # it is made, or was stopped elsewhere: whoever follows it says so
+        drop_figures(found, given_up.payload)
+        return self.standing(run, message=WITHDRAWN)
+
+    async def followed(self, run: str, command: int, request: gr.Request) -> AsyncIterator[Any]:
+        """What the page shows while a file is being made, and then; once on each page."""
+        me = (str(request.session_hash), command)
+        if me in self.following:
+            return
+        self.following.add(me)
+        busy, last = {"busy": True, "command": command}, None
+        try:
+            yield await asyncio.to_thread(self.standing, run, message=ASKING, **busy)
+            async for last in followed(self.lab, command, PATIENCE):
+                if last.state == "waiting" and last.progress:
+                    at = further(last)
+                    told = {"message": at["doing"], "part": at["part"]}
+                    yield await asyncio.to_thread(self.standing, run, **told, **busy)
+        finally:
+            self.following.discard(me)
+        if last is None or last.state == "waiting":
+            yield await asyncio.to_thread(self.standing, run, message=LATER)
+        elif last.state == "failed":
+            message, wrong = text.sentence(str(last.answer["message"])), not last.answer.get("withdrawn")
+            yield await asyncio.to_thread(self.standing, run, message=message, wrong=wrong)
+        else:
+            yield await asyncio.to_thread(self.standing, run, made=last.answer)
 
     def payload(self, run: Run, given: Mapping[str, Any]) -> dict[str, Any]:
         """What is asked of the worker. Of what a browser sends, only what an export knows is passed on."""

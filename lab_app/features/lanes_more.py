@@ -59,7 +59,7 @@ def connect(parts: Parts) -> None:
     for changed in (parts.run.change, lanes.has):
         changed(desk.has, parts.run, lanes, **at_once)
     parts.more["add_lanes"].click(desk.add, [parts.run, lanes], [lanes, parts.form["problem"]], **at_once)
-    box.facts(desk.facts, parts.run, box, trigger_mode="always_last", **at_once)
+    box.facts(desk.facts, parts.run, box, trigger_mode="multiple", **at_once)
     box.branch(desk.branch, parts.run, box, **at_once)
 
 

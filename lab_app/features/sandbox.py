@@ -1,35 +1,45 @@
-"""Guard sandbox: what another guard would have left of a round that was edited, answered by the worker from the round's
-stored factors; and the same guard as a lane of its own."""
+"""Guard sandbox: what another guard would leave of a round, answered by the worker from the round's stored factors, or
+of the round that comes next, which it computes for that; and the same guard as a lane of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import gradio as gr
 
 from core.editing import guards
 from core.errors import UserError
+from core.runs.plan import Past
+from lab_app.asking import followed, further, give_up
 from lab_app.lab import Lab
 from lab_app.parts import QUIET, Parts
 from lab_app.widgets import widget
 
-PATIENCE = 30.0  # seconds
+PATIENCE, PATIENCE_AHEAD = 30.0, 600.0  # seconds without news; of a round ahead, in which a step may take minutes
+NEXT = "next"  # in the place of a round: the one that is edited next
+NO_RUN = "No run is shown: start one, or open one of yours."
 LATER = "The worker is busy or starting; asking again."
 LATER_ADDED = "The worker is busy or starting: the lane is added as soon as it comes to it."
 TEMPLATE = """
 <section class="sandbox" aria-labelledby="sandbox-title">
   <header><h2 id="sandbox-title">Guard sandbox</h2>
     <button type="button" data-do="open" aria-expanded="false" aria-controls="sandbox-body">Open</button></header>
-  <p class="lead">What would another guard have taken from a round? Read off the update that the round asked for;
-  nothing is edited until you add it as a lane.</p>
+  <p class="lead">What would another guard take from a round? Read off the update that the round asks for, be it one
+  that was edited or, while a run is paused, the next one; nothing is edited until you add it as a lane.</p>
   <div class="card" id="sandbox-body" hidden>
     <div class="settings">
       <label><span>Lane</span><select class="lane"></select></label>
       <label><span>Guard</span><select class="guard"></select></label>
       <label class="dial"><span class="symbol">τ</span><input type="range"><output></output></label>
-      <span class="at"></span></div>
+      <span class="switch which" role="group" aria-label="Round">
+        <button type="button" class="at" aria-pressed="true">This round</button>
+        <button type="button" class="next" aria-pressed="false">Next round</button></span></div>
     <p class="note" role="status" dir="auto"></p>
+    <div class="ahead" hidden><p role="status" dir="auto"></p>
+      <button type="button" data-do="stop" disabled>Stop</button>
+      <div class="bar" role="progressbar" aria-label="How much of the round is computed"><i></i></div></div>
     <div class="findings">
       <figure class="taken"><figcaption>Share of ‖ΔW‖² that would go</figcaption>
         <p class="big"><b>–</b><span class="own"></span></p><div class="plot"></div></figure>
@@ -49,21 +59,24 @@ TEMPLATE = """
     W<sub>t−1</sub> + guarded ΔW while the round’s facts are asked: <em>said</em> is the share whose every token is
     the model’s arg-max, <em>probability</em> the mean over facts of the geometric mean per token. In a run, layers
     after the first would be asked for more where an earlier one gave less, and later rounds would follow another
-    path: add the lane to see that. Dominant are the first k singular directions of the weight at τ; an update is
+    path: add the lane to see that. The next round of a run that is paused is computed for this as the run itself will
+    compute it, and recorded nowhere. Dominant are the first k singular directions of the weight at τ; an update is
     split by its inputs and outputs, and REVIVE keeps what is rest on both sides.</p></details>
   </div>
 </section>"""
 
 
 def place(parts: Parts) -> None:
-    parts.more["sandbox"] = widget("sandbox", {}, TEMPLATE, ["ask", "commit"], guards=offered(), added={})
+    parts.more["sandbox"] = widget("sandbox", {}, TEMPLATE, ["ask", "commit", "stop"], guards=offered(), added={})
 
 
 def connect(parts: Parts) -> None:
     box, desk = parts.more["sandbox"], Desk(parts.lab)
     asks = {"concurrency_limit": None, **QUIET}
-    box.ask(desk.ask, parts.run, box, trigger_mode="always_last", **asks)
+    # Not "always_last": a question that comes while another is open would be asked with that one's data again.
+    box.ask(desk.ask, parts.run, box, trigger_mode="multiple", **asks)
     box.commit(desk.commit, parts.run, box, **asks)
+    box.stop(desk.stop, parts.run, box, **asks)
 
 
 def pages(parts: Parts) -> None:
@@ -86,16 +99,51 @@ def offered() -> list[dict[str, Any]]:
 
 
 class Desk:
-    """The handlers."""
+    """The handlers. `open`: the questions that wait, by command: (page, run, what it is about)."""
 
     def __init__(self, lab: Lab):
         self.lab = lab
+        self.open: dict[int, tuple[str, str, dict[str, Any]]] = {}
 
-    async def ask(self, run: str, event: gr.EventData) -> Any:
-        """The worker's answer about a lane, a round and a guard; `number` tells the script which question it is of."""
-        given = event._data
+    async def ask(self, run: str, event: gr.EventData, request: gr.Request) -> AsyncIterator[Any]:
+        """The worker's answer about a lane, a round (or `NEXT`) and a guard; `number` tells the script which question
+        it is of. Before that, how far the round is that is computed for it. The page's earlier questions are given up,
+        but for those that compute the same round."""
+        given, page = event._data, str(request.session_hash)
         payload = {name: given.get(name) for name in ("lane", "round", "guard")}
-        return gr.update(value={"number": given.get("number"), **await self.answered(run, "sandbox", payload, LATER)})
+        number, about = given.get("number"), {name: payload[name] for name in ("lane", "round")}
+        try:
+            if not run:
+                raise UserError(NO_RUN)
+            for earlier, (of, its, place) in list(self.open.items()):
+                if of == page and not (its == run and place == about and about["round"] == NEXT):
+                    await asyncio.to_thread(give_up, self.lab, its, "sandbox", earlier)
+            command = await asyncio.to_thread(self.lab.store.command, run, "sandbox", payload)
+        except UserError as error:
+            yield gr.update(value={"number": number, "message": str(error)})
+            return
+        self.open[command] = page, run, about
+        try:
+            async for value in self._followed(run, command, about):
+                yield gr.update(value={"number": number, **value})
+        finally:
+            del self.open[command]
+
+    async def _followed(self, run: str, command: int, about: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        """How far a question is, and what comes of it."""
+        patience = PATIENCE_AHEAD if about["round"] == NEXT else PATIENCE
+        async for found in followed(self.lab, command, patience):
+            if found.state != "waiting":
+                yield found.answer or {}
+                return
+            yield {"command": command, "about": about, **further(found)}
+        await asyncio.to_thread(give_up, self.lab, run, "sandbox", command)  # the page asks anew
+        yield {"message": LATER, "late": True}
+
+    async def stop(self, run: str, event: gr.EventData) -> Any:
+        """Give up a round that is being computed; whoever waits for it is told so."""
+        await asyncio.to_thread(give_up, self.lab, run, "sandbox", event._data.get("command"))
+        return gr.skip()
 
     async def commit(self, run: str, event: gr.EventData) -> Any:
         """The guard as a new lane of the run: of the same method, from a round on or from where its lane began."""
@@ -103,16 +151,21 @@ class Desk:
         if found is None or found.spec is None:
             return gr.update(added={"message": "This run is not here any more."})
         try:
-            made = lane(found.spec, event._data)
+            made = lane(found.spec, self.placed(run, event._data))
         except UserError as error:
             return gr.update(added={"message": str(error)})
         answer = await self.answered(run, "add_lanes", {"lanes": [made]}, LATER_ADDED)
         return gr.update(added={"message": answer.get("message", ""), "lanes": answer.get("lanes", [])})
 
+    def placed(self, run: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """What is asked, with the number of the round that comes next where that is meant."""
+        if asked.get("round") != NEXT:
+            return dict(asked)
+        past = Past(event for _, event in self.lab.store.events(run))
+        return {**asked, "round": past.last_edit(str(asked.get("lane"))) + 1}
+
     async def answered(self, run: str, kind: str, payload: Mapping[str, Any], late: str) -> dict[str, Any]:
         """What the worker answers, or {"message"}."""
-        if not run:
-            return {"message": "No run is shown: start one, or open one of yours."}
         try:
             command = self.lab.store.command(run, kind, dict(payload))
         except UserError as error:

@@ -10,13 +10,15 @@ from types import SimpleNamespace
 import pytest
 from gradio.utils import get_function_description
 
-from lab_app.api import questions, runs, takeaway
+from core.errors import UserError
+from lab_app.api import looks, questions, runs, takeaway
 from tests.lab_app.apart import run_apart
-from tests.lab_app.synthetic import record
+from tests.lab_app.synthetic import LANES, record
 
 ENDPOINTS = (
-    *("start_run", "run_status", "run_events", "list_runs", "steer_run", "undo_run", "add_lanes", "ask_run"),
-    *("study_run", "study_result", "list_studies", "preview_facts", "export_run"),
+    *("start_run", "run_status", "run_events", "list_runs", "steer_run", "delete_run", "undo_run", "add_lanes"),
+    *("ask_run", "fact_card", "film_strip", "study_run", "study_result", "stop_study", "list_studies"),
+    *("preview_facts", "export_run", "stop_export"),
 )
 KEY = "a key that nobody guesses"
 
@@ -54,7 +56,7 @@ def test_each_says_what_it_takes_and_gives(client):
 def functions():
     """The endpoints' functions by name."""
     found = {}
-    for module in (runs, questions, takeaway):
+    for module in (runs, questions, looks, takeaway):
         found |= {made.__name__: made for made in module.endpoints(SimpleNamespace(lab=None))}
     return found
 
@@ -169,6 +171,88 @@ def test_studies_lanes_and_files(client, served):
     for kind, options, message in (("zp", {}, "known are"), ("zip", {"figures": "/etc"}, "no option")):
         with pytest.raises(Exception, match=message):
             client.predict(run, kind, None, None, options, api_name="/export_run")
+
+
+def test_a_study_is_stopped(client, served):
+    run = record(served.store, rounds=2)
+    study = client.predict(run, "cost", api_name="/study_run")["study"]  # goes on until it is stopped
+    assert client.predict(run, study, api_name="/stop_study")["status"] == "stopped"
+    assert client.predict(run, study, api_name="/study_result")["status"] == "stopped"
+
+
+def test_an_export_is_stopped(client, served):
+    run = record(served.store, rounds=2)
+    making = client.submit(run, "model", "MEMIT", 1, api_name="/export_run")  # goes on until it is stopped
+    until = time.monotonic() + 60
+    while not served.store.commands.waiting(run, "export") and time.monotonic() < until:
+        time.sleep(0.02)
+    assert client.predict(run, api_name="/stop_export") == {"stopped": 1}
+    with pytest.raises(Exception, match="Stopped; nothing of it was kept"):
+        making.result(timeout=60)
+    assert client.predict(run, api_name="/stop_export") == {"stopped": 0}
+
+
+def test_a_fact_and_its_lanes(client, served):
+    run = record(served.store, rounds=4)
+    lanes = client.predict(run, 3, api_name="/fact_card")["lanes"]
+    assert [(card["lane"], card["index"], card["unedited"]) for card in lanes] == [(lane, 3, False) for lane in LANES]
+    (card,) = client.predict(run, 1, LANES[1], 2, True, api_name="/fact_card")["lanes"]
+    assert (card["lane"], card["index"], card["unedited"], card["proof"]) == (LANES[1], 1, True, None)
+    client.predict(run, [{"method": "memit", "name": "added"}], api_name="/add_lanes")
+    while client.predict(run, api_name="/run_status")["status"] != "done":
+        time.sleep(0.05)
+    lanes = client.predict(run, 3, api_name="/fact_card")["lanes"]
+    assert [card["lane"] for card in lanes] == [*LANES, "added"]
+    with pytest.raises(Exception, match="no lane"):
+        client.predict(run, 3, "nobody", api_name="/fact_card")
+    with pytest.raises(Exception, match="no run of that id"):
+        client.predict("nothing", 3, api_name="/fact_card")
+
+
+def test_prompts_over_the_rounds(client):
+    probes = {"measure": {"probes": ["The longest river is"]}}
+    run = client.predict({**SPEC, **probes}, api_name="/start_run")["run"]
+    while client.predict(run, api_name="/run_status")["status"] != "done":
+        time.sleep(0.05)
+    strips = client.predict(run, api_name="/film_strip")["strips"]
+    assert [strip["prompt"] for strip in strips] == ["The longest river is"] * 2
+    assert [[frame["round"] for frame in strip["rounds"]] for strip in strips] == [[0, 1]] * 2
+    assert strips[1]["rounds"][1]["text"] == "the Rhine <b>1</b>"
+    (asked,) = client.predict(run, "Another prompt", strips[0]["lane"], api_name="/film_strip")["strips"]
+    assert (asked["prompt"], asked["lane"]) == ("Another prompt", strips[0]["lane"])
+    assert [frame["round"] for frame in asked["rounds"]] == [0, 1]
+
+
+def test_strips_are_of_what_stands():
+    said = {"kind": "measured", "lane": "a", "probes": [{"prompt": "p", "text": "before"}]}
+    again = {**said, "round": 1, "probes": [{"prompt": "p", "text": "once more"}]}
+    other = {**said, "lane": "b", "round": 1}
+    events = [{**said, "round": 0}, {**said, "round": 1}, other, {"kind": "undone", "to": 0}, again]
+    assert looks.saved(events, ["b", "a"]) == [
+        {
+            "lane": "a",
+            "prompt": "p",
+            "rounds": [{"round": 0, "text": "before"}, {"round": 1, "text": "once more"}],
+        }
+    ]
+    with pytest.raises(UserError, match="not begun"):
+        looks.chosen([], None)
+
+
+def test_a_run_is_deleted_by_whose_it_is_alone(client, served):
+    run = client.predict(SPEC, KEY, api_name="/start_run")["run"]
+    for key in ("", KEY + " not"):
+        with pytest.raises(Exception, match="whose run it is"):
+            client.predict(run, key, api_name="/delete_run")
+    nobodys = client.predict(SPEC, api_name="/start_run")["run"]
+    with pytest.raises(Exception, match="whose run it is"):
+        client.predict(nobodys, "", api_name="/delete_run")
+    folder = served.store.get(run).folder
+    assert client.predict(run, KEY, api_name="/delete_run") == {"deleted": True}
+    assert served.store.get(run) is None
+    assert not folder.exists()
+    with pytest.raises(Exception, match="no run of that id"):
+        client.predict(run, KEY, api_name="/delete_run")
 
 
 @pytest.mark.skipif(find_spec("mcp") is None, reason='needs the package mcp: pip install "mcp>=1.21,<2"')

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from core.errors import UserError
-from core.runs.exports import FOLDER, LARGEST_FIGURES, offered
+from core.runs.commands import WITHDRAWN
+from core.runs.exports import FOLDER, LARGEST_FIGURES, keep_figures, offered
 from lab_app import downloads
+from lab_app.features import export
 from lab_app.features.export import Exports, drawn, layers_of, options_of
 from tests.lab_app.apart import run_apart
 from tests.lab_app.synthetic import LANES, record
@@ -55,25 +57,57 @@ def test_the_worker_makes_what_was_chosen(lab):
     run_apart(making(lab))
 
 
+PAGE = SimpleNamespace(session_hash="a page")
+
+
 async def making(lab):
     run, desk = record(lab.store, rounds=2), Exports(lab, PANELS)
     with ScriptedWorker(lab.store):
         chosen = asked(kind="lora", lane=LANES[1], round=2, cut="rank", number="1", options={"rank": 99}, figures="x")
-        said = [value async for value in desk.make(run, chosen)]
+        said = [value async for value in desk.make(run, chosen, PAGE)]
         assert said[0]["busy"]
         assert said[-1]["made"].endswith("lane-1-round-2-lora-rank-1.zip")
         assert said[-1]["layers"]["each"][0]["error"] == 0.04
         sent = json.loads((lab.store.get(run).folder / FOLDER / said[-1]["made"]).read_text())
         assert sent == {"kind": "lora", "lane": LANES[1], "round": 2, "options": {"dtype": "float32", "rank": 1}}
         chosen = asked(kind="zip", pictures={"scores": "<svg/>"})
-        said = [value async for value in desk.make(run, chosen)]
+        said = [value async for value in desk.make(run, chosen, PAGE)]
     sent = json.loads((lab.store.get(run).folder / FOLDER / said[-1]["made"]).read_text())
     assert (lab.store.get(run).folder / FOLDER / sent["figures"] / "scores.svg").read_bytes() == b"<svg/>"
-    assert [file["name"] for file in desk.look(run)["files"]] == [file["name"] for file in offered(lab.store.get(run))]
-    said = [value async for value in desk.make(run, asked(kind="../zip"))]
+    (looked,) = [value async for value in desk.look(run, PAGE)]
+    assert [file["name"] for file in looked["files"]] == [file["name"] for file in offered(lab.store.get(run))]
+    said = [value async for value in desk.make(run, asked(kind="../zip"), PAGE)]
     assert said[-1]["message"] == "Choose what to export."
-    said = [value async for value in desk.make("", asked(kind="zip"))]
+    said = [value async for value in desk.make("", asked(kind="zip"), PAGE)]
     assert said[-1]["wrong"]
+
+
+def test_an_export_is_followed_by_whoever_looks_and_stopped(lab):
+    run_apart(stopping(lab))
+
+
+async def stopping(lab):
+    run, other, desk = record(lab.store, rounds=2), record(lab.store, rounds=2), Exports(lab, PANELS)
+    with ScriptedWorker(lab.store):
+        making = desk.make(run, asked(kind="model", lane=LANES[0], round=1), PAGE)
+        first, further = await anext(making), await anext(making)
+        assert (first["busy"], first["message"]) == (True, export.ASKING)
+        assert (further["message"], further["part"]) == ("Packing the files", 0.75)
+        assert [value async for value in desk.look(run, PAGE)] == []  # this page is told already
+        looking = desk.look(run, SimpleNamespace(session_hash="another page"))
+        assert (await anext(looking))["command"] == further["command"]
+        await desk.stop(other, asked(command=further["command"]))
+        assert lab.store.answer(further["command"]).state == "waiting"  # of another run
+        told = await desk.stop(run, asked(command=further["command"]))
+        assert told["message"] == WITHDRAWN
+        for said in (making, looking):
+            last = [value async for value in said][-1]
+            assert (last["message"], last["wrong"], last.get("busy")) == (WITHDRAWN, False, None)
+    assert desk.following == set()
+    lab.store.command(run, "export", {"kind": "zip", "figures": keep_figures(lab.store.get(run), {"a.svg": b""})})
+    waiting = lab.store.commands.waiting(run, "export")[0]
+    await desk.stop(run, asked(command=waiting.id))
+    assert not list((lab.store.get(run).folder / FOLDER).iterdir())
 
 
 def test_a_file_is_fetched_by_name_and_nothing_else_is(served: Any) -> None:
@@ -135,5 +169,15 @@ def test_an_adapter_from_the_page(visit: Any, served: Any) -> None:
     drawn_there = {path.name for path in figures.glob("figures-*/*.svg")}
     assert "scores.svg" in drawn_there
     assert all(path.read_text().startswith("<svg") for path in figures.glob("figures-*/*.svg"))
+    page.check("dialog.export [value=model]")
+    page.click("dialog.export [type=submit]")
+    page.wait_for_selector("dialog.export .note >> text=Packing the files")
+    assert page.locator("dialog.export [type=submit]").is_disabled()
     page.keyboard.press("Escape")
     page.wait_for_function("!location.href.includes('view=')")
+    page = visit(f"?run={run}&round=2")  # the export is told of wherever its run is looked at
+    page.wait_for_selector("#lab-dock .at >> text=Round 2 of 3")
+    page.click("#lab-header [data-do=export]")
+    page.click("dialog.export [data-do=stop]")
+    page.wait_for_selector("dialog.export .note >> text=Stopped; nothing of it was kept.")
+    assert page.locator("dialog.export [data-do=stop]").is_hidden()

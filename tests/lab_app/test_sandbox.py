@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,11 +17,13 @@ from core.runs.spec import RunSpec
 from lab_app.features import sandbox
 from lab_app.features.sandbox import Desk, lane, offered
 from lab_app.lab import Lab
+from tests.lab_app.apart import run_apart
 from tests.lab_app.synthetic import LANES, record, weighed
 from tests.lab_app.test_page import DONE
 from tests.lab_app.worker import ScriptedWorker
 
 REVIVE = {"name": "revive", "tau": 0.3}
+PAGE = SimpleNamespace(session_hash="a page")
 SPEC = {
     "facts": {"source": "pocket", "count": 6},
     "round_size": 2,
@@ -60,24 +62,87 @@ def test_questions_are_answered_or_told_why_not(tmp_path, monkeypatch):
     lab = Lab(tmp_path, worker=False)
     desk = Desk(lab)
 
-    def ask(run: str, handler: Any = desk.ask, **data: Any) -> Any:
-        with ThreadPoolExecutor(1) as thread:  # the page tests' browser has a loop in this one
-            return thread.submit(asyncio.run, handler(run, SimpleNamespace(_data=data))).result()
+    def commit(run: str, **data: Any) -> Any:
+        return run_apart(desk.commit(run, SimpleNamespace(_data=data)))
+
+    def ask(run: str, **data: Any) -> Any:
+        return run_apart(all_of(desk.ask(run, SimpleNamespace(_data=data), PAGE)))[-1]
 
     run = record(lab.store, rounds=3)
     assert "No run is shown" in ask("", number=4)["value"]["message"]
-    assert "not here any more" in ask("gone", desk.commit)["added"]["message"]
-    assert "no such lane" in ask(run, desk.commit, lane="x")["added"]["message"]
+    assert "not here any more" in commit("gone")["added"]["message"]
+    assert "no such lane" in commit(run, lane="x")["added"]["message"]
     monkeypatch.setattr(sandbox, "PATIENCE", 0.1)
     assert ask(run, lane=LANES[0], round=1, guard=None)["value"]["message"] == sandbox.LATER
-    assert "as soon as" in ask(run, desk.commit, lane="MEMIT", round=1, guard=REVIVE)["added"]["message"]
+    assert not lab.store.waiting()  # the page asks anew
+    assert "as soon as" in commit(run, lane="MEMIT", round=1, guard=REVIVE)["added"]["message"]
     monkeypatch.setattr(sandbox, "PATIENCE", 20.0)
     with ScriptedWorker(lab.store):
         found = ask(run, number=7, lane="MEMIT", round=2, guard=REVIVE)["value"]
         assert found == {"number": 7} | json.loads(json.dumps(weighed({"lane": "MEMIT", "round": 2, "guard": REVIVE})))
-        added = ask(run, desk.commit, lane="MEMIT", round=2, guard=REVIVE)["added"]
+        added = commit(run, lane="MEMIT", round=2, guard=REVIVE)["added"]
         assert added["lanes"] == ["MEMIT + REVIVE τ=0.3 from round 1 of MEMIT"]
     lab.close()
+
+
+async def all_of(values: AsyncIterator[Any]) -> list[Any]:
+    return [value async for value in values]
+
+
+def test_the_next_round_is_computed_before_the_eyes(lab):
+    run, desk = record(lab.store, rounds=4, until=2), Desk(lab)
+    lab.store.set_status(run, "paused")
+    asked = SimpleNamespace(_data={"number": 3, "lane": "MEMIT", "round": "next", "guard": REVIVE})
+    with ScriptedWorker(lab.store):
+        said = [value["value"] for value in run_apart(all_of(desk.ask(run, asked, PAGE)))]
+    assert all(value["number"] == 3 for value in said)
+    assert said[0]["doing"].endswith("of 5 for the values")
+    assert said[0]["about"] == {"lane": "MEMIT", "round": "next"}
+    parts = [value["part"] for value in said[:-1]]
+    assert parts == sorted(parts)
+    assert (said[-1]["round"], said[-1]["pending"]) == (3, True)
+    assert desk.placed(run, {"lane": "MEMIT", "round": "next"})["round"] == 3
+    assert desk.placed(run, {"lane": "MEMIT", "round": 2}) == {"lane": "MEMIT", "round": 2}
+
+
+def test_a_question_takes_the_place_of_the_one_before(lab):
+    """But the round that is computed for it goes on being computed when only the guard is another."""
+    run_apart(replacing(lab, record(lab.store, rounds=4)))
+
+
+async def replacing(lab: Lab, run: str) -> None:
+    desk, open_questions = Desk(lab), []
+
+    async def ask(**data: Any) -> int:
+        asking = desk.ask(run, SimpleNamespace(_data=data), PAGE)
+        open_questions.append((asking, asyncio.ensure_future(anext(asking))))
+        before = {command.id for command in lab.store.commands.waiting()}
+        while not (new := {command.id for command in lab.store.commands.waiting()} - before):
+            await asyncio.sleep(0.01)
+        return new.pop()
+
+    looked = await ask(lane="MEMIT", round=2, guard=None)
+    ahead = await ask(lane="MEMIT", round="next", guard=None)
+    assert lab.store.answer(looked).answer["withdrawn"]
+    turned = await ask(lane="MEMIT", round="next", guard=REVIVE)
+    assert [lab.store.answer(command).state for command in (ahead, turned)] == ["waiting", "waiting"]
+    other = await ask(lane=LANES[1], round="next", guard=REVIVE)
+    assert all(lab.store.answer(command).answer["withdrawn"] for command in (ahead, turned))
+    lab.store.set_answer(other, {"message": "done"})
+    for asking, first in open_questions:
+        await first
+        await asking.aclose()
+    assert not desk.open
+
+
+def test_a_round_that_is_computed_is_given_up_by_its_own_run_alone(lab):
+    mine, other = record(lab.store, rounds=1), record(lab.store, rounds=1)
+    desk, command = Desk(lab), lab.store.command(mine, "sandbox", {"round": "next"})
+    for run, number in ((other, command), (mine, "x"), (mine, command + 1)):
+        run_apart(desk.stop(run, SimpleNamespace(_data={"command": number})))
+        assert lab.store.answer(command).state == "waiting"
+    run_apart(desk.stop(mine, SimpleNamespace(_data={"command": command})))
+    assert lab.store.answer(command).answer["withdrawn"]
 
 
 def test_the_dial_moves_the_shares_at_once_and_the_score_follows(visit, served):
@@ -111,3 +176,29 @@ def test_the_dial_moves_the_shares_at_once_and_the_score_follows(visit, served):
     page.wait_for_selector("#lab-sandbox .big b >> text=0.0 %")
     assert page.locator("#lab-sandbox .dial").is_hidden()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_next_round_of_a_paused_run_is_looked_at_and_taken(visit, served):
+    run = record(served.store, rounds=4, until=2)
+    page = visit(f"?run={run}")
+    page.wait_for_selector("#lab-dock .dock[data-status=running]")
+    page.click("#lab-sandbox [data-do=open]")
+    page.wait_for_selector("#lab-sandbox tr.predicted")
+    assert page.locator("#lab-sandbox .next").is_disabled()  # the run goes on
+    served.store.set_status(run, "paused")
+    page.wait_for_selector("#lab-sandbox .next:enabled")
+    page.click("#lab-sandbox .next")
+    page.select_option("#lab-sandbox select.lane", LANES[1])  # while that is computed
+    page.wait_for_selector("#lab-sandbox.slot-2, #lab-sandbox .slot-2")
+    page.wait_for_selector("#lab-sandbox .ahead p >> text=Round 3 of 4 as the run will edit it")
+    page.select_option("#lab-sandbox select.lane", LANES[0])
+    page.wait_for_selector("#lab-sandbox .ahead p >> text=Round 3 of 4 as the run will edit it")
+    page.wait_for_selector("#lab-sandbox tr.given >> text=as the run will edit it")
+    page.evaluate(
+        "d = document.querySelector('#lab-sandbox .dial input'); d.value = 0.3; d.dispatchEvent(new Event('input'))"
+    )
+    assert page.inner_text("#lab-sandbox .big b") == "30.0 %"
+    page.click("#lab-sandbox [data-do=commit]")
+    page.wait_for_selector("#lab-sandbox .added >> text=MEMIT + REVIVE τ=0.3 from round 2 of MEMIT")
+    page.wait_for_selector("#lab-sandbox .which .at[aria-pressed=true]")  # the run goes on
+    served.store.set_status(run, "stopped")

@@ -18,6 +18,7 @@ from core.runs.study_queue import Asked, StudyState
 from tests.lab_app.studied import carded, studied
 from tests.lab_app.synthetic import mapped, scripted, weighed
 
+STEPS = 5  # to the values of a round that comes next
 LONG = 100  # rounds of a run that is not meant to end while a test looks at it
 
 
@@ -115,7 +116,22 @@ class ScriptedWorker:
     def _serve(self) -> None:
         self.store.beat(os.getpid(), "scripted")
         for command in self.store.waiting():
-            self.store.set_answer(command.id, self._answer(command))
+            if not self._goes_on(command):
+                self.store.set_answer(command.id, self._answer(command))
+
+    def _goes_on(self, command: Command) -> bool:
+        """A whole model is packed until somebody stops that; a round that comes next takes five steps."""
+        whole = command.kind == "export" and command.payload["kind"] == "model"
+        if whole:
+            self.store.commands.set_progress(
+                command.id, Progress(phase="packing", done=3, total=4, message="Packing the files")
+            )
+        done = (command.progress or {}).get("done", 0)
+        ahead = command.kind == "sandbox" and command.payload["round"] == "next" and done < STEPS
+        if ahead:
+            at = {"done": done + 1, "total": STEPS, "message": f"step {done + 1} of {STEPS} for the values"}
+            self.store.commands.set_progress(command.id, Progress(phase="values", **at))
+        return whole or ahead
 
     def _export(self, command: Command) -> object:
         """A file with what was asked in it, under the name that it would have."""
@@ -152,7 +168,9 @@ class ScriptedWorker:
             number = command.payload["round"]
             return mapped(0.3) | {"method": command.payload["method"], "lane": command.payload["lane"], "round": number}
         if command.kind == "sandbox":
-            return weighed(command.payload)
+            edited = [at["round"] for _, at in self.store.events(command.run) if at["kind"] == "edited"]
+            ahead = command.payload["round"] == "next"
+            return weighed(command.payload) | ({"round": max(edited) + 1, "pending": True} if ahead else {})
         if command.kind == "add_lanes":
             return add_lanes(self.store, self.store.get(command.run), command.payload["lanes"])
         if command.kind == "export":

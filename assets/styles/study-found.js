@@ -1,0 +1,68 @@
+// What a study found, written into the body of its card: charts with the tools that panels have, its tables, and what is
+// to be known of them. `run` is the run that it was made of.
+EditLab.studyFound = (body, id, result, run) => {
+  const lab = EditLab,
+    { h } = lab;
+  /** One chart with its tools, as the panels have them. */
+  function panel(chart, place) {
+    const key = `${result.study}-${id}-${place + 1}`;
+    lab.charts[key] = lab.studyChart(chart, result.tables[chart.table]);
+    const tool = (name, text, extra = {}) => h("button", { type: "button", "data-do": name, ...extra }, text);
+    const section = h(
+      "section",
+      { class: "panel", "aria-label": chart.title },
+      h(
+        "header",
+        {},
+        h("h3", {}, lab.symbols(chart.title)),
+        h(
+          "div",
+          { class: "tools" },
+          tool("table", "Table", { title: "Read as a table", "aria-pressed": "false" }),
+          h("details", { class: "save" }, h("summary", { title: "Save this chart" }, "Save"), h("div", {}, tool("png", "PNG"), tool("svg", "SVG"), tool("csv", "CSV"))),
+          tool("wide", "⤢", { title: "Enlarge", "aria-label": "Enlarge" }),
+        ),
+      ),
+      h("p", { class: "protocol" }, lab.symbols(chart.kind === "heat" ? `${chart.y_title}, by ${chart.x_title || chart.x}` : chart.y_title)),
+      h("div", { class: "choices" }),
+      h("div", { class: "numbers" }),
+      h("div", { class: "canvas" }, h("div", { class: "plot" }), h("p", { class: "empty" }, "")),
+      h("div", { class: "as-table", hidden: true }),
+    );
+    const holder = h("div", { class: "holder" }, section);
+    const start = JSON.stringify({ start: true, lanes: [] });
+    const value = { run, feed: key, rows: { 0: start } };
+    return [holder, () => lab.kinds.panel({ element: holder, props: { value }, watch() {}, trigger() {} }, key)];
+  }
+  /** Facts in a table open their card; those of ripples are facts that were left alone. */
+  const linked = (column, value) =>
+    column === "fact" && Number.isInteger(value) && value >= 0
+      ? { "data-fact": value, "data-unedited": result.study === "ripple", title: "Look at this fact" }
+      : null;
+  function tableOf(name) {
+    const { columns, values, rows } = result.tables[name];
+    const lists = values.map((list) => (Array.isArray(list) ? list : list.at.map((at) => (at === null ? null : list.words[at]))));
+    const all = (lists[0] || []).map((_, i) => lists.map((list) => list[i]));
+    const holder = h("div", { class: "as-table" });
+    return h(
+      "details",
+      { class: "table", ontoggle: (event) => event.target.open && !holder.firstChild && holder.append(...lab.table(columns, all, linked)) },
+      h("summary", {}, `${name.replaceAll("_", " ")} `, h("span", {}, `${rows.toLocaleString("en")} row${rows === 1 ? "" : "s"}`)),
+      h("button", { type: "button", class: "csv", onclick: () => lab.save(`${result.study}-${id}-${name}.csv`, lab.csv(columns, all)) }, "Save as CSV"),
+      holder,
+    );
+  }
+  const filled = (name) => result.tables[name]?.rows > 0;
+  const charts = result.charts.filter((chart) => filled(chart.table)).map(panel);
+  const tables = Object.keys(result.tables).filter(filled);
+  const seconds = result.seconds === undefined ? null : `${result.seconds < 10 ? result.seconds.toFixed(1) : Math.round(result.seconds)} s`;
+  body.replaceChildren(
+    h("p", { class: "asks" }, lab.symbols(result.question)),
+    h("div", { class: "charts" }, charts.map(([holder]) => holder)),
+    h("div", { class: "tables" }, tables.map(tableOf)),
+    h("p", { class: "small" }, lab.symbols(result.protocol || "")),
+    ...(result.notes || []).map((one) => h("p", { class: "small", dir: "auto" }, lab.symbols(one))),
+    h("p", { class: "small" }, [`After: ${result.source}`, result.model, seconds && `measured in ${seconds}`].filter(Boolean).join(" · ")),
+  );
+  charts.forEach(([, mount]) => mount());
+};
