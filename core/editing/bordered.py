@@ -1,27 +1,18 @@
-"""Earlier keys in the cost of an update, so that a round costs its own size whatever went before it.
+"""Earlier keys in the cost of an update: A + K Kᵀ, by a factor of A and a border that grows with the keys.
 
 A + K Kᵀ is solved by Woodbury: G = A⁻¹ K and the Cholesky factor of I + Kᵀ G are kept, and new keys add columns to
-the one and a border to the other. They are taken up in blocks of a fixed size, counted from the first key on: so a
-lane that is rebuilt gets the bits of one that was never stopped.
+the one and a border to the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
-
 from jaxtyping import Float
 
-from core.editing.folding import LINES, Folded, fold
-from core.editing.metric import Metric, Summed
+from core.editing.metric import Metric
 from core.editing.solve import by_factor, one_plus
 from core.lazy import torch
 
-CHUNK = 50  # keys that are taken up at a time
-
-
-Seen = Callable[[Any], Any]  # keys [d_in, n] as the metric is to have them: projected, say
+CHUNK = 100  # keys that are taken up at a time
 
 
 class Room:
@@ -52,8 +43,8 @@ class Bordered(Metric):
     def lower(self) -> Float[torch.Tensor, "count count"]:
         return self._room.lower[: self.count, : self.count]
 
-    def plus(self, keys: Float[torch.Tensor, "d_in n"], for_good: bool = True) -> Bordered:
-        """A + K Kᵀ + k kᵀ: d_in · count · n work besides A⁻¹ k."""
+    def plus(self, keys: Float[torch.Tensor, "d_in n"], for_good: bool = True, of_facts: bool = False) -> Bordered:
+        """A + K Kᵀ + k kᵀ: d_in · count · n work besides A⁻¹ k. An `EditFailure` about keys `of_facts` says which."""
         new = keys.shape[1]
         if not new:
             return self
@@ -64,7 +55,7 @@ class Bordered(Metric):
             side = torch.linalg.solve_triangular(self.lower, self.carried.T @ keys, upper=False)
             corner -= side.T @ side
             room.lower[before:after, :before] = side.T
-        room.lower[before:after, before:after] = one_plus(corner, self.layer)
+        room.lower[before:after, before:after] = one_plus(corner, self.layer, of_facts)
         room.carried[before:after] = found.T
         if for_good:
             room.filled = after
@@ -75,6 +66,16 @@ class Bordered(Metric):
         if not self.count:
             return found
         return found - self.carried @ by_factor(self.lower, self.carried.T @ right)
+
+    def newest(self, count: int) -> tuple[Float[torch.Tensor, "d_in b"], Float[torch.Tensor, "b b"]]:
+        """(B⁻¹ k of the last `count` keys k, where B is the metric without them; the Cholesky factor of I + kᵀ B⁻¹ k):
+        both from what taking them up has left, with no further solve by A."""
+        before, carried, lower = self.count - count, self.carried, self.lower
+        found, corner = carried[:, before:], lower[before:, before:]
+        if before:
+            side = torch.linalg.solve_triangular(lower[:before, :before].T, lower[before:, :before].T, upper=True)
+            found = found - carried[:, :before] @ side
+        return found, corner
 
     def _with_space(self, kept: int, like: Float[torch.Tensor, "d_in _"]) -> Room:
         """A room for `kept` keys and some that do not stay, with this one's in it: its own, unless that is full or went
@@ -91,65 +92,3 @@ class Bordered(Metric):
                 room.carried[: self.count], room.lower[: self.count, : self.count] = self.carried.T, self.lower
                 room.filled = self.count
         return room
-
-
-@dataclass
-class Growth:
-    """What is kept between rounds of a metric with earlier keys.
-
-    `wholes` are the lines of keys that were made one with the metric; `anchors` (what the earliest keys became) each
-    with the metric that goes on from there, and its lines of later keys.
-    """
-
-    wholes: list[Folded] = field(default_factory=list)
-    anchors: list[tuple[Any, Bordered, list[Folded]]] = field(default_factory=list)
-
-    def metric(
-        self, anchor: Any, base: Any, start: Callable[[], Bordered], rest: Float[torch.Tensor, "d_in n"], seen: Seen
-    ) -> Bordered:
-        """`start()`, made once per anchor, and the keys that came after it; each block goes through `seen` first.
-
-        `base` is the anchor of lines that have no other yet.
-        """
-        entry = next((one for one in self.anchors if one[0] is anchor), None)
-        if entry is None:
-            reached = [line.value for line in self.wholes]
-            left = [
-                one
-                for one in self.anchors
-                if any(one[0] is value for value in reached) or (one[0] is base and len(one[2]) > 1)
-            ]
-            entry = (anchor, start(), [])
-            self.anchors = [*left, entry][-LINES:]
-        _, first, known = entry
-        found, few = fold(known, rest, CHUNK, first, lambda before, block: before.plus(seen(block)))
-        return found.plus(seen(few), for_good=False)
-
-
-def protecting(
-    growth: Growth,
-    base: Metric,
-    history: Float[torch.Tensor, "d_in n"],
-    seen: Seen,
-    matrix: Callable[[], Float[torch.Tensor, "d_in d_in"]],
-    dual: int,
-) -> Metric:
-    """A + K Kᵀ for all earlier keys K, with `matrix()` for A itself.
-
-    Up to `dual` keys stay beside A's factor. From then on every d_in / 4 of them are added to A, which is factored
-    anew: where few are left beside it, a solve costs what it did at first. What a replay would give, bit for bit.
-    """
-    if not history.shape[1]:
-        return base
-    anchor, rest = base, history
-    if history.shape[1] >= dual:
-        size = max(len(history) // 4, 1)
-        anchor, rest = fold(
-            growth.wholes,
-            history,
-            size,
-            base,
-            lambda before, block: (Summed(matrix(), base.layer) if before is base else before).plus(seen(block)),
-        )
-        rest = history[:, history.shape[1] - rest.shape[1] :]
-    return growth.metric(anchor, base, lambda: Bordered(anchor), rest, seen)

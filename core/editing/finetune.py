@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.editing.failure import EditFailure
-from core.editing.locate import LayerContext
 from core.editing.lowrank import LowRank
 from core.editing.method import Round
 from core.editing.spread import Fit, RoundUpdate, passed, removed
@@ -50,17 +49,8 @@ def fine_tuned(round_: Round, train: Callable[[Round], tuple[dict[int, Tensor], 
         raw[layer] = LowRank.full(weights[layer] - before)
         if not bool(torch.isfinite(raw[layer].right).all()):
             raise EditFailure(f"Fine-tuning broke the weight of layer {layer}. Lower lr, or load the model in float32.")
-        context = LayerContext(
-            layer=layer,
-            weight=before,
-            original=round_.lm.original(layer),
-            history=round_.state.history[layer],
-            moment=lambda layer=layer: round_.session.moment(layer),
-            memo=round_.session.memo,
-            prior=round_.recipe.prior,
-        )
         wide = raw[layer].to(torch.float64)
-        guarded = passed(wide, round_.recipe.update_guards, context, round_.session)
+        guarded = passed(wide, round_.recipe.update_guards, round_.session, layer, before)
         updates[layer], shares[layer] = guarded.to(before.dtype), removed(wide, guarded)
     rest = float((fit.loss / fit.loss_start.clamp(min=1e-12)).mean())
     return RoundUpdate(

@@ -15,10 +15,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.editing.adam import Adam
 from core.editing.aware import protected
 from core.editing.failure import EditFailure
 from core.editing.method import Round
-from core.editing.values import BETA1, BETA2, TINY, Plan, Values, make_task
+from core.editing.values import Plan, Values, make_task
 from core.models.language_model import LanguageModel
 from core.models.tail import Chunk, Tail
 
@@ -76,7 +77,7 @@ class Joint:
         self.nothing = torch.zeros(len(facts), lm.d_model, **kind)
         self.delta = torch.zeros(len(facts), 2, lm.d_model, **kind)
         self.start = torch.zeros_like(self.delta)
-        self.mean, self.square, self.taken = torch.zeros_like(self.delta), torch.zeros_like(self.delta), 0
+        self.adam = Adam(config.lr, config.clamp, config.relative_lr, self.allowed)
         self.factor, self.kl, self.loss, self.first = (torch.ones(len(facts), **kind) for _ in range(4))
         self.said = torch.zeros(len(facts), dtype=torch.bool, device=lm.device)
         self.active = torch.ones(len(facts), dtype=torch.bool, device=lm.device)
@@ -97,7 +98,7 @@ class Joint:
         least = torch.finfo(size.dtype).tiny
         slope += self.config.weight_decay * self.delta / (size.clamp(min=least) * radius**2)[..., None]
         self.loss = torch.where(self.active, loss, self.loss)
-        if self.taken == 0:
+        if self.adam.taken == 0:
             self.first = self.loss.clone()
         self.kl, self.said = self.config.kl * kl, said
         self.evaluations += self.active
@@ -109,7 +110,7 @@ class Joint:
         """A chunk's part of each fact's NLL and KL; `said` loses facts with a target token that is not the arg-max."""
         with inside(self.lm, self.layer, chunk, delta) as seen:
             logits = self.tail.logits(chunk, self.nothing)
-        if self.taken == 0:
+        if self.adam.taken == 0:
             owner_of = {row: owner for owner, row in enumerate(self.task.bare)}
             for r, row in enumerate(chunk.rows):
                 if row in owner_of:
@@ -122,7 +123,7 @@ class Joint:
             said[plan.answer_owners[wrong]] = False
         if len(plan.stubs):
             log_p, owners = logits[plan.stubs].log_softmax(1), plan.stub_owners.tolist()
-            if self.taken == 0:
+            if self.adam.taken == 0:
                 self.clean.update(zip(owners, log_p.detach(), strict=True))
             clean = torch.stack([self.clean[owner] for owner in owners])
             each = F.kl_div(clean, log_p, reduction="none", log_target=True).sum(1)
@@ -136,17 +137,7 @@ class Joint:
 
     def step(self, slope: Float[Tensor, "b 2 d"]) -> None:
         """One step of Adam for the facts that are not done, and the projection of each δ to its ball."""
-        self.taken += 1
-        slope = self.allowed(slope)
-        self.mean = BETA1 * self.mean + (1 - BETA1) * slope
-        self.square = BETA2 * self.square + (1 - BETA2) * slope**2
-        mean, square = self.mean / (1 - BETA1**self.taken), self.square / (1 - BETA2**self.taken)
-        radius = self.start.norm(dim=2, keepdim=True)
-        rate = self.config.lr * (radius / self.lm.d_model**0.5 if self.config.relative_lr else 1.0)
-        moved = self.allowed(self.delta - rate * mean / (square.sqrt() + TINY))
-        size, largest = moved.norm(dim=2, keepdim=True), self.config.clamp * radius
-        moved = torch.where(size > largest, moved * (largest / size), moved)
-        self.delta = torch.where(self.active[:, None, None], moved, self.delta)
+        self.delta = self.adam.step(self.delta, slope, self.start.norm(dim=2, keepdim=True), self.active)
 
     def allowed(self, rows: Float[Tensor, "b 2 d"]) -> Float[Tensor, "b 2 d"]:
         """Both δ, the FFN's without its part along the directions that the lane's guards take."""

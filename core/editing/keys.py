@@ -79,13 +79,6 @@ class Reading:
         return torch.cat([bare[None], behind]).mean(0) if self.flat else (bare + behind.mean(0)) / 2
 
 
-def keys(
-    lm: LanguageModel, facts: Sequence[Fact], layer: int, contexts: Sequence[str], flat: bool = False
-) -> Float[Tensor, "d_in b"]:
-    """Keys of the facts at a layer of the model as it is worn, in float64; see `Reading`."""
-    return Reading(lm, prompts(lm, facts, contexts), flat).at(layer, layer).key
-
-
 def states(lm: LanguageModel, rows: Prompts, last: int, site: str = "block") -> Float[Tensor, "d b"]:
     """The state at `site` of layer `last` at the subject of the bare prompts, float64."""
     return _columns(Carried(lm, rows.bare).at([(site, last)])[site, last])

@@ -7,7 +7,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -118,13 +119,15 @@ class Ledger:
         layers: Sequence[int],
         upto: int | None = None,
         without: Collection[int] = (),
+        worn: Callable[[str, Mapping[int, Tensor]], Mapping[int, Tensor]] | None = None,
     ) -> LaneState:
         """The lane after round `upto` (default: the last), bit for bit as it was live; undo = `without` some rounds.
 
-        A branch has the layers of its parent's rounds besides its own `layers`. Rounds with corrections need all rounds
-        before them: `UserError` if one of those is left out.
+        A branch has the layers of its parent's rounds besides its own `layers`. Corrections belong to the sum of all
+        rounds before them. Where one of those is left out they are made anew: `worn(lane, sums)` gives the matrices
+        that a lane wears instead of the sums, asked for the lane that made the last round; `UserError` without it.
         """
-        state, left_out = LaneState.base(lm, layers), None
+        state, left_out, last = LaneState.base(lm, layers), None, None
         for round_ in self.rounds(lane):
             if upto is not None and round_ > upto:
                 break
@@ -132,12 +135,16 @@ class Ledger:
                 left_out = round_
                 continue
             update = self.read(lane, round_, lm.device)
-            if update.corrections and left_out is not None:
-                raise UserError(
-                    f'Lane "{lane}" has a guard of the accumulated change, so round {left_out} cannot be left out and'
-                    f" round {round_} kept: undo round {round_} as well."
-                )
+            if left_out is not None:
+                if update.corrections and worn is None:
+                    raise UserError(
+                        f'Lane "{lane}" has a guard of the accumulated change, so round {left_out} cannot be left out'
+                        f" and round {round_} kept: undo round {round_} as well."
+                    )
+                update, last = replace(update, corrections={}), round_
             self.grown(lm, state, update).apply(update)
+        if worn is not None and last is not None:
+            state.weights = {**state.sums, **worn(self.holder(lane, last), state.sums)}
         return state
 
     @staticmethod

@@ -25,9 +25,13 @@ class Metric(ABC):
     def solve(self, right: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
         """A⁻¹ B."""
 
+    def solve_keys(self, keys: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
+        """A⁻¹ K for the keys of the round."""
+        return self.solve(keys)
+
     def solve_with_keys(self, keys: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
-        """(A + K Kᵀ)⁻¹ K = A⁻¹K (I + Kᵀ A⁻¹ K)⁻¹ (Woodbury)."""
-        inner = self.solve(keys)
+        """(A + K Kᵀ)⁻¹ K = A⁻¹K (I + Kᵀ A⁻¹ K)⁻¹ (Woodbury), for the keys of the round."""
+        inner = self.solve_keys(keys)
         return by_factor(one_plus(keys.T @ inner, self.layer, of_facts=True), inner.T).T
 
 

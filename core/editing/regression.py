@@ -60,7 +60,7 @@ def regressed(round_: Round, config: Simie) -> RoundUpdate:
                 f'The edit of "{round_.facts[0].text} {round_.facts[0].target}" and its round at layer {layer} is not'
                 " finite after SimIE's regression. Use a larger lambda of the wrapper, or float32."
             )
-        guarded = passed(wide, recipe.update_guards, context, session)
+        guarded = passed(wide, recipe.update_guards, session, layer, before)
         updates[layer], raw[layer] = guarded.to(before.dtype), wide.to(before.dtype)
         shares[layer], kept[layer] = removed(wide, guarded), keys.to(before.dtype)
     spent = edit.seconds["solve"] + time.perf_counter() - began

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from core.editing.locate import LayerContext
 from core.editing.lowrank import LowRank, added, factored
 from core.editing.match import solve_factor
 from core.editing.method import Round
-from core.editing.procedures import target_values
 from core.editing.recipe import Recipe
 from core.editing.session import EditSession
 from core.editing.spread import Fit, RoundUpdate, passed, removed
 from core.editing.state import LaneState
-from core.editing.values import Values
 from core.errors import UserError
 from core.facts.fact import Fact
 from core.models.language_model import LanguageModel
@@ -67,39 +66,38 @@ def corrected(update: RoundUpdate, round_: Round) -> RoundUpdate:
     The lane wears W_0 + guarded(ΔW), and its next round goes on from W_0 + ΔW; with a guard that acts `every_round`
     it goes on from what is worn.
     """
-    lm, session, guards = round_.lm, round_.session, round_.recipe.total_guards
-    goes_on = any(getattr(acting, "every_round", False) for acting in guards)
     updates, shares, corrections = dict(update.updates), dict(update.removed_share), {}
     for layer, delta in update.updates.items():
-        original = lm.original(layer)
-        change = LowRank.full((added(round_.state.sums[layer], delta) - original).double())
-        context = LayerContext(
-            layer=layer,
-            weight=original,
-            original=original,
-            history=round_.state.history[layer],
-            moment=lambda layer=layer: session.moment(layer),
-            memo=session.memo,
-            prior=round_.recipe.prior,
-        )
-        left = passed(change, guards, context, session)
-        shares[layer] = 1 - (1 - shares[layer]) * (1 - removed(change, left))
-        correction = factored(left.dense() - change.dense(), original.dtype).to(original.dtype)
-        if correction.columns and goes_on:
+        after = added(round_.state.sums[layer], delta)
+        correction, taken = correction_of(round_.lm, round_.recipe, round_.session, layer, after)
+        shares[layer] = 1 - (1 - shares[layer]) * (1 - taken)
+        if correction.columns and goes_on(round_.recipe):
             updates[layer] = delta.plus(correction)
         elif correction.columns:
             corrections[layer] = correction
     return replace(update, updates=updates, removed_share=shares, corrections=corrections)
 
 
-def value_round(
-    lm: LanguageModel,
-    state: LaneState,
-    facts: Sequence[Fact],
-    recipe: Recipe,
-    session: EditSession,
-    heartbeat: Callable[[], None] | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> Values:
-    """The target values of a round at the last edited layer, on the lane's current model."""
-    return target_values(Round(lm, state, facts, recipe, session, heartbeat, progress))
+def correction_of(
+    lm: LanguageModel, recipe: Recipe, session: EditSession, layer: int, total: Float[Tensor, "d_out d_in"]
+) -> tuple[LowRank, float]:
+    """(what makes W_0 + guarded(ΔW) of `total` = W_0 + ΔW, the share of ‖ΔW‖² that the guards took)."""
+    original = lm.original(layer)
+    change = LowRank.full((total - original).double())
+    left = passed(change, recipe.total_guards, session, layer, original)
+    return factored(left.dense() - change.dense(), original.dtype).to(original.dtype), removed(change, left)
+
+
+def goes_on(recipe: Recipe) -> bool:
+    """Whether rounds go on from what the guards of the accumulated change leave."""
+    return any(getattr(acting, "every_round", False) for acting in recipe.total_guards)
+
+
+def worn_instead(
+    lm: LanguageModel, recipe: Recipe, session: EditSession, sums: Mapping[int, Float[Tensor, "d_out d_in"]]
+) -> dict[int, Float[Tensor, "d_out d_in"]]:
+    """The matrices that a lane of this recipe wears where its updates come to `sums`: only those that differ."""
+    if not recipe.total_guards or goes_on(recipe):
+        return {}
+    found = {layer: correction_of(lm, recipe, session, layer, total)[0] for layer, total in sums.items()}
+    return {layer: added(sums[layer], one) for layer, one in found.items() if one.columns}

@@ -105,6 +105,7 @@ def spread(
         clock.lap("keys")
         missing = values.target - read.value
         check(facts, layer, read.key, missing)
+        kept = read.key.to(weights[layer].dtype)  # as the lane's history has it, and so the updates of later rounds
         before[layer] = relative(missing, wanted)
         context = LayerContext(
             layer=layer,
@@ -120,17 +121,17 @@ def spread(
         share = missing * recipe.method.share(index, len(layers))
         try:
             raw = layer_update(
-                recipe, read.key, at_weight(lm, layer, share, weights[layer], read.bare), context, session
+                recipe, kept.double(), at_weight(lm, layer, share, weights[layer], read.bare), context, session
             )
         except EditFailure as failure:
             raise failure.naming(facts) from None
         check(facts, layer, raw.right, raw.left)
         clock.lap("solve")
-        guarded = guard(raw, recipe, context, session)
+        guarded = passed(raw, recipe.update_guards, session, layer, weights[layer])
         clock.lap("guard")
         update["updates"][layer] = guarded.to(weights[layer].dtype)
         update["raw"][layer] = raw.to(weights[layer].dtype)
-        update["keys"][layer] = read.key.to(weights[layer].dtype)
+        update["keys"][layer] = kept
         update["removed_share"][layer] = removed(raw, guarded)
         weights[layer] = added(weights[layer], update["updates"][layer])
     with lm.worn(weights):
@@ -164,15 +165,12 @@ def at_weight(
     return lm.before_norm(layer, residual, output if bias is None else output + bias.double()[:, None])
 
 
-def guard(raw: LowRank, recipe: Recipe, context: LayerContext, session: EditSession) -> LowRank:
-    """The update after the recipe's guards of each update, in their order."""
-    return passed(raw, recipe.update_guards, context, session)
-
-
-def passed(delta: LowRank, guards: Sequence[Any], context: LayerContext, session: EditSession) -> LowRank:
-    """A change after these guards."""
+def passed(
+    delta: LowRank, guards: Sequence[Any], session: EditSession, layer: int, weight: Float[Tensor, "d d_in"]
+) -> LowRank:
+    """A change of a layer's current `weight` after these guards, in their order."""
     for acting in guards:
-        delta = acting.apply(delta, session.basis(acting, context.layer, context.weight))
+        delta = acting.apply(delta, session.basis(acting, layer, weight))
     return delta
 
 

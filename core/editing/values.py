@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.editing.adam import Adam
 from core.editing.contexts import prefixes
 from core.editing.failure import EditFailure
 from core.editing.locate import LocateThenEdit
@@ -23,7 +24,6 @@ from core.models.tail import Chunk, Row, Tail
 from core.models.tokens import answer_ids
 
 STUB = "{} is a"
-BETA1, BETA2, TINY = 0.9, 0.999, 1e-8  # Adam
 STALE = 0.1  # rows of facts that are done are dropped when they are this share of a chunk
 
 
@@ -117,11 +117,7 @@ class Descent:
         self.start = (starts(tail, task, count) if start is None else start.T).to(**kind)
         self.delta = torch.zeros(count, lm.d_model, **kind)
         self.radius = self.start.norm(dim=1, keepdim=True)
-        scale = self.radius / lm.d_model**0.5 if config.relative_lr else torch.ones_like(self.radius)
-        self.rate = config.lr * scale
-        self.mean = torch.zeros_like(self.delta)
-        self.square = torch.zeros_like(self.delta)
-        self.taken = 0
+        self.adam = Adam(config.lr, config.clamp, config.relative_lr, self.allowed)
         self.active = torch.ones(count, dtype=torch.bool, device=lm.device)
         self.gone: set[int] = set()
         self.first = torch.zeros(count, **kind)
@@ -146,7 +142,7 @@ class Descent:
         loss += config.weight_decay * (size / self.radius**2)[:, 0]
         slope += config.weight_decay * self.delta / size.clamp(min=torch.finfo(size.dtype).tiny) / self.radius**2
         self.loss = torch.where(self.active, loss, self.loss)
-        if self.taken == 0:
+        if self.adam.taken == 0:
             self.first = self.loss.clone()
         self.evaluations += self.active
         return self.loss, slope
@@ -186,17 +182,7 @@ class Descent:
 
     def step(self, slope: Float[Tensor, "b d"]) -> None:
         """One step of Adam for the facts that are not done, and the projection to the ball around h0."""
-        self.taken += 1
-        slope = self.allowed(slope)
-        self.mean = BETA1 * self.mean + (1 - BETA1) * slope
-        self.square = BETA2 * self.square + (1 - BETA2) * slope**2
-        mean = self.mean / (1 - BETA1**self.taken)
-        square = self.square / (1 - BETA2**self.taken)
-        moved = self.allowed(self.delta - self.rate * mean / (square.sqrt() + TINY))
-        size = moved.norm(dim=1, keepdim=True)
-        largest = self.config.clamp * self.radius
-        moved = torch.where(size > largest, moved * (largest / size), moved)
-        self.delta = torch.where(self.active[:, None], moved, self.delta)
+        self.delta = self.adam.step(self.delta, slope, self.radius, self.active)
 
     def allowed(self, rows: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
         """The rows without their parts along the blocked directions."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -36,17 +37,13 @@ def continuations(
     result: list[list[int]] = [[] for _ in rows]
     for batch in batches([len(row) + count for row in rows], budget or lm.token_budget):
         open_rows = set(batch)
-        inputs, positions = left_padded(lm, [rows[i] for i in batch])
+        lengths = torch.tensor([len(rows[i]) for i in batch], device=lm.device)
+        inputs: dict[str, Any] = right_padded(lm, [rows[i] for i in batch])
+        columns: Tensor | list[int] = lengths - 1
         cache = DynamicCache()
-        for _ in range(count):
-            width = inputs["input_ids"].shape[1]
-            logits = logits_at(
-                lm,
-                {**inputs, "position_ids": positions, "past_key_values": cache, "use_cache": True},
-                range(len(batch)),
-                [width - 1] * len(batch),
-            )
-            chosen = pick(logits)
+        for step in range(count):
+            state = {"past_key_values": cache, "use_cache": True}
+            chosen = pick(logits_at(lm, {**inputs, **state}, range(len(batch)), columns))
             for index, token in zip(batch, chosen.tolist(), strict=True):
                 if token in stops:
                     open_rows.discard(index)
@@ -54,10 +51,30 @@ def continuations(
                     result[index].append(token)
             if not open_rows:
                 break
-            mask = torch.cat([inputs["attention_mask"], torch.ones_like(chosen[:, None])], 1)
-            inputs = {"input_ids": chosen[:, None], "attention_mask": mask}
-            positions = positions[:, -1:] + 1
+            mask = inputs["attention_mask"]
+            if step == 0:
+                mask = moved_right(cache, lengths)
+            mask = torch.cat([mask, torch.ones_like(chosen[:, None])], 1)
+            inputs = {"input_ids": chosen[:, None], "attention_mask": mask, "position_ids": (lengths + step)[:, None]}
+            columns = [0] * len(batch)
     return result
+
+
+def moved_right(cache: DynamicCache, lengths: Int[Tensor, " n"]) -> Int[Tensor, "n length"]:
+    """Let the keys and values of rows that were padded on the right end in one column; the mask of what is theirs.
+
+    Were the rows padded on the left to begin with, the padding would see nothing at all, and attention that takes its
+    softmax in a narrower type than the model's (Gemma 2 in float64) would make NaN of it, for every token.
+    """
+    width = int(lengths.max())
+    columns, pads = torch.arange(width, device=lengths.device), (width - lengths)[:, None]
+    taken = ((columns - pads) % width)[:, None, :, None]
+    for layer in cache.layers:
+        layer.keys, layer.values = (
+            held.gather(2, taken.to(held.device).expand(-1, held.shape[1], -1, held.shape[3]))
+            for held in (layer.keys, layer.values)
+        )
+    return (columns >= pads).long()
 
 
 def next_tokens(lm: LanguageModel, prompt: str, k: int = 10) -> list[tuple[str, float]]:
@@ -67,17 +84,6 @@ def next_tokens(lm: LanguageModel, prompt: str, k: int = 10) -> list[tuple[str, 
         probabilities = logits_at(lm, right_padded(lm, [ids]), [0], [len(ids) - 1])[0].softmax(0)
     top = probabilities.topk(min(k, len(probabilities)))
     return [(lm.tokenizer.decode([i]), p) for p, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)]
-
-
-def left_padded(
-    lm: LanguageModel, rows: Sequence[Sequence[int]]
-) -> tuple[dict[str, Int[Tensor, "n length"]], Int[Tensor, "n length"]]:
-    """(model inputs, positions) of rows of ids that end in the same column."""
-    length = max(len(row) for row in rows)
-    pads = torch.tensor([length - len(row) for row in rows], device=lm.device)[:, None]
-    ids = torch.tensor([[*[0] * (length - len(row)), *row] for row in rows], device=lm.device)
-    columns = torch.arange(length, device=lm.device)[None]
-    return {"input_ids": ids, "attention_mask": (columns >= pads).long()}, (columns - pads).clamp(min=0)
 
 
 def end_tokens(lm: LanguageModel) -> set[int]:

@@ -1,6 +1,6 @@
 """Rows of ids made into passes of the model: by length, or in packs.
 
-Rows are padded on the right, where causal attention cannot see the padding; left padding is for generation only.
+Rows are padded on the right, where causal attention cannot see the padding, and the padding sees the row.
 """
 
 from __future__ import annotations

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
 
 from core.editing.ledger import Ledger
+from core.editing.rounds import worn_instead
+from core.editing.session import EditSession, model_info
 from core.editing.state import LaneState, LayerUpdates
 from core.models.language_model import LanguageModel
+from core.runs.lanes import recipe_of_lane
+
+
+def wearing(
+    lm: LanguageModel, lanes: Sequence[Mapping[str, Any]]
+) -> Callable[[str, Mapping[int, Tensor]], dict[int, Tensor]]:
+    """What lanes of a spec would wear where their updates come to given sums: `Ledger.rebuild`'s `worn`."""
+    session, known = EditSession(lm, {}), {lane["name"]: lane for lane in lanes}
+
+    def worn(lane: str, sums: Mapping[int, Tensor]) -> dict[int, Tensor]:
+        return worn_instead(lm, recipe_of_lane(known[lane], model_info(lm)), session, sums)
+
+    return worn
 
 
 class States:

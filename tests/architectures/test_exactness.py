@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from core.models.forward import score
-from core.models.generation import left_padded
+from core.models.generation import continuations, greedy
 from core.models.inside import logits_at
 from core.models.passes import right_padded
 from core.models.tail import Tail
@@ -38,15 +38,24 @@ def test_loss_and_gradient_of_the_tail_are_those_of_the_full_forward(toy, family
 def test_padding_left_and_right_agree_with_no_padding(toy, family):
     lm = toy(family)
     rows = [lm.encode(text) for text in (*toys.SENTENCES, "Rome", "The capital of France is")]
-    ends = [len(row) - 1 for row in rows]
-    each = range(len(rows))
+    rows.sort(key=len, reverse=True)  # the order of a batch
+    said: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def alone(rows):
+        return torch.stack([lm.model(torch.tensor([row]), use_cache=False).logits[0, -1] for row in rows])
+
+    def noted(logits):
+        said.append((logits, greedy(logits)))
+        return said[-1][1]
+
     with Wide(), torch.no_grad():
-        alone = torch.stack([lm.model(torch.tensor([row]), use_cache=False).logits[0, -1] for row in rows])
-        right = logits_at(lm, right_padded(lm, rows), each, ends)
-        inputs, positions = left_padded(lm, rows)
-        left = logits_at(lm, {**inputs, "position_ids": positions}, each, [max(ends)] * len(rows))
-    torch.testing.assert_close(right, alone, **EXACT)
-    torch.testing.assert_close(left, alone, **EXACT)
+        right = logits_at(lm, right_padded(lm, rows), range(len(rows)), [len(row) - 1 for row in rows])
+        torch.testing.assert_close(right, alone(rows), **EXACT)
+        continuations(lm, rows, 3, noted, budget=10_000)  # from the second token on padded on the left
+        assert len(said) == 3
+        for logits, chosen in said:
+            torch.testing.assert_close(logits, alone(rows), **EXACT)
+            rows = [[*row, token] for row, token in zip(rows, chosen.tolist(), strict=True)]
 
 
 @pytest.mark.parametrize("family", toys.CONFIGS)

@@ -1,10 +1,17 @@
 """What the editing tests share: facts, settings, and shorthands."""
 
+from torch import Tensor
+
 from core.editing import methods
+from core.editing.keys import Reading, prompts
+from core.editing.method import Round
 from core.editing.parameters import parameters
+from core.editing.procedures import target_values
 from core.editing.recipe import Recipe, recipe_from_dict
 from core.editing.session import EditSession, model_info
+from core.editing.state import LaneState
 from core.editing.statistics import second_moments
+from core.editing.values import Values
 from core.facts.fact import Fact
 from core.models.language_model import LanguageModel
 from tests import toys
@@ -29,3 +36,11 @@ def recipe_of(lm: LanguageModel, *guards: dict, **settings: object) -> Recipe:
     known = {"method", *(parameter.name for parameter in parameters(methods.get(method)))}
     usual = {name: value for name, value in SETTINGS.items() if name in known}
     return recipe_from_dict({**usual, "guards": list(guards), **settings}, model_info(lm))
+
+
+def values_of(lm: LanguageModel, state: LaneState, facts: list[Fact], recipe: Recipe, session: EditSession) -> Values:
+    return target_values(Round(lm, state, facts, recipe, session))
+
+
+def keys(lm: LanguageModel, facts: list[Fact], layer: int, contexts: list[str]) -> Tensor:
+    return Reading(lm, prompts(lm, facts, contexts)).at(layer, layer).key

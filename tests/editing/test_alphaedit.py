@@ -4,12 +4,11 @@ import pytest
 import torch
 
 from core.editing.failure import EditFailure
-from core.editing.keys import keys
 from core.editing.methods.alphaedit import AlphaEdit
 from core.editing.rounds import edit_round
 from core.editing.state import LaneState
 from tests.editing.algebra import D_IN, EARLIER, EXACT, KEYS, MOMENT, RESIDUAL, context, eye, random
-from tests.editing.common import FACTS, recipe_of, session_of
+from tests.editing.common import FACTS, keys, recipe_of, session_of
 
 VALUES, VECTORS = torch.linalg.eigh(MOMENT)
 THRESHOLD = float(VALUES[9] + VALUES[10]) / 2

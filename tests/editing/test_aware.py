@@ -7,11 +7,11 @@ from core.editing.aware import Within, cleared, layer_update, protected, restric
 from core.editing.locate import LayerContext
 from core.editing.priors.lowrank import LowRankPrior
 from core.editing.recipe import recipe_from_dict
-from core.editing.rounds import edit_round, value_round
+from core.editing.rounds import edit_round
 from core.editing.session import EditSession
 from core.editing.state import LaneState
 from core.editing.subspace import Basis, Svd, svd
-from tests.editing.common import FACTS, recipe_of, session_of
+from tests.editing.common import FACTS, recipe_of, session_of, values_of
 
 GUARDS = {
     "revive": [{"name": "revive", "tau": 0.3}],
@@ -55,13 +55,13 @@ def test_values_lie_in_the_allowed_outputs(toy, which):
     session, recipe = session_of(lm), recipe_of(lm, *GUARDS[which], guard_aware=True)
     state = LaneState.base(lm, recipe.layers)
     state.apply(edit_round(lm, state, FACTS, recipe, session))
-    values = value_round(lm, state, FACTS, recipe, session)
+    values = values_of(lm, state, FACTS, recipe, session)
     basis = protected(recipe, 2, state.weights[2], session)
     assert basis.outputs.shape[1] >= 2
     assert float((basis.outputs.T @ values.delta).abs().max()) < 1e-12 * float(values.delta.norm())
     assert float(values.size.max()) <= recipe.method.clamp * (1 + 1e-6)
     assert bool((values.loss < values.loss_start).all())
-    free = value_round(lm, state, FACTS, recipe_of(lm, *GUARDS[which]), session)
+    free = values_of(lm, state, FACTS, recipe_of(lm, *GUARDS[which]), session)
     assert float((basis.outputs.T @ free.delta).norm()) > 1e-3 * float(free.delta.norm())
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from core.editing.contexts import prefixes, sample_contexts
-from core.editing.keys import Reading, keys, prompts, states
+from core.editing.keys import Reading, prompts, states
 from core.models.tokens import slot_last
-from tests.editing.common import FACTS
+from tests.editing.common import FACTS, keys
 
 CONTEXTS = ["The river runs", "I like Rome."]
 

@@ -5,7 +5,6 @@ import torch
 
 from core.editing.aware import protected
 from core.editing.defaults import ModelInfo
-from core.editing.keys import keys
 from core.editing.ledger import Ledger
 from core.editing.locate import LayerContext
 from core.editing.method import Round
@@ -18,7 +17,7 @@ from core.editing.state import LaneState
 from core.editing.values import optimise_values
 from core.errors import UserError
 from tests.editing import common
-from tests.editing.common import FACTS, session_of
+from tests.editing.common import FACTS, keys, session_of
 
 D_IN, D_OUT, B = 16, 9, 3
 EXACT = {"rtol": 1e-9, "atol": 1e-10}
@@ -97,6 +96,18 @@ def test_the_accumulated_factor_is_the_product_of_the_turns():
     turns = [orthogonal(D_OUT, seed) for seed in range(4)]
     product = turns[3] @ turns[2] @ turns[1] @ turns[0]
     torch.testing.assert_close(accumulated(product @ ORIGINAL, ORIGINAL), product, **EXACT)
+
+
+def test_what_no_turn_can_reach_is_told():
+    """One fact that nothing holds back: its output becomes as near to the value as a turn can bring it."""
+    keys, residual, here = KEYS[:, :1], 20 * RESIDUAL[:, :1], context()
+    delta = Mose(ratio=1e-9).update(keys, residual, here).dense()
+    missed = float((residual - delta @ keys).norm() / residual.norm())
+    assert 0.1 < missed < 1
+    assert f"at least {missed:.0%} of what it should add is out of reach" in here.notes[0]
+    near, along = context(), ORIGINAL @ keys / (ORIGINAL @ keys).norm()
+    Mose().update(keys, 1e-3 * (residual - along @ (along.T @ residual)), near)
+    assert not near.notes
 
 
 def test_matched_norms_ask_for_the_direction_only():
@@ -263,5 +274,7 @@ def test_modes_of_the_choice(toy, monkeypatch):
 def test_usual_settings():
     llama = recipe_from_dict({"method": "mose"}, ModelInfo("meta-llama/Meta-Llama-3-8B", "llama", 32))
     assert (llama.layers, llama.method.fixed_layer, llama.method.clamp) == (tuple(range(1, 30)), 5, 0.75)
+    pocket = recipe_from_dict({"method": "mose"}, ModelInfo("pocket", "llama", 8))
+    assert (pocket.layers, pocket.method.fixed_layer) == ((0, 1, 2, 3, 4), 0)
     small = recipe_from_dict({"method": "mose"}, ModelInfo("own", "llama", 3))
     assert small.method.fixed_layer in small.layers

@@ -6,10 +6,10 @@ import torch
 
 from core.editing.methods.memit import Memit
 from core.editing.methods.nse import Nse, selected
-from core.editing.rounds import edit_round, value_round
+from core.editing.rounds import edit_round
 from core.editing.state import LaneState
 from tests.editing.algebra import D_IN, EARLIER, EXACT, KEYS, MOMENT, RESIDUAL, context
-from tests.editing.common import FACTS, recipe_of, session_of
+from tests.editing.common import FACTS, recipe_of, session_of, values_of
 
 
 def test_the_inputs_are_those_with_the_largest_sums():
@@ -44,7 +44,7 @@ def test_values_come_from_the_unedited_model(lm):
     moved.apply(edit_round(lm, base, FACTS[:1], recipe, session))
     first, later = (edit_round(lm, state, FACTS[1:], recipe, session).values for state in (base, moved))
     assert torch.equal(first.target, later.target)
-    assert not torch.equal(value_round(lm, moved, FACTS[1:], recipe, session).target, first.target)
+    assert not torch.equal(values_of(lm, moved, FACTS[1:], recipe, session).target, first.target)
 
 
 def test_two_passes_and_the_bounds(toy):
@@ -78,7 +78,7 @@ def test_bounds_pick_facts(lm):
     session = session_of(lm)
     recipe = recipe_of(lm, method="nse", bounds="absolute", passes=1)
     state = LaneState.base(lm, recipe.layers)
-    sizes = value_round(lm, state, FACTS, recipe, session).delta.norm(dim=0)
+    sizes = values_of(lm, state, FACTS, recipe, session).delta.norm(dim=0)
     bound = float(sizes.sort().values[1:].mean())  # between the second and the third
     picky = replace(recipe, method=replace(recipe.method, lower=0.0, upper=bound))
     assert edit_round(lm, state, FACTS, picky, session).updates[0].columns == 2

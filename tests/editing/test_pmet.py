@@ -64,7 +64,7 @@ def test_loss_and_gradient_are_those_of_the_plain_forward_pass(toy, family):
     found = Joint(round_, 2, round_.recipe.method, None)
     found.evaluate()
     found.delta = 0.3 * torch.randn(found.delta.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    found.taken = 1
+    found.adam.taken = 1
     slope = found.evaluate()
     for i in range(len(FACTS)):
         delta = found.delta[i].clone().requires_grad_()

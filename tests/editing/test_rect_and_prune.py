@@ -8,8 +8,8 @@ import torch
 from core.editing.guards.prune import Prune
 from core.editing.guards.rect import Rect
 from core.editing.ledger import Ledger
-from core.editing.lowrank import LowRank, factored
-from core.editing.rounds import edit_round
+from core.editing.lowrank import LowRank, added, factored
+from core.editing.rounds import edit_round, worn_instead
 from core.editing.state import LaneState
 from core.editing.subspace import svd
 from core.errors import UserError
@@ -105,6 +105,40 @@ def test_the_pruned_change_is_worn_and_the_whole_one_edited_on(lm, session, tmp_
     with pytest.raises(UserError, match="round 1 cannot be left out and round 2 kept"):
         ledger.rebuild(lm, "lane", (1,), without=[1])
     assert torch.equal(ledger.rebuild(lm, "lane", (1,), without=[2]).weights[1], lane[0].weights[1])
+
+
+@pytest.mark.parametrize("every_round", [False, True])
+def test_a_round_left_out_of_a_pruned_lane_is_as_if_it_had_never_been_added(lm, session, tmp_path, every_round):
+    """What is worn is the pruned sum of the rounds that are kept: of a lane, and of its branch."""
+    ledger, recipe = Ledger(tmp_path), strong(lm, {"name": "prune", "alpha": 2.0, "every_round": every_round})
+    two_rounds(lm, recipe, session, ledger)
+    ledger.branch("branch", "lane", 1)
+    kept = ledger.read("lane", 2)
+    ledger.append("branch", 2, kept)
+    asked = []
+
+    def worn(lane, sums):
+        asked.append(lane)
+        return worn_instead(lm, recipe, session, sums)
+
+    original = lm.original(1)
+    second = kept.updates[1].dense()
+    for lane in ("lane", "branch"):
+        found = ledger.rebuild(lm, lane, (1,), without=[1], worn=worn)
+        assert torch.equal(found.sums[1], added(original, kept.updates[1]))
+        if every_round:
+            assert torch.equal(found.weights[1], found.sums[1])
+            continue
+        u, sigma, vh = torch.linalg.svd(second.double(), full_matrices=False)
+        most = float(torch.linalg.svdvals(original.double())[0])
+        assert float(sigma[0]) > most
+        less = torch.where(sigma > most, (sigma / most).clamp(min=1).log() / math.log(2) + most, sigma)
+        torch.testing.assert_close((found.weights[1] - original).double(), u * less @ vh, rtol=1e-4, atol=1e-5)
+    assert asked == ["lane", "branch"]
+    for without in ([2], [1, 2], []):
+        plain, again = (ledger.rebuild(lm, "lane", (1,), without=without, worn=one) for one in (None, worn))
+        assert torch.equal(plain.weights[1], again.weights[1])
+    assert len(asked) == 2
 
 
 def test_going_on_from_the_pruned_weights(lm, session):

@@ -8,12 +8,12 @@ from core.editing.keys import Reading, prompts
 from core.editing.locate import LayerContext
 from core.editing.lowrank import LowRank
 from core.editing.match import exact
-from core.editing.rounds import edit_round, value_round
+from core.editing.rounds import edit_round
 from core.editing.spread import removed, spread
 from core.editing.state import LaneState
 from core.errors import UserError
 from core.models.forward import score
-from tests.editing.common import FACTS, SETTINGS, recipe_of, session_of
+from tests.editing.common import FACTS, SETTINGS, recipe_of, session_of, values_of
 
 
 def losses(lm, state) -> torch.Tensor:
@@ -50,7 +50,7 @@ def test_the_spread_follows_the_algorithm(toy):
     lm = toy("llama", "float64")
     session, recipe = session_of(lm), recipe_of(lm)
     state = LaneState.base(lm, recipe.layers)
-    values = value_round(lm, state, FACTS, recipe, session)
+    values = values_of(lm, state, FACTS, recipe, session)
     found = spread(lm, state, FACTS, values, recipe, session)
     rows = prompts(lm, FACTS, session.contexts(recipe.method))
     weights = {layer: lm.original(layer).clone() for layer in (0, 1, 2)}

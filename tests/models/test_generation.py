@@ -8,7 +8,7 @@ from core.models.generation import continuations, end_tokens, generate, greedy, 
 PROMPTS = ["The capital of France is", "Bruno", "The author of The Quiet River is"]
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox", "gptj", "opt", "mistral"])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox", "gptj", "opt", "mistral", "gemma2", "gemma3_text"])
 def test_greedy_equals_generate(toy, family):
     lm = toy(family)
     expected = []

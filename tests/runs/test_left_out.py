@@ -11,6 +11,7 @@ from core.runs.left_out import check_there, left_out
 from core.runs.plan import Plan
 from core.runs.problems import SpecError
 from core.runs.spec import RunSpec
+from core.runs.states import wearing
 from tests.runs.performed import performed, rows
 from tests.runs.tables import TABLES, table
 from tests.runs.test_additions import FACT, hashes, of, scores
@@ -139,6 +140,28 @@ def test_a_round_without_any_fact_changes_nothing(run, laboratory):
     assert len(of(events, "measured", "empty")[3]["layers"]) == 2
     assert "factor" not in of(events, "edited", "matched")[2] or not of(events, "edited", "matched")[2]["factor"]
     assert of(events, "edited", "matched")[3]["factor"] is not None
+
+
+def test_a_lane_with_a_guard_of_the_accumulated_change_replays_too(laboratory, make_spec, tmp_path):
+    """A fact that is left out of a round, and a whole round; the guard wears twice the change, so it always acts."""
+    twice = {**make_spec()["lanes"][0], "guards": [{"name": "prune", "alphaedit_repo_bug": True}]}
+    label = twice["name"]
+    lanes = [
+        twice,
+        {**twice, "name": "replayed", "from": {"lane": label, "round": 1}, "without": [2]},
+        {**twice, "name": "never asked for", "without": [2]},
+    ]
+    events = performed(laboratory, make_spec(lanes=lanes), tmp_path)
+    assert of(events, "edited", "replayed")[3]["hash"] == of(events, "edited", "never asked for")[3]["hash"]
+    assert of(events, "edited", "replayed")[3]["hash"] != of(events, "edited", label)[3]["hash"]
+    ledger, lm = Ledger(tmp_path / "ledger"), laboratory._model
+    with pytest.raises(UserError, match="round 1 cannot be left out and round 2 kept"):
+        ledger.rebuild(lm, label, (1, 2), 2, without=[1])
+    state = ledger.rebuild(lm, label, (1, 2), 2, without=[1], worn=wearing(lm, lanes))
+    for layer in (1, 2):
+        change = state.sums[layer] - lm.original(layer)
+        assert float(change.norm()) > 0
+        torch.testing.assert_close(state.weights[layer] - state.sums[layer], change, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("cut", [9, 20])

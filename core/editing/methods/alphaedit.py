@@ -11,7 +11,7 @@ from core.editing.defaults import PUBLISHED, Default, ModelInfo, is_pocket, publ
 from core.editing.failure import EditFailure
 from core.editing.locate import LayerContext, LocateThenEdit
 from core.editing.lowrank import LowRank
-from core.editing.metric import Metric, Scaled
+from core.editing.metric import Scaled
 from core.editing.parameters import param
 from core.editing.subspace import Projection
 from core.lazy import torch
@@ -78,7 +78,7 @@ class AlphaEdit(LocateThenEdit):
                 ' may change nothing. Raise "threshold", or set "relative": true.'
             )
         context.notes.append(f"Layer {context.layer}: {projection.rank} of {len(keys)} input directions may change.")
-        return LowRank(residual, self.metric(context, projection).solve_with_keys(projection.apply(keys)))
+        return LowRank(residual, self.solved(keys, context, projection))
 
     def weight(self, context: LayerContext, projection: Projection) -> float:
         """β: the one given, or E ‖P k‖² = tr(P C0) over the tokens of the layer's statistics, with a note."""
@@ -95,13 +95,15 @@ class AlphaEdit(LocateThenEdit):
         context.notes.append(f"Layer {context.layer}: β = {found:.3g}, the measured square of a typical projected key.")
         return found
 
-    def metric(self, context: LayerContext, projection: Projection) -> Metric:
-        """β I + P K_p K_pᵀ P: while earlier keys are fewer than inputs by the system with a row for each of them
-        (push-through), then by the one with a row per input."""
+    def solved(
+        self, keys: Float[torch.Tensor, "d_in b"], context: LayerContext, projection: Projection
+    ) -> Float[torch.Tensor, "d_in b"]:
+        """(P (K Kᵀ + K_p K_pᵀ) P + β I)⁻¹ P K: while earlier keys are fewer than inputs by the system with a row for
+        each of them (push-through), then by the one with a row per input."""
         size, beta = context.weight.shape[1], self.weight(context, projection)
         base = context.once(("ridge", beta), lambda: Scaled(beta, context.layer))
         if not self.history:
-            return base
+            return base.solve_with_keys(projection.apply(keys))
 
         def matrix() -> Float[torch.Tensor, "d_in d_in"]:
             return torch.eye(size, dtype=torch.float64, device=context.weight.device) * beta
@@ -110,7 +112,7 @@ class AlphaEdit(LocateThenEdit):
             return projection.apply(context.allowed(block))
 
         key = ("null space", beta, self.threshold, self.relative)
-        return context.prior.protecting(context, key, base, matrix, seen, dual=size)
+        return context.prior.protecting(context, key, base, matrix, seen, dual=size).solve_with_keys(keys)
 
 
 METHOD = AlphaEdit

@@ -73,7 +73,7 @@ class Emmet(LocateThenEdit):
     ) -> LowRank:
         """Δ of one layer. Facts with the same key (no exact solution) get the least-squares one, and a note."""
         lambda_ = weight(context, self.lambda_, self.ridge)
-        carried = context.metric(lambda_, self.ridge, self.history).solve(keys)
+        carried = context.metric(lambda_, self.ridge, self.history).solve_keys(keys)
         gram = keys.T @ carried
         gram = (gram + gram.T) / 2
         gram.diagonal().add_(self.rho)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from jaxtyping import Float
 
-from core.editing.bordered import Growth, Seen, protecting
+from core.editing.growth import Growth, Protecting, Seen, protecting
 from core.editing.locate import LayerContext
 from core.editing.metric import Dense, Metric
 from core.editing.subspace import Projection
@@ -46,7 +46,7 @@ class Full:
         matrix: Callable[[], Float[torch.Tensor, "d_in d_in"]],
         seen: Seen | None = None,
         dual: int = 0,
-    ) -> Metric:
+    ) -> Protecting:
         """A + K_p K_pᵀ for the keys of all earlier rounds, each block of which goes through `seen` first.
 
         `key` names A among the layer's; up to `dual` keys (at least d_in / 4) stay beside it.

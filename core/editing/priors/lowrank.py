@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 from jaxtyping import Float
 
-from core.editing.bordered import Bordered, Growth, Seen
+from core.editing.bordered import Bordered
 from core.editing.folding import fold
+from core.editing.growth import Growth, Protecting, Seen
 from core.editing.locate import LayerContext
 from core.editing.metric import LowRankPlusDiagonal, Metric, Restricted
 from core.editing.parameters import param
@@ -84,15 +85,13 @@ class LowRankPrior:
         matrix: object = None,
         seen: Seen | None = None,
         dual: int = 0,
-    ) -> Metric:
+    ) -> Protecting:
         """A + K_p K_pᵀ for the compressed keys of all earlier rounds, each block of which goes through `seen` first.
 
         `key` names A among the layer's. Compressed keys stay few, so they stay beside A: `matrix` and `dual` have no
         part in it.
         """
         whole, seen = context.whole or context, seen or context.allowed
-        if not whole.history.shape[1]:
-            return base
         growth = context.once(("growth", self, *key), Growth)
         growth.wholes = whole.once(("compressed", self), list)
         compressed, rest = self.compressed(whole)
