@@ -38,7 +38,6 @@ def main() -> int:
     from lab_app import stubs
     from lab_app.lab import Lab
 
-
     # Where a Space or a container says by its environment where to listen, that holds.
     host = given.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     port = given.port or int(os.environ.get("GRADIO_SERVER_PORT", 0)) or None

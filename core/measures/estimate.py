@@ -68,10 +68,18 @@ def speed(device: str, dtype: torch.dtype) -> Speed:
     )
 
 
-def decomposition(rows: int, columns: int) -> Work:
-    """`core.measures.spectrum.spectrum`: the smaller Gram matrix, its eigenvectors, and the other side's vectors."""
+def decomposition(rows: int, columns: int, vectors: int | None = None) -> Work:
+    """`core.measures.spectrum.spectrum`: the smaller Gram matrix, its eigenvectors, and of the other side's vectors all
+    or so many."""
     short, long = sorted((rows, columns))
-    return Work(products=4.0 * short * short * long, eigen=float(short) ** 3)
+    far = short if vectors is None else vectors
+    return Work(products=2.0 * short * (short + far) * long, eigen=float(short) ** 3)
+
+
+def svd(rows: int, columns: int) -> Work:
+    """`core.editing.subspace.svd`: QR of the long side, SVD of the square factor, and the long side's vectors."""
+    short, long = sorted((rows, columns))
+    return factorisation(long, short) + product(long, short, short)
 
 
 def factorisation(samples: int, width: int) -> Work:

@@ -13,6 +13,7 @@ from core.measures.scores import pass_size
 from core.models.generation import continuations, end_tokens
 from core.models.language_model import LanguageModel
 from core.models.passes import batches
+from core.models.tokens import answer_ids
 
 Beat = Callable[[], None]
 TOP = 5
@@ -61,6 +62,11 @@ def greedy_ids(
             if beat:
                 beat()
     return found, chooser.broken
+
+
+def answer_lengths(lm: LanguageModel, pairs: Sequence[tuple[str, str]]) -> list[int]:
+    """How many tokens each answer of these (prompt, answer) has where the model, asked the prompt, says it."""
+    return [len(answer_ids(lm.tokenizer, lm.asked(prompt), answer)) for prompt, answer in pairs]
 
 
 def sampled_texts(

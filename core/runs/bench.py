@@ -14,6 +14,8 @@ import torch
 from core.editing.recipe import Recipe
 from core.editing.session import EditSession, model_info
 from core.facts.source import FactSet, load_facts
+from core.measures.config import MeasureConfig
+from core.measures.expected import expected, preparing
 from core.measures.session import MeasureSession
 from core.measures.spectrum import curve
 from core.models.language_model import LanguageModel
@@ -139,10 +141,17 @@ def prepare(laboratory: Laboratory, spec: RunSpec, control: Control) -> Bench:
     for recipe in recipes:
         editing.contexts(recipe.method)
         control.heartbeat()
+    announce(lm, len(layers), spec.measure, control)
     measures = MeasureSession(
         lm, facts.edit, facts.unedited, layers, spec.measure, laboratory.assets, heartbeat=control.heartbeat
     )
     return Bench(spec, lm, facts, recipes, editing, measures, plan, laboratory.warnings(spec) + facts.warnings)
+
+
+def announce(lm: LanguageModel, layers: int, config: MeasureConfig, control: Control) -> None:
+    """Say how long the measures inside so many layers will take, before they are prepared, if that is long."""
+    for words in expected(lm, layers, config):
+        control.report(Progress(phase="inside", message=words, eta_seconds=preparing(lm, layers, config).seconds(lm)))
 
 
 def gathering(control: Control) -> Callable[[Gathering], None]:

@@ -29,7 +29,7 @@ def flagged(past: Past, lane: str, number: int) -> Iterator[Warned]:
     """What is to be said of a lane after its measurement of a round: the early warning, when it comes for the first
     time, and what is lost already. Of level "error": its numbers are not finite any more, and it should end."""
     places = past.history(lane, number)
-    signs = [Signs.of(place[1], past.scores[place], past.layers[place]) for place in places]
+    signs = [Signs.of(place[1], past.scores[place], past.rows(place)) for place in places]
     early = early_warning(signs)
     if early is not None and (early.stop or first_flag(signs) == early):
         yield Warned(level="error" if early.stop else "warn", lane=lane, round=number, message=early.message)

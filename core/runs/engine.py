@@ -18,6 +18,8 @@ from core.editing.recipe import Recipe
 from core.editing.rounds import edit_round
 from core.editing.spread import RoundUpdate
 from core.errors import UserError
+from core.measures.expected import expected
+from core.measures.overlap import key_overlap
 from core.runs.bench import Bench, prepare, recipe_of, tau_of
 from core.runs.cautions import cautions, flagged
 from core.runs.control import Control
@@ -89,6 +91,8 @@ class Sequenced:
         if started is None:
             for message in bench.warnings:
                 yield Warned(level="warn", lane=None, round=0, message=message)
+            for message in expected(bench.lm, len(bench.measures.layers), bench.spec.measure):
+                yield Warned(level="info", lane=None, round=0, message=message)
             yield from cautions(bench.lm, bench.facts.edit, bench.plan, self._control.heartbeat)
 
     def _baseline(self) -> Iterator[Event]:
@@ -170,13 +174,15 @@ class Sequenced:
         matched = self._matched(recipe, number, facts)
         beat, progress = self._control.heartbeat, self._editing(label, number)
         update = edit_round(bench.lm, state, facts, recipe, bench.editing, beat, matched, progress)
+        overlaps = {}
+        if bench.plan.measured(number):
+            overlaps = {layer: key_overlap(keys, state.history[layer]) for layer, keys in update.keys.items()}
         self._ledger.append(label, number, update)
         state = self._states.add(label, number, update)
-        self._past.edited.add((label, number))
         total = time.perf_counter() - began
         self._pace.took("edit", label, total)
-        event = _edited(recipe, number, indices, update, state, total)
-        self._past.seconds[label, number] = total
+        event = _edited(recipe, number, indices, update, state, total, overlaps)
+        self._past.edit(event.as_dict())
         return event
 
     def _matched(self, recipe: Recipe, number: int, facts: Sequence[Any]) -> float | None:
@@ -275,13 +281,20 @@ class Sequenced:
 
 
 def _edited(
-    recipe: Recipe, number: int, indices: list[int], update: RoundUpdate, state: LaneState, total: float
+    recipe: Recipe,
+    number: int,
+    indices: list[int],
+    update: RoundUpdate,
+    state: LaneState,
+    total: float,
+    overlaps: Mapping[int, float | None],
 ) -> Edited:
     layers = [
         {
             "layer": layer,
             "delta_frobenius": delta.norm(),
             "removed_share": update.removed_share[layer],
+            "key_overlap": overlaps.get(layer),
             "residual_before": update.residual_before[layer],
             "residual_after": update.residual_after[layer],
         }

@@ -10,12 +10,18 @@ class Pace:
 
     def __init__(self) -> None:
         self._began = time.monotonic()
+        self._expected: float | None = None
+
+    def expect(self, seconds: int | float) -> None:
+        """Begin now, with an estimate to go by until a part is done."""
+        self._began, self._expected = time.monotonic(), float(seconds)
 
     def left(self, done: int | float, total: int | float) -> float | None:
         """Seconds until `total` at the pace of the first `done`; None until there is something to go by."""
+        gone = time.monotonic() - self._began
         if done <= 0 or total <= 0:
-            return None
-        return max(0.0, (time.monotonic() - self._began) * (total - done) / done)
+            return None if self._expected is None else max(0.0, self._expected - gone)
+        return max(0.0, gone * (total - done) / done)
 
 
 class RunPace:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 STATUSES = ("queued", "running", "paused", "stopped", "failed", "done")
-PHASES = ("loading", "statistics", "contexts", "values", "layers", "scores", "tasks", "inside", "maps", "study")
+PHASES = ("loading", "statistics", "contexts", "values", "layers", "scores", "tasks", "inside", "maps")
+PHASES += ("study", "packing")  # beside runs
 
 
 @dataclass(frozen=True, kw_only=True)

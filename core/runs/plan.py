@@ -54,13 +54,13 @@ class Past:
         self.seconds: dict[tuple[str, int], float] = {}
         self.scores: dict[tuple[str, int], Mapping[str, Any]] = {}
         self.layers: dict[tuple[str, int], Sequence[Mapping[str, Any]]] = {}
+        self.overlaps: dict[tuple[str, int], dict[int, float | None]] = {}
         self.origins: dict[str, tuple[str, int]] = {}
         for event in standing(events):
             if event["kind"] == "started":
                 self.start(event)
             elif event["kind"] == "edited":
-                self.edited.add((event["lane"], event["round"]))
-                self.seconds[event["lane"], event["round"]] = event["seconds"].get("total") or 0.0
+                self.edit(event)
             elif event["kind"] == "measured":
                 self.measure(event)
             elif event["kind"] == "warned" and event.get("level") == "error" and event.get("lane"):
@@ -72,10 +72,22 @@ class Past:
         begins = {lane["label"]: lane.get("from") for lane in started["lanes"]}
         self.origins = {label: (at["lane"], at["round"]) for label, at in begins.items() if at}
 
+    def edit(self, edited: Mapping[str, Any]) -> None:
+        """A lane was edited (an `edited` event as stored)."""
+        place = edited["lane"], edited["round"]
+        self.edited.add(place)
+        self.seconds[place] = edited["seconds"].get("total") or 0.0
+        self.overlaps[place] = {row["layer"]: row.get("key_overlap") for row in edited.get("layers") or ()}
+
     def measure(self, measured: Mapping[str, Any]) -> None:
         """A lane was measured (a `measured` event as stored)."""
         place = measured["lane"], measured["round"]
         self.scores[place], self.layers[place] = measured["scores"], measured.get("layers") or ()
+
+    def rows(self, place: tuple[str, int]) -> list[dict[str, Any]]:
+        """What layers.csv holds of a lane after a round that was measured, as far as a warning asks for it."""
+        overlaps = self.overlaps.get(place, {})
+        return [{**row, "key_overlap": overlaps.get(row["layer"])} for row in self.layers[place]]
 
     @property
     def last_round(self) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.measures.session import MeasureSession
-from core.runs.bench import tau_of
+from core.runs.bench import announce, tau_of
 from core.runs.control import Control
 from core.runs.eta import Pace
 from core.runs.events import Measured, Progress
@@ -42,12 +42,15 @@ def remeasure(
     again, spec = RunFolder(record.folder.path, suffix=f"-{name}"), record.spec
     wanted = asked_for(record, lanes, rounds)
     run = opened(record, laboratory or Laboratory(record.folder.path), control)
+    config = spec.measure.model_copy(update=_changes(tasks, maps, everything))
+    layers = sorted({layer for lane in wanted for layer in run.layers(lane)})
+    announce(run.lm, len(layers), config, control)
     session = MeasureSession(
         run.lm,
         run.facts.edit,
         run.facts.unedited,
-        sorted({layer for lane in wanted for layer in run.layers(lane)}),
-        spec.measure.model_copy(update=_changes(tasks, maps, everything)),
+        layers,
+        config,
         run.laboratory.assets,
         heartbeat=control.heartbeat,
     )

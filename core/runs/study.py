@@ -53,7 +53,7 @@ def study(
             lane: case_of(run, lane, control, _teller(asked.title, lane, i, len(wanted), control, pace))
             for i, lane in enumerate(wanted)
         }
-        _announce(asked, cases, wanted, control)
+        _announce(asked, cases, wanted, control, pace)
         found = {lane: asked.run(cases.pop(lane), at) for lane, at in wanted.items()}  # their states are large
     finally:
         torch.set_rng_state(random)
@@ -137,10 +137,13 @@ def write(found: Mapping[str, Any], folder: Path) -> list[Path]:
     return written
 
 
-def _announce(asked: Any, cases: Mapping[str, Case], wanted: Mapping[str, Sequence[int]], control: Control) -> None:
+def _announce(
+    asked: Any, cases: Mapping[str, Case], wanted: Mapping[str, Sequence[int]], control: Control, pace: Pace
+) -> None:
     """Say before it begins how long a study will take, if it can tell and that is long."""
     if hasattr(asked, "seconds"):
         seconds = sum(asked.seconds(cases[lane], at) for lane, at in wanted.items())
+        pace.expect(seconds)
         for words in announced(seconds):
             control.report(Progress(phase="study", eta_seconds=seconds, message=f"{asked.title}: {words}"))
 

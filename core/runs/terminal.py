@@ -26,6 +26,7 @@ class Telling:
         self._moving = self._bar.isatty()
         self._drawn = False
         self._noted: set[str] = set()
+        self._told: set[str] = set()
         self._rounds = 0
         self._eta: int | float | None = None
         self._phase = ""
@@ -38,10 +39,15 @@ class Telling:
             print(line, file=self._out, flush=True)
 
     def progress(self, progress: Progress) -> None:
-        """Where the run stands."""
+        """Where the run stands. What is told of the measures before any lane is measured is how long they will take: a
+        line that stays."""
         self._eta = progress.eta_seconds
         what = progress.message or progress.phase
-        if self._moving:
+        if progress.phase in ("inside", "study") and progress.lane is None and progress.round is None:
+            self._clear()
+            self._told.add(what)
+            print(f"note: {what}", file=self._out, flush=True)
+        elif self._moving:
             self._draw(progress, what)
         elif progress.phase in ("loading", "statistics") and what != self._phase:
             print(what, file=self._out, flush=True)
@@ -62,6 +68,8 @@ class Telling:
             return f"round {event.round}/{self._rounds}  {event.lane}:  {', '.join(scores)}{eta}"
         if isinstance(event, Edited):
             return "\n".join(self._edited(event))
+        if isinstance(event, Warned) and event.message in self._told:
+            return ""
         if isinstance(event, Warned):
             where = f"{event.lane}, round {event.round}: " if event.lane and event.round is not None else ""
             return f"{'note' if event.level == 'info' else 'warning'}: {where}{event.message}"

@@ -4,11 +4,15 @@ import json
 
 import pytest
 
+from core.editing.ledger import Ledger
+from core.measures.warning import Signs
 from core.runs import engine
+from core.runs.cautions import flagged
 from core.runs.control import Control, Paused, Stopped
 from core.runs.events import from_dict
 from core.runs.folder import RunFolder
 from core.runs.laboratory import Laboratory
+from core.runs.plan import Past
 from core.runs.spec import RunSpec
 from tests.runs.performed import performed, rows
 
@@ -66,6 +70,41 @@ def test_the_tables_have_their_columns_and_rows(whole, whole_folder):
     assert spec["resolved"]["lanes"][1]["guards"][0]["tau"] == 0.2
     assert spec["resolved"]["statistics"]["1"]["tokens"] == 400
     assert len((whole_folder / "events.jsonl").read_text().splitlines()) == len(whole)
+
+
+def test_a_rounds_keys_are_compared_with_all_before(whole, whole_folder):
+    """Against the ledger's keys, a pair at a time in float64."""
+    ledger = Ledger(whole_folder / "ledger")
+    table = {(row["lane"], row["round"], row["layer"]): row["key_overlap"] for row in rows(whole_folder / "layers.csv")}
+    for lane in LABELS:
+        for layer in (1, 2):
+            keys = [unit(ledger.read(lane, t).keys[layer]) for t in (1, 2, 3)]
+            assert table[lane, "0", str(layer)] == table[lane, "1", str(layer)] == ""
+            for t in (2, 3):
+                best = [max(abs(float(k @ p)) for past in keys[: t - 1] for p in past.T) for k in keys[t - 1].T]
+                assert float(table[lane, str(t), str(layer)]) == pytest.approx(sum(best) / len(best), rel=1e-5)
+
+
+def unit(keys):
+    return keys.double() / keys.double().norm(dim=0)
+
+
+def test_what_keys_overlap_can_warn(whole, make_spec):
+    """Live as from the committed events: the sign is in the lane's history, and past its limit counts."""
+    past = Past(whole)
+    signs = [Signs.of(t, past.scores["plain", t], past.rows(("plain", t))) for t in range(4)]
+    assert [one.key_overlap is None for one in signs] == [True, True, False, False]
+    edited = [json.loads(json.dumps(event)) for event in whole]
+    for event in edited:
+        if event["kind"] == "edited" and event["round"] == 3:
+            for row in event["layers"]:
+                row["key_overlap"] *= 100
+        if event["kind"] == "measured":
+            for row in event["layers"]:
+                row["change"] = 0.0 if event["round"] < 3 else 5.0
+            event["scores"] |= {"unedited_recall": 1.0, "perplexity": 3.0}
+    (flag,) = flagged(Past(edited), "plain", 3)
+    assert "moved by 5 times its norm; new keys overlap earlier ones" in flag.message
 
 
 def without_seconds(path):

@@ -57,8 +57,9 @@ class Angles:
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Tables `angles`, `layers` (per round, layer and weight) and `similarity` (heat map of the last round)."""
         from core.measures.estimate import announced
+        from core.measures.loop import each_state
         from core.measures.spectrum import Reference
-        from core.measures.walk import broken, walk
+        from core.measures.walk import broken
 
         notes = announced(self.seconds(case, rounds))
         case.report(0, len(rounds) + 1)
@@ -67,8 +68,7 @@ class Angles:
         angles: Rows = []
         table: Rows = []
         similarity: Rows = []
-        for done, (t, weights) in enumerate(walk(case, rounds), 1):
-            case.report(done, len(rounds) + 1)
+        for t, weights in each_state(case, rounds, ahead=1):
             if bad := broken(weights):
                 notes.append(f"round {t}: layers {bad} hold numbers that are not finite and were left out")
             for layer in sorted(set(case.layers) - set(bad)):

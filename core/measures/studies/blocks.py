@@ -42,6 +42,15 @@ class Blocks:
         help="Whose directions: the unedited weight's, or the weight's before the round.",
     )
 
+    def seconds(self, case: Case, rounds: Sequence[int]) -> float:
+        """About how long it will take here."""
+        from core.measures.estimate import product, svd
+
+        d_out, d_in, edited = case.lm.d_model, case.lm.d_ffn, len([t for t in rounds if t])
+        bases = svd(d_out, d_in).times(edited if self.basis == "current" else 1)
+        worn = product(d_out, d_in, d_out).times(4 * edited)  # Gram matrices of W_t − W_0, split by the basis
+        return (bases + worn).times(len(case.layers)).seconds(case.lm)
+
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Tables `blocks` (a row per round, layer, update and block) and `removed` (per round and layer)."""
         from core.editing.subspace import dominant, svd

@@ -89,7 +89,8 @@ class Correlation:
     def _summaries(self, case: Case, measured: Sequence[int]) -> tuple[dict[tuple[str, str], list[float]], list[int]]:
         """(summaries of R_k by (over k, over layers), a value per round; the rounds that have none)."""
         from core.measures.hidden import Probe
-        from core.measures.walk import broken, walk
+        from core.measures.loop import each_state
+        from core.measures.walk import broken
 
         layers = list(self.layers or case.layers)
         texts = list(case.texts) or [f"{fact.text} {fact.target}." for fact in case.unedited]
@@ -100,8 +101,7 @@ class Correlation:
         found: dict[tuple[str, str], list[float]] = {(k, over): [] for k in OVER_K for over in OVER_LAYERS}
         found[EDITS, ""] = []
         skipped = []
-        for done, (t, weights) in enumerate(walk(case, measured)):
-            case.report(done, len(measured))
+        for t, weights in each_state(case, measured):
             per_layer = None if broken(weights) else _per_layer(probe, weights, layers)
             if per_layer is None:
                 skipped.append(t)

@@ -29,6 +29,7 @@ class Cost:
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Tables `latency`, `memory` and `rounds`."""
         from core.measures.latency import peak_memory, side_by_side
+        from core.measures.loop import each_round
         from core.measures.scores import spread_sample
 
         lm, notes = case.lm, []
@@ -36,15 +37,11 @@ class Cost:
         if count < self.tokens:
             notes.append(f"{count} instead of {self.tokens} tokens: the model reads {lm.max_length} at most")
         texts = [case.facts[i].text for i in spread_sample(range(len(case.facts)), self.prompts, case.seed)]
-        prompts = [text for text in texts if len(lm.encode(text)) + count <= lm.max_length]
+        prompts = [text for text in texts if len(lm.encode(lm.asked(text))) + count <= lm.max_length]
         latency: list[dict[str, Any]] = []
-        for done, at in enumerate(rounds):
-            case.report(done, len(rounds))
-            base, lane = side_by_side(
-                lm, ({}, case.weights(at)), prompts, count, lambda done=done: case.report(done, len(rounds))
-            )
+        for at, beat in each_round(case, rounds):
+            base, lane = side_by_side(lm, ({}, case.weights(at)), prompts, count, beat)
             latency += _rows(at, base, lane, count, case.seed)
-        case.report(len(rounds), len(rounds))
         return Found(
             tables={
                 "latency": latency,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 EQUAL, PER_DIRECTION = "equal norm", "equal per direction"
 MEAN, FACTS = "mean", "true facts"  # the mean over tasks; the mean probability of true facts
+CHOICES, TASK_ITEMS = 4, 1000  # of an item, and of a task whose size is not known before it is loaded
 UNHURT = 0.95  # of the intact model's score
 Rows = list[dict[str, Any]]
 
@@ -36,11 +37,11 @@ class Decomposition:
     source: ClassVar[str] = "REVIVE, Figures 2a, 2b and 11"
 
     points: int = param(10, ge=1, le=100, help="Shares of the energy to rebuild from, evenly up to all of it.")
-    groups: int = param(10, ge=2, le=50, help="Groups of equal energy that are disturbed one at a time.")
-    smallest: float = param(0.3, symbol="ε", gt=0, help="The least disturbance, as a share of ‖W‖_F.")
-    largest: float = param(1.0, gt=0, help="The largest disturbance.")
+    groups: int = param(5, ge=2, le=50, help="Groups of equal energy that are disturbed one at a time.")
+    smallest: float = param(1.0, symbol="ε", gt=0, help="The least disturbance, as a share of ‖W‖_F.")
+    largest: float = param(3.0, gt=0, help="The largest disturbance.")
     sizes: int = param(2, ge=1, le=10, help="How many sizes, from the least to the largest, evenly on a log scale.")
-    seeds: int = param(5, ge=1, help="Random disturbances of each group.")
+    seeds: int = param(2, ge=1, help="Random disturbances of each group.")
     sides: str = param("both", choices=("input", "output", "both"), help="The side whose directions are grouped.")
     matrices: str = param(
         "edited",
@@ -48,20 +49,32 @@ class Decomposition:
         help="Whose down-projections are replaced together: the lane's edited layers', or every layer's.",
     )
     tasks: str = param("", help="Tasks with commas between (a folder, or names of the harness); empty: the lane's own.")
-    items: int | None = param(25, ge=1, help="Items per task; none: all.")
+    items: int | None = param(10, ge=1, help="Items per task; none: all.")
     facts: int = param(
-        50, ge=0, help="True facts whose probability is read besides the tasks: a finer sign than multiple choice."
+        25, ge=0, help="True facts whose probability is read besides the tasks: a finer sign than multiple choice."
     )
+
+    def seconds(self, case: Case, rounds: Sequence[int]) -> float:
+        """About how long it will take here, items of tasks taken to be as long as the lane's prompts."""
+        from core.measures.asking import ANSWER, asking
+        from core.measures.estimate import decomposition, product
+
+        lm, layers, count = case.lm, len(self._layers(case)), self._evaluations()
+        items = sum(min(size, self.items or size) for name in self._names(case) for size in _sizes(Path(name)))
+        rebuilt = product(lm.d_model, lm.d_model, lm.d_ffn).times(count * layers)
+        work = decomposition(lm.d_model, lm.d_ffn).times(layers) + rebuilt
+        work += asking(case, count * items, ANSWER * CHOICES)
+        return (work + asking(case, count * min(self.facts, len(case.unedited)))).seconds(lm)
 
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Tables `reconstruction`, `perturbation` (the mean task, facts), `perturbation_tasks`, `tasks` (intact)."""
-        from core.measures.estimate import announced, decomposition
+        from core.measures.estimate import announced
         from core.measures.spectrum import Reference
+        from core.measures.tasks import Tasks
 
-        layers = list(case.layers) if self.matrices == "edited" else list(range(case.lm.n_layers))
-        tasks = self._tasks(case)
-        notes = announced(decomposition(case.lm.d_model, case.lm.d_ffn).times(len(layers)).seconds(case.lm))
-        total = 1 + self.points + self._disturbances()
+        layers, total = self._layers(case), self._evaluations()
+        notes = announced(self.seconds(case, rounds))
+        tasks = Tasks.build(case.lm, self._names(case), self.items, case.seed)
         score = _Scorer(case, tasks, self.facts, total)
         intact = score({})
         references = {layer: Reference.of(layer, case.lm.original(layer)) for layer in layers}
@@ -97,17 +110,23 @@ class Decomposition:
             notes=notes,
         )
 
-    def _tasks(self, case: Case) -> Tasks:
-        """The tasks that are asked: named ones, or those that come with the model."""
-        from core.measures.tasks import Tasks
+    def _layers(self, case: Case) -> list[int]:
+        """Whose down-projections are replaced."""
+        return list(case.layers) if self.matrices == "edited" else list(range(case.lm.n_layers))
 
+    def _names(self, case: Case) -> list[str]:
+        """The tasks that are asked: named ones, or those that come with the model."""
         names = [name.strip() for name in self.tasks.split(",") if name.strip()]
         if not names:
             folder = Path(case.assets or "") / "pocket" / "tasks"
             if case.assets is None or not folder.is_dir():
                 raise UserError("This lane comes with no tasks: name some in the option tasks, e.g. sst2.")
             names = [str(folder)]
-        return Tasks.build(case.lm, names, self.items, case.seed)
+        return names
+
+    def _evaluations(self) -> int:
+        """How often the model is asked all tasks and facts."""
+        return 1 + self.points + self._disturbances()
 
     def _disturbances(self) -> int:
         return self.groups * self.seeds * self.sizes * 2 * len(self._sides())
@@ -218,6 +237,12 @@ class _Scorer:
     def skip(self, count: int) -> None:
         """So many evaluations fall away."""
         self.done += count
+
+
+def _sizes(folder: Path) -> list[int]:
+    """How many items each task has: of a folder's tasks as many as they have lines."""
+    files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
+    return [len(file.read_text(encoding="utf-8").splitlines()) for file in files] or [TASK_ITEMS]
 
 
 def _known(scores: Mapping[str, float | None]) -> dict[str, float]:

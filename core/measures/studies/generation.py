@@ -31,8 +31,18 @@ class Generation:
         None, help="A causal language model that is asked whether answers agree: a folder, a hub id or pocket."
     )
 
+    def seconds(self, case: Case, rounds: Sequence[int]) -> float:
+        """About how long it will take here."""
+        from core.measures.asking import asking, facts_asked
+        from core.measures.estimate import passes
+
+        facts = facts_asked(case, rounds, self.facts)
+        texts = passes(case.lm, facts * self.prompts * self.length)
+        return (asking(case, facts, self.tokens) + texts).seconds(case.lm)
+
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Tables `generation` (means) and `answers`. `UserError` for a judge that cannot be loaded."""
+        from core.measures.loop import each_round
         from core.measures.text import TfIdf
 
         judge = self._judge(case)
@@ -43,12 +53,7 @@ class Generation:
         notes = [] if references else ["these facts come with no references: no consistency"]
         if not any(fact.generation for fact in case.facts):
             notes.append("these facts have no generation prompts: fluency is of texts that continue their own prompts")
-        for done, at in enumerate(rounds):
-
-            def beat(done: int = done) -> None:
-                case.report(done, len(rounds))
-
-            beat()
+        for at, beat in each_round(case, rounds):
             chosen = self._chosen(case, at)
             with case.lm.worn(case.weights(at)):
                 rows, broken = self._answers(case, chosen, beat)
@@ -61,7 +66,6 @@ class Generation:
                 notes += [f"round {at}: {remark}" for remark in remarks]
             answers += [{"round": at} | row for row in rows]
             table += [{"round": at} | row for row in self._means(rows, free, case.seed)]
-        case.report(len(rounds), len(rounds))
         return Found(
             tables={"generation": table, "answers": answers},
             charts=[

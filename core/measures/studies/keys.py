@@ -48,8 +48,9 @@ class Keys:
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Tables `s` (per round), `s_layers` (per round and layer), `spectrum` (drawn) and `span` (per round)."""
         from core.measures.estimate import announced
+        from core.measures.loop import each_state
         from core.measures.split import together
-        from core.measures.walk import broken, edited_rounds, walk
+        from core.measures.walk import broken, edited_rounds
 
         chosen = edited_rounds(case, rounds)
         notes = announced(self.seconds(case, chosen))
@@ -58,8 +59,7 @@ class Keys:
         notes += lacking
         layers: list[dict[str, Any]] = []
         norms: list[dict[str, Any]] = []
-        for done, (t, weights) in enumerate(walk(case, chosen) if known else ()):
-            case.report(done, len(chosen) + 1)
+        for t, weights in each_state(case, chosen if known else (), behind=1):
             if bad := broken(weights):
                 notes.append(f"round {t}: layers {bad} hold numbers that are not finite; no s_t from here on")
                 break

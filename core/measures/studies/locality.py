@@ -30,27 +30,33 @@ class Locality:
         None, ge=1, help="Tokens of the greedy continuations that are compared; none: as many as the true answer has."
     )
 
+    def seconds(self, case: Case, rounds: Sequence[int]) -> float:
+        """About how long it will take here."""
+        from core.measures.asking import ANSWER, asking, facts_asked
+        from core.measures.senses import about_neighbors
+
+        each = sum(len(about_neighbors(0, fact, self.most)) for fact in case.facts) / max(1, len(case.facts))
+        questions = facts_asked(case, rounds, self.facts) * each
+        said = asking(case, 2 * questions, self.tokens or ANSWER)
+        return (said + asking(case, questions)).seconds(case.lm)
+
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Tables `kept` (against the unedited model) and `right` (against the true answer)."""
         from core.measures.greedy import greedy_ids, match_ratio
+        from core.measures.loop import each_round
         from core.measures.scores import spread_sample
         from core.measures.senses import about_neighbors, averaged, by_sense, not_finite, sense
 
         kept: list[dict[str, Any]] = []
         right: list[dict[str, Any]] = []
         notes: list[str] = []
-        for done, at in enumerate(rounds):
-            case.report(done, len(rounds))
-
-            def beat(done: int = done) -> None:
-                case.report(done, len(rounds))
-
+        for at, beat in each_round(case, rounds):
             chosen = spread_sample(case.edited(at) or range(len(case.facts)), self.facts, case.seed)
             asked = [each for i in chosen for each in about_neighbors(i, case.facts[i], self.most)]
             if not asked:
                 notes.append(f"round {at}: these facts have neither neighbours nor locality questions")
                 continue
-            prompts, counts = [each.prompt for each in asked], [self._count(case, each) for each in asked]
+            prompts, counts = [each.prompt for each in asked], self._counts(case, asked)
             with case.lm.worn({}):
                 before, _ = greedy_ids(case.lm, prompts, counts, beat)
             with case.lm.worn(case.weights(at)):
@@ -67,7 +73,6 @@ class Locality:
                 for measure, found in (("match ratio", ratio), ("exact match", exact)):
                     kept.append({"round": at, "kind": kind, "measure": measure} | (found or {}))
             right += [{"round": at} | row for row in by_sense(asked, sensed, case.seed)]
-        case.report(len(rounds), len(rounds))
         length = f"{self.tokens} tokens" if self.tokens else "as many tokens as the true answer has"
         return Found(
             tables={"kept": kept, "right": right},
@@ -85,11 +90,13 @@ class Locality:
             notes=notes,
         )
 
-    def _count(self, case: Case, asked: Asked) -> int:
-        """Tokens of the continuation that are compared."""
-        from core.models.tokens import answer_ids
+    def _counts(self, case: Case, asked: Sequence[Asked]) -> list[int]:
+        """Tokens of each continuation that are compared."""
+        from core.measures.greedy import answer_lengths
 
-        return self.tokens or len(answer_ids(case.lm.tokenizer, asked.prompt, asked.answers[0]))
+        if self.tokens:
+            return [self.tokens] * len(asked)
+        return answer_lengths(case.lm, [(each.prompt, each.answers[0]) for each in asked])
 
 
 def _chart(table: str, by: str, title: str) -> Chart:

@@ -48,6 +48,12 @@ class Maps:
         help="One round alone: W_0 + (W_t − W_{t−1}), or R_t W_0 with the turn R_t that W_{t−1} took (MOSE).",
     )
 
+    def seconds(self, case: Case, rounds: Sequence[int]) -> float:
+        """About how long it will take here."""
+        from core.measures.asking import asking
+
+        return asking(case, self.points * (len(rounds) + 2), 0).seconds(case.lm)  # and each fact under its own round
+
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Tables `map` (per round), `single` (the last round), `density` and `distance`."""
         from core.measures.walk import edited_rounds
@@ -58,7 +64,6 @@ class Maps:
         book = _Book(panel, panel.states({}), self.method, set(_spread(chosen, FACETS)))
         after: Tensor | None = None
         for t, weights, own in _states(case, last, self.single):
-            case.report(t - 1, last)
             book.alone(t, own)
             if t not in chosen:
                 continue
@@ -249,10 +254,10 @@ class _Book:
 def _states(case: Case, last: int, single: str) -> Iterator[tuple[int, Weights, Weights]]:
     """(t, W_t, W_0 with nothing but round t) for every round up to the last."""
     from core.editing.orthogonal import accumulated
-    from core.measures.walk import walk
+    from core.measures.loop import each_state
 
     before: Weights = {}
-    for t, weights in walk(case, range(1, last + 1)):
+    for t, weights in each_state(case, range(1, last + 1)):
         own = {}
         for layer, weight in weights.items():
             original = case.lm.original(layer)

@@ -25,8 +25,17 @@ class Perplexity:
 
     tokens: int | None = param(2000, ge=1, help="Tokens that are predicted; none: all of the text.")
 
+    def seconds(self, case: Case, rounds: Sequence[int]) -> float:
+        """About how long it will take here."""
+        from core.measures.estimate import passes
+        from core.measures.perplexity import rows
+
+        tokens = sum(map(len, rows(case.lm, case.texts, self.tokens)))
+        return passes(case.lm, tokens * (len(rounds) + 1)).seconds(case.lm)
+
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Table `perplexity`: `round, perplexity, times` (that of the unedited model). `UserError` without texts."""
+        from core.measures.loop import each_round
         from core.measures.perplexity import perplexity, rows
 
         count = sum(len(row) - 1 for row in rows(case.lm, case.texts, self.tokens))
@@ -35,12 +44,10 @@ class Perplexity:
         table: list[dict[str, Any]] = []
         with case.lm.worn({}):
             base = perplexity(case.lm, case.texts, self.tokens)
-        for done, at in enumerate(rounds):
-            case.report(done, len(rounds))
+        for at, beat in each_round(case, rounds):
             with case.lm.worn(case.weights(at)):
-                value = perplexity(case.lm, case.texts, self.tokens, lambda done=done: case.report(done, len(rounds)))
+                value = perplexity(case.lm, case.texts, self.tokens, beat)
             table.append({"round": at, "perplexity": value, "times": value / base, "tokens": count})
-        case.report(len(rounds), len(rounds))
         broken = [str(row["round"]) for row in table if not math.isfinite(row["perplexity"])]
         return Found(
             tables={"perplexity": table},

@@ -26,15 +26,23 @@ class Portability:
     )
     most: int | None = param(3, ge=1, help="Questions of each kind per fact; none: all.")
 
+    def seconds(self, case: Case, rounds: Sequence[int]) -> float:
+        """About how long it will take here."""
+        from core.measures.asking import asking, facts_asked
+        from core.measures.senses import about_portability
+
+        each = sum(len(about_portability(0, fact, self.most)) for fact in case.facts) / max(1, len(case.facts))
+        return asking(case, 2 * facts_asked(case, rounds, self.facts) * each).seconds(case.lm)
+
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Table `portability`: the lane and the unedited model on the same questions, by kind and sense."""
+        from core.measures.loop import each_round
         from core.measures.scores import spread_sample
         from core.measures.senses import about_portability, by_sense, not_finite, sense
 
         table: list[dict[str, Any]] = []
         notes: list[str] = []
-        for done, at in enumerate(rounds):
-            case.report(done, len(rounds))
+        for at, beat in each_round(case, rounds):
             having = [i for i in case.edited(at) or range(len(case.facts)) if case.facts[i].portability]
             chosen = spread_sample(having, self.facts, case.seed)
             asked = [each for i in chosen for each in about_portability(i, case.facts[i], self.most)]
@@ -44,10 +52,9 @@ class Portability:
             pairs = [pair for each in asked for pair in each.pairs]
             for model, weights in (("unedited", {}), ("edited", case.weights(at))):
                 with case.lm.worn(weights):
-                    sensed = sense(case.lm, pairs, lambda done=done: case.report(done, len(rounds)))
+                    sensed = sense(case.lm, pairs, beat)
                 table += [{"round": at, "model": model} | row for row in by_sense(asked, sensed, case.seed)]
                 notes += [f"round {at}, {model}: {note}" for note in not_finite(sensed)]
-        case.report(len(rounds), len(rounds))
         return Found(
             tables={"portability": [{"series": f"{row['model']}, {row['sense']}"} | row for row in table]},
             charts=[

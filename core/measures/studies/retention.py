@@ -28,6 +28,17 @@ class Retention:
     facts: int | None = param(20, ge=1, help="Facts asked per cohort, spread over it; none: all.")
     before: bool = param(False, help="Ask a cohort also at rounds before its own edit.")
 
+    def seconds(self, case: Case, rounds: Sequence[int]) -> float:
+        """About how long it will take here."""
+        from core.measures.asking import asking
+
+        asked = [len(cohort) if self.facts is None else min(len(cohort), self.facts) for cohort in case.cohorts]
+        each = 1.0
+        if self.ask == "paraphrase":
+            each = sum(len(fact.paraphrases) for fact in case.facts) / max(1, len(case.facts))
+        facts = sum(sum(asked if self.before else asked[:t]) for t in rounds)
+        return asking(case, facts * each).seconds(case.lm)
+
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Tables `matrix`, `forgetting`, `half_life`."""
         from core.measures.retention import forgetting, half_life, matrix
@@ -68,6 +79,7 @@ class Retention:
 
     def _outcomes(self, case: Case, rounds: Sequence[int]) -> tuple[dict[str, Outcomes], list[str]]:
         """By sense, the scores of each (cohort, round), one per fact; and notes."""
+        from core.measures.loop import each_round
         from core.measures.scores import mean, spread_sample
         from core.measures.senses import SENSES, about_edit, not_finite, said, sense
 
@@ -75,20 +87,18 @@ class Retention:
         notes: list[str] = []
         chosen = [spread_sample(list(cohort), self.facts, case.seed) for cohort in case.cohorts]
         asked = {i: [a for a in about_edit(i, case.facts[i]) if a.kind == self.ask] for c in chosen for i in c}
-        for done, at in enumerate(rounds):
-            case.report(done, len(rounds))
+        for at, beat in each_round(case, rounds):
             last = len(chosen) if self.before else at
             present = [(number, cohort) for number, cohort in enumerate(chosen[:last], 1)]
             with case.lm.worn(case.weights(at)):
                 pairs = [pair for _, cohort in present for i in cohort for each in asked[i] for pair in each.pairs]
-                sensed = sense(case.lm, pairs, lambda done=done: case.report(done, len(rounds)))
+                sensed = sense(case.lm, pairs, beat)
             notes += [f"round {at}: {note}" for note in not_finite(sensed)]
             for number, cohort in present:
                 answered = [[said(each, sensed) for each in asked[i]] for i in cohort]
                 for name in SENSES:
                     values = [mean([v for each in fact if (v := each[name]) is not None]) for fact in answered]
                     outcomes[name][number, at] = [value for value in values if value is not None]
-        case.report(len(rounds), len(rounds))
         return outcomes, notes
 
 

@@ -25,26 +25,32 @@ class Ripple:
 
     facts: int | None = param(200, ge=1, help="Unedited facts asked; none: all.")
 
+    def seconds(self, case: Case, rounds: Sequence[int]) -> float:
+        """About how long it will take here."""
+        from core.measures.asking import asking
+
+        facts = len(case.unedited) if self.facts is None else min(len(case.unedited), self.facts)
+        return asking(case, facts * (len(rounds) + 1)).seconds(case.lm)
+
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Tables `counts` (by round and tie) and `changed` (every changed fact)."""
-        from core.measures.greedy import decoded, greedy_ids
+        from core.measures.greedy import answer_lengths, decoded, greedy_ids
+        from core.measures.loop import each_round
         from core.measures.ripple import TIES, Edits, counted, ripples
         from core.measures.scores import spread_sample
-        from core.models.tokens import answer_ids
 
         chosen = spread_sample(range(len(case.unedited)), self.facts, case.seed)
         facts = [case.unedited[i] for i in chosen]
         prompts = [fact.text for fact in facts]
-        counts = [len(answer_ids(case.lm.tokenizer, fact.text, fact.target)) for fact in facts]
+        counts = answer_lengths(case.lm, [(fact.text, fact.target) for fact in facts])
         table: list[dict[str, Any]] = []
         changed: list[dict[str, Any]] = []
         notes = [] if facts else ["this run has no unedited facts to ask"]
         with case.lm.worn({}):
             before, _ = greedy_ids(case.lm, prompts, counts)
-        for done, at in enumerate(rounds if facts else ()):
-            case.report(done, len(rounds))
+        for at, beat in each_round(case, rounds if facts else ()):
             with case.lm.worn(case.weights(at)):
-                after, broken = greedy_ids(case.lm, prompts, counts, lambda done=done: case.report(done, len(rounds)))
+                after, broken = greedy_ids(case.lm, prompts, counts, beat)
             if broken:
                 notes.append(f"round {at}: {broken:,} answers broke off, their logits were not finite")
             edits = Edits.of([case.facts[i] for i in case.edited(at)])
@@ -55,7 +61,6 @@ class Ripple:
                 if row["changed"]:
                     named = row | {"round": at, "fact": chosen[row["fact"]], "ties": ", ".join(row["ties"])}
                     changed.append({column: named[column] for column in COLUMNS})
-        case.report(len(rounds), len(rounds))
         return Found(
             tables={"counts": table, "changed": changed},
             charts=[

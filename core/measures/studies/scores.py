@@ -27,8 +27,17 @@ class Scores:
     paraphrases: int | None = param(2, ge=0, help="Paraphrases asked per fact; none: all.")
     neighbors: int | None = param(10, ge=0, help="Neighbours asked per fact; none: all.")
 
+    def seconds(self, case: Case, rounds: Sequence[int]) -> float:
+        """About how long it will take here."""
+        from core.measures.asking import asking, facts_asked
+
+        asked = [fact.paraphrases[: self.paraphrases] + fact.neighborhood[: self.neighbors] for fact in case.facts]
+        each = 1 + sum(map(len, asked)) / max(1, len(asked))
+        return asking(case, facts_asked(case, rounds, self.facts) * each).seconds(case.lm)
+
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Tables `scores`, `differences` (of probabilities) and `overall` (harmonic mean of the three comparisons)."""
+        from core.measures.loop import each_round
         from core.measures.scores import spread_sample
         from core.measures.senses import about_edit, about_neighbors, averaged, by_sense, difference, not_finite, sense
 
@@ -36,8 +45,7 @@ class Scores:
         differences: list[dict[str, Any]] = []
         overall: list[dict[str, Any]] = []
         notes: list[str] = []
-        for done, at in enumerate(rounds):
-            case.report(done, len(rounds))
+        for at, beat in each_round(case, rounds):
             chosen = spread_sample(case.edited(at) or range(len(case.facts)), self.facts, case.seed)
             asked = [
                 each
@@ -49,11 +57,7 @@ class Scores:
                 if each.kind in KINDS
             ]
             with case.lm.worn(case.weights(at)):
-                sensed = sense(
-                    case.lm,
-                    (pair for each in asked for pair in each.pairs),
-                    lambda done=done: case.report(done, len(rounds)),
-                )
+                sensed = sense(case.lm, (pair for each in asked for pair in each.pairs), beat)
             notes += [f"round {at}: {note}" for note in not_finite(sensed)]
             rows = by_sense(asked, sensed, case.seed)
             scores += [{"round": at} | row for row in rows]
@@ -62,7 +66,6 @@ class Scores:
                 differences += [{"round": at, "kind": kind} | found] if found else []
             three = [row["value"] for row in rows if row["sense"] == "probability"]
             overall.append({"round": at, "harmonic_mean": harmonic(three) if len(three) == len(KINDS) else None})
-        case.report(len(rounds), len(rounds))
         if any(row["harmonic_mean"] is None for row in overall):
             notes.append("no overall score: the facts lack an old object, paraphrases or neighbours to compare")
         return Found(

@@ -45,7 +45,8 @@ class Stability:
         """Tables `r_k` (drawn), `summary`, `subspaces` and `spectra`; the controls are rows of the same tables."""
         from core.measures.estimate import announced
         from core.measures.hidden import Probe
-        from core.measures.walk import broken, walk
+        from core.measures.loop import each_state
+        from core.measures.walk import broken
 
         layers = list(self.layers or case.layers)
         if max(layers) >= case.lm.n_layers:
@@ -60,8 +61,7 @@ class Stability:
             notes.append(caution)
         book = _Book(case, probe)
         book.controls(layers)
-        for done, (t, weights) in enumerate(walk(case, rounds), 1):
-            case.report(done, len(rounds) + 1)
+        for t, weights in each_state(case, rounds, ahead=1):
             if bad := broken(weights):
                 notes.append(f"round {t}: layers {bad} hold numbers that are not finite; nothing was measured")
                 continue

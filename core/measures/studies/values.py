@@ -33,10 +33,18 @@ class Values:
 
     points: int = param(200, ge=3, help="The most facts that are looked at, spread over the rounds.")
 
+    def seconds(self, case: Case, rounds: Sequence[int]) -> float:
+        """About how long it will take here."""
+        from core.measures.asking import asking
+
+        prompts = sum(min(len(case.edited(t)), self.points) for t in rounds)
+        return asking(case, prompts, 0).seconds(case.lm)
+
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Tables `reached` and `kept` (a row per cohort and round), `map` and `same_keys_map` (of the last round)."""
+        from core.measures.loop import each_state
         from core.measures.scores import spread_sample
-        from core.measures.walk import broken, edited_rounds, walk
+        from core.measures.walk import broken, edited_rounds
 
         chosen = edited_rounds(case, rounds)
         last = chosen[-1]
@@ -45,8 +53,7 @@ class Values:
             case, {t: [i for i, f in enumerate(case.cohorts[t - 1]) if f in facts] for t in range(1, last + 1)}
         )
         before: Weights = {}
-        for t, weights in walk(case, range(1, last + 1)):
-            case.report(t - 1, last)
+        for t, weights in each_state(case, range(1, last + 1)):
             if bad := broken(weights):
                 book.notes.append(f"round {t}: layers {bad} hold numbers that are not finite; nothing from here on")
                 break

@@ -11,6 +11,8 @@ from core.editing.parameters import param
 from core.measures.found import Chart, Found
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from core.measures.case import Case
     from core.measures.warning import Flag, Limits, Signs
 
@@ -37,6 +39,16 @@ class EarlyWarning:
     chance: float | None = param(
         None, ge=0, lt=1, help="What guessing gets in the tasks, in the mean; none: as the embedded tasks say."
     )
+
+    def seconds(self, case: Case, rounds: Sequence[int]) -> float:
+        """About how long it will take here."""
+        from core.measures.asking import asking
+        from core.measures.estimate import decomposition, passes
+
+        asked = len({0, *rounds})
+        facts = len(case.unedited) if self.facts is None else min(len(case.unedited), self.facts)
+        inside = decomposition(case.lm.d_model, case.lm.d_ffn).times(len(case.layers) * (asked + 1))
+        return (asking(case, facts * asked) + passes(case.lm, self.tokens * asked) + inside).seconds(case.lm)
 
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Tables `signs` (a row per round and sign, with its limit) and `verdict` (flag, collapses, rounds between)."""
@@ -98,6 +110,7 @@ class EarlyWarning:
 
     def _history(self, case: Case, asked: Sequence[int]) -> list[Signs]:
         """The signs of each asked round, measured anew."""
+        from core.measures.loop import each_round
         from core.measures.perplexity import perplexity
         from core.measures.scores import Answers, mean, recall, spread_sample
         from core.measures.similarity import compare
@@ -107,13 +120,8 @@ class EarlyWarning:
         chosen = [case.unedited[i] for i in spread_sample(range(len(case.unedited)), self.facts, case.seed)]
         references = {layer: Reference.of(layer, case.lm.original(layer)) for layer in case.layers}
         tau = next((acting.tau for acting in case.recipe.guards if hasattr(acting, "tau")), TAU)
-        history = []
-        for done, at in enumerate(asked):
-
-            def beat(done: int = done) -> None:
-                case.report(done, len(asked))
-
-            beat()
+        history, overlaps = [], _overlaps(case, asked)
+        for at, beat in each_round(case, asked):
             with case.lm.worn(case.weights(at)):
                 scores = {
                     "perplexity": perplexity(case.lm, case.texts, self.tokens, beat) if case.texts else None,
@@ -124,10 +132,9 @@ class EarlyWarning:
                 weight = case.matrix(at, layer)
                 if bool(weight.isfinite().all()):
                     found = compare(references[layer], weight, tau).row
-                    layers.append({**found, "key_overlap": _overlap(case, at, layer)})
+                    layers.append({**found, "key_overlap": overlaps.get((at, layer))})
                 beat()
             history.append(Signs.of(at, scores, layers))
-        case.report(len(asked), len(asked))
         return history
 
 
@@ -143,16 +150,21 @@ def _notes(case: Case, history: Sequence[Signs], tasks: Mapping[int, float | Non
     return notes
 
 
-def _overlap(case: Case, at: int, layer: int) -> float | None:
-    """The overlap of a round's keys with those of all rounds before it."""
-    import torch
-
+def _overlaps(case: Case, asked: Sequence[int]) -> dict[tuple[int, int], float | None]:
+    """By round and layer, the overlap of the round's keys with those of all rounds before it."""
+    from core.lazy import torch
     from core.measures.overlap import key_overlap
 
-    if at < 2:
-        return None
-    past = torch.cat([case.update(earlier).keys[layer] for earlier in range(1, at)], 1)
-    return key_overlap(case.update(at).keys[layer], past)
+    past: dict[int, list[Tensor]] = {}
+    found = {}
+    for t in case.ledger.rounds(case.lane):
+        if t > max(asked):
+            break
+        for layer, keys in case.update(t).keys.items():
+            if t in asked and layer in past:
+                found[t, layer] = key_overlap(keys, torch.cat(past[layer], 1))
+            past.setdefault(layer, []).append(keys)
+    return found
 
 
 def _rows(history: Sequence[Signs], limits: Limits) -> list[dict[str, Any]]:
