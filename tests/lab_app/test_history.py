@@ -166,7 +166,7 @@ def mine(visit: Any, served: Any, *titles: str) -> tuple[Any, list[str]]:
 
 def test_a_run_is_found_noted_on_renamed_and_deleted(visit: Any, served: Any) -> None:
     page, (first, second) = mine(visit, served, "first of all", "another one")
-    page.reload()
+    page = visit(context=page.context)
     page.click("#lab-header .menu summary")
     page.click("#lab-header .menu .all")
     rows = page.locator(".runs-list li:has(.title)")
