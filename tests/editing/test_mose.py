@@ -134,7 +134,7 @@ def test_what_is_not_determined_is_not_turned():
     flat[0, 0] = 1.0
     delta = Mose().update(KEYS, RESIDUAL, context(moment=lambda: flat, notes=notes))
     turn = turn_of(delta)
-    assert "do not determine" in notes[0]
+    assert "do not determine" in notes[-1]
     seen = torch.linalg.qr(torch.cat([ORIGINAL @ KEYS, RESIDUAL, ORIGINAL[:, :1]], 1))[0]
     away = EYE - seen @ seen.T
     torch.testing.assert_close(turn @ away, away, rtol=0, atol=1e-6)
