@@ -54,14 +54,19 @@ def test_back_leads_to_the_run_before(page: Any, served: Served) -> None:
     page.wait_for_selector("#lab-dock .at >> text=Round 3 of 3")
 
 
-def test_two_tabs_show_one_run(visit: Any) -> None:
+def test_two_tabs_show_one_run(visit: Any, served: Served) -> None:
     first = visit()
-    started = run(first, 1000, 4)
-    second = visit(f"?run={started}", context=first.context)
-    second.wait_for_selector(LIVE)
-    second.click("#stop")
-    for page in (first, second):
-        page.wait_for_selector("#lab-dock .dock[data-status=stopped]")
+    try:
+        started = run(first, 1000, 4)  # far more than is waited for
+        second = visit(f"?run={started}", context=first.context)
+        second.wait_for_selector(LIVE)
+        second.click("#stop")
+        for page in (first, second):
+            page.wait_for_selector("#lab-dock .dock[data-status=stopped]")
+    finally:
+        for going in served.store.runs():
+            if going.status in ("queued", "running"):
+                served.store.command(going.id, "stop")
 
 
 def test_a_lost_connection_is_told_and_made_up_for(page: Any, served: Served) -> None:

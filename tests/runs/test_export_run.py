@@ -169,10 +169,10 @@ def test_a_run_that_has_not_begun_has_nothing_to_export(done, tmp_path):
 
 
 def test_a_full_disk_leaves_no_zip(done, tmp_path, monkeypatch):
-    def full(*arguments):
+    def full(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("core.runs.archive.shutil.copyfileobj", full)
+    monkeypatch.setattr("core.runs.archive.zipfile.ZipFile.open", full)
     with pytest.raises(UserError, match="out.zip: the disk is full"):
         export(done, "zip", tmp_path / "out.zip")
     assert not list(tmp_path.iterdir())
