@@ -18,6 +18,7 @@ from lab_app.examples import examples
 from lab_app.experiment import Placed, rows_of
 from lab_app.lab import Lab
 from lab_app.panels.maps import drawn
+from lab_app.streams import Streams
 from lab_app.watch import FEEDS, watch
 
 PROBE_PATIENCE, MAP_PATIENCE = 30.0, 300.0  # seconds
@@ -37,11 +38,11 @@ LATER = "The worker is busy or starting; ask again in a moment."
 
 
 class Actions:
-    """The handlers, with the lab they act on. `following`: the latest stream of each open page."""
+    """The handlers, with the lab they act on. `streams`: what open pages are fed by."""
 
     def __init__(self, lab: Lab):
         self.lab = lab
-        self.following: dict[str, object] = {}
+        self.streams = Streams()
 
     # -- coming and going
 
@@ -71,20 +72,15 @@ class Actions:
 
     async def follow(self, run: str, request: gr.Request) -> AsyncIterator[list[Any]]:
         """Feed the page for as long as it is open, and until it is fed anew."""
-        page, me = str(request.session_hash), object()
-        self.following[page] = me
         shown: Any = None
-        try:
+        with self.streams.opened(request) as listened_to:
             async for changed in watch(self.lab.store, run, lambda: self.lab.trouble):
-                if self.following.get(page) is not me:
+                if not listened_to():
                     return
                 status = (changed.get("status") or {}).get("state", {}).get("status", shown)
                 buttons = controls(status) if status != shown else [gr.skip()] * 4
                 shown = status
                 yield [changed.get(name, gr.skip()) for name in FEEDS] + buttons
-        finally:
-            if self.following.get(page) is me:
-                del self.following[page]
 
     # -- the experiment
 

@@ -20,6 +20,7 @@ from lab_app.auth import checker, read
 from lab_app.headers import SafeHeaders
 from lab_app.lab import ASSETS, Lab
 from lab_app.page import build
+from lab_app.streams import PLACES
 from lab_app.theme import theme
 
 STYLES = ASSETS / "styles"
@@ -129,6 +130,7 @@ def serve(
             auth=auth,
             prevent_thread_lock=True,
             quiet=True,
+            max_threads=PLACES,
             **quiet_and_safe(lab, logins=auth is not None),
         )
     print(f"Edit Lab: {shared or address}", flush=True)

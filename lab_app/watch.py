@@ -20,10 +20,10 @@ from core.runs.events import standing
 from core.runs.store import Store
 from lab_app import text
 from lab_app.panels import PANELS
+from lab_app.streams import BEAT
 from lab_app.words import words
 
 LIVE, IDLE = 0.3, 1.5  # seconds between two looks at the store: while a run goes on, and when it does not
-BEAT = 10.0  # seconds without news after which a page hears that it is still being fed
 WINDOW = 24  # rows that a feed repeats, since a busy page sees only the latest of several values
 SNAPSHOTS = 60  # rounds of which a run opened again sends the large rows
 FEEDS = ("status", *(panel.key for panel in PANELS), "words")

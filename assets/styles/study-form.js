@@ -91,7 +91,7 @@ EditLab.studyForm = (form, choice, about) => {
         },
         text,
       );
-    form.replaceChildren(
+    const parts = [
       h("h3", {}, lab.symbols(study.title)),
       h("p", { class: "from" }, study.source),
       lanes.length > 1
@@ -150,7 +150,8 @@ EditLab.studyForm = (form, choice, about) => {
         h("button", { type: "submit", class: "ask-study", disabled: !begun() }, "Run this study"),
         h("span", {}, begun() ? "" : "There is no measured round to look at yet."),
       ),
-    );
+    ];
+    form.replaceChildren(...parts.filter(Boolean));
   }
   return { paint, asked, begun, looked, lookedAt, written };
 };

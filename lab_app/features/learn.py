@@ -22,7 +22,7 @@ from lab_app.lessons.lesson import Lesson
 from lab_app.lessons.markup import data, page
 from lab_app.lessons.standing import LIVE, Standing
 from lab_app.parts import QUIET, Parts
-from lab_app.watch import BEAT
+from lab_app.streams import BEAT, Streams
 from lab_app.widgets import widget
 
 LOOKED_EVERY = 0.4  # seconds
@@ -54,11 +54,11 @@ def pages(parts: Parts) -> None:
 
 
 class Teacher:
-    """The handlers of the page. `following`: the latest stream of each open page."""
+    """The handlers of the page."""
 
     def __init__(self, lab: Lab):
         self.lab = lab
-        self.following: dict[str, object] = {}
+        self.streams = Streams()
 
     def arrive(self, visitor: str, request: gr.Request) -> tuple[str, Value]:
         """Who is it, and which lesson and run does the address name?"""
@@ -90,17 +90,12 @@ class Teacher:
         if found is None or not run:
             return
         number, lesson = found
-        page, me = str(request.session_hash), object()
-        self.following[page] = me
         reader = Standing(self.lab.store, lesson, run, lambda: self.lab.trouble)
-        try:
+        with self.streams.opened(request) as listened_to:
             async for state in standing(reader):
-                if self.following.get(page) is not me:
+                if not listened_to():
                     return
                 yield {"lesson": number, "run": run, "state": state}
-        finally:
-            if self.following.get(page) is me:
-                del self.following[page]
 
     def stop(self, event: gr.EventData) -> None:
         """Stop the lesson's run, or what is measured on it."""

@@ -7,6 +7,7 @@ found. That stays with the run.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from core.runs.study_queue import StudyState
 from lab_app import text
 from lab_app.lab import Lab
 from lab_app.parts import QUIET, Parts
+from lab_app.streams import BEAT, Streams
 from lab_app.widgets import widget
 
 GROUPS = {  # in their order on the page; studies that are not named here follow behind these
@@ -75,32 +77,28 @@ def pages(parts: Parts) -> None:
 
 
 class Desk:
-    """The handlers. `following`: the latest stream of each open page."""
+    """The handlers."""
 
     def __init__(self, lab: Lab):
         self.lab = lab
-        self.following: dict[str, object] = {}
+        self.streams = Streams()
 
     async def follow(self, run: str, request: gr.Request) -> AsyncIterator[dict[str, Any]]:
         """The studies of the run that is shown, each time something about them changed."""
-        page, me = str(request.session_hash), object()
-        self.following[page] = me
         shown: dict[str, Any] = {}
-        try:
-            while self.following.get(page) is me:
+        told = time.monotonic()
+        with self.streams.opened(request) as listened_to:
+            while listened_to():
                 try:
                     value = await asyncio.to_thread(self.standing, run)
                 except UserError:  # the store cannot be read just now, which the dock says
                     value = shown
-                if value and value != shown:
-                    shown = value
-                    yield value
+                if value != shown or time.monotonic() - told > BEAT:
+                    yield value if value != shown else gr.skip()
+                    shown, told = value, time.monotonic()
                 if not run:
                     return
                 await asyncio.sleep(LIVE if any(map(active, shown.get("studies", ()))) else IDLE)
-        finally:
-            if self.following.get(page) is me:
-                del self.following[page]
 
     def standing(self, run: str) -> dict[str, Any]:
         """What there is to show of a run's studies, newest first; small."""

@@ -42,6 +42,7 @@ def run(page: Any, count: int = 30, size: int = 10) -> str:
 
 def test_a_run_from_the_first_page(visit: Any, served: Any) -> None:
     page = visit()
+    assert "null" not in page.inner_text("body")
     first = page.locator("#lab-facts .fact").first
     first.locator("[data-column=subject]").fill("France 🇫🇷 فرنسا")
     first.locator("[data-column=target]").fill("<img src=x onerror=window.pwned=1>")

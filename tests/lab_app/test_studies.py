@@ -131,7 +131,7 @@ def test_ask_follow_fetch_forget(lab):
         await newer.aclose()
 
     run_apart(scene())
-    assert desk.following == {}
+    assert len(desk.streams) == 0
 
 
 @pytest.mark.parametrize(
