@@ -15,12 +15,14 @@ EditLab.sweep = (() => {
     return [...new Set(found)];
   }
 
-  /** Where a sweep of a number is likely to be wanted: around what it is now. */
-  function around(key, value, whole) {
+  /** Where a sweep of a number is likely to be wanted: around what it is now, between the limits of its field. */
+  function around(key, value, whole, [least, most]) {
     if (key.endsWith(".tau")) return { from: 0.05, to: 0.3, log: false };
-    if (!(value > 0)) return { from: 0, to: 1, log: false };
-    if (value <= 1 && key.startsWith("guards.")) return { from: rounded(value / 2), to: 1, log: false };
-    return { from: rounded(value / 4, whole), to: rounded(value * 4, whole), log: value > 1 || !whole };
+    if (!(value > 0)) return { from: least ?? 0, to: most ?? 1, log: false };
+    if (value <= 1 && most === 1) return { from: rounded(value / 2), to: 1, log: false };
+    const from = Math.max(rounded(value / 4, whole), least ?? -Infinity),
+      to = Math.min(rounded(value * 4, whole), most ?? Infinity);
+    return { from, to, log: value > 1 || !whole };
   }
 
   /** The form; `started()` is what the run began with, `send(payload)` asks for the lanes. */
@@ -50,7 +52,7 @@ EditLab.sweep = (() => {
       button.disabled = !found.length;
     }
     function suggest() {
-      const found = around(field.value, now(), whole());
+      const found = around(field.value, now(), whole(), started()?.limits?.[field.value] || []);
       from.value = found.from;
       to.value = found.to;
       log.checked = found.log;

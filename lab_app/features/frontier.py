@@ -13,7 +13,7 @@ from core.runs.problems import SpecError
 from lab_app.adding import NO_RUN, add, sentence
 from lab_app.features.lanes_more import of_lane
 from lab_app.lab import Lab
-from lab_app.panels.frontier import changed
+from lab_app.panels.frontier import AROUND, changed
 from lab_app.parts import QUIET, Parts
 
 MOST = 12  # lanes of one sweep
@@ -80,4 +80,6 @@ def fits(lane: Mapping[str, Any], key: str) -> bool:
     place, _, name = rest.partition(".")
     if part == "guards":
         return place.isdigit() and int(place) < len(lane.get("guards") or ()) and name not in ("", "name", "match")
+    if part in AROUND:
+        return bool(lane.get(part)) and rest not in ("", "name")
     return bool(key) and not rest and key not in ("name", "method", "guards", "prior", "wrapper", "from", "without")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from core.editing import guards, methods
-from core.editing.parameters import parameters
+from core.editing import guards, methods, priors, wrappers
+from core.editing.parameters import Parameter, parameters
+from core.editing.recipe import named
 from lab_app.formula import formula, frac, row, sub, words
 from lab_app.panels.panel import Panel, Payload, point, short
 
 COLUMNS = {"said": "efficacy_exact", "unedited": "unedited_recall", "tasks": "task_mean", "near": "neighborhood_exact"}
 CONTROLS = ("shrink", "random")  # guards that know nothing of what they take
 FEWEST = 3  # lanes that make a family
+AROUND = {"prior": priors, "wrapper": wrappers}  # parts of a lane that have numbers of their own, besides its guards
 
 
 def frontier(event: Mapping[str, Any]) -> Payload | None:
@@ -25,16 +27,19 @@ def frontier(event: Mapping[str, Any]) -> Payload | None:
 
 def start(event: Mapping[str, Any]) -> Payload:
     """Which lanes are controls; the numbers that each lane is set by (`dials`), under keys of a spec ("guards.0.tau"),
-    what they are `called` and which are `whole`; and the families: lanes that differ in one of them alone."""
+    what they are `called`, which are `whole` and between which `limits`; and the families: lanes that differ in one of
+    them alone."""
     lanes = {lane["label"]: lane for lane in event.get("lanes") or []}
-    dials = {label: numbers(lane.get("recipe") or {}) for label, lane in lanes.items()}
-    called = {key: name for own in dials.values() for key, (name, _) in own.items()}
-    whole = {key for own in dials.values() for key, (_, value) in own.items() if isinstance(value, int)}
+    numbers = {label: list(fields(lane.get("recipe") or {})) for label, lane in lanes.items()}
+    dials = {label: {key: value for key, _, _, value in own} for label, own in numbers.items()}
+    known = {key: (name, field) for own in numbers.values() for key, name, field, _ in own}
+    called = {key: name for key, (name, _) in known.items()}
     return {
         "controls": {label: kind for label, lane in lanes.items() if (kind := control(lane.get("recipe") or {}))},
         "called": called,
-        "whole": sorted(whole),
-        "dials": {label: {key: value for key, (_, value) in own.items()} for label, own in dials.items()},
+        "whole": sorted(key for key, (_, field) in known.items() if field.kind == "int"),
+        "limits": {key: limits(field) for key, (_, field) in known.items()},
+        "dials": dials,
         "families": families(lanes, dials, called),
     }
 
@@ -44,31 +49,36 @@ def control(recipe: Mapping[str, Any]) -> str | None:
     return next((guard["name"] for guard in recipe.get("guards") or () if guard["name"] in CONTROLS), None)
 
 
-def numbers(recipe: Mapping[str, Any]) -> dict[str, tuple[str, int | float]]:
-    """The numeric fields of a resolved recipe: key → (what a person calls it, its value)."""
-    found: dict[str, tuple[str, int | float]] = {}
+def fields(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str, Parameter, int | float]]:
+    """The numbers of a resolved recipe: (key, what a person calls it, its field, value). Keys are as in a spec, with
+    "guards.0." before those of the first guard, "prior." and "wrapper." before those of these."""
     for place, guard in enumerate(recipe.get("guards") or ()):
         config = guards.get(guard["name"])
-        for name, symbol, value in numeric(config, guard):
-            found[f"guards.{place}.{name}"] = (f"{symbol} of {config.title}", value)
-    for name, symbol, value in numeric(methods.get(recipe["method"]), recipe) if "method" in recipe else ():
-        found[name] = (name if symbol == name else f"{symbol} {name}", value)
-    return found
+        for field, value in numeric(config, guard):
+            yield f"guards.{place}.{field.name}", f"{field.symbol or field.name} of {config.title}", field, value
+    for part, package in AROUND.items():
+        if isinstance(own := recipe.get(part), Mapping):
+            for field, value in numeric(config := package.get(own["name"]), own):
+                yield f"{part}.{field.name}", f"{field.symbol or field.name} of {config.title}", field, value
+    for field, value in numeric(methods.get(recipe["method"]), recipe) if "method" in recipe else ():
+        yield field.name, f"{field.symbol} {field.name}" if field.symbol else field.name, field, value
 
 
-def numeric(config: type, given: Mapping[str, Any]) -> list[tuple[str, str, int | float]]:
-    """(name, symbol, value) of the numbers among a configuration's hyperparameters."""
+def numeric(config: type, given: Mapping[str, Any]) -> list[tuple[Parameter, int | float]]:
+    """The numbers among a configuration's hyperparameters, each with its value."""
     known = [entry for entry in parameters(config) if entry.kind in ("int", "float")]
-    return [
-        (entry.name, entry.symbol or entry.name, given[entry.name])
-        for entry in known
-        if isinstance(given.get(entry.name), (int, float))
-    ]
+    return [(entry, given[entry.name]) for entry in known if isinstance(given.get(entry.name), (int, float))]
+
+
+def limits(field: Parameter) -> list[int | float | None]:
+    """The least and the greatest value that a sweep offers, where a field has such."""
+    low, high = field.ge if field.ge is not None else field.gt, field.le if field.le is not None else field.lt
+    return [low, high]
 
 
 def families(
     lanes: Mapping[str, Mapping[str, Any]],
-    dials: Mapping[str, Mapping[str, tuple[str, int | float]]],
+    dials: Mapping[str, Mapping[str, int | float]],
     called: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     """Lanes that are alike but for one number, in its order: `{"field", "lanes", "values"}`."""
@@ -79,7 +89,7 @@ def families(
             if key in dials[label]:
                 rest = changed(lane.get("recipe") or {}, key, None) | {"name": None}
                 kin = json.dumps([rest, lane.get("from"), lane.get("without")], sort_keys=True, default=str)
-                alike.setdefault(kin, []).append((dials[label][key][1], label))
+                alike.setdefault(kin, []).append((dials[label][key], label))
         for members in alike.values():
             members.sort()
             if len({value for value, _ in members}) >= FEWEST:
@@ -89,8 +99,10 @@ def families(
 
 
 def changed(lane: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """A lane or recipe with one field set: "lambda", or "guards.0.tau" of its first guard."""
+    """A lane or recipe with one field set: "lambda", "prior.gamma", or "guards.0.tau" of its first guard."""
     part, _, rest = key.partition(".")
+    if part in AROUND:
+        return {**lane, part: {**named(lane[part]), rest: value}}
     if part != "guards" or not rest:
         return {**lane, key: value}
     place, _, name = rest.partition(".")

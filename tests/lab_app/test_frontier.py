@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from core.editing.recipe import recipe_from_dict
 from core.errors import UserError
 from core.runs.additions import extended
 from core.runs.spec import RunSpec
 from lab_app.features.frontier import MOST, Desk, swept
 from lab_app.lab import Lab
-from lab_app.panels.frontier import PANEL, changed, families, numbers
+from lab_app.panels.frontier import PANEL, changed, families, fields
 from tests.lab_app.apart import run_apart
 from tests.lab_app.synthetic import LANES, measured, record
 from tests.lab_app.test_page import DONE, drawn
@@ -47,12 +48,30 @@ def test_a_row_is_a_few_numbers():
 
 
 def test_the_numbers_that_a_lane_is_set_by():
-    found = numbers(REVIVE | {"history": True, "layers": [1, 2], "clamp": None})
-    assert found == {"guards.0.tau": ("τ of REVIVE", 0.1), "lambda": ("λ lambda", 15.0), "steps": ("steps", 25)}
+    found = [(key, name, value) for key, name, _, value in fields(REVIVE | {"layers": [1, 2], "clamp": None})]
+    assert found == [("guards.0.tau", "τ of REVIVE", 0.1), ("steps", "steps", 25), ("lambda", "λ lambda", 15.0)]
     begun = PANEL.start(lanes(REVIVE, {"method": "memit", "guards": [{"name": "random", "tau": 0.1}]}))
     assert begun["controls"] == {"lane 1": "random"}
     assert begun["whole"] == ["steps"]
     assert begun["dials"]["lane 0"] == {"guards.0.tau": 0.1, "lambda": 15.0, "steps": 25}
+
+
+def test_a_prior_and_a_wrapper_have_numbers_too():
+    whole = {"method": "memit", "prior": {"name": "lowrank"}, "wrapper": {"name": "simie", "lambda": 2.0}}
+    resolved = recipe_from_dict(whole).as_dict()
+    begun = PANEL.start(lanes(resolved, {"method": "memit", "prior": "full"}))
+    assert begun["dials"]["lane 0"].items() >= {"prior.gamma": 0.99, "wrapper.lambda": 2.0}.items()
+    assert begun["called"]["prior.gamma"] == "γ of low-rank plus diagonal"
+    assert begun["limits"]["prior.gamma"] == [0, 1]
+    assert not any(key.startswith(("prior.", "wrapper.")) for key in begun["dials"]["lane 1"])
+    spec = RunSpec.from_dict({"facts": {"source": "pocket", "count": 4}, "lanes": [whole | {"prior": "lowrank"}]})
+    label = spec.labels()[0]
+    made = swept(spec.as_dict(), {"lane": label, "field": "prior.gamma", "values": [0.9, 0.8]})
+    assert [lane["prior"] for lane in made] == [{"name": "lowrank", "gamma": 0.9}, {"name": "lowrank", "gamma": 0.8}]
+    assert len(extended(spec.as_dict(), made).lanes) == 3
+    for wrong in ("prior.", "prior.name", "wrapper"):
+        with pytest.raises(UserError, match="number"):
+            swept(spec.as_dict(), {"lane": label, "field": wrong, "values": [0.9]})
 
 
 def test_families_differ_in_one_number_alone():
@@ -66,7 +85,7 @@ def test_families_differ_in_one_number_alone():
     branched = {
         f"{tau}": {"recipe": with_tau(tau), "from": {"lane": "a", "round": i}} for i, tau in enumerate((1, 2, 3))
     }
-    dials = {label: numbers(lane["recipe"]) for label, lane in branched.items()}
+    dials = {label: {"guards.0.tau": lane["recipe"]["guards"][0]["tau"]} for label, lane in branched.items()}
     assert families(branched, dials, {"guards.0.tau": "τ"}) == []  # they begin at different rounds
     many = PANEL.start(lanes(*[with_tau(i / 100) for i in range(24)]))
     assert len(json.dumps(many)) < 6000
