@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from core.editing.corpus import Corpus
+from core.editing.files import UNREADABLE, read_tensors
 from core.editing.statistics import Gathering, SecondMoment, Sums, second_moments
 from core.errors import UserError
 from core.models.language_model import LanguageModel
@@ -151,10 +151,8 @@ def read(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """(tensors, what they are about); raises `UserError` for a damaged file, or if they are not about `about`."""
     try:
-        with safe_open(path, framework="pt", device=str(device)) as file:
-            told = json.loads((file.metadata() or {}).get("about", "{}"))
-            tensors = {name: file.get_tensor(name) for name in names if name in file.keys()}  # noqa: SIM118 (it has keys, and cannot be iterated)
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        tensors, told = read_tensors(path, device, names)
+    except UNREADABLE as error:
         raise UserError(f"The cached statistics {path} cannot be read ({error}). Delete the file.") from error
     wrong = [key for key, value in about.items() if told.get(key) != value]
     if wrong or len(tensors) < len(names):

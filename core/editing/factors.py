@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from core.editing.files import UNREADABLE, read_tensors
 from core.editing.lowrank import LowRank, added
 from core.errors import UserError
 from core.models.language_model import LanguageModel
@@ -44,10 +44,8 @@ def save_factors(path: Path, lm: LanguageModel, change: Mapping[int, LowRank], a
 def read_factors(path: Path) -> tuple[dict[str, LowRank], dict[str, Any]]:
     """(factors by the full names of their modules, what is said about them); `UserError` for any other file."""
     try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("about", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it has keys, and cannot be iterated)
-    except (SafetensorError, OSError, ValueError) as error:
+        tensors, about = read_tensors(path)
+    except UNREADABLE as error:
         raise UserError(f"{path}: cannot be read as a file of factors ({error})") from None
     if about.get("format") != FORMAT:
         raise UserError(f"{path}: holds no factors of a change; give a file that `export --as factors` wrote")

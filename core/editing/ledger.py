@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from core.editing.files import UNREADABLE, read_tensors
 from core.editing.lowrank import LowRank
 from core.editing.state import LaneState, LayerUpdates
 from core.errors import UserError
@@ -88,15 +88,13 @@ class Ledger:
         """One round. Raises `UserError` for a file that is missing, damaged or of another lane or round."""
         path, holder = self.path(lane, round_), self.holder(lane, round_)
         try:
-            with safe_open(path, framework="pt", device=str(device)) as file:
-                about = json.loads((file.metadata() or {}).get("about", "{}"))
-                # Copied: the file's bytes lie anywhere in memory, and where they lie may change a product's last bit.
-                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (it has keys, and cannot be iterated)
-        except (SafetensorError, OSError, json.JSONDecodeError) as error:
+            read, about = read_tensors(path, device)
+        except UNREADABLE as error:
             raise UserError(f'Round {round_} of lane "{lane}" cannot be read from {path}: {error}') from error
         if (about.get("lane"), about.get("round")) != (holder, round_):
             raise UserError(f'{path} should hold round {round_} of lane "{holder}" but holds {about}.')
-        layers = about["layers"]
+        # Copied: the file's bytes lie anywhere in memory, and where they lie may change a product's last bit.
+        tensors, layers = {name: tensor.clone() for name, tensor in read.items()}, about["layers"]
 
         def factors(kind: str) -> dict[int, LowRank]:
             held = [layer for layer in layers if f"{kind}left.{layer}" in tensors]

@@ -168,7 +168,7 @@ def test_a_truncated_adapter_states_its_errors(done, tmp_path, capsys):
     for name in ("adapter_config.json", "adapter_model.safetensors", "edit-lab.json"):
         assert f"{few}/{name}" in said
     with safe_open(near / "adapter_model.safetensors", framework="pt") as file:
-        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.bfloat16}  # noqa: SIM118
+        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.bfloat16}  # noqa: SIM118 (it cannot be iterated)
 
 
 @pytest.mark.parametrize("folder, lane, dtype", [("done", "plain", torch.float32), ("short", "short", torch.bfloat16)])
@@ -196,7 +196,7 @@ def test_factors_of_a_model_in_bfloat16(short, laboratory, tmp_path):
     record = Record.read(short)
     lm = laboratory.model(record.spec)
     with safe_open(tmp_path / "f", framework="pt") as file:
-        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float32}  # noqa: SIM118
+        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float32}  # noqa: SIM118 (it cannot be iterated)
     weights = lived(record, lm, "short", 1)
     assert made.about["base"]["dtype"] == "bfloat16"
     for layer, weight in apply_factors(lm, tmp_path / "f").items():

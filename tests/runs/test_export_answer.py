@@ -54,7 +54,7 @@ def test_all_kinds_are_made_and_packed_under_names_of_ours(store, run, tmp_path)
     export(run.folder, "factors", alone, NASTY, 2)
     with safe_open(alone, "pt") as one, safe_open(run.folder / FOLDER / made["factors"]["name"], "pt") as other:
         assert set(one.keys()) == set(other.keys())
-        assert all((one.get_tensor(key) == other.get_tensor(key)).all() for key in one.keys())  # noqa: SIM118
+        assert all((one.get_tensor(key) == other.get_tensor(key)).all() for key in one.keys())  # noqa: SIM118 (it cannot be iterated)
 
 
 def test_what_goes_along_what_cannot_be_and_what_is_found(store, run, make_spec):
