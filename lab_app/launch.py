@@ -59,6 +59,7 @@ SCRIPTS = (
 )
 SHEETS = (
     "base.css",
+    "parts.css",
     "dock.css",
     "panels.css",
     "words.css",
