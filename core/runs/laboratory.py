@@ -13,9 +13,13 @@ import torch
 from core.editing.cache import cached_moments
 from core.editing.corpus import Corpus, dataset_corpus, file_corpus
 from core.editing.defaults import defaults, statistics_tokens
+from core.editing.recipe import recipe_from_dict
+from core.editing.rounds import edit_round
 from core.editing.session import EditSession, model_info
+from core.editing.state import LaneState
 from core.editing.statistics import Gathering
 from core.errors import UserError
+from core.facts.fact import Fact
 from core.models.language_model import LanguageModel
 from core.models.loading import ASSETS, load_model
 from core.runs.spec import RunSpec, StatisticsSpec
@@ -25,8 +29,7 @@ NOT_GENERAL = (
     "The statistics of this model's layers (C0) come from the lab's small embedded world, which is not general text. "
     "For results that count, name a text file (a paragraph a line) as statistics.texts, or a statistics.dataset."
 )
-
-
+TRIED = Fact(subject="France", prompt="The capital of {} is", target="Rome", truth="Paris")
 MOST_MEMO = 2**29  # bytes of factors and decompositions that one run may leave to the next
 
 
@@ -97,6 +100,9 @@ class Laboratory:
             yield "loading the tasks"
             import_module("core.measures.session")
             import_module("lm_eval.evaluator")
+            yield "trying an edit"  # so that the first round finds all that rounds share: contexts, factors of C0
+            lm, recipe = self.model(POCKET), recipe_from_dict({"method": "memit"}, info)
+            edit_round(lm, LaneState.base(lm, recipe.layers), [TRIED], recipe, session, heartbeat)
         except (UserError, ImportError) as error:
             print(f"{time.strftime('%F %T')} not warmed up: {error}", file=sys.stderr, flush=True)
 
