@@ -46,6 +46,7 @@ class MeasureConfig(BaseModel):
     )
     map_points: int = Field(default=100, ge=4, description="prompts on the map, half of them about unedited facts")
     words: int = Field(default=12, ge=0, description="facts whose continuation is shown before and after")
+    final_words: bool = Field(default=True, description="every fact's continuation after the last round (facts.csv)")
     word_tokens: int = Field(default=8, ge=1, description="tokens of each continuation")
     probes: list[Prompt] = Field(
         default=[], max_length=6, description="prompts that are continued at every measured round, at most 6"

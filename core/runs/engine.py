@@ -229,10 +229,10 @@ class Sequenced:
         self._report("loading", label, number, f"{label}: rebuilding round {number} from the ledger")
 
     def _write_facts(self) -> None:
-        """facts.csv: every fact in every lane, at the end."""
+        """facts.csv: every fact in every lane, at the end; no rows where the spec wants none."""
         rows: list[dict[str, Any]] = []
         facts, plan = self._bench.facts.edit, self._bench.plan
-        for label in self._bench.spec.labels():
+        for label in self._bench.spec.labels() if self._bench.spec.measure.final_words else ():
             last = self._past.last_edit(label)
             weights = self._states.after(label, last).weights
             indices = plan.edited_by(last, self._bench.left_out[label])

@@ -26,7 +26,7 @@ from lab_app.lessons.lesson import (
 
 PLAIN, GUARDED, STRICT, SMALLER = "MEMIT", "REVIVE τ = 0.1", "REVIVE τ = 0.3", "only smaller"
 LANES = (PLAIN, GUARDED, STRICT, SMALLER)
-EDITS, ROUND, EVERY = 600, 100, 3
+EDITS, ROUND, EVERY = 500, 100, 3
 KEPT = "unedited_recall"
 UNSHRUNK = 0.995  # a factor above it is no shrinking
 ASKED = (("efficacy_exact", "edited facts, said"), ("neighborhood", "their neighbours"), (KEPT, "facts never edited"))
@@ -47,7 +47,7 @@ def spec(seed: int, world: PocketWorld | None) -> dict[str, Any]:
             {"method": "memit", "guards": [{"name": "shrink", "match": GUARDED}], "name": SMALLER},
         ],
         "measure": {"every": EVERY, "tasks": False, "maps": False, "words": 0, "unedited": 200}
-        | {"inside": False, "final_sample": 200},
+        | {"inside": False, "final_sample": 200, "final_words": False},
     }
 
 
@@ -152,16 +152,16 @@ LESSON = Lesson(
     "hold the share τ of its singular energy. What is left is smaller, too. So the fair rival is the plain update, "
     "shrunk until the edits succeed exactly as often.",
     predict=Choice(
-        says="After 600 edits, which keeps more of the facts that nobody edited?",
+        says="After 500 edits, which keeps more of the facts that nobody edited?",
         options=(
             ("direction", "The guard, more than smaller updates do: it is the direction"),
             ("size", "Smaller updates as much as the guard: it is the size"),
             ("neither", "The guard no more than plain MEMIT: neither helps"),
         ),
     ),
-    does="The same 600 facts, in the same order, under four recipes: MEMIT, REVIVE at τ = 0.1 and at 0.3, and MEMIT "
+    does="The same 500 facts, in the same order, under four recipes: MEMIT, REVIVE at τ = 0.1 and at 0.3, and MEMIT "
     "with updates shrunk to the efficacy of REVIVE at 0.1, round by round.",
-    takes="100 s",
+    takes="90 s",
     again="with other facts",
     spec=spec,
     seen=seen,

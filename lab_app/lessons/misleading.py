@@ -108,7 +108,7 @@ LESSON = Lesson(
     ),
     does="MEMIT edits 50 facts. Then Rₖ is measured four ways at the edited layers: after the edits; without an edit "
     "on the same inputs; without an edit on other inputs; after the edits with wrong centring.",
-    takes="30 s",
+    takes="10 s",
     again="with other facts",
     spec=spec,
     study=Study(name="stability", does="reading activations four ways"),

@@ -169,7 +169,7 @@ LESSON = Lesson(
     ),
     does="One fact about a country is changed by MEMIT. The model is then asked for it, for the same in other words, "
     "for the country’s other facts, and for 240 facts about others, before and after.",
-    takes="20 s",
+    takes="5 s",
     again="with another fact",
     spec=spec,
     study=Study(name="ripple", does="asking 240 other facts", options={"facts": None}),

@@ -125,7 +125,7 @@ LESSON = Lesson(
     ),
     does="The down-projections of all eight layers are cut to their top 10, 20, … 100 % of singular energy; then each "
     "fifth of the energy is disturbed by the same amount. Each time 100 true facts and eight tasks are asked.",
-    takes="60 s",
+    takes="25 s",
     again="with other disturbances",
     spec=spec,
     study=Study(

@@ -72,6 +72,13 @@ def test_the_tables_have_their_columns_and_rows(whole, whole_folder):
     assert len((whole_folder / "events.jsonl").read_text().splitlines()) == len(whole)
 
 
+def test_facts_are_not_asked_for_at_the_end_where_the_spec_says_so(laboratory, make_spec, tmp_path):
+    measure = {"tasks": False, "maps": False, "inside": False, "words": 0, "final_words": False}
+    events = performed(laboratory, make_spec(measure=measure), tmp_path)
+    assert events[-1]["kind"] == "measured"
+    assert rows(tmp_path / "facts.csv") == []
+
+
 def test_a_rounds_keys_are_compared_with_all_before(whole, whole_folder):
     """Against the ledger's keys, a pair at a time in float64."""
     ledger = Ledger(whole_folder / "ledger")
