@@ -24,17 +24,16 @@ from lab_app.lessons.lesson import (
     score,
 )
 
-PLAIN, GUARDED, STRICT, SMALLER = "MEMIT", "REVIVE τ = 0.1", "REVIVE τ = 0.3", "only smaller"
+PLAIN, GUARDED, STRICT, SMALLER = "MEMIT", "REVIVE τ = 0.1", "REVIVE τ = 0.3", "only smaller, × 0.4"
 LANES = (PLAIN, GUARDED, STRICT, SMALLER)
 EDITS, ROUND, EVERY = 500, 100, 3
-KEPT = "unedited_recall"
-UNSHRUNK = 0.995  # a factor above it is no shrinking
-ASKED = (("efficacy_exact", "edited facts, said"), ("neighborhood", "their neighbours"), (KEPT, "facts never edited"))
+KEPT, SAID = "unedited_recall", "efficacy_exact"
+FACTOR = 0.4  # on other seeds it says about as much as REVIVE at 0.1 (python -m tests.bench.frontier)
+ASKED = ((SAID, "edited facts, said"), ("neighborhood", "their neighbours"), (KEPT, "facts never edited"))
 
 
 def spec(seed: int, world: PocketWorld | None) -> dict[str, Any]:
-    """The same facts under four recipes; the last is plain MEMIT, each update made just so much smaller that its
-    round's facts are said as often as under the guard."""
+    """The same facts under four recipes; the last is plain MEMIT with every update multiplied by one number."""
     revive = [{"name": "revive", "tau": 0.1}], [{"name": "revive", "tau": 0.3}]
     return {
         "model": "pocket",
@@ -44,7 +43,7 @@ def spec(seed: int, world: PocketWorld | None) -> dict[str, Any]:
             {"method": "memit", "name": PLAIN},
             {"method": "memit", "guards": revive[0], "name": GUARDED},
             {"method": "memit", "guards": revive[1], "name": STRICT},
-            {"method": "memit", "guards": [{"name": "shrink", "match": GUARDED}], "name": SMALLER},
+            {"method": "memit", "guards": [{"name": "shrink", "factor": FACTOR}], "name": SMALLER},
         ],
         "measure": {"every": EVERY, "tasks": False, "maps": False, "words": 0, "unedited": 200}
         | {"inside": False, "final_sample": 200, "final_words": False},
@@ -66,24 +65,25 @@ def seen(events: Events) -> Seen:
         for lane in LANES
         if (value := interval(last[lane], name)) is not None
     ]
-    kept = {lane: value for lane in LANES if (value := interval(last[lane], KEPT)) is not None}
-    if len(kept) < len(LANES):
+    kept, said = (
+        {lane: value for lane in LANES if (value := interval(last[lane], name)) is not None} for name in (KEPT, SAID)
+    )
+    if not len(kept) == len(said) == len(LANES):
         return Seen([], rows)
     edits = int(score(last[PLAIN], "edits") or 0)
-    key, says = verdict(kept)
-    return Seen(
-        [gained(kept, edits), why(key, kept, shrunk(events, number)), dial(kept, last)], rows, Outcome(key, says)
-    )
+    key, says = verdict(kept, said)
+    return Seen([gained(kept, edits), why(key, kept, said), dial(kept, said)], rows, Outcome(key, says))
 
 
-def verdict(kept: Mapping[str, Interval]) -> tuple[str | None, str]:
+def verdict(kept: Mapping[str, Interval], said: Mapping[str, Interval]) -> tuple[str | None, str]:
     """Direction, size, or no gain at all, as the prediction has them; None where the numbers do not decide."""
     gain, over = clearly(kept[GUARDED], kept[PLAIN]), clearly(kept[GUARDED], kept[SMALLER])
     if gain <= 0:
         return "neither", "the guard kept no more than plain MEMIT"
-    if over > 0:
+    says = clearly(said[SMALLER], said[GUARDED])
+    if over > 0 and says <= 0:
         return "direction", "the guard kept more than smaller updates do"
-    if clearly(kept[SMALLER], kept[PLAIN]) > 0:
+    if over <= 0 and says >= 0 and clearly(kept[SMALLER], kept[PLAIN]) > 0:
         return "size", "smaller updates kept as much as the guard"
     return None, "between the two: too close to tell"
 
@@ -103,44 +103,29 @@ def gained(kept: Mapping[str, Interval], edits: int) -> str:
     return f"{both}: a difference that chance explains."
 
 
-def shrunk(events: Events, number: int) -> float | None:
-    """What the control multiplied its updates by, in the mean over rounds."""
-    factors = [
-        event["factor"]
-        for event in events
-        if event["kind"] == "edited" and event["lane"] == SMALLER and event["round"] <= number
-        if event.get("factor") is not None
-    ]
-    return sum(factors) / len(factors) if factors else None
-
-
-def why(key: str | None, kept: Mapping[str, Interval], factor: float | None) -> str:
+def why(key: str | None, kept: Mapping[str, Interval], said: Mapping[str, Interval]) -> str:
     """Against updates that are only smaller."""
-    least = factor is not None and factor > UNSHRUNK
-    how = "needed no shrinking" if least else "had to be shrunk"
-    much = f" to {percent(factor)} of their size" if factor is not None and not least else ""
     smaller = (
-        f"Plain updates {how}{much} to be said as often as under the guard, and then keep {percent(kept[SMALLER][0])}"
+        f"Plain updates times {FACTOR} keep {percent(kept[SMALLER][0])}, and {percent(said[SMALLER][0])} of the edits "
+        f"are said, against {percent(said[GUARDED][0])} under the guard"
     )
     return {
-        "direction": f"{smaller}, less than the guard: here it is the direction that helps, not the size.",
-        "size": f"{smaller}, as much as the guard within chance: here the smaller size explains it.",
-        "neither": f"{smaller}. There is no gain for the direction to explain.",
-        None: f"{smaller}: not clearly less than the guard, not clearly more than plain MEMIT. More facts may tell.",
+        "direction": f"{smaller}: here it is the direction that helps, more than the size.",
+        "size": f"{smaller}: as much, within chance. Here it is the smaller size that explains the gain.",
+        "neither": f"{smaller}. The guard gained nothing that the direction could explain.",
+        None: f"{smaller}: that does not decide it. More facts, or another factor, may tell.",
     }[key]
 
 
-def dial(kept: Mapping[str, Interval], last: Mapping[str, Mapping[str, Any]]) -> str:
+def dial(kept: Mapping[str, Interval], said: Mapping[str, Interval]) -> str:
     """What a larger τ bought, and what it cost."""
     how = {1: "more", 0: "as much, within chance", -1: "less"}[clearly(kept[STRICT], kept[GUARDED])]
-    names = ("efficacy_exact",) * 2
-    said = [interval(last[lane], name) for lane, name in zip((GUARDED, STRICT), names, strict=True)]
-    end = "."
-    if all(said):
-        cost = clearly(said[1], said[0])
-        price = {-1: "at a price", 0: "at no price that shows", 1: "and they are said even more often"}[cost]
-        end = f", {price}: {percent(said[1][0])} of the edited facts are said, against {percent(said[0][0])}."
-    return f"τ = 0.3 protects more directions and keeps {how} ({percent(kept[STRICT][0])}){end}"
+    cost = clearly(said[STRICT], said[GUARDED])
+    price = {-1: "at a price", 0: "at no price that shows", 1: "and they are said even more often"}[cost]
+    return (
+        f"τ = 0.3 protects more directions and keeps {how} ({percent(kept[STRICT][0])}), {price}: "
+        f"{percent(said[STRICT][0])} of the edited facts are said, against {percent(said[GUARDED][0])}."
+    )
 
 
 LESSON = Lesson(
@@ -149,8 +134,8 @@ LESSON = Lesson(
     short="The guard and τ",
     question="A guard takes a part of every update away. Is it the direction that helps, or only the smaller size?",
     lead="REVIVE removes from each update what touches the strongest directions of the unedited weight: as many as "
-    "hold the share τ of its singular energy. What is left is smaller, too. So the fair rival is the plain update, "
-    "shrunk until the edits succeed exactly as often.",
+    "hold the share τ of its singular energy. What is left is smaller, too. So its rival is the plain update, only "
+    "made smaller: multiplied by one number.",
     predict=Choice(
         says="After 500 edits, which keeps more of the facts that nobody edited?",
         options=(
@@ -160,7 +145,7 @@ LESSON = Lesson(
         ),
     ),
     does="The same 500 facts, in the same order, under four recipes: MEMIT, REVIVE at τ = 0.1 and at 0.3, and MEMIT "
-    "with updates shrunk to the efficacy of REVIVE at 0.1, round by round.",
+    f"with every update multiplied by {FACTOR}.",
     takes="90 s",
     again="with other facts",
     spec=spec,
@@ -186,6 +171,6 @@ LESSON = Lesson(
     "answer likelier than the new; whiskers: 95 % bootstrap over facts",
     equation=GUARD,
     where="U and V are the first k singular vectors of the unedited weight on its two sides; τ sets k. The control "
-    "multiplies ΔW by one number instead.",
+    f"multiplies ΔW by {FACTOR} instead.",
     paper="REVIVE: Robust Sequential Editing via Dominant Subspace Preservation, arXiv 2601.11042, Equation 6",
 )

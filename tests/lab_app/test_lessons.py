@@ -8,7 +8,7 @@ import pytest
 
 from core.facts.readers.pocket import PocketWorld
 from core.runs.catalogue import built
-from core.runs.events import Edited, Measured, Started
+from core.runs.events import Measured, Started
 from core.runs.spec import RunSpec
 from lab_app.lab import ASSETS
 from lab_app.lessons import LESSONS, collapse, guard, misleading, one_edit, spectrum
@@ -192,14 +192,15 @@ def test_abilities_all_over_the_spectrum():
 
 
 def guarded(
-    plain: float, revive: float, strict: float, smaller: float, half: float = 0.02, factor: float = 0.8
+    plain: float, revive: float, strict: float, smaller: float, half: float = 0.02, said: float = 0.95
 ) -> Events:
-    solved = Edited(lane=guard.SMALLER, round=6, facts=[], seconds={}, layers=[], hash={}, factor=factor)
-    events = [solved.as_dict()]
+    """What four lanes kept after round 6; `said`: of the edits by the last of them, the others say .95."""
+    events = []
     for lane, kept in zip(guard.LANES, (plain, revive, strict, smaller), strict=True):
-        sure = {"unedited_recall": [kept - half, kept + half], "efficacy_exact": [0.9, 0.98]}
+        exact = said if lane == guard.SMALLER else 0.95
+        sure = {"unedited_recall": [kept - half, kept + half], "efficacy_exact": [exact - 0.02, exact + 0.02]}
         events.append(told(lane, 0, edits=0, unedited_recall=1.0))
-        scores = {"unedited_recall": kept, "efficacy_exact": 0.95, "neighborhood": kept}
+        scores = {"unedited_recall": kept, "efficacy_exact": exact, "neighborhood": kept}
         events.append(told(lane, 6, sure, edits=600, **scores))
     return events
 
@@ -208,10 +209,10 @@ def guarded(
     ("kept", "value", "says"),
     [
         ((0.8, 0.95, 0.97, 0.81), "direction", "it is the direction that helps"),
-        ((0.8, 0.95, 0.97, 0.95), "size", "the smaller size explains it"),
-        ((0.8, 0.81, 0.8, 0.9), "neither", "no gain for the direction to explain"),
-        ((0.8, 0.7, 0.8, 0.8), "neither", "no gain"),
-        ((0.80, 0.835, 0.84, 0.8175), None, "More facts may tell"),
+        ((0.8, 0.95, 0.97, 0.95), "size", "it is the smaller size that explains the gain"),
+        ((0.8, 0.81, 0.8, 0.9), "neither", "gained nothing that the direction could explain"),
+        ((0.8, 0.7, 0.8, 0.8), "neither", "gained nothing"),
+        ((0.80, 0.835, 0.84, 0.8175), None, "More facts, or another factor, may tell"),
     ],
 )
 def test_direction_or_size(kept, value, says):
@@ -222,10 +223,11 @@ def test_direction_or_size(kept, value, says):
     assert len(seen.rows) == 12
 
 
-def test_a_control_that_is_not_smaller_is_said_to_be_none():
-    kept = (0.8, 0.95, 0.97, 0.8)
-    assert "shrunk to 80 % of their size to be said" in guard.seen(guarded(*kept)).sentences[1]
-    assert "needed no shrinking to be said" in guard.seen(guarded(*kept, factor=1.0)).sentences[1]
+def test_what_is_kept_counts_beside_what_is_said():
+    as_much, less = (0.8, 0.95, 0.97, 0.95), (0.8, 0.95, 0.97, 0.81)
+    assert guard.seen(guarded(*as_much, said=0.6)).outcome.value is None  # kept, but the edits are not there
+    assert guard.seen(guarded(*less, said=0.99)).outcome.value is None  # not kept, but more is said
+    assert guard.seen(guarded(*less, said=0.6)).outcome.value == "direction"
 
 
 def test_a_gain_within_chance_is_no_gain():
