@@ -232,13 +232,20 @@ def test_two_quick_edits_are_both_kept(visit: Any, served: Any) -> None:
     assert [row["subject"] for row in served.store.get(started).spec["facts"]["items"][:3]] == ["Aaa", "Bbb", "Ccc"]
 
 
+SPILLS = """() => [...document.querySelectorAll("section, article, form, .panel, .card")].filter((each) =>
+    each.checkVisibility() && getComputedStyle(each).overflowY === "visible" && each.scrollHeight > each.clientHeight + 2
+).map((each) => `${each.className || each.tagName} ${each.scrollHeight} > ${each.clientHeight}`)"""
+
+
 def test_light_and_dark_wide_and_narrow(visit: Any, served: Any) -> None:
     finished = record(served.store, rounds=2)
     light, dark = visit(f"?run={finished}"), visit(f"?run={finished}&__theme=dark", (390, 844), "dark")
     for page in (light, dark):
         page.wait_for_selector(DONE)
         drawn(page, "scores")
+        page.wait_for_selector("#lab-words article")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.evaluate(SPILLS) == []  # nothing lies over what comes below it
     grids = [page.evaluate(f"{SCORES}.layout.xaxis.gridcolor") for page in (light, dark)]
     assert grids[0] != grids[1]
     light.click("#lab-header [data-do=theme]")
