@@ -19,7 +19,7 @@ from lab_app.experiment import Placed, rows_of
 from lab_app.lab import Lab
 from lab_app.panels.maps import drawn
 from lab_app.streams import Streams
-from lab_app.watch import FEEDS, watch
+from lab_app.watch import FEEDS, Beside, watch
 
 PROBE_PATIENCE, MAP_PATIENCE = 30.0, 300.0  # seconds
 LONGEST_PROMPT = 500  # characters
@@ -38,11 +38,13 @@ LATER = "The worker is busy or starting; ask again in a moment."
 
 
 class Actions:
-    """The handlers, with the lab they act on. `streams`: what open pages are fed by."""
+    """The handlers, with the lab they act on. `streams`: what open pages are fed by; `beside`: what features show of a
+    run besides its events."""
 
     def __init__(self, lab: Lab):
         self.lab = lab
         self.streams = Streams()
+        self.beside: dict[str, Beside] = {}
 
     # -- coming and going
 
@@ -74,13 +76,19 @@ class Actions:
         """Feed the page for as long as it is open, and until it is fed anew."""
         shown: Any = None
         with self.streams.opened(request) as listened_to:
-            async for changed in watch(self.lab.store, run, lambda: self.lab.trouble):
-                if not listened_to():
-                    return
+            async for changed in self.changes(run, listened_to):
                 status = (changed.get("status") or {}).get("state", {}).get("status", shown)
                 buttons = controls(status) if status != shown else [gr.skip()] * 4
                 shown = status
-                yield [changed.get(name, gr.skip()) for name in FEEDS] + buttons
+                yield [changed.get(name, gr.skip()) for name in (*FEEDS, *self.beside)] + buttons
+
+    def changes(self, run: str, listened_to: Callable[[], bool]) -> AsyncIterator[dict[str, Any]]:
+        """All that is new of a run, for as long as a page listens."""
+        return watch(self.lab.store, run, lambda: self.lab.trouble, self.beside, listened_to)
+
+    def rest(self, request: gr.Request) -> None:
+        """Nobody looks at the page: it is not fed until it asks again."""
+        self.streams.end(request)
 
     # -- the experiment
 

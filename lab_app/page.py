@@ -28,7 +28,8 @@ def build(lab: Lab) -> gr.Blocks:
     actions = Actions(lab)
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
         parts = Parts(page, lab, actions)
-        parts.run = gr.State("")
+        # Not a State: Gradio would hold a second connection for it, and a browser has six for all tabs of one address.
+        parts.run = gr.Textbox("", visible="hidden")
         parts.visitor = gr.BrowserState("", storage_key="edit-lab-visitor", secret=lab.secret)
         parts.header = widget("header", {"runs": []}, templates.HEADER)
         with gr.Row(elem_id="lab"):
@@ -37,7 +38,7 @@ def build(lab: Lab) -> gr.Blocks:
             with gr.Column(elem_id="plots"):
                 with gr.Row(elem_id="panels"):
                     parts.panels = {found.key: placed_panel(found) for found in PANELS}
-                parts.dock = widget("dock", {"run": "", "rows": {}, "state": {}}, templates.DOCK, ["again"])
+                parts.dock = widget("dock", {"run": "", "rows": {}, "state": {}}, templates.DOCK, ["again", "rest"])
                 for feature in FEATURES:
                     feature.place(parts)
             with gr.Column(elem_id="words"):
@@ -46,6 +47,7 @@ def build(lab: Lab) -> gr.Blocks:
         connect(parts)
         for feature in FEATURES:
             feature.connect(parts)
+        feed(parts)
         publish(actions)
     for feature in FEATURES:
         feature.pages(parts)
@@ -131,14 +133,10 @@ def connect(parts: Parts) -> None:
     """What happens when. Handlers are private: what is published stands in `api.py`."""
     actions, form, run, visitor = parts.actions, parts.form, parts.run, parts.visitor
     at_once = {"concurrency_limit": AT_ONCE, **QUIET}
-    buttons = [form[name] for name in ("pause", "step", "undo", "stop")]
-    feeds = [parts.dock, *parts.panels.values(), parts.words, *buttons]
     asked = [form[name] for name in FORM]
     parts.page.load(actions.attach, visitor, [visitor, run, parts.header, *asked], **at_once)
     told = [form["facts"], form["lanes"], form["model_problem"], form["problem"], parts.header]
     form["start"].click(actions.start, [*asked, visitor], [run, *told], **at_once)
-    for begins in (run.change, parts.dock.again):
-        begins(actions.follow, run, feeds, concurrency_limit=None, trigger_mode="multiple", **QUIET)
     form["model"].change(
         lambda model: gr.update(catalogue=catalogue(str(model))), form["model"], form["lanes"], **QUIET
     )
@@ -151,3 +149,13 @@ def connect(parts: Parts) -> None:
     asks = {"concurrency_limit": None, **QUIET}
     parts.probe.ask(actions.ask, [run, form["model"]], parts.probe, trigger_mode="multiple", **asks)
     parts.panels["map"].map(actions.map, [run, parts.panels["map"]], parts.panels["map"], **asks)
+
+
+def feed(parts: Parts) -> None:
+    """The stream of news. It is connected last: what another run starts on a page begins one by one, each when the one
+    before has ended."""
+    actions, buttons = parts.actions, [parts.form[name] for name in ("pause", "step", "undo", "stop")]
+    feeds = [parts.dock, *parts.panels.values(), parts.words, *(parts.more[name] for name in actions.beside), *buttons]
+    for begins in (parts.run.change, parts.dock.again):
+        begins(actions.follow, parts.run, feeds, concurrency_limit=None, trigger_mode="multiple", **QUIET)
+    parts.dock.rest(actions.rest, queue=False, **QUIET)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import gradio as gr
 
 BEAT = 10.0  # seconds without news after which a page hears that it is still being fed
-PLACES = 400  # streams and calls that are served at the same time; an open page holds two
+PLACES = 400  # streams and calls that are served at the same time; an open page holds one
 
 
 class Streams:
@@ -23,6 +23,10 @@ class Streams:
 
     def __len__(self) -> int:
         return len(self._latest)
+
+    def end(self, request: gr.Request) -> None:
+        """A page listens no more."""
+        self._latest.pop(str(request.session_hash), None)
 
     @contextmanager
     def opened(self, request: gr.Request) -> Iterator[Callable[[], bool]]:

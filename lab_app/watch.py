@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from core.errors import UserError
@@ -28,6 +29,8 @@ WINDOW = 24  # rows that a feed repeats, since a busy page sees only the latest 
 SNAPSHOTS = 60  # rounds of which a run opened again sends the large rows
 FEEDS = ("status", *(panel.key for panel in PANELS), "words")
 Value = dict[str, Any]
+Beside = Callable[[str], Value]  # what a feature shows of a run that stands in no event; small, `live` if it may change
+NOTHING: Mapping[str, Beside] = MappingProxyType({})
 
 
 @dataclass
@@ -47,6 +50,8 @@ class Reader:
     warnings: list[Value] = field(default_factory=list)
     noted: set[str] = field(default_factory=set)  # lanes whose method's notes were shown: those of their first round
     trouble: Callable[[], str] = lambda: ""  # why no worker can be started
+    beside: Mapping[str, Beside] = field(default_factory=dict)
+    seen: dict[str, Value] = field(default_factory=dict)  # of what stands beside the run
     feed: str = field(default_factory=lambda: secrets.token_hex(4))
 
     def poll(self) -> dict[str, Value]:
@@ -65,7 +70,9 @@ class Reader:
         if state != self.state and "status" not in changed:
             changed.append("status")
         self.state = state
-        return {name: self.value(name, before[name]) for name in changed}
+        aside = {name: value for name, look in self.beside.items() if (value := look(self.run)) != self.seen.get(name)}
+        self.seen |= aside
+        return {name: self.value(name, before[name]) for name in changed} | aside
 
     def value(self, name: str, known: int | None = None) -> Value:
         """A feed's rows from a little before number `known` (the last one) on."""
@@ -78,7 +85,7 @@ class Reader:
     @property
     def live(self) -> bool:
         """Whether something is going on or about to."""
-        return self.state.get("status") in ("queued", "running")
+        return self.state.get("status") in ("queued", "running") or any(v.get("live") for v in self.seen.values())
 
     def _anew(self) -> list[tuple[int, dict[str, Any]]]:
         """All events again, after rounds were undone or lanes added: they take the place of what was sent."""
@@ -185,13 +192,19 @@ def kept_rounds(events: Iterable[Mapping[str, Any]], most: int = SNAPSHOTS) -> s
     return {rounds[round(i * (len(rounds) - 1) / (most - 1))] for i in range(most)}
 
 
-async def watch(store: Store, run: str | None, trouble: Callable[[], str]) -> AsyncIterator[dict[str, Value]]:
+async def watch(
+    store: Store,
+    run: str | None,
+    trouble: Callable[[], str],
+    beside: Mapping[str, Beside] = NOTHING,
+    listened_to: Callable[[], bool] = lambda: True,
+) -> AsyncIterator[dict[str, Value]]:
     """The changed feeds of a run, for as long as a page listens. What goes wrong with the store is told, and tried
     again."""
     if not run:
         return
-    reader, told = Reader(store, run, trouble=trouble), time.monotonic()
-    while True:
+    reader, told = Reader(store, run, trouble=trouble, beside=beside), time.monotonic()
+    while listened_to():
         try:
             changed = await asyncio.to_thread(reader.poll)
         except UserError as error:

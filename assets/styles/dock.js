@@ -1,6 +1,7 @@
 // The dock: where the run stands, what is left, and the scrubber of rounds.
 EditLab.kinds.dock = ({ element, props, watch, trigger }) => {
-  const SILENT = 20000, // ms without a word, after which a page that is fed every 10 s says that it hears nothing
+  const REST = 30000, // ms that nobody looks at the page, after which it is not fed
+    SILENT = 20000, // ms without a word, after which a page that is fed every 10 s says that it hears nothing
     LOST = "This page has lost its connection to the lab. What runs goes on, and the page catches up by itself.";
   const lab = EditLab,
     { h, view, run } = lab;
@@ -20,6 +21,8 @@ EditLab.kinds.dock = ({ element, props, watch, trigger }) => {
     last = Date.now(),
     heard = Date.now(),
     lost = false,
+    resting = false,
+    aside = 0,
     patience = 30000;
 
   function take() {
@@ -177,10 +180,22 @@ EditLab.kinds.dock = ({ element, props, watch, trigger }) => {
     patience = Math.min(patience * 2, 600000);
     trigger("again");
   };
+  // A browser keeps few connections to one address, for all its tabs: one that nobody looks at gives its own free.
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) stale();
+    clearTimeout(aside);
+    if (document.hidden) {
+      aside = setTimeout(() => {
+        resting = Boolean(view.run);
+        if (resting) trigger("rest");
+      }, REST);
+    } else if (resting) {
+      resting = false;
+      last = heard = Date.now();
+      trigger("again");
+    } else stale();
   });
   const listening = () => {
+    if (resting) return;
     const there = view.run && props.value?.state?.status !== "missing",
       now = Boolean(there) && (!navigator.onLine || Date.now() - heard > SILENT);
     if (now !== lost) {

@@ -7,8 +7,7 @@ found. That stays with the run.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -19,7 +18,6 @@ from core.runs.study_queue import StudyState
 from lab_app import text
 from lab_app.lab import Lab
 from lab_app.parts import QUIET, Parts
-from lab_app.streams import BEAT, Streams
 from lab_app.widgets import widget
 
 GROUPS = {  # in their order on the page; studies that are not named here follow behind these
@@ -31,7 +29,6 @@ GROUPS = {  # in their order on the page; studies that are not named here follow
 OTHERS = "Others"
 OVER_ROUNDS = ("retention", "correlation", "warning", "perplexity")  # say little of one round alone
 AT_NO_ROUND = ("decomposition",)
-LIVE, IDLE = 0.4, 2.0  # seconds between two looks: while a study waits or goes on, and when none does
 PATIENCE = 30.0  # seconds that the worker has to take a study on
 SHOWN = 40  # studies of one run, the newest
 MOST_ROWS = 20_000  # of one table that a page is sent
@@ -50,6 +47,7 @@ TEMPLATE = """
 
 
 def place(parts: Parts) -> None:
+    parts.actions.beside["studies"] = Desk(parts.lab).standing
     parts.more["studies"] = widget(
         "studies",
         {"run": "", "studies": []},
@@ -64,8 +62,6 @@ def place(parts: Parts) -> None:
 def connect(parts: Parts) -> None:
     box, desk = parts.more["studies"], Desk(parts.lab)
     asks = {"concurrency_limit": None, "trigger_mode": "multiple", **QUIET}
-    for begins in (parts.run.change, parts.dock.again):
-        begins(desk.follow, parts.run, box, **asks)
     box.ask(desk.ask, parts.run, box, **asks)
     box.fetch(desk.fetch, parts.run, box, **asks)
     box.stop(desk.stop, parts.run, box, **asks)
@@ -81,30 +77,12 @@ class Desk:
 
     def __init__(self, lab: Lab):
         self.lab = lab
-        self.streams = Streams()
-
-    async def follow(self, run: str, request: gr.Request) -> AsyncIterator[dict[str, Any]]:
-        """The studies of the run that is shown, each time something about them changed."""
-        shown: dict[str, Any] = {}
-        told = time.monotonic()
-        with self.streams.opened(request) as listened_to:
-            while listened_to():
-                try:
-                    value = await asyncio.to_thread(self.standing, run)
-                except UserError:  # the store cannot be read just now, which the dock says
-                    value = shown
-                if value != shown or time.monotonic() - told > BEAT:
-                    yield value if value != shown else gr.skip()
-                    shown, told = value, time.monotonic()
-                if not run:
-                    return
-                await asyncio.sleep(LIVE if any(map(active, shown.get("studies", ()))) else IDLE)
 
     def standing(self, run: str) -> dict[str, Any]:
         """What there is to show of a run's studies, newest first; small."""
-        studies = [standing(state) for state in self.lab.store.studies.of(run)[:SHOWN]] if run else []
-        value: dict[str, Any] = {"run": run, "studies": studies}
-        if any(map(active, studies)):
+        studies = [standing(state) for state in self.lab.store.studies.of(run)[:SHOWN]]
+        value: dict[str, Any] = {"run": run, "studies": studies, "live": any(map(active, studies))}
+        if value["live"]:
             worker = self.lab.store.worker()
             if worker is None or not worker.alive:
                 value["notice"] = self.lab.trouble or "The worker is starting."

@@ -233,7 +233,8 @@ def test_two_quick_edits_are_both_kept(visit: Any, served: Any) -> None:
 
 
 SPILLS = """() => [...document.querySelectorAll("section, article, form, .panel, .card")].filter((each) =>
-    each.checkVisibility() && getComputedStyle(each).overflowY === "visible" && each.scrollHeight > each.clientHeight + 2
+    each.checkVisibility() && each.scrollHeight > each.clientHeight + 2 &&
+    getComputedStyle(each).overflowY === "visible"
 ).map((each) => `${each.className || each.tagName} ${each.scrollHeight} > ${each.clientHeight}`)"""
 
 

@@ -102,3 +102,29 @@ def test_a_run_that_is_deleted_while_shown(visit: Any, served: Served) -> None:
     page.wait_for_selector("#undo:disabled")
     page.wait_for_selector("#stop:disabled")
     assert page.locator("#start:enabled").count() == 1  # another one can be begun
+
+
+HIDDEN = """(hidden) => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def test_tabs_that_nobody_looks_at_give_their_connections_free(browser: Any, served: Served) -> None:
+    """A browser keeps six connections to one address: seven pages that are all fed leave none for a click."""
+    run_ = record(served.store, rounds=2)
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    pages = []
+    for _ in range(7):
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.clock.install()
+        page.goto(f"{served.address}/?run={run_}")
+        page.wait_for_selector(DONE)
+        page.evaluate(HIDDEN, True)
+        page.clock.run_for(31_000)
+        pages.append(page)
+    served.store.append(run_, [], status="failed", message="The fan fell off.")
+    pages[0].evaluate(HIDDEN, False)
+    pages[0].wait_for_selector("#lab-dock .says >> text=The fan fell off.")
+    context.close()

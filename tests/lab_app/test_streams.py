@@ -10,7 +10,7 @@ import pytest
 
 from lab_app import watch
 from lab_app.actions import Actions
-from lab_app.features import learn, studies
+from lab_app.features import learn
 from lab_app.lessons import LESSONS
 from tests.lab_app.apart import run_apart
 from tests.lab_app.synthetic import record
@@ -24,17 +24,15 @@ def stream(lab: Any, kind: str) -> Any:
     if kind == "lesson":
         run = lab.start(LESSONS[0].spec(0, lab.world))
         return learn.Teacher(lab).follow(page("a"), SimpleNamespace(_data={"lesson": 1, "run": run}))
-    run = record(lab.store, rounds=4, until=2)
-    return Actions(lab).follow(run, page("a")) if kind == "page" else studies.Desk(lab).follow(run, page("a"))
+    return Actions(lab).follow(record(lab.store, rounds=4, until=2), page("a"))
 
 
-@pytest.mark.parametrize("kind", ["page", "studies", "lesson"])
+@pytest.mark.parametrize("kind", ["page", "lesson"])
 def test_a_stream_says_something_although_there_is_no_news(lab, monkeypatch, kind):
     """The server notices that a page was left when its stream says something; until then the stream holds a place."""
-    for module in (watch, studies, learn):
+    for module in (watch, learn):
         monkeypatch.setattr(module, "BEAT", 0.05)
     monkeypatch.setattr(watch, "IDLE", 0.05)
-    monkeypatch.setattr(studies, "IDLE", 0.05)
     monkeypatch.setattr(learn, "LOOKED_EVERY", 0.05)
 
     async def scene() -> None:
@@ -44,6 +42,21 @@ def test_a_stream_says_something_although_there_is_no_news(lab, monkeypatch, kin
         await values.aclose()
 
     run_apart(scene())
+
+
+def test_a_page_that_rests_is_fed_no_more(lab, monkeypatch):
+    monkeypatch.setattr(watch, "IDLE", 0.05)
+    actions = Actions(lab)
+    run = record(lab.store, rounds=2)
+
+    async def scene() -> None:
+        values = actions.follow(run, page("a"))
+        await anext(values)
+        actions.rest(page("a"))
+        assert [value async for value in values] == []
+
+    run_apart(scene())
+    assert len(actions.streams) == 0
 
 
 def test_a_page_listens_to_the_latest_of_its_streams(lab):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -42,10 +43,6 @@ def lab(tmp_path):
 
 def pressed(**data: Any) -> Any:
     return SimpleNamespace(_data=data)
-
-
-def seen_by(page: str = "page") -> Any:
-    return SimpleNamespace(session_hash=page)
 
 
 def test_every_study_is_listed_once_by_its_group(monkeypatch):
@@ -110,28 +107,21 @@ def test_ask_follow_fetch_forget(lab):
     async def scene() -> None:
         told = await desk.ask(run, pressed(name="keys", options={"keys": 9}, lanes=[LANES[0]], rounds="0, 2"))
         number = told["told"]["study"]
-        stream = desk.follow(run, seen_by())
-        async for value in stream:
-            if value["studies"][0]["status"] == "done":
-                break
+        while (value := desk.standing(run))["live"]:
+            await asyncio.sleep(0.05)
+        assert value["studies"][0]["status"] == "done"
         assert value["studies"][0]["rounds"] == "0,2"
         assert value["studies"][0]["options"] == {"keys": 9}
-        newer = desk.follow(run, seen_by())  # the page is fed anew
-        assert (await anext(newer))["run"] == run
-        with pytest.raises(StopAsyncIteration):
-            await anext(stream)
         found = (await desk.fetch(run, pressed(study=number)))["found"]
         assert found["id"] == number
         assert found["tables"]["curves"]["rows"] == 8
         other = record(lab.store, rounds=1)
         assert "tables" not in (await desk.fetch(other, pressed(study=number)))["found"]  # of its own run alone
         assert (await desk.forget(run, pressed(study=number)))["told"] == {"message": ""}
-        assert (await anext(newer))["studies"] == []
+        assert desk.standing(run)["studies"] == []
         assert "no longer there" in (await desk.fetch(run, pressed(study=number)))["found"]["message"]
-        await newer.aclose()
 
     run_apart(scene())
-    assert len(desk.streams) == 0
 
 
 @pytest.mark.parametrize(
