@@ -75,12 +75,16 @@ class Actions:
     async def follow(self, run: str, request: gr.Request) -> AsyncIterator[list[Any]]:
         """Feed the page for as long as it is open, and until it is fed anew."""
         shown: Any = None
+        last: dict[
+            str, Any
+        ] = {}  # said again where there is no news: what is sent is how values differ from the last
         with self.streams.opened(request) as listened_to:
             async for changed in self.changes(run, listened_to):
                 status = (changed.get("status") or {}).get("state", {}).get("status", shown)
                 buttons = controls(status) if status != shown else [gr.skip()] * 4
                 shown = status
-                yield [changed.get(name, gr.skip()) for name in (*FEEDS, *self.beside)] + buttons
+                last |= changed
+                yield [last.get(name, gr.skip()) for name in (*FEEDS, *self.beside)] + buttons
 
     def changes(self, run: str, listened_to: Callable[[], bool]) -> AsyncIterator[dict[str, Any]]:
         """All that is new of a run, for as long as a page listens."""

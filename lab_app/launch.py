@@ -17,6 +17,7 @@ from starlette.middleware import Middleware
 from core.errors import UserError
 from lab_app import downloads
 from lab_app.auth import checker, read
+from lab_app.compression import CompressedStreams
 from lab_app.headers import SafeHeaders
 from lab_app.lab import ASSETS, Lab
 from lab_app.page import build
@@ -165,5 +166,8 @@ def quiet_and_safe(lab: Lab, logins: bool) -> dict[str, Any]:
         "pwa": False,
         "mcp_server": not logins and find_spec("mcp") is not None,
         "show_error": True,
-        "app_kwargs": {"middleware": [Middleware(SafeHeaders)], "routes": [downloads.route(lab.store)]},
+        "app_kwargs": {
+            "middleware": [Middleware(SafeHeaders), Middleware(CompressedStreams)],
+            "routes": [downloads.route(lab.store)],
+        },
     }

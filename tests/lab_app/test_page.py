@@ -300,3 +300,22 @@ def test_nothing_moves_while_numbers_arrive(visit: Any) -> None:
 def test_a_wrong_address_says_so(visit: Any) -> None:
     page = visit("?run=nothing-here")
     page.wait_for_selector("#lab-dock .says >> text=not here")
+
+
+def test_a_round_of_news_is_small(visit: Any) -> None:
+    """Under 10 KB on the wire for two lanes with all default panels."""
+    page = visit()
+    wire, addresses, sizes = page.context.new_cdp_session(page), {}, {"plain": 0, "sent": 0}
+
+    def came(told: Any) -> None:
+        if "queue/data" in addresses.get(told["requestId"], ""):
+            sizes["plain"] += told["dataLength"]
+            sizes["sent"] += told["encodedDataLength"]
+
+    wire.send("Network.enable")
+    wire.on("Network.requestWillBeSent", lambda told: addresses.update({told["requestId"]: told["request"]["url"]}))
+    wire.on("Network.dataReceived", came)
+    run(page, 300, 10)
+    page.wait_for_selector(DONE)
+    assert 30 * 1_000 < sizes["plain"] < 30 * 40_000  # what differs, not all rows again
+    assert 0 < sizes["sent"] < 30 * 10_000
