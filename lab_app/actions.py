@@ -75,9 +75,7 @@ class Actions:
     async def follow(self, run: str, request: gr.Request) -> AsyncIterator[list[Any]]:
         """Feed the page for as long as it is open, and until it is fed anew."""
         shown: Any = None
-        last: dict[
-            str, Any
-        ] = {}  # said again where there is no news: what is sent is how values differ from the last
+        last: dict[str, Any] = {}  # said again where there is no news: what is sent is how values differ from the last
         with self.streams.opened(request) as listened_to:
             async for changed in self.changes(run, listened_to):
                 status = (changed.get("status") or {}).get("state", {}).get("status", shown)
