@@ -77,16 +77,13 @@ class Actions:
         shown: Any = None
         last: dict[str, Any] = {}  # said again where there is no news: what is sent is how values differ from the last
         with self.streams.opened(request) as listened_to:
-            async for changed in self.changes(run, listened_to):
+            feed = watch(self.lab.store, run, lambda: self.lab.trouble, self.beside, listened_to)
+            async for changed in feed:
                 status = (changed.get("status") or {}).get("state", {}).get("status", shown)
                 buttons = controls(status) if status != shown else [gr.skip()] * 4
                 shown = status
                 last |= changed
                 yield [last.get(name, gr.skip()) for name in (*FEEDS, *self.beside)] + buttons
-
-    def changes(self, run: str, listened_to: Callable[[], bool]) -> AsyncIterator[dict[str, Any]]:
-        """All that is new of a run, for as long as a page listens."""
-        return watch(self.lab.store, run, lambda: self.lab.trouble, self.beside, listened_to)
 
     def rest(self, request: gr.Request) -> None:
         """Nobody looks at the page: it is not fed until it asks again."""

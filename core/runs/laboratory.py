@@ -12,7 +12,7 @@ import torch
 
 from core.editing.cache import cached_moments
 from core.editing.corpus import Corpus, dataset_corpus, file_corpus
-from core.editing.defaults import defaults, statistics_tokens
+from core.editing.defaults import statistics_tokens
 from core.editing.recipe import recipe_from_dict
 from core.editing.rounds import edit_round
 from core.editing.session import EditSession, model_info
@@ -90,18 +90,17 @@ class Laboratory:
         """
         try:
             yield "loading the model"
-            info = model_info(self.model(POCKET))
+            lm = self.model(POCKET)
+            recipe = recipe_from_dict({"method": "memit"}, model_info(lm))
             yield "reading the model's statistics"
-            usual: Mapping = defaults(info, "memit")
-            session = self.session(POCKET, usual["layers"].value, heartbeat)
-            for layer in usual["layers"].value:
+            session = self.session(POCKET, recipe.layers, heartbeat)
+            for layer in recipe.layers:
                 yield "decomposing the model's weights"
                 session.svd(layer)
             yield "loading the tasks"
             import_module("core.measures.session")
             import_module("lm_eval.evaluator")
             yield "trying an edit"  # so that the first round finds all that rounds share: contexts, factors of C0
-            lm, recipe = self.model(POCKET), recipe_from_dict({"method": "memit"}, info)
             edit_round(lm, LaneState.base(lm, recipe.layers), [TRIED], recipe, session, heartbeat)
         except (UserError, ImportError) as error:
             print(f"{time.strftime('%F %T')} not warmed up: {error}", file=sys.stderr, flush=True)

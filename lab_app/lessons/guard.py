@@ -24,11 +24,11 @@ from lab_app.lessons.lesson import (
     score,
 )
 
-PLAIN, GUARDED, STRICT, SMALLER = "MEMIT", "REVIVE τ = 0.1", "REVIVE τ = 0.3", "only smaller, × 0.4"
+FACTOR = 0.4  # on other seeds it says about as much as REVIVE at 0.1 (python -m tests.bench.frontier)
+PLAIN, GUARDED, STRICT, SMALLER = "MEMIT", "REVIVE τ = 0.1", "REVIVE τ = 0.3", f"only smaller, × {FACTOR}"
 LANES = (PLAIN, GUARDED, STRICT, SMALLER)
 EDITS, ROUND, EVERY = 500, 100, 3
 KEPT, SAID = "unedited_recall", "efficacy_exact"
-FACTOR = 0.4  # on other seeds it says about as much as REVIVE at 0.1 (python -m tests.bench.frontier)
 ASKED = ((SAID, "edited facts, said"), ("neighborhood", "their neighbours"), (KEPT, "facts never edited"))
 
 

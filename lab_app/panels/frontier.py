@@ -52,14 +52,12 @@ def control(recipe: Mapping[str, Any]) -> str | None:
 def fields(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str, Parameter, int | float]]:
     """The numbers of a resolved recipe: (key, what a person calls it, its field, value). Keys are as in a spec, with
     "guards.0." before those of the first guard, "prior." and "wrapper." before those of these."""
-    for place, guard in enumerate(recipe.get("guards") or ()):
-        config = guards.get(guard["name"])
-        for field, value in numeric(config, guard):
-            yield f"guards.{place}.{field.name}", f"{field.symbol or field.name} of {config.title}", field, value
-    for part, package in AROUND.items():
-        if isinstance(own := recipe.get(part), Mapping):
-            for field, value in numeric(config := package.get(own["name"]), own):
-                yield f"{part}.{field.name}", f"{field.symbol or field.name} of {config.title}", field, value
+    parts = [(f"guards.{place}", guards, guard) for place, guard in enumerate(recipe.get("guards") or ())]
+    parts += [(part, package, own) for part, package in AROUND.items() if isinstance(own := recipe.get(part), Mapping)]
+    for part, package, own in parts:
+        config = package.get(own["name"])
+        for field, value in numeric(config, own):
+            yield f"{part}.{field.name}", f"{field.symbol or field.name} of {config.title}", field, value
     for field, value in numeric(methods.get(recipe["method"]), recipe) if "method" in recipe else ():
         yield field.name, f"{field.symbol} {field.name}" if field.symbol else field.name, field, value
 
