@@ -9,17 +9,28 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from core.letters import inside_word, signed, spaceless, tidy
+
 ARTICLES = {"a", "an", "the"}
 SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。！？]")
-SPACELESS = (("\u0e00", "\u0eff"), ("\u1000", "\u109f"), ("\u1780", "\u17ff"))  # Thai and Lao, Burmese, Khmer
 FLUENCY_WEIGHTS = {2: 2 / 3, 3: 4 / 3}  # of bigrams and trigrams
 
 
 def plain(text: str) -> str:
-    """Normalised for comparison: Unicode composed, lower case, no punctuation, no English articles, single spaces."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    letters = "".join(" " if unicodedata.category(c)[0] in "PS" else c for c in folded)
+    """Normalised for comparison: Unicode composed, lower case, no punctuation but a number's own ("5.5", "-5"), no
+    English articles, single spaces."""
+    folded = tidy(text)
+    letters = "".join(
+        letter if unicodedata.category(letter)[0] not in "PS" or _of_a_number(folded, at) else " "
+        for at, letter in enumerate(folded)
+    )
     return " ".join(word for word in letters.split() if word not in ARTICLES)
+
+
+def _of_a_number(text: str, at: int) -> bool:
+    """Whether a mark stands between two digits of one number, or is its sign."""
+    within = text[at - 1 : at].isdigit() and text[at + 1 : at + 2].isdigit() and inside_word(text, at)
+    return within or signed(text, at)
 
 
 def first_line(text: str) -> str:
@@ -30,10 +41,11 @@ def first_line(text: str) -> str:
 def exact_match(text: str, answers: Sequence[str]) -> bool:
     """Whether the text's first sentence is one of the answers, both normalised.
 
-    A sentence may end at any full stop of the first line ("St. Louis." is one answer), and where the line ends.
+    A sentence may end at any full stop of the first line ("St. Louis." is one answer), and where the line ends. Of an
+    answer without letters (an emoji, a mark) every mark counts.
     """
-    wanted = {plain(answer) for answer in answers} - {""}
-    return any(plain(start) in wanted for start in openings(text))
+    wanted, marks = {plain(answer) for answer in answers} - {""}, set(_marks(answers))
+    return any(plain(start) in wanted or tidy(start) in marks for start in openings(text))
 
 
 def openings(text: str) -> Iterator[str]:
@@ -47,22 +59,28 @@ def openings(text: str) -> Iterator[str]:
 def contains_match(text: str, answers: Sequence[str]) -> bool:
     """Whether the text's first line holds one of the answers as whole words, all normalised.
 
-    In scripts that set no spaces between words, anywhere in the line.
+    In scripts that set no spaces between words, anywhere in the line; an answer without letters (an emoji, a mark)
+    likewise, but not as a part of another emoji.
     """
-    heard = plain(first_line(text))
-    return any(_within(heard, wanted) for wanted in map(plain, answers) if wanted)
+    line = first_line(text)
+    heard, shown = plain(line), tidy(line)
+    return any(_within(heard, wanted) for wanted in map(plain, answers) if wanted) or any(
+        not inside_word(shown, place + len(mark))
+        for mark in _marks(answers)
+        for place in range(len(shown))
+        if shown.startswith(mark, place)
+    )
+
+
+def _marks(answers: Sequence[str]) -> Iterator[str]:
+    """The answers of which no letter is left, as they are."""
+    return (mark for mark in map(tidy, answers) if mark and not any(letter.isalnum() for letter in mark))
 
 
 def _within(heard: str, wanted: str) -> bool:
     if any(spaceless(letter) for letter in wanted):
         return wanted.replace(" ", "") in heard.replace(" ", "")
     return f" {wanted} " in f" {heard} "
-
-
-def spaceless(letter: str) -> bool:
-    """Whether a letter belongs to a script without spaces between words (Chinese, Japanese, Thai, Lao, Khmer, …)."""
-    wide = unicodedata.east_asian_width(letter) in "WF"
-    return wide or any(first <= letter <= last for first, last in SPACELESS)
 
 
 def words(text: str) -> list[str]:

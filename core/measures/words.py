@@ -9,18 +9,24 @@ from dataclasses import dataclass, field
 import torch
 
 from core.facts.fact import Fact
+from core.letters import inside_word, signed, spaceless, tidy
+from core.measures.greedy import answer_lengths, by_count
 from core.models.generation import generate
 from core.models.language_model import LanguageModel
+
+ENDED = 2  # tokens past a target: a quotation mark before it, and what shows that its last word ends
 
 
 @dataclass
 class Words:
-    """Continuations of facts' prompts. The base model's are remembered: they never change."""
+    """Continuations of facts' prompts, of `tokens` tokens, or more where a target is longer. The base model's are
+    remembered: they never change."""
 
     lm: LanguageModel
     facts: Sequence[Fact]
     tokens: int = 8
     base: dict[int, str] = field(default_factory=dict)
+    counts: dict[int, int] = field(default_factory=dict)
 
     def before(self, indices: Sequence[int]) -> list[str]:
         """What the base model says after these facts' prompts."""
@@ -59,21 +65,53 @@ class Words:
         return [{"prompt": prompt, "text": text.strip()} for prompt, text in zip(prompts, texts, strict=True)]
 
     def _continue(self, indices: Sequence[int]) -> list[str]:
-        return [text.strip() for text in generate(self.lm, [self.facts[i].text for i in indices], self.tokens)]
+        texts: dict[int, str] = {}
+        for count, places in by_count(self._counted(indices)).items():
+            asked = [indices[place] for place in places]
+            texts.update(zip(asked, generate(self.lm, [self.facts[i].text for i in asked], count), strict=True))
+        return [texts[i].strip() for i in indices]
+
+    def _counted(self, indices: Sequence[int]) -> list[int]:
+        """How many tokens tell whether each of these facts is said."""
+        new = [i for i in dict.fromkeys(indices) if i not in self.counts]
+        lengths = answer_lengths(self.lm, [(self.facts[i].text, self.facts[i].target) for i in new])
+        self.counts.update((i, max(self.tokens, length + ENDED)) for i, length in zip(new, lengths, strict=True))
+        return [self.counts[i] for i in indices]
 
 
 def said(continuation: str, target: str) -> bool:
     """Whether a continuation begins with the target, letter case, spacing and opening punctuation aside.
 
-    The target must end where a word ends: "Parisian" does not say "Paris".
+    The target must end where a word or a number ends: "Parisian" does not say "Paris", nor "5.5" "5". In scripts
+    without spaces any letter may end a word (`core.letters.inside_word`). A target without letters (an emoji, a mark)
+    may follow opening quotes and brackets alone.
     """
-    heard, wanted = normalised(continuation), normalised(target)
-    rest = heard[len(wanted) :]
-    return bool(wanted) and heard.startswith(wanted) and not rest[:1].isalnum()
+    wanted, heard = normalised(target), normalised(continuation)
+    if any(letter.isalnum() for letter in wanted):
+        return heard.startswith(wanted) and _ends(heard, len(wanted))
+    heard = tidy(continuation)
+    while heard and not heard.startswith(wanted) and _opens(heard[0]):
+        heard = heard[1:].lstrip()
+    return bool(wanted) and heard.startswith(wanted) and not inside_word(heard, len(wanted))
 
 
 def normalised(text: str) -> str:
-    """Case folded, Unicode composed, spaces single, no spaces or punctuation at the start."""
-    plain = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-    start = next((i for i, letter in enumerate(plain) if letter.isalnum()), len(plain))
+    """Case folded, Unicode composed, spaces single, no spaces or punctuation at the start but a number's sign or point.
+
+    A text without letters and digits keeps all its marks.
+    """
+    plain = tidy(text)
+    start = next((i for i, letter in enumerate(plain) if letter.isalnum() or signed(plain, i)), 0)
     return plain[start:]
+
+
+def _ends(text: str, at: int) -> bool:
+    """Whether a word may end before `text[at]`; one that ends with a mark does not before a letter ("C++11")."""
+    last, following = text[at - 1], text[at : at + 1]
+    goes_on = following.isalnum() and not (spaceless(following) or spaceless(last))
+    return not goes_on and not inside_word(text, at)
+
+
+def _opens(letter: str) -> bool:
+    """Whether a mark opens something that is quoted or put in brackets."""
+    return letter in "\"'`*" or unicodedata.category(letter) in ("Ps", "Pi")

@@ -1,7 +1,7 @@
 import pytest
 
 from core.facts.cells import CellError
-from core.facts.slot import slotted
+from core.facts.slot import slotted, with_slot
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,39 @@ def test_a_whole_word_in_another_case_goes_before_a_part_of_a_word():
     assert slotted("What start had ART?", "art") == ("What start had {}?", "ART")
 
 
-@pytest.mark.parametrize(("prompt", "words"), [("It lies in", "does not mention"), ("{} or {} is", "2 slots")])
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("It lies in", "does not mention"),
+        ("{} or {} is", "2 slots"),
+        ("The Osloer plays", 'mentions "Oslo" only inside a longer word'),
+    ],
+)
 def test_what_has_no_place_is_told(prompt, words):
     with pytest.raises(CellError, match=words) as caught:
         slotted(prompt, "Oslo", "src")
     assert caught.value.column == "src"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "subject", "expected"),
+    [
+        ("Rome and Romeo are", "Rome", "{} and Romeo are"),  # one mention, and a longer word
+        ("Rome's river is", "Rome", "{}'s river is"),
+        ("東京の人口は", "東京", "{}の人口は"),
+        ("서울은", "서울", "{}은"),
+        ("Apollo 1 and Apollo 11 are", "Apollo 1", "{} and Apollo 11 are"),
+    ],
+)
+def test_what_people_type_is_cut_at_whole_words(prompt, subject, expected):
+    assert with_slot(prompt, subject) == expected
+
+
+@pytest.mark.parametrize(
+    ("prompt", "subject"),
+    [("The Romeo plays", "Rome"), ("The 5.5 is", "5"), ("アメリカは", "アメ"), ("naïveté is", "naï")],
+)
+def test_a_part_of_a_longer_word_is_no_mention(prompt, subject):
+    for cut in (with_slot, slotted):
+        with pytest.raises(CellError, match="only inside a longer word"):
+            cut(prompt, subject)

@@ -25,6 +25,14 @@ from core.measures.text import TfIdf, contains_match, entropy, exact_match, firs
         ("อยู่ในปารีส", ["ปารีส"], False, True),
         (" Москва, столица", ["москва"], False, True),
         ("", ["Paris"], False, False),
+        ("5.5 metres", ["5"], False, False),
+        ("It is 5.5 metres", ["5.5"], False, True),
+        (" 5.5. It is", ["5.5"], True, True),
+        (" -5", ["5"], False, False),
+        (" 🟢.", ["🟢"], True, True),
+        (" it is 🟢🟡", ["🟢"], False, True),
+        (" it is 👩‍🔬", ["👩"], False, False),
+        (" it is 🟢", ["🟡"], False, False),
         (" The.", ["the"], False, False),  # nothing is left of the answer: it matches nothing
     ],
 )

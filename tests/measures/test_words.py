@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
+from core.facts.fact import Fact
 from core.measures.words import Words, normalised, said
 from core.models.generation import generate
+from core.models.tokens import answer_ids
 from tests.measures.test_session import edited
 
 
@@ -19,6 +23,37 @@ from tests.measures.test_session import edited
         ("", "Paris", False),
         ("anything", "", False),
         ("", "", False),
+        ("5.5 metres", "5", False),
+        ("5,000", "5", False),
+        ("5:30", "5", False),
+        ("5万", "5", False),
+        ("55", "5", False),
+        ("5. Then", "5", True),
+        ("5, 6 or 7", "5", True),
+        ("-5", "5", False),
+        ("5", "-5", False),
+        ("\u22125 degrees", "-5", True),
+        ("…5", "5", True),
+        (" 🟢🟢", "🟢", True),
+        ('"🟢"', "🟢", True),
+        ("🟡", "🟢", False),
+        ("👍🏽", "👍", False),
+        ("👩‍🔬", "👩", False),
+        ("❤️ it is", "❤", True),
+        ("?!", "?", True),
+        ("the ?", "?", False),
+        ("...", "...", True),
+        ("東京です。", "東京", True),
+        ("東京タワー", "東京", True),
+        ("北京是", "北京", True),
+        ("アメリカ", "アメ", False),
+        ("アメリカの", "アメリカ", True),
+        ("1969年です", "1969", True),
+        ("Sonyは", "Sony", True),
+        ("서울입니다", "서울", True),
+        ("हिन्दी", "हिन्द", False),
+        ("C++11", "C++", False),
+        ("C++, and", "C++", True),
     ],
 )
 def test_said(continuation, target, expected):
@@ -27,6 +62,8 @@ def test_said(continuation, target, expected):
 
 def test_normalised():
     assert normalised("  «The\tCity»  is ") == "the city» is"
+    assert normalised(" (\u22125") == "-5"
+    assert normalised(" 🟢 ") == "🟢"  # not nothing, which all emoji would be
 
 
 def test_rows_hold_what_was_said_before_and_after(lm, facts):
@@ -46,6 +83,22 @@ def test_rows_hold_what_was_said_before_and_after(lm, facts):
     alone = lm.tokenizer.decode(ids[len(lm.encode(facts[1].text)) :], skip_special_tokens=True).strip()
     assert changed[1]["after"] == alone
     assert words.rows({}, []) == []
+
+
+def test_a_target_longer_than_the_words_that_are_shown_is_said_all_the_same(lm, monkeypatch):
+    target = "a painter in Lyon, and then a baker in Vienna by the sea"
+    fact = Fact(subject="France", prompt="The capital of {} is", target=target)
+    spoken = answer_ids(lm.tokenizer, fact.text, f"{target} where the river runs to the sea")
+
+    def generated(lm, prompts, count):
+        return [lm.tokenizer.decode(spoken[:count]) for _ in prompts]
+
+    monkeypatch.setattr("core.measures.words.generate", generated)
+    words = Words(lm, [fact, replace(fact, target="a")], 4)
+    first, second = words.rows({}, [0, 1])
+    assert len(answer_ids(lm.tokenizer, fact.text, target)) > 4
+    assert first["said"]
+    assert second["after"] == lm.tokenizer.decode(spoken[:4]).strip()
 
 
 def test_other_prompts_are_continued_as_alone(lm):

@@ -100,11 +100,13 @@ class Generation:
 
     def _answers(self, case: Case, chosen: Sequence[int], beat: Callable[[], None]) -> tuple[list[dict[str, Any]], int]:
         """A row per fact: its greedy answer and whether that is, or holds, an accepted one; how many broke off."""
-        from core.measures.greedy import decoded, greedy_ids
+        from core.measures.greedy import answer_lengths, decoded, greedy_ids
         from core.measures.text import contains_match, exact_match, first_line
 
         facts = [case.facts[i] for i in chosen]
-        ids, broken = greedy_ids(case.lm, [fact.text for fact in facts], [self.tokens] * len(facts), beat)
+        lengths = answer_lengths(case.lm, [(fact.text, fact.target) for fact in facts])
+        counts = [max(self.tokens, length) for length in lengths]  # what is longer than is asked for could not be said
+        ids, broken = greedy_ids(case.lm, [fact.text for fact in facts], counts, beat)
         rows = []
         for index, fact, text in zip(chosen, facts, decoded(case.lm, ids), strict=True):
             accepted = (fact.target, *fact.aliases)
