@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from core.measures.spectrum import thin
+from core.measures.spectrum import condition, thin
 
 RESAMPLED = 2 / math.sqrt(math.pi)  # R_k of unpaired Gaussian samples without any edit
 CHUNK = 8192  # rows factorised at a time
@@ -36,8 +36,8 @@ class Principal:
 
     @property
     def condition(self) -> float:
-        """σ_1/σ_d: beyond 1e5 the last directions are round-off."""
-        return float(self.sigma[0] / self.sigma[-1]) if float(self.sigma[-1]) > 0 else math.inf
+        """σ_1/σ_d, infinite where σ_d is round-off: beyond 1e5 the last directions are that of the states."""
+        return condition(self.sigma)
 
     @property
     def real(self) -> Bool[Tensor, " d"]:

@@ -65,7 +65,7 @@ class Directions:
 
     @classmethod
     def of(cls, reference: Reference, groups: int) -> Directions:
-        """All directions whose singular value is not zero."""
+        """All directions whose singular value float64 tells from zero."""
         found = reference.spectrum
         members = energy_groups(found.sigma[: found.rank], groups)
         vectors = found.u[:, : found.rank], found.vh[: found.rank]

@@ -7,6 +7,7 @@ same numbers as one never stopped.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -190,6 +191,10 @@ class MeasureSession:
                 continue
             found = compare(self.references[layer], weight, tau, self.config.top_rank == "recomputed")
             row: dict[str, Any] = {"layer": layer} | found.row
+            if math.isinf(row["condition"]):
+                result.notes.append(
+                    f"layer {layer}: κ₂ is infinite, its smallest singular value is no more than round-off"
+                )
             result.spectra.append({"layer": layer, "k": found.row["dominant_rank"]} | curve(found.sigma))
             result.similarity.append(_similarity_item(layer, found.row["k"], found.right, found.left))
             if layer in states and isinstance(self.probe, Probe):

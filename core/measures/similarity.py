@@ -65,8 +65,9 @@ def compare(
 
     The row: `dominant_rank` (k at τ of W_t itself), `k` (the rank that LS, SS and drift use: that of W0, or W_t's
     own where `recompute_rank`), `ls`, `ss_right` and `ss_left` (of the first singular vector: its best match in W0),
-    `ss_right_mean`, `ss_left_mean` (the same, averaged over i ≤ k), `frobenius`, `spectral`, `condition`,
-    `drift_right`, `drift_left`, `change` (‖W_t−W0‖_F/‖W0‖_F).
+    `ss_right_mean`, `ss_left_mean` (the same, averaged over i ≤ k), `frobenius`, `spectral`, `condition` (κ₂ over all
+    σ, infinite for a singular matrix), `numerical_rank` (σ above `rank_tolerance` · σ_1), `drift_right`, `drift_left`,
+    `change` (‖W_t−W0‖_F/‖W0‖_F).
     """
     k0 = reference.rank_at(tau)
     now = now or spectrum(weight, None if recompute_rank else k0)
@@ -87,6 +88,8 @@ def compare(
         "frobenius": now.frobenius,
         "spectral": now.spectral,
         "condition": now.condition,
+        "numerical_rank": now.numerical_rank,
+        "rank_tolerance": now.tolerance,
         "drift_right": drift_right,
         "drift_left": drift_left,
         "change": float((weight - reference.weight).norm()) / reference.spectrum.frobenius,

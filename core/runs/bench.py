@@ -92,7 +92,7 @@ class Bench:
             },
             versions=versions(),
             spectra=[
-                {"layer": layer, "total_rank": reference.spectrum.rank} | curve(reference.spectrum.sigma)
+                {"layer": layer, "total_rank": reference.spectrum.numerical_rank} | curve(reference.spectrum.sigma)
                 for layer, reference in references.items()
             ],
             tau_k={

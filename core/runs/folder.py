@@ -25,6 +25,7 @@ ROUNDS = (
 SECONDS = ("edit_seconds", "measure_seconds")  # the only columns that differ when a run is repeated
 LAYERS = (
     *("lane", "round", "layer", "dominant_rank", "ls", "ss_right", "ss_left", "frobenius", "spectral", "condition"),
+    *("numerical_rank", "rank_tolerance"),
     *("drift_right", "drift_left", "delta_frobenius", "removed_share", "key_overlap"),
     *("rk_median", "rk_q90", "rk_over_1"),
 )

@@ -43,6 +43,8 @@ def test_compare_equals_dense_computations(recompute):
         "frobenius": float(after.double().norm()),
         "spectral": float(sigma[0]),
         "condition": float(sigma[0] / sigma[-1]),
+        "numerical_rank": 12,
+        "rank_tolerance": 40 * torch.finfo(torch.float32).eps,
         "drift_right": float((change @ vh0[:k0].T).norm() / before.double().norm()),
         "drift_left": float((u0[:, :k0].T @ change).norm() / before.double().norm()),
         "change": float(change.norm() / before.double().norm()),
@@ -57,6 +59,21 @@ def test_nothing_edited():
     for name in ("ls", "ss_right", "ss_left", "ss_right_mean", "ss_left_mean"):
         assert row[name] == pytest.approx(1, abs=1e-6), name
     assert row["drift_right"] == row["drift_left"] == row["change"] == 0
+
+
+def test_an_edit_that_explodes_does_not_hide_the_other_directions():
+    """The weak directions of W_t fall below what its type can tell beside the exploded one, and are compared still."""
+    weight = matrix(12, 4000)
+    u, _, vh = torch.linalg.svd(weight.double(), full_matrices=False)
+    aside = torch.linalg.qr(torch.cat([vh.T, matrix(4000, 1, 5, torch.float64)], 1)).Q[:, -1]
+    exploded = (weight.double() + 1e6 * torch.outer(u[:, -1], aside)).float()
+    found = compare(Reference.of(0, weight), exploded, 0.5)
+    assert found.row["numerical_rank"] == 1
+    assert found.row["condition"] > 1000
+    slow = torch.linalg.svd(exploded.double(), full_matrices=False)
+    k = found.row["k"]
+    torch.testing.assert_close(found.right.double(), (slow.Vh[:k] @ vh.T).abs(), rtol=0, atol=1e-4)
+    assert float(found.right[1].max()) > 0.99  # W_0's first direction, now the second
 
 
 def test_an_edit_outside_of_the_dominant_block_leaves_it_untouched():

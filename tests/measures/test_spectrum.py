@@ -35,17 +35,63 @@ def test_gram_keeps_small_singular_values():
     torch.testing.assert_close(spectrum(weight).sigma, exact, rtol=1e-6, atol=0)
 
 
+def test_a_weak_direction_keeps_its_vectors():
+    """Beyond what a Gram matrix can tell: both sides stay orthonormal and reproduce the matrix."""
+    u = torch.linalg.qr(matrix(20, 20, 1, torch.float64)).Q
+    v = torch.linalg.qr(matrix(60, 20, 2, torch.float64)).Q
+    weight = ((u * torch.logspace(0, -6, 20, dtype=torch.float64)) @ v.T).float()
+    for wide in (weight, weight.T):
+        found = spectrum(wide)
+        torch.testing.assert_close(found.sigma, torch.linalg.svdvals(wide.double()), rtol=1e-9, atol=0)
+        for side in (found.u.T @ found.u, found.vh @ found.vh.T):
+            torch.testing.assert_close(side, torch.eye(20, dtype=torch.float64), rtol=0, atol=1e-12)
+        torch.testing.assert_close((found.u * found.sigma) @ found.vh, wide.double(), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("times", [0, 100, 1000, 100_000])
+def test_condition_rises_when_a_matrix_explodes(times):
+    """κ 20, and a rank-one change of so many σ_1 from u_10 to what no input direction had: that σ becomes
+    √(σ_10² + times² σ_1²), the others stay. The numerical rank falls meanwhile, and is told apart."""
+    u = torch.linalg.qr(matrix(64, 64, 1, torch.float64)).Q
+    v = torch.linalg.qr(matrix(14336, 65, 2, torch.float64)).Q
+    sigma = torch.linspace(20, 1, 64, dtype=torch.float64)
+    change = 20.0 * times * torch.outer(u[:, 9], v[:, 64])
+    weight = (u * sigma) @ v[:, :64].T + change
+    exact = math.hypot(float(sigma[9]), 20.0 * times) if times else 20.0
+    assert spectrum(weight).condition == pytest.approx(exact, rel=1e-9)
+    stored = weight.float()  # which rounds the small directions to the size of the largest
+    found = spectrum(stored)
+    sigma = torch.linalg.svdvals(stored.double())
+    assert found.condition == pytest.approx(float(sigma[0] / sigma[-1]), rel=1e-6)
+    assert found.condition == pytest.approx(exact, rel=1e-3 if times <= 1000 else 0.5)
+    assert found.tolerance == 14336 * torch.finfo(torch.float32).eps
+    assert found.numerical_rank == {0: 64, 100: 55, 1000: 1, 100_000: 1}[times]
+    assert found.rank == 64
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_condition_of_a_rank_deficient_matrix_ignores_round_off(dtype):
+def test_condition_of_a_rank_deficient_matrix(dtype):
+    """Infinite where σ_min is round-off of float64; of a float32 matrix it is that of the numbers that are stored."""
     u = torch.linalg.qr(matrix(12, 12, 1, torch.float64)).Q
     v = torch.linalg.qr(matrix(40, 12, 2, torch.float64)).Q
-    sigma = torch.tensor([8.0, 4, 2, 1] + [0] * 8, dtype=torch.float64)
-    found = spectrum(((u * sigma) @ v.T).to(dtype))
-    assert found.rank == 4
-    assert found.condition == pytest.approx(8, rel=1e-5)
-    assert found.rcond == 40 * torch.finfo(dtype).eps
-    assert math.isnan(spectrum(torch.zeros(3, 5)).condition)
+    weight = ((u * torch.tensor([8.0, 4, 2, 1] + [0] * 8, dtype=torch.float64)) @ v.T).to(dtype)
+    found = spectrum(weight)
+    assert found.numerical_rank == 4
+    assert found.tolerance == 40 * torch.finfo(dtype).eps
+    sigma = torch.linalg.svdvals(weight.double())
+    kappa = math.inf if dtype == torch.float64 else pytest.approx(float(sigma[0] / sigma[-1]), rel=1e-6)
+    assert found.condition == kappa
+    assert found.condition > 1e6
+    assert found.condition_above(1e-3) == pytest.approx(8, rel=1e-5)
     assert torch.isfinite(found.vh).all()
+
+
+def test_a_singular_matrix_has_no_finite_condition():
+    weight = matrix()
+    weight[3] = 0
+    assert spectrum(weight).condition == math.inf
+    assert spectrum(weight).rank == spectrum(weight).numerical_rank == 11
+    assert math.isnan(spectrum(torch.zeros(3, 5)).condition)
 
 
 def test_energy_counts_sigma_not_its_square():

@@ -39,7 +39,7 @@ class Angles:
         help="The side on which the controls turn W_0: Q W_0 (as MOSE does), or W_0 Q.",
     )
     cutoff: float | None = param(
-        None, gt=0, lt=1, help="κ₂ counts singular values above this times σ_1; none: the larger side times eps."
+        None, gt=0, lt=1, help="κ₂ counts only singular values above this times σ_1; none: all of them."
     )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
@@ -84,10 +84,12 @@ class Angles:
             tables={"angles": angles, "layers": table, "similarity": similarity},
             charts=_charts(),
             protocol=(
-                f"W_t against W_0; k is the rank at which W_0 reaches {self.tau:g} of Σσ, for both. κ₂ over singular"
-                f" values above {'max(rows, columns) · eps' if self.cutoff is None else f'{self.cutoff:g}'} of σ_1"
-                " (column `cutoff`). Controls: W_0 turned by a random orthogonal matrix (Haar), and by random turns of"
-                f" all planes by one angle so that ‖W − W_0‖ is the lane's; on the {self.turn} side."
+                f"W_t against W_0; k is the rank at which W_0 reaches {self.tau:g} of Σσ, for both. κ₂ in float64 over"
+                f" {'all singular values' if self.cutoff is None else f'singular values above {self.cutoff:g} of σ_1'}"
+                " (`counted` of them); empty where it is infinite. `numerical_rank`: singular values above"
+                " `rank_tolerance` = max(rows, columns) · eps of the weights' type, times σ_1. Controls: W_0 turned by"
+                " a random orthogonal matrix (Haar), and by random turns of all planes by one angle so that ‖W − W_0‖"
+                f" is the lane's; on the {self.turn} side, in the weights' type."
             ),
             notes=list(dict.fromkeys(notes)),
         )
@@ -135,13 +137,12 @@ class Angles:
         same = compare(reference, weight, self.tau, now=now)
         right = principal_angles(now.vh[:k].T, original.vh[:k].T)
         left = principal_angles(now.u[:, :k], original.u[:, :k])
-        cutoff = self.cutoff or max(weight.shape) * _eps(weight)
-        kept = ("ls", "ss_right", "ss_left", "frobenius", "spectral", "change", "drift_right", "drift_left")
+        kept = ("ls", "ss_right", "ss_left", "frobenius", "spectral", "numerical_rank", "rank_tolerance")
+        kept += ("change", "drift_right", "drift_left")
         row = {"k": k} | {name: same.row[name] for name in kept}
         row |= {
-            "condition": now.condition_above(cutoff),
-            "cutoff": cutoff,
-            "counted": int((now.sigma > cutoff * now.sigma[0]).sum()),
+            "condition": now.condition if self.cutoff is None else now.condition_above(self.cutoff),
+            "counted": len(now.sigma) if self.cutoff is None else int((now.sigma > self.cutoff * now.sigma[0]).sum()),
             "angle_right": math.degrees(float(right[-1])),
             "angle_left": math.degrees(float(left[-1])),
             "overlap_right": overlap(now.vh[:k].T, original.vh[:k].T),
@@ -181,12 +182,6 @@ class _Compared:
 
 def _oriented(weight: Tensor, side: str) -> Tensor:
     return weight if side == "output" else weight.T
-
-
-def _eps(weight: Tensor) -> float:
-    from core.lazy import torch
-
-    return torch.finfo(weight.dtype).eps
 
 
 def _charts() -> list[Chart]:

@@ -76,5 +76,13 @@ def test_turning_the_input_side_and_a_cutoff_of_ones_own(plain_case):
     assert "above 0.5 of σ_1" in found.protocol
 
 
+def test_the_numerical_rank_stands_apart_from_the_condition(found, plain_case):
+    eps = torch.finfo(plain_case.lm.original(1).dtype).eps
+    for row in found.tables["layers"]:
+        assert row["numerical_rank"] == row["counted"] == 32
+        assert row["rank_tolerance"] == 80 * eps
+    assert "all singular values" in found.protocol
+
+
 def test_the_time_is_estimated_before(case):
     assert 0 < Angles().seconds(case, [1]) < Angles(turn="both").seconds(case, [1]) < 20
