@@ -2,13 +2,37 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
+
+CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), " ")
+LONGEST_SHOWN = 60  # characters of a value in a message
 
 
 class UserError(ValueError):
     """One clear line: what is wrong, where, and what to do about it.
 
-    The command line prints it and leaves with status 2; the page shows it where the person is looking.
+    The command line prints it and leaves with status 2; the page shows it where the person is looking. Whatever names
+    and values it repeats, it is one line that can be printed.
     """
+
+    def __init__(self, message: str):
+        super().__init__(one_line(message))
+
+
+def one_line(text: str) -> str:
+    """A text that can be printed in one line: line ends and what steers a terminal become spaces, half characters
+    question marks."""
+    return " ".join(text.encode("utf-8", "replace").decode("utf-8").translate(CONTROLS).split())
+
+
+def shown(value: Any) -> str:
+    """A value as the person wrote it, in one line and cut short."""
+    try:
+        text = f'"{value}"' if isinstance(value, str) else repr(value)
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        return "a number of thousands of digits"
+    text = one_line(text[: 2 * LONGEST_SHOWN])
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "…"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -18,6 +42,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
     'did you mean "lambda"? Known: lambda, layers.'
     """
     names = sorted(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    close = get_close_matches(name[:LONGEST_SHOWN], names, n=1, cutoff=0.5)
     guess = f'did you mean "{close[0]}"? ' if close else ""
     return f"{guess}Known: {', '.join(names)}."
+
+
+def path(location: Iterable[int | str]) -> str:
+    """A place inside nested data, as messages name it.
+
+    >>> path(("lanes", 0, "tau"))
+    'lanes[0].tau'
+    """
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from typing import Any
 
-from core.errors import UserError
+from core.errors import UserError, path
+from core.facts.cells import CellError
 from core.facts.source import MOST
+from core.facts.tables import SEPARATORS, read_table
 from core.facts.typed import COLUMNS
-
-ORDER = ("subject", "prompt", "target", "truth")  # of columns without a header
-WIDEST = 1 << 20  # characters of one cell that the CSV reader accepts before we complain about it
+from core.json_text import JsonError, Parsed, unfit
 
 
 def parse(text: str) -> list[dict[str, Any]]:
@@ -32,58 +29,52 @@ def parse(text: str) -> list[dict[str, Any]]:
 
 def _json(text: str) -> list[dict[str, Any]]:
     try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        return _lines(text, error)
+        data = Parsed(text, nan=True).value
+    except JsonError as error:
+        if error.broken:
+            return _lines(text, error)
+        raise UserError(f"The pasted JSON is {error}; paste a list of facts.") from None
     if isinstance(data, dict):
         data = data.get("items", [data])
     return _objects(data)
 
 
-def _lines(text: str, first: json.JSONDecodeError) -> list[dict[str, Any]]:
+def _lines(text: str, first: JsonError) -> list[dict[str, Any]]:
     rows = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                line_at, message = (number, error.msg) if rows else (first.lineno, first.msg)
-                raise UserError(f"Line {line_at} is not JSON: {message}.") from None
+                rows.append(Parsed(line, nan=True).value)
+            except JsonError as error:
+                line_at, told = (number, error) if rows else (first.line, first)
+                raise UserError(f"Line {line_at} is {told}.") from None
     return _objects(rows)
 
 
 def _objects(data: Any) -> list[dict[str, Any]]:
+    for number, row in enumerate(data if isinstance(data, list) else [data], start=1):
+        if found := unfit(row):
+            where, message = found
+            raise UserError(f"Row {number}{f', {path(where)}' if where else ''}: {message}.")
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
         raise UserError('Expected a list of facts: [{"subject": …, "prompt": …, "target": …}, …].')
     return data
 
 
 def _table(text: str) -> list[dict[str, Any]]:
-    first = text.splitlines()[0]
-    separator = next((mark for mark in "\t;," if mark in first), None)
-    if separator is None:
-        raise UserError("One column only: separate subject, prompt and new answer by tabs, semicolons or commas.")
-    previous = csv.field_size_limit(WIDEST)
     try:
-        table = [row for row in csv.reader(io.StringIO(text), delimiter=separator) if any(cell.strip() for cell in row)]
-    except csv.Error as error:
+        table = read_table(text, pasted=True)
+    except CellError as error:
         raise UserError(f"The pasted table cannot be read: {error}.") from None
-    finally:
-        csv.field_size_limit(previous)
-    header = [cell.strip().lower() for cell in table[0]]
-    if "subject" in header:
-        unknown = [name for name in header if name and name not in COLUMNS]
-        if unknown:
-            raise UserError(f'Column "{unknown[0]}" is not one of a fact’s: {", ".join(COLUMNS)}.')
-        names, table = header, table[1:]
-    else:
-        names = list(ORDER)
-    for number, row in enumerate(table, start=1):
-        if len(row) > len(names) and any(cell.strip() for cell in row[len(names) :]):
-            raise UserError(
-                f"Row {number} has {len(row)} cells, at most {len(names)} are known ({', '.join(names)}); "
-                "put text that holds the separator in double quotes."
-            )
-    return [
-        {name: cell.strip() for name, cell in zip(names, row, strict=False) if name and cell.strip()} for row in table
-    ]
+    if len(table.names) == 1 or not any(mark in text.splitlines()[0] for mark in SEPARATORS):
+        raise UserError("One column only: separate subject, prompt and new answer by tabs, semicolons or commas.")
+    found = []
+    for number, (_, row) in enumerate(table.rows, start=1):
+        if isinstance(row, str):
+            raise UserError(f"Row {number} {row}.")
+        found.append({name: cell.strip() for name, cell in row.items() if cell.strip()})
+    unknown = [name for row in found for name in row if name not in COLUMNS]
+    unknown += [name for name in table.names if name and name not in COLUMNS]
+    if unknown:
+        raise UserError(f'Column "{unknown[-1]}" is not one of a fact’s: {", ".join(COLUMNS)}.')
+    return [row for row in found if row]

@@ -110,6 +110,8 @@ def uploaded(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], st
     if unknown:
         words += f" Left out: column {', '.join(unknown[:5])} (known are {', '.join(COLUMNS)})."
     broken = [problem for problem in reading.problems if not isinstance(rows[problem.row - 1], Mapping)]
+    if broken and not filled:
+        raise UserError(f"{path.name}: no facts in it; {spelled_out(broken)}")
     if broken:
         words += f" Left out: {spelled_out(broken)}."
     places = [{"row": problem.row, "column": problem.column, "message": problem.message} for problem in problems]

@@ -8,7 +8,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from inspect import formatannotation
 from typing import Any, TypeVar
 
-from core.errors import UserError, nearest
+from core.errors import UserError, nearest, shown
 
 Config = TypeVar("Config")
 KINDS = {"int": int, "float": (int, float), "bool": bool, "str": str}
@@ -97,24 +97,33 @@ def checked(parameter: Parameter, value: Any, what: str) -> Any:
             return None
         raise UserError(f"{where} needs a value.")
     if parameter.kind == "layers":
-        whole = isinstance(value, (list, tuple)) and value and all(type(v) is int and v >= 0 for v in value)
+        whole = isinstance(value, (list, tuple)) and value and all(type(v) is int and 0 <= v < 2**31 for v in value)
         if not whole or sorted(set(value)) != list(value):
-            raise UserError(f"{where} should be layer numbers in ascending order, such as [4, 5, 6], not {value!r}.")
+            raise UserError(
+                f"{where} should be layer numbers in ascending order, such as [4, 5, 6], not {shown(value)}."
+            )
         return tuple(value)
     if not isinstance(value, KINDS[parameter.kind]) or isinstance(value, bool) != (parameter.kind == "bool"):
-        raise UserError(f"{where} should be of type {parameter.kind}, not {value!r}.")
+        raise UserError(f"{where} should be of type {parameter.kind}, not {shown(value)}.")
     if parameter.choices is not None and value not in parameter.choices:
-        raise UserError(f"{where} should be one of {', '.join(map(str, parameter.choices))}, not {value!r}.")
+        raise UserError(f"{where} should be one of {', '.join(map(str, parameter.choices))}, not {shown(value)}.")
     if isinstance(value, (int, float)):
+        if not _finite(value):
+            raise UserError(f"{where} should be a finite number of ordinary size, not {shown(value)}.")
         for limit, fits, sign in (
             (parameter.ge, lambda v, m: v >= m, "≥"),
             (parameter.gt, lambda v, m: v > m, ">"),
             (parameter.le, lambda v, m: v <= m, "≤"),
             (parameter.lt, lambda v, m: v < m, "<"),
         ):
-            if limit is not None and not fits(value, limit) or not math.isfinite(value):
-                raise UserError(f"{where} should be {sign} {limit}, not {value!r}.")
+            if limit is not None and not fits(value, limit):
+                raise UserError(f"{where} should be {sign} {limit}, not {shown(value)}.")
     return float(value) if parameter.kind == "float" else value
+
+
+def _finite(value: int | float) -> bool:
+    """Whether a number is neither infinite, nor NaN, nor whole and longer than databases and tensors hold."""
+    return math.isfinite(value) if isinstance(value, float) else value.bit_length() < 64
 
 
 def _parameter(entry: Field) -> Parameter:

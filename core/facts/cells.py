@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
+from core.errors import one_line
+
 LONGEST = 2_000  # characters of one cell: a prompt longer than this is a pasted document, not a fact
+
+LONGEST_BITS = 6_643  # of a whole number with as many digits: more cannot be written as text
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,6 @@ class CellError(ValueError):
         self.column = column
 
 
-def one_line(text: str) -> str:
-    """A text that can be printed in one line, whatever names and subjects it repeats."""
-    return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
-
-
 def is_filled(value: Any) -> bool:
     """Whether a cell holds anything: None, NaN (how tables hold nothing), blank text and empty lists do not."""
     if value is None or value != value:
@@ -47,6 +47,10 @@ def clean(value: Any, column: str, longest: int = LONGEST) -> str:
         return ""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise CellError(column, f"must be text, not {_kind(value)}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise CellError(column, f'{value} is not a finite number; put it in "quotes" if the text is meant')
+    if isinstance(value, int) and value.bit_length() > LONGEST_BITS:
+        raise CellError(column, f"a number of more than {LONGEST:,} digits; give a shorter one")
     text = unicodedata.normalize("NFC", str(value)).replace("\x00", "").strip()
     if len(text) > longest:
         raise CellError(column, f"{len(text):,} characters: at most {longest:,}")

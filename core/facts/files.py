@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.facts.cells import CellError
+from core.errors import path as place
+from core.facts.cells import CellError, one_line
+from core.facts.tables import read_table
+from core.json_text import JsonError, Parsed, Unfit, loads, unfit
 
 LARGEST = 256 * 2**20  # bytes
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
@@ -18,8 +19,9 @@ SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 def read_file(path: Path) -> list[Any]:
     """The rows of a file, whatever they hold; the suffix says how it is read.
 
-    A line that cannot be read alone (of JSONL, or a CSV row with too many cells) comes as a `CellError` in its place,
-    so that the rows around it can still be had. Raises `UserError` naming the file for anything else.
+    A row that cannot be read (a line of JSONL, a CSV row with too many cells, an object with a field twice) comes as a
+    `CellError` in its place, so that the rows around it can still be had. Raises `UserError` naming the file for
+    anything else.
     """
     readers: dict[str, Callable[[Path], list[Any]]] = dict(zip(SUFFIXES, (_csv, _json, _jsonl, _parquet), strict=True))
     suffix = path.suffix.lower()
@@ -39,34 +41,35 @@ def read_file(path: Path) -> list[Any]:
 
 
 def _csv(path: Path) -> list[Any]:
-    rows: list[Any] = []
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        try:
-            for row in reader:
-                rows.append(_wide(reader.line_num) if None in row else row)
-        except csv.Error as error:
-            raise UserError(f"{path}, line {reader.line_num}: not CSV ({error})") from None
-    return rows
-
-
-def _wide(line: int) -> CellError:
-    return CellError("", f'line {line}: more cells than columns; put text that holds commas in "quotes"')
+    text = path.read_text(encoding="utf-8-sig")
+    try:
+        rows = read_table(text).rows
+    except CellError as error:
+        raise UserError(f"{path}, {error}" if str(error).startswith("line") else f"{path}: {error}") from None
+    return [CellError("", f"line {line} {row}") if isinstance(row, str) else row for line, row in rows]
 
 
 def _json(path: Path) -> list[Any]:
-    text = path.read_text(encoding="utf-8-sig")
     try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        hint = "; one object a line is a .jsonl file" if error.msg == "Extra data" else ""
-        raise UserError(f"{path}, line {error.lineno}: not JSON ({error.msg}){hint}") from None
-    except (RecursionError, ValueError) as error:
+        parsed = Parsed(path.read_text(encoding="utf-8-sig"), nan=True)
+    except JsonError as error:
+        hint = "; one object a line is a .jsonl file" if "Extra data" in str(error) else ""
+        if error.broken:
+            raise UserError(f"{path}, line {error.line}: {error}{hint}") from None
         raise UserError(f"{path}: JSON that cannot be read ({error})") from None
+    data = parsed.value
+    if isinstance(data, Unfit):
+        raise UserError(f"{path}: JSON that cannot be read ({data.message})")
     rows = data.get("items") if isinstance(data, dict) else data
     if not isinstance(rows, list):
         raise UserError(f'{path}: expected a list of facts, or {{"items": [facts]}}')
-    return rows
+    return [fit(row) for row in rows] if parsed.flawed else rows
+
+
+def fit(row: Any) -> Any:
+    """A row of parsed JSON, or what is wrong with it as a `CellError`."""
+    found = unfit(row)
+    return row if found is None else CellError(place(found[0]), found[1])
 
 
 def _jsonl(path: Path) -> list[Any]:
@@ -77,17 +80,18 @@ def _jsonl(path: Path) -> list[Any]:
 
 def _line(number: int, line: str) -> Any:
     try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        return CellError("", f"line {number}: not JSON ({error.msg})")
-    except (RecursionError, ValueError) as error:
-        return CellError("", f"line {number}: JSON that cannot be read ({error})")
+        return loads(line, nan=True)
+    except JsonError as error:
+        return CellError("", f"line {number}: {error}")
 
 
 def _parquet(path: Path) -> list[Any]:
     from pyarrow import ArrowException, parquet  # slow to import, and rarely wanted
 
     try:
+        names = parquet.read_schema(path).names
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise UserError(f'{path}: two columns are called "{twice[0]}"; rename or remove one')
         return parquet.read_table(path).to_pylist()
-    except ArrowException as error:
-        raise UserError(f"{path}: not a Parquet file ({str(error).splitlines()[0]})") from None
+    except (ArrowException, OverflowError) as error:
+        raise UserError(f"{path}: not a Parquet file that can be read ({one_line(str(error))[:200]})") from None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.json_text import JsonError, loads
 from core.runs.catalogue import built, catalogue
 from core.runs.control import Control, Interrupted
 from core.runs.terminal import Telling, interruptible, quiet
@@ -107,9 +108,13 @@ def _options(given: Sequence[str]) -> dict[str, Any]:
         name, sign, value = one.partition("=")
         if not sign or not name.strip():
             raise UserError(f'--set: "{one}" should be OPTION=VALUE, such as count=100')
+        if name.strip() in options:
+            raise UserError(f'--set: "{name.strip()}" is given twice; keep one')
         try:
-            options[name.strip()] = json.loads(value)
-        except json.JSONDecodeError:
+            options[name.strip()] = loads(value)
+        except JsonError as error:
+            if not error.broken:
+                raise UserError(f"--set {name.strip()}: {error}") from None
             options[name.strip()] = value
     return options
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from core.errors import UserError, nearest
+from core.errors import UserError, nearest, path, shown
 
 MOST_SHOWN = 3  # problems spelled out in the one line that the command line prints
 
@@ -34,14 +34,6 @@ class SpecError(UserError):
         self.problems = list(problems)
 
 
-def path(location: Iterable[int | str]) -> str:
-    """`("lanes", 0, "tau")` as `lanes[0].tau`."""
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
-
-
 def told(error: ValidationError, model: type[BaseModel]) -> list[SpecProblem]:
     """Pydantic's findings about a dictionary that should be a `model`, one problem per field, in plain words."""
     problems: dict[str, SpecProblem] = {}
@@ -62,12 +54,6 @@ def _words(found: Any, location: Sequence[int | str], model: type[BaseModel]) ->
         return str(context.get("error", found["msg"])).removeprefix("Value error, ")
     words = found["msg"].replace("Input should be", "should be").replace("Input should", "should")
     return f"{words}, not {shown(given)}"
-
-
-def shown(value: Any) -> str:
-    """A value as the person wrote it, cut short."""
-    text = f'"{value}"' if isinstance(value, str) else repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
 
 
 def _fields(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:

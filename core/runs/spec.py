@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from core.errors import UserError
 from core.facts.source import FactsSpec
 from core.facts.typed import Problem, parse_rows
+from core.json_text import JsonError, loads
 from core.measures.config import MeasureConfig
 from core.runs.lanes import check_lanes, labelled
 from core.runs.left_out import too_late
-from core.runs.problems import SpecError, SpecProblem, path, told
+from core.runs.problems import SpecError, SpecProblem, path, shown, told
 
 MOST_FACTS = 20_000  # facts of one run, unless its home says otherwise
 MOST_ROWS = 100_000  # rows that are looked at, at all
 DEEPEST = 12  # levels of lists and objects inside each other
 LARGEST_FILE = 128 * 2**20  # bytes
+LONGEST_BITS = 63  # of a whole number: more no table and no database holds
+CELLS = ("facts", "items")  # where numbers are text: their length is looked at with the cell
 
 
 class StatisticsSpec(BaseModel):
@@ -81,7 +83,7 @@ class RunSpec(BaseModel):
         """The spec that a dictionary holds; raises `SpecError` with everything that is wrong with it."""
         if not isinstance(data, Mapping):
             raise SpecError([SpecProblem("", "a spec is an object: {…} with at least facts and lanes")])
-        problems = _too_many(data, max_facts) or _no_text(data)
+        problems = _unwritable(data) or _too_many(data, max_facts)
         if problems:
             raise SpecError(problems)
         spec = None
@@ -106,15 +108,14 @@ class RunSpec(BaseModel):
                 raise UserError(
                     f"{file}: larger than {LARGEST_FILE // 2**20} MiB; put the facts into a file of their own"
                 )
-            data = json.loads(file.read_text(encoding="utf-8-sig"))
+            data = loads(file.read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise UserError(f"{file}: {error.strerror}; give the path of a JSON file that holds a spec") from None
         except UnicodeDecodeError as error:
             raise UserError(f"{file}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
-        except json.JSONDecodeError as error:
-            raise UserError(f"{file}, line {error.lineno}, column {error.colno}: not JSON ({error.msg})") from None
-        except RecursionError:
-            raise UserError(f"{file}: nested too deeply to be a spec") from None
+        except JsonError as error:
+            where = f", line {error.line}, column {error.column}" if error.broken else ""
+            raise UserError(f"{file}{where}: {error}") from None
         return cls.from_dict(data, max_facts)
 
     def as_dict(self) -> dict[str, Any]:
@@ -140,18 +141,20 @@ def _too_many(data: Mapping[str, Any], max_facts: int) -> list[SpecProblem]:
     return []
 
 
-def _no_text(value: Any, where: tuple[int | str, ...] = ()) -> list[SpecProblem]:
-    """The first text that no file can hold: JSON can spell half of a character ("\\ud83d")."""
+def _unwritable(value: Any, where: tuple[int | str, ...] = ()) -> list[SpecProblem]:
+    """The first thing that no file or database can hold: JSON can spell half of a character ("\\ud83d"), and numbers of
+    any length."""
     if len(where) > DEEPEST:
         return [SpecProblem(path(where[:3]), "nested too deeply to be part of a spec")]
-    if isinstance(value, str):
-        broken = any("\ud800" <= letter <= "\udfff" for letter in value)
-        return (
-            [SpecProblem(path(where), "holds half of a character (a lone surrogate); type it anew")] if broken else []
-        )
+    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        return [SpecProblem(path(where), "holds half of a character (a lone surrogate); type it anew")]
+    if isinstance(value, int) and value.bit_length() > LONGEST_BITS and where[:2] != CELLS:
+        return [SpecProblem(path(where), "a whole number of more than 18 digits; give a smaller one")]
     parts = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     for key, part in parts:
-        if found := _no_text(key) or _no_text(part, (*where, key)):
+        if not isinstance(key, (str, int)):
+            return [SpecProblem(path(where), f"its fields are named by text, not {shown(key)}")]
+        if found := _unwritable(key, where) or _unwritable(part, (*where, key)):
             return found
     return []
 

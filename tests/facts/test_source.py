@@ -144,6 +144,39 @@ def test_malformed_rows_are_fatal_or_skipped_and_counted(tmp_path):
     assert "3 of 5 records hold no fact and were left out, such as row 2: line 2" in warning
 
 
+def test_a_field_that_is_given_twice_is_told_at_its_row(tmp_path):
+    good, twice = json.dumps(ROW), '{"subject": "a", "prompt": "{} is", "target": "b", "target": "c"}'
+    for name, text in (("facts.jsonl", f"{good}\n{twice}"), ("facts.json", f"[{good}, {twice}]")):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(UserError, match='row 2: .*"target" is given twice; keep one'):
+            load_facts(FactsSpec(source=str(tmp_path / name)), tmp_path)
+        found = load_facts(FactsSpec(source=str(tmp_path / name), malformed="skip"), tmp_path)
+        assert [fact.subject for fact in found.edit] == ["France"]
+
+
+def test_numbers_that_are_none_are_told_at_their_cell(tmp_path):
+    path = tmp_path / "facts.json"
+    for cell, words in (
+        ("1e999", "row 1, target: 1e999 is larger"),
+        ("Infinity", "row 1, target: Infinity is no number"),
+        ("9" * 5000, "row 1, target: a number of 5,000 digits"),
+        ("NaN", "row 1, target: empty"),
+    ):
+        path.write_text(f'[{{"subject": "a", "prompt": "{{}} is", "target": {cell}}}]')
+        with pytest.raises(UserError, match=words):
+            load_facts(FactsSpec(source=str(path)), tmp_path)
+
+
+def test_two_parquet_columns_of_one_name_are_refused(tmp_path):
+    import pyarrow
+    from pyarrow import parquet
+
+    column = pyarrow.array(["a"])
+    parquet.write_table(pyarrow.table([column] * 2, names=["target", "target"]), tmp_path / "facts.parquet")
+    with pytest.raises(UserError, match='facts.parquet: two columns are called "target"'):
+        load_facts(FactsSpec(source=str(tmp_path / "facts.parquet")), tmp_path)
+
+
 def test_nothing_left_after_skipping_says_why(tmp_path):
     path = tmp_path / "facts.json"
     path.write_text(json.dumps([BAD]))
