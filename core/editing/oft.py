@@ -6,16 +6,21 @@ Shapes: g blocks of n inputs each, d_in = g · n.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from core.editing.failure import EditFailure
 from core.editing.finetune import Lesson, edited_now, graded, practised
 from core.editing.method import Round
 from core.editing.orthogonal import procrustes
 from core.editing.spread import Fit
 from core.errors import UserError
+
+AGAIN = 1e-6  # how near a turn is to be to the one that its S was read off
 
 
 def turned(round_: Round) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]:
@@ -28,7 +33,7 @@ def turned(round_: Round) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]:
     if lm.d_ffn % config.blocks:
         raise UserError(f"{config.title}: {lm.d_ffn} inputs cannot be cut into {config.blocks} blocks of equal size.")
     bases = {layer: lm.original(layer) if config.persistent else weight for layer, weight in before.items()}
-    start = {layer: skew_of(turn_between(bases[layer], before[layer], config.blocks)) for layer in before}
+    start = {layer: reached(bases[layer], before[layer], config.blocks, layer) for layer in before}
     free = {layer: skew.to(before[layer].dtype).requires_grad_() for layer, skew in start.items()}
     adam = torch.optim.Adam(free.values(), lr=config.lr)
 
@@ -59,16 +64,58 @@ def skew(free: Float[Tensor, "g n n"]) -> Float[Tensor, "g n n"]:
     return (free - free.mT) / 2
 
 
-def cayley(skew: Float[Tensor, "g n n"]) -> Float[Tensor, "g n n"]:
-    """Q = (I − S)(I + S)⁻¹ of each block: orthogonal for skew S, whatever its size."""
-    eye = torch.eye(skew.shape[-1], dtype=skew.dtype, device=skew.device)
-    return torch.linalg.solve(eye + skew, eye - skew)  # the two factors commute
+def cayley(skew: Float[torch.Tensor, "g n n"]) -> Float[torch.Tensor, "g n n"]:
+    """Q = (I − S)(I + S)⁻¹ of each block: orthogonal for skew S, whatever its size.
+
+    As 2 (I + S)⁻¹ − I with (I + S)⁻¹ = (I + SᵀS)⁻¹ (I − S): I + SᵀS is positive definite, so Cholesky's factor serves.
+    The error is some ε (1 + ‖S‖²), ε the precision of S's type.
+    """
+    return Cayley.apply(skew)
 
 
-def skew_of(turn: Float[Tensor, "g n n"]) -> Float[Tensor, "g n n"]:
-    """S of Cayley's map: (I + Q)⁻¹ (I − Q), skew to the last bit."""
+class Cayley(torch.autograd.Function):
+    """Cayley's map with its gradient: dQ = −2 X dS X, X = (I + S)⁻¹ = (I + Q) / 2, so two products and no solve."""
+
+    @staticmethod
+    def forward(ctx: Any, skew: Tensor) -> Tensor:
+        eye = torch.eye(skew.shape[-1], dtype=skew.dtype, device=skew.device)
+        lower = torch.linalg.cholesky(eye + skew.mT @ skew)
+        inverse = torch.cholesky_solve(eye - skew, lower)
+        ctx.save_for_backward(inverse)
+        return 2 * inverse - eye
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (inverse,) = ctx.saved_tensors
+        return -2 * inverse.mT @ grad @ inverse.mT
+
+
+def skew_of(turn: Float[torch.Tensor, "g n n"]) -> Float[torch.Tensor, "g n n"]:
+    """S of Cayley's map: (I + Q)⁻¹ (I − Q), skew to the last bit.
+
+    As (2 I + Q + Qᵀ)⁻¹ (Qᵀ − Q), since (I + Q)ᵀ(I + Q) = 2 I + Q + Qᵀ. An angle of 180° has no S, and one near it an
+    S that rounding has spoilt: an `EditFailure` unless S gives Q again to within `AGAIN`.
+    """
     eye = torch.eye(turn.shape[-1], dtype=turn.dtype, device=turn.device)
-    return skew(torch.linalg.solve(eye + turn, eye - turn))
+    lower, broke = torch.linalg.cholesky_ex(2 * eye + turn + turn.mT)
+    found = skew(torch.cholesky_solve(turn.mT - turn, lower))
+    if bool((broke != 0).any()) or not float((cayley(found) - turn).abs().max()) <= AGAIN:
+        raise EditFailure(
+            "What the lane's weights were turned by comes to 180° in some direction, where Cayley's map ends. Turn by"
+            ' less ("lr", "cap"), or set "persistent": false.'
+        )
+    return found
+
+
+def reached(
+    base: Float[torch.Tensor, "d_out d_in"], weight: Float[torch.Tensor, "d_out d_in"], blocks: int, layer: int
+) -> Float[torch.Tensor, "g n n"]:
+    """S of the blocks of Q with base · blockdiag(Q)ᵀ = weight, float64; an `EditFailure` names the layer."""
+    try:
+        return skew_of(turn_between(base, weight, blocks))
+    except EditFailure as failure:
+        raise EditFailure(f"Layer {layer}: {failure}") from None
 
 
 def turn_between(

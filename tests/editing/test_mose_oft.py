@@ -1,10 +1,13 @@
 """The released code's MOSE: turns of a weight's inputs, trained."""
 
+import math
+
 import pytest
 import torch
 
+from core.editing.failure import EditFailure
 from core.editing.ledger import Ledger
-from core.editing.oft import capped, cayley, skew, skew_of, through_blocks, turn_between
+from core.editing.oft import capped, cayley, reached, skew, skew_of, through_blocks, turn_between
 from core.editing.recipe import recipe_from_dict
 from core.editing.rounds import edit_round
 from core.editing.state import LaneState
@@ -30,6 +33,59 @@ def test_cayleys_map():
         torch.testing.assert_close(block, (eye - s) @ torch.linalg.inv(eye + s), **TIGHT)
         torch.testing.assert_close(block.T @ block, eye, **TIGHT)
     torch.testing.assert_close(skew_of(turn), skew(free), rtol=0, atol=1e-10)
+
+
+def by_lu(skew: torch.Tensor) -> torch.Tensor:
+    """(I − S)(I + S)⁻¹ block by block, as it stands in the paper's code."""
+    eye = torch.eye(skew.shape[-1], dtype=skew.dtype)
+    return torch.stack([torch.linalg.solve((eye + s).T, (eye - s).T).T for s in skew])
+
+
+@pytest.mark.parametrize("size", [1e-4, 0.1, 1.0, 30.0, 1000.0])
+def test_cayleys_map_by_cholesky_is_that_by_lu(size):
+    """And its gradient: to ε (1 + ‖S‖²), here 1e-12 up to ‖S‖ = 1 and 1e-8 at a thousand (turns of 179.9°)."""
+    free = random(3, 40, 40)
+    free = free * (size / torch.linalg.matrix_norm(skew(free), 2).max())
+    some = random(3, 40, 40, seed=1)
+    found, expected = ([a := free.clone().requires_grad_(), turn(skew(a))] for turn in (cayley, by_lu))
+    near = {"rtol": 0, "atol": 1e-14 * (100 + size**2)}
+    torch.testing.assert_close(found[1], expected[1], **near)
+    torch.testing.assert_close(found[1].mT @ found[1], torch.eye(40, dtype=torch.float64).expand(3, 40, 40), **near)
+    for _, turn in (found, expected):
+        (turn * some).sum().backward()
+    scale = float(expected[0].grad.abs().max())
+    torch.testing.assert_close(found[0].grad / scale, expected[0].grad / scale, **near)
+    torch.testing.assert_close(skew_of(expected[1].detach()), skew(free), rtol=0, atol=near["atol"] * max(size, 1))
+
+
+def test_a_batch_of_larger_blocks_returns():
+    """4 × 512 × 512, two threads: what LU does not come back from on some processors."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        free = (0.01 * random(4, 512, 512)).requires_grad_()
+        turn = cayley(skew(free))
+        turn.sum().backward()
+        found = skew_of(turn.detach())
+    finally:
+        torch.set_num_threads(before)
+    assert bool(torch.isfinite(free.grad).all())
+    torch.testing.assert_close(found, skew(free.detach()), rtol=0, atol=1e-12)
+
+
+def angle(theta: float) -> torch.Tensor:
+    theta = torch.tensor(theta, dtype=torch.float64)
+    return torch.stack([torch.stack([theta.cos(), -theta.sin()]), torch.stack([theta.sin(), theta.cos()])])[None]
+
+
+def test_half_a_turn_has_no_parameter():
+    near = angle(math.pi - 1e-4)
+    torch.testing.assert_close(cayley(skew_of(near)), near, rtol=0, atol=1e-6)
+    for impossible in (angle(math.pi), angle(math.pi - 1e-9), -torch.eye(3, dtype=torch.float64)[None]):
+        with pytest.raises(EditFailure, match="180°"):
+            skew_of(impossible)
+    with pytest.raises(EditFailure, match=r"Layer 7: .*persistent"):
+        reached(random(6, 8), -random(6, 8), 2, 7)
 
 
 def test_blocks_turn_their_own_inputs():
