@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from core.errors import UserError, shown
 from core.models.anatomy import Anatomy, linear_shape
 from core.models.chat import Frame
 from core.models.tokens import encode_all, slot_last
@@ -23,9 +24,9 @@ CACHED_TEXTS = 200_000
 class LanguageModel:
     """A causal language model with its tokenizer. Weights are the original ones except inside `worn`.
 
-    `reference` is what it was loaded from; `fingerprint` a SHA-256 of its configuration and weights. `frame` is what
-    stands around every prompt that it is asked (a chat template's turns, or nothing); texts that are no prompts are
-    encoded as they are.
+    `reference` is what it was loaded from, `notes` what should be said of that; `fingerprint` a SHA-256 of its
+    configuration and weights. `frame` is what stands around every prompt that it is asked (a chat template's turns, or
+    nothing); texts that are no prompts are encoded as they are.
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class LanguageModel:
         anatomy: Anatomy,
         reference: str,
         frame: Frame | None = None,
+        notes: Sequence[str] = (),
     ):
         self.model = model
         self.tokenizer = tokenizer
         self.anatomy = anatomy
         self.reference = reference
+        self.notes = tuple(notes)
         self.frame = frame or Frame()
         self.layers: Sequence[nn.Module] = model.get_submodule(anatomy.layers)
         self.config: Any = model.config.get_text_config()
@@ -51,6 +54,7 @@ class LanguageModel:
         # Rows x length of one forward pass. A CPU is busy with few tokens, and few are padded less; a GPU wants many.
         self.token_budget = 1024 if self.device.type == "cpu" else 16384
         self.fingerprint = fingerprint(model)
+        self._embedded = model.get_input_embeddings().weight.shape[0]  # ids that it knows
         self.packs: bool | None = None  # whether rows may be run as packs: `core.models.packed` tries it once
         self._originals: dict[int, Tensor] = {}
         self._wearing: Mapping[int, Tensor] = {}
@@ -145,7 +149,11 @@ class LanguageModel:
         if len(self._encoded) + len(missing) > CACHED_TEXTS:
             self._encoded.clear()
             missing = list(dict.fromkeys(texts))
-        self._encoded.update(zip(missing, encode_all(self.tokenizer, missing), strict=True))
+        for text, ids in zip(missing, encode_all(self.tokenizer, missing), strict=True):
+            if max(ids, default=0) >= self._embedded:
+                token = self.tokenizer.convert_ids_to_tokens(max(ids))
+                raise UserError(f"The text {shown(text)} holds {token}, which {self.reference} has no embedding for.")
+            self._encoded[text] = ids
         return [self._encoded[text] for text in texts]
 
     def _wear(self, weights: Mapping[int, Tensor]) -> None:

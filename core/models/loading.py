@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from core.errors import UserError
 from core.models.anatomy import anatomy_of
 from core.models.chat import chat_frame
+from core.models.checkpoint import check_causal, check_finite, check_report, check_words, culprit, wrong_file
 from core.models.language_model import LanguageModel
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
@@ -20,6 +21,7 @@ DTYPES = {
     "float16": torch.float16,
     "float64": torch.float64,
 }
+DEVICES = ("cpu", "cuda", "mps")
 
 
 def load_model(
@@ -38,28 +40,44 @@ def load_model(
     that a repository brings along is run only if `trust_remote_code`. With `chat` every prompt is asked as a user's
     message through the tokenizer's chat template, and answers begin the assistant's turn.
 
-    Raises `UserError` saying what is wrong with the reference, the device or the type.
+    Raises `UserError` saying what is wrong with the reference, the device or the type, and for a checkpoint that is
+    not all there, not numbers, not causal or not its tokenizer's (`core.models.checkpoint`).
     """
     place = resolve_device(device)
     path, local = resolve_reference(reference, assets)
     options: dict[str, Any] = {"local_files_only": local, "trust_remote_code": trust_remote_code}
     try:
         config = AutoConfig.from_pretrained(path, **options)
+        if config.is_encoder_decoder:
+            kind = f"{reference} ({config.model_type}) is an encoder and a decoder"
+            raise UserError(f"{kind}. Give a causal language model, such as GPT-2 or Llama.")
         tokenizer = AutoTokenizer.from_pretrained(path, **options)
         placement = {} if place.type == "cpu" else {"device_map": {"": place}}
-        model = AutoModelForCausalLM.from_pretrained(
-            path, config=config, dtype=resolve_dtype(dtype, place), **placement, **options
+        model, report = AutoModelForCausalLM.from_pretrained(
+            path,
+            config=config,
+            dtype=resolve_dtype(dtype, place),
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # reported, and refused below by name
+            **placement,
+            **options,
         )
-    except (OSError, ValueError, ImportError, KeyError) as error:
-        raise UserError(explain(reference, local, error)) from error
+    except (UserError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # whatever transformers, tokenizers, safetensors and pickle raise for files they get
+        raise UserError(explain(reference, Path(path) if local else None, error)) from error
+    notes = check_report(reference, report)
+    check_finite(reference, model)
     if not getattr(tokenizer, "is_fast", False):
         raise UserError(
             f"The tokenizer of {reference} ({type(tokenizer).__name__}) reports no character offsets, so the subject's"
             " last token cannot be found. Save it once as a fast tokenizer (tokenizer.json)."
         )
+    check_words(reference, model, tokenizer)
     model.eval().requires_grad_(False)
+    check_causal(reference, model)
     frame = chat_frame(tokenizer, reference) if chat else None
-    return LanguageModel(model, tokenizer, anatomy_of(model), reference, frame)
+    return LanguageModel(model, tokenizer, anatomy_of(model), reference, frame, notes)
 
 
 def resolve_reference(reference: str, assets: Path) -> tuple[str, bool]:
@@ -90,6 +108,10 @@ def resolve_device(device: str) -> torch.device:
         place = torch.device(device)
     except RuntimeError as error:
         raise UserError(f"There is no device {device!r}: use auto, cpu, cuda or cuda:<number>.") from error
+    if place.type not in DEVICES or place.type == "cpu" and place.index:
+        raise UserError(f"There is no device {device!r} here: use auto, cpu, cuda or cuda:<number>, or mps on a Mac.")
+    if place.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError('The device \'mps\' is a Mac\'s, and this machine has none. Use "auto" or "cpu".')
     if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
         raise UserError(
             f"The device {device!r} was asked for, but this machine has {torch.cuda.device_count()} GPUs"
@@ -109,12 +131,15 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
 
-def explain(reference: str, local: bool, error: Exception) -> str:
-    """One line for the person from what transformers raised."""
+def explain(reference: str, folder: Path | None, error: Exception) -> str:
+    """One line for the person from what transformers raised; `folder` is the model's, if it is one here."""
     said = " ".join(str(error).split())
     low = said.lower()
-    if local:
-        return f"The folder of {reference!r} could not be loaded as a causal language model: {said[:300]}"
+    if folder is not None:
+        why = culprit(folder) or wrong_file(error) or said[:300]
+        return f"The folder of {reference!r} could not be loaded as a causal language model: {why}"
+    if why := wrong_file(error):
+        return f"The model {reference!r} could not be loaded: {why}"
     if "gated" in low or "restricted" in low or "401" in low and "private" not in low:
         return (
             f"The model {reference!r} asks for permission: accept its terms on its hub page and log in with"

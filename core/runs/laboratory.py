@@ -80,8 +80,9 @@ class Laboratory:
         return session
 
     def warnings(self, spec: RunSpec) -> list[str]:
-        """What the person should know about these statistics before believing the results."""
-        return [] if spec.statistics.general or spec.model == "pocket" else [NOT_GENERAL]
+        """What the person should know about the model and its statistics before believing the results."""
+        own = spec.statistics.general or spec.model == "pocket"
+        return [*self.model(spec).notes, *([] if own else [NOT_GENERAL])]
 
     def warm_up(self, heartbeat: Callable[[], None] | None = None) -> Iterator[str]:
         """Load what a first run probably wants, piece by piece; yields what comes next. Failures wait for that run.
