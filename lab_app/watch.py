@@ -49,6 +49,7 @@ class Reader:
     rounds: int = 0
     warnings: list[Value] = field(default_factory=list)
     noted: set[str] = field(default_factory=set)  # lanes whose method's notes were shown: those of their first round
+    moved: set[int] = field(default_factory=set)  # layers that any lane has edited so far
     trouble: Callable[[], str] = lambda: ""  # why no worker can be started
     beside: Mapping[str, Beside] = field(default_factory=dict)
     seen: dict[str, Value] = field(default_factory=dict)  # of what stands beside the run
@@ -90,7 +91,7 @@ class Reader:
     def _anew(self) -> list[tuple[int, dict[str, Any]]]:
         """All events again, after rounds were undone or lanes added: they take the place of what was sent."""
         self.rows, self.warnings, self.noted, self.after = {name: [] for name in FEEDS}, [], set(), 0
-        self.feed = secrets.token_hex(4)
+        self.feed, self.moved = secrets.token_hex(4), set()
         return self.store.events(self.run)
 
     def _take(self, event: Mapping[str, Any], kept: set[int] | None) -> None:
@@ -106,8 +107,10 @@ class Reader:
             if whole:
                 self._add("words", words(event))
             edits = (event.get("scores") or {}).get("edits")
-            self._add("status", {"lane": event["lane"], "round": event["round"], "edits": edits})
+            row = {"lane": event["lane"], "round": event["round"], "edits": edits}
+            self._add("status", row | {"moved": sorted(self.moved)})
         elif kind == "edited":
+            self.moved |= {row["layer"] for row in event.get("layers") or ()}
             for note in event.get("notes") or () if event["lane"] not in self.noted else ():
                 self._warn({"message": note, "level": "info", "lane": event["lane"], "round": event["round"]})
             self.noted.add(event["lane"])

@@ -85,14 +85,18 @@ EditLab.charts = (() => {
     return [...all].sort((a, b) => a - b);
   }
   function layer(model) {
-    const known = layersOf(model);
-    return known.includes(lab.view.layer) ? lab.view.layer : known[known.length - 1];
+    const known = layersOf(model),
+      edited = known.filter((number) => lab.run.moved.includes(number));
+    return known.includes(lab.view.layer) ? lab.view.layer : (edited.length ? edited : known).at(-1);
   }
   const layerSwitch = (model) => ({
     name: "layer",
     label: "Layer",
     chosen: layer(model),
-    values: layersOf(model).map((number) => [number, `layer ${number}`]),
+    values: layersOf(model).map((number) => [
+      number,
+      `layer ${number}${lab.run.moved.length && !lab.run.moved.includes(number) ? ", not edited" : ""}`,
+    ]),
   });
   const inLayer = (row, list, number) => (row?.[list] || []).find((found) => found.layer === number);
 

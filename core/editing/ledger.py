@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -86,13 +87,7 @@ class Ledger:
 
     def read(self, lane: str, round_: int, device: torch.device | str = "cpu") -> LayerUpdates:
         """One round. Raises `UserError` for a file that is missing, damaged or of another lane or round."""
-        path, holder = self.path(lane, round_), self.holder(lane, round_)
-        try:
-            read, about = read_tensors(path, device)
-        except UNREADABLE as error:
-            raise UserError(f'Round {round_} of lane "{lane}" cannot be read from {path}: {error}') from error
-        if (about.get("lane"), about.get("round")) != (holder, round_):
-            raise UserError(f'{path} should hold round {round_} of lane "{holder}" but holds {about}.')
+        read, about = self._held(lane, round_, device)
         # Copied: the file's bytes lie anywhere in memory, and where they lie may change a product's last bit.
         tensors, layers = {name: tensor.clone() for name, tensor in read.items()}, about["layers"]
 
@@ -109,6 +104,23 @@ class Ledger:
             start=tensors.get("start"),
             target=tensors.get("target"),
         )
+
+    def layers(self, lane: str, round_: int) -> list[int]:
+        """The layers that a round edited, ascending: a method may choose others in each. Raises as `read` does."""
+        return sorted(self._held(lane, round_, "cpu", names=())[1]["layers"])
+
+    def _held(
+        self, lane: str, round_: int, device: torch.device | str, names: Collection[str] | None = None
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """A round's file: its tensors (of these `names`, or all), and what they are about."""
+        path, holder = self.path(lane, round_), self.holder(lane, round_)
+        try:
+            read, about = read_tensors(path, device, names)
+        except UNREADABLE as error:
+            raise UserError(f'Round {round_} of lane "{lane}" cannot be read from {path}: {error}') from error
+        if (about.get("lane"), about.get("round")) != (holder, round_):
+            raise UserError(f'{path} should hold round {round_} of lane "{holder}" but holds {about}.')
+        return read, about
 
     def rebuild(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,8 @@ class Case:
     `facts` are all facts to edit in the run's order, `cohorts[t - 1]` the indices of those edited in round t;
     `unedited` are true facts that no edit touches (target = the true object). `scores[t]` is what the run measured
     after round t (columns of rounds.csv), for the rounds that it measured. `session` gives second moments, contexts and
-    decompositions of W0. `texts` are texts of the model's own domain that no edit concerns.
+    decompositions of W0. `texts` are texts of the model's own domain that no edit concerns. `tasks` names the tasks that
+    the run measures (`core.measures.tasks.Tasks.build`), `task_limit` items of each (None: all).
     """
 
     lm: LanguageModel
@@ -41,15 +42,38 @@ class Case:
     cohorts: Sequence[Sequence[int]]
     scores: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     texts: Sequence[str] = ()
+    tasks: Sequence[str] = ()
+    task_limit: int | None = None
     assets: Path | None = None
     seed: int = 0
     progress: Callable[[int, int], None] | None = None
     _kept: OrderedDict[int, Weights] = field(init=False, default_factory=OrderedDict)
+    _layers: dict[int, tuple[int, ...]] = field(init=False, default_factory=dict)
 
     @property
     def layers(self) -> tuple[int, ...]:
-        """The edited layers, ascending."""
+        """The layers that rounds of this lane edited, ascending; before the first round those that it may edit."""
+        return self.edited_layers(self.last)
+
+    def layers_of(self, round_: int) -> tuple[int, ...]:
+        """The layers that one round edited, ascending: a method may choose others in each."""
+        if round_ not in self._layers:
+            self._layers[round_] = tuple(self.ledger.layers(self.lane, round_))
+        return self._layers[round_]
+
+    def edited_layers(self, upto: int) -> tuple[int, ...]:
+        """The layers edited by any round up to this one, ascending; where there are none, by any round of the lane."""
+        rounds = self.ledger.rounds(self.lane)
+        for last in (upto, rounds[-1] if rounds else 0):
+            if found := {layer for t in rounds if t <= last for layer in self.layers_of(t)}:
+                return tuple(sorted(found))
         return self.recipe.layers
+
+    def most_edited(self, upto: int) -> int:
+        """The layer that most rounds up to this one edited; of equal ones the last."""
+        rounds = [t for t in self.ledger.rounds(self.lane) if t <= upto]
+        often = Counter(layer for t in rounds for layer in self.layers_of(t))
+        return max(self.edited_layers(upto), key=lambda layer: (often[layer], layer))
 
     @property
     def last(self) -> int:

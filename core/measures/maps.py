@@ -85,6 +85,13 @@ def joint_layout(
     return list(flat.split([len(rows) for rows in states])), explained
 
 
+def spread(items: Sequence[int], most: int) -> list[int]:
+    """At most so many of the items, evenly, first and last among them: the rounds that are drawn."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+
+
 def align(
     points: Float[Tensor, "m 2"], anchors: Float[Tensor, "n 2"], targets: Float[Tensor, "n 2"]
 ) -> Float[Tensor, "m 2"]:

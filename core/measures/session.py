@@ -70,7 +70,7 @@ class MeasureSession:
         self.layers = sorted(set(self.layers))
         self.lower = LowerLayers(self.lm, min(self.layers, default=self.lm.n_layers - 1))
         self.said = Words(self.lm, self.facts, self.config.word_tokens)
-        names = self._task_names()
+        names = task_names(self.config, self.assets)
         if names:
             self.tasks = Tasks.build(self.lm, names, self.config.task_limit, self.config.seed)
         self._beat(self.heartbeat)
@@ -233,17 +233,6 @@ class MeasureSession:
         """The facts whose words are shown: the first of those just edited, or of the run."""
         return list(just or range(len(self.facts)))[: self.config.words]
 
-    def _task_names(self) -> list[str]:
-        """The tasks of the config; true means the embedded world's."""
-        if isinstance(self.config.tasks, list):
-            return self.config.tasks
-        folder = self.assets / "pocket" / "tasks"
-        if self.config.tasks and not folder.is_dir():
-            raise UserError(
-                f"{folder}: missing; make it with: python -m core pocket build, or set measure.tasks: false"
-            )
-        return [str(folder)] if self.config.tasks else []
-
     def _prose(self) -> Sequence[str]:
         """Texts for the perplexity: of the model's own domain, where they are known."""
         return self.texts or (held_out(self.assets) if self.lm.reference == POCKET else ()) or self._probe_texts()
@@ -275,6 +264,16 @@ class _Steps:
         self.beat()
         if self.progress:
             self.progress(phase, done, total)
+
+
+def task_names(config: MeasureConfig, assets: Path) -> list[str]:
+    """The tasks of a spec; true means the embedded world's. Raises `UserError` where these were not made."""
+    if isinstance(config.tasks, list):
+        return config.tasks
+    folder = assets / "pocket" / "tasks"
+    if config.tasks and not folder.is_dir():
+        raise UserError(f"{folder}: missing; make it with: python -m core pocket build, or set measure.tasks: false")
+    return [str(folder)] if config.tasks else []
 
 
 def domain_texts(unedited: Sequence[Fact], assets: Path) -> list[str]:

@@ -85,6 +85,16 @@ class Tasks:
                 }
         return cls(HarnessModel(lm), parts, info, harness.version)
 
+    @property
+    def prompts(self) -> list[str]:
+        """What stands before the answer of each asked item, without spaces at its end; items that begin with nothing
+        are left out."""
+        asked = {}
+        for place, part in enumerate(self.parts):
+            for request in part.task.instances:
+                asked.setdefault((place, request.doc_id), str(request.args[0]).rstrip())
+        return [text for text in asked.values() if text]
+
     def evaluate(self, heartbeat: Callable[[], None] | None = None) -> dict[str, float]:
         """{column: score} of the model as it is now worn; a group of tasks is the mean over its members' items."""
         self.model.heartbeat = heartbeat

@@ -28,8 +28,9 @@ HALF = 0.5
 class Signs:
     """What one measured round of a lane shows; None: not measured, or not finite.
 
-    `change`: ‖W_t − W0‖_F / ‖W0‖_F of the layer that moved most; `ls`: the mean over layers; `key_overlap`: the mean
-    over layers of `core.measures.overlap.key_overlap`; `layers`: how many layers were finite and could be measured.
+    `change`: ‖W_t − W0‖_F / ‖W0‖_F of the layer that moved most; `ls`: the mean over the layers that moved (where a
+    method chooses its layers, those that no round has edited say nothing); `key_overlap`: the mean over layers of
+    `core.measures.overlap.key_overlap`; `layers`: how many layers were finite and could be measured.
     """
 
     round: int
@@ -44,7 +45,7 @@ class Signs:
     def of(cls, round: int, scores: Mapping[str, Any], layers: Sequence[Mapping[str, Any]] = ()) -> Signs:
         """The signs that a row of rounds.csv and its rows of layers.csv hold."""
         moved = [row["change"] for row in layers if finite(row.get("change"))]
-        alike = [row["ls"] for row in layers if finite(row.get("ls"))]
+        alike = [row["ls"] for row in _moved(layers) if finite(row.get("ls"))]
         shared = [row["key_overlap"] for row in layers if finite(row.get("key_overlap"))]
         return cls(
             round=round,
@@ -161,6 +162,11 @@ def collapses(
         "tasks": _below(tasks, lambda first: chance + HALF * (first - chance)),
         "unedited": _below(recall, lambda first: HALF * first),
     }
+
+
+def _moved(layers: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """The layers that differ from W0; all of them where none does."""
+    return [row for row in layers if row.get("change") != 0] or layers
 
 
 def finite(value: Any) -> bool:

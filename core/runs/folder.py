@@ -11,6 +11,7 @@ import io
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ ROUNDS = (
 )
 SECONDS = ("edit_seconds", "measure_seconds")  # the only columns that differ when a run is repeated
 LAYERS = (
-    *("lane", "round", "layer", "dominant_rank", "ls", "ss_right", "ss_left", "frobenius", "spectral", "condition"),
-    *("numerical_rank", "rank_tolerance"),
+    *("lane", "round", "layer", "rounds_edited", "dominant_rank", "ls", "ss_right", "ss_left"),
+    *("frobenius", "spectral", "condition", "numerical_rank", "rank_tolerance"),
     *("drift_right", "drift_left", "delta_frobenius", "removed_share", "key_overlap"),
     *("rk_median", "rk_q90", "rk_over_1"),
 )
@@ -42,6 +43,8 @@ class RunFolder:
         self._rounds: dict[tuple[str, int], dict[str, Any]] = {}
         self._layers: dict[tuple[str, int, int], dict[str, Any]] = {}
         self._edits: dict[tuple[str, int], dict[str, Any]] = {}
+        self._often: dict[tuple[str, int], Counter[int]] = {}
+        self._begins: dict[str, Mapping[str, Any]] = {}
         self._order: list[str] = []
         self._written = 0.0
 
@@ -108,8 +111,11 @@ class RunFolder:
     def _take(self, event: Mapping[str, Any]) -> None:
         if event["kind"] == "started":
             self._order = [lane["label"] for lane in event["lanes"]]
+            self._begins = {lane["label"]: lane["from"] for lane in event["lanes"] if lane.get("from")}
         if event["kind"] == "edited":
-            self._edits[event["lane"], event["round"]] = {layer["layer"]: layer for layer in event["layers"]}
+            lane, number = event["lane"], event["round"]
+            self._edits[lane, number] = {layer["layer"]: layer for layer in event["layers"]}
+            self._often[lane, number] = self._so_far(lane, number - 1) + Counter(self._edits[lane, number].keys())
         if event["kind"] != "measured":
             return
         lane, number = event["lane"], event["round"]
@@ -119,7 +125,14 @@ class RunFolder:
             edit = self._edits.get((lane, number), {}).get(row["layer"], {})
             shares = {name: edit.get(name) for name in EDITED}
             kept = {name: value for name, value in row.items() if value is not None}
-            self._layers[lane, number, row["layer"]] = {**row, **shares, **kept, "lane": lane, "round": number}
+            often = {"rounds_edited": self._so_far(lane, number)[row["layer"]]}
+            self._layers[lane, number, row["layer"]] = {**row, **shares, **kept, **often, "lane": lane, "round": number}
+
+    def _so_far(self, lane: str, number: int) -> Counter[int]:
+        """How many rounds up to this one edited each layer, those before a branch included."""
+        while (begins := self._begins.get(lane)) and number <= begins["round"]:
+            lane = begins["lane"]
+        return self._often.get((lane, number), Counter())
 
     def _place(self, lane: str) -> int:
         return self._order.index(lane) if lane in self._order else len(self._order)

@@ -15,7 +15,7 @@ from core.editing.statistics import SecondMoment
 from core.measures.case import Case
 from core.measures.estimate import announced
 from core.measures.found import Found
-from core.measures.session import domain_texts
+from core.measures.session import domain_texts, task_names
 from core.runs.bench import gathering, versions
 from core.runs.catalogue import built, resolved
 from core.runs.control import Control
@@ -54,7 +54,10 @@ def study(
             for i, lane in enumerate(wanted)
         }
         _announce(asked, cases, wanted, control, pace)
-        found = {lane: asked.run(cases.pop(lane), at) for lane, at in wanted.items()}  # their states are large
+        if hasattr(asked, "compared"):
+            found = asked.compared(cases, wanted)
+        else:
+            found = {lane: asked.run(cases.pop(lane), at) for lane, at in wanted.items()}  # their states are large
     finally:
         torch.set_rng_state(random)
     return {
@@ -87,6 +90,8 @@ def case_of(run: Opened, lane: str, control: Control, told: Callable[[int, int],
         cohorts=[plan.edited_in(number, run.left_out(lane)) for number in range(1, plan.rounds + 1)],
         scores={place[1]: past.scores[place] for place in past.history(lane)},
         texts=domain_texts(run.facts.unedited, run.laboratory.assets),
+        tasks=task_names(spec.measure, run.laboratory.assets),
+        task_limit=spec.measure.task_limit,
         assets=run.laboratory.assets,
         seed=spec.seed,
         progress=told,

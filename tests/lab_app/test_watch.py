@@ -52,6 +52,19 @@ def test_what_a_method_notes_is_told_once_a_lane(store):
     assert told == [{"message": "a null space of 7", "level": "info", "lane": "new", "round": 2}]
 
 
+def test_pages_are_told_which_layers_were_really_edited(store):
+    run = record(store, rounds=1)
+    reader = Reader(store, run)
+    reader.poll()
+    edited = Edited(lane=LANES[0], round=2, facts=[], seconds={}, layers=[{"layer": 17}], hash={})
+    store.append(run, [edited, measured(LANES[0], 2, 6, 50)])
+    (row,) = [json.loads(row) for row in reader.rows["status"]][-1:] if reader.poll() else []
+    assert 17 in row["moved"]
+    store.append(run, [Undone(to=1)], status="paused", message="Round 2 is undone.")
+    reader.poll()
+    assert 17 not in json.loads(reader.rows["status"][-1])["moved"]
+
+
 def test_undone_rounds_are_taken_back_from_the_page(store):
     run = record(store, rounds=6)
     reader = Reader(store, run)

@@ -42,6 +42,12 @@ def test_a_sign_past_its_limit(now, reason):
     assert flag.message.startswith("After round 4 the model is on its way to collapse: ")
 
 
+def test_layers_that_no_round_edited_do_not_hide_the_others():
+    edited = [{"change": 0.5, "ls": 0.06}, {"change": 0.7, "ls": 0.1}]
+    assert Signs.of(1, {}, [*edited, {"change": 0.0, "ls": 1.0}, {"change": 0.0, "ls": 1.0}]).ls == pytest.approx(0.08)
+    assert Signs.of(0, {}, [{"change": 0.0, "ls": 1.0}] * 2).ls == 1.0
+
+
 def test_just_short_of_the_limits():
     now = replace(BASE, round=1, perplexity=4.49, unedited_recall=0.61, change=1.99, ls=0.101)
     assert early_warning([BASE, now]) is None

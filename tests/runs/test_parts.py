@@ -159,6 +159,27 @@ def test_owners_who_were_served_long_ago_come_first():
     assert in_turn(runs) == ["b1", "a1"]
 
 
+def test_rounds_are_counted_by_the_layers_that_they_edited(tmp_path):
+    def edited(lane, number, *layers):
+        rows = [{"layer": layer, "delta_frobenius": 1.0} for layer in layers]
+        return Edited(lane=lane, round=number, facts=[number], seconds={}, layers=rows, hash={})
+
+    def measured(lane, number):
+        return Measured(lane=lane, round=number, scores={}, layers=[{"layer": layer} for layer in (1, 2, 3)])
+
+    lanes = [{"label": "a"}, {"label": "b", "from": {"lane": "a", "round": 2}}]
+    events = [
+        Started(lanes=lanes, rounds=3, facts=3, layers={"a": [1, 2, 3], "b": [1, 2, 3]}, model={}, versions={}),
+        *(edited("a", 1, 1, 2), edited("a", 2, 2), measured("a", 2), edited("a", 3, 1), measured("a", 3)),
+        *(measured("b", 2), edited("b", 3, 2), measured("b", 3)),
+    ]
+    RunFolder(tmp_path).restore([event.as_dict() for event in events])
+    with (tmp_path / "layers.csv").open(newline="") as file:
+        rows = {(row["lane"], row["round"], row["layer"]): row["rounds_edited"] for row in csv.DictReader(file)}
+    for place, counts in {("a", "2"): "120", ("a", "3"): "220", ("b", "2"): "120", ("b", "3"): "130"}.items():
+        assert [rows[(*place, layer)] for layer in "123"] == list(counts)
+
+
 EVENTS = [
     Started(lanes=[{"label": "a"}], rounds=1, facts=2, layers={"a": [3]}, model={}, versions={}),
     Measured(lane="a", round=0, scores={"edits": 0, "efficacy": 0.5, "task_x": 1.0}, layers=[{"layer": 3, "ls": 1.0}]),
@@ -192,6 +213,10 @@ def test_tables_come_from_events(tmp_path):
     assert rounds[2].startswith("a,1,2,,,")
     layers = (tmp_path / "layers.csv").read_text().splitlines()
     assert dict(zip(layers[0].split(","), layers[2].split(","), strict=True))["delta_frobenius"] == "2.0"
+    assert [dict(zip(layers[0].split(","), line.split(","), strict=True))["rounds_edited"] for line in layers[1:]] == [
+        "0",
+        "1",
+    ]
     other = RunFolder(tmp_path / "other")
     for event in EVENTS:
         other.add(event.as_dict())

@@ -2,7 +2,8 @@
 
 A study is a frozen dataclass whose fields are its options (`core.editing.parameters.param`). It has `title`, `question`
 (what it answers, in one sentence), `source` (paper and figure or equation) and `run(case, rounds) -> Found`, where
-`case` is the lane (`core.measures.case`) and `rounds` those asked for, ascending. It says what it does by
+`case` is the lane (`core.measures.case`) and `rounds` those asked for, ascending. One whose lanes share something, such
+as an embedding, has `compared(cases, rounds) -> Found by lane` besides, both arguments by lane. It says what it does by
 `case.report(done, total)` between its pieces, as the loops over rounds of `core.measures.loop` do; one that may take
 long has `seconds(case, rounds)`, an estimate that is told before it begins. Command line and page find it by its file.
 """

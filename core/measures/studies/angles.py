@@ -52,7 +52,7 @@ class Angles:
         for width in widths:
             turn = product(width, width, d_out * d_in // width).times(2 * len(rounds) + 1)
             work = work + orthogonal(width) + turn
-        return work.times(len(case.layers)).seconds(case.lm)
+        return work.times(len(case.edited_layers(max(rounds, default=0)))).seconds(case.lm)
 
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Tables `angles`, `layers` (per round, layer and weight) and `similarity` (heat map of the last round)."""
@@ -63,15 +63,16 @@ class Angles:
 
         notes = announced(self.seconds(case, rounds))
         case.report(0, len(rounds) + 1)
-        bases = {layer: self._bases(case, layer) for layer in case.layers}
-        references = {layer: Reference.of(layer, case.lm.original(layer)) for layer in case.layers}
+        layers = case.edited_layers(max(rounds))
+        bases = {layer: self._bases(case, layer) for layer in layers}
+        references = {layer: Reference.of(layer, case.lm.original(layer)) for layer in layers}
         angles: Rows = []
         table: Rows = []
         similarity: Rows = []
         for t, weights in each_state(case, rounds, ahead=1):
             if bad := broken(weights):
                 notes.append(f"round {t}: layers {bad} hold numbers that are not finite and were left out")
-            for layer in sorted(set(case.layers) - set(bad)):
+            for layer in sorted(set(layers) - set(bad)):
                 last = t == max(rounds)
                 for what, weight in self._weights(references[layer], bases[layer], weights, last, notes):
                     found = self._compare(references[layer], weight)

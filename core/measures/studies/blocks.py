@@ -98,6 +98,7 @@ class Blocks:
                 " has a block's share by its size (`by_chance`)."
             ),
             notes=notes,
+            empty=dict.fromkeys(("blocks", "removed"), "the asked rounds edited no layer whose numbers are all finite"),
         )
 
 

@@ -18,7 +18,7 @@ SCORES = ("efficacy", "paraphrase", "neighborhood", "efficacy_exact", "unedited_
 OVER_K = ("median", "q90", "q95", "trimmed mean")
 OVER_LAYERS = ("mean", "max", "median")
 EDITS = "number of edits"  # the control: what any quantity that only grows gives
-FEW = 10
+FEWEST, FEW = 3, 10  # rounds without which there is no correlation, and with which it says little
 Rows = list[dict[str, Any]]
 
 
@@ -39,7 +39,7 @@ class Correlation:
         """About how long it will take here."""
         from core.measures.estimate import factorisation, passes, product
 
-        d, n, layers = case.lm.d_model, self._tokens(case), len(self.layers or case.layers)
+        d, n, layers = case.lm.d_model, self._tokens(case), len(self._layers(case, rounds))
         work = factorisation(n, d).times(layers) + product(n, d, d).times(layers * len(rounds))
         return (work + passes(case.lm, n).times(len(rounds) + 2)).seconds(case.lm)
 
@@ -49,7 +49,7 @@ class Correlation:
         from core.measures.estimate import announced
 
         measured = [t for t in sorted(set(rounds)) if t > 0 and t in case.scores]
-        if len(measured) < 3:
+        if len(measured) < FEWEST:
             raise UserError(
                 f'Lane "{case.lane}": a rank correlation needs three measured rounds or more; of those asked for,'
                 f" {len(measured)} were measured."
@@ -57,6 +57,11 @@ class Correlation:
         notes = announced(self.seconds(case, measured))
         summaries, skipped = self._summaries(case, measured)
         kept = [t for t in measured if t not in skipped]
+        if len(kept) < FEWEST:
+            raise UserError(
+                f'Lane "{case.lane}": a rank correlation needs three measured rounds or more; rounds {skipped} hold'
+                f" numbers that are not finite, which leaves {len(kept)}."
+            )
         notes += [f"round {t} has numbers that are not finite and was left out" for t in skipped]
         names = [name for name in SCORES if all(case.scores[t].get(name) is not None for t in kept)]
         scores = {name: [float(case.scores[t][name]) for t in kept] for name in names}
@@ -74,12 +79,20 @@ class Correlation:
             charts=_charts(),
             protocol=(
                 f"Spearman's ρ over {len(kept)} measured rounds. R_k on texts that no edit concerns is summarised over"
-                " k, then over layers; scores are those of the run, over all facts edited so far. p: over all orders"
-                " of the rounds (20,000 drawn ones beyond eight rounds); p_t: Student's t with n − 2 degrees of"
-                f" freedom, as in the paper; p_holm: Holm's correction of p for the {len(tests)} tests of this table."
+                f" k, then over layers {self._layers(case, measured)}; scores are those of the run, over all facts"
+                " edited so far. p: over all orders of the rounds (20,000 drawn ones beyond eight rounds); p_t:"
+                " Student's t with n − 2 degrees of freedom, as in the paper; p_holm: Holm's correction of p for the"
+                f" {len(tests)} tests of this table."
             ),
             notes=[*notes, *_cautions(len(kept), len(tests), scores)],
+            empty=dict.fromkeys(
+                ("spearman", "rounds"), f"the run measured none of {', '.join(SCORES)} at all of these rounds"
+            ),
         )
+
+    def _layers(self, case: Case, rounds: Sequence[int]) -> list[int]:
+        """Whose R_k: the same at every round, and none that no round has edited by then."""
+        return list(self.layers or case.edited_layers(max(rounds, default=0)))
 
     def _tokens(self, case: Case) -> int:
         from core.measures.config import MeasureConfig
@@ -92,7 +105,7 @@ class Correlation:
         from core.measures.loop import each_state
         from core.measures.walk import broken
 
-        layers = list(self.layers or case.layers)
+        layers = self._layers(case, measured)
         texts = list(case.texts) or [f"{fact.text} {fact.target}." for fact in case.unedited]
         case.report(0, len(measured))
         probe = Probe.build(case.lm, layers, texts, self._tokens(case), case.seed)

@@ -82,6 +82,11 @@ class Cost:
                 " included."
             ),
             notes=notes,
+            empty={
+                "latency": f"no prompt of this run leaves room for {count} tokens in what the model reads",
+                "memory": "this machine does not tell how much memory a process has held",
+                "rounds": "the run has measured no round, so it noted no seconds",
+            },
         )
 
 

@@ -108,6 +108,10 @@ class Decomposition:
                 f" so that every direction of a group gets as much; mean, least and most of {self.seeds} seeds."
             ),
             notes=notes,
+            empty=dict.fromkeys(
+                ("perturbation", "perturbation_tasks"),
+                "in some layer one direction holds more energy than a group's share: ask for fewer groups",
+            ),
         )
 
     def _layers(self, case: Case) -> list[int]:

@@ -85,6 +85,7 @@ class Generation:
             ],
             protocol=self._protocol(len(references)),
             notes=notes,
+            empty=dict.fromkeys(("generation", "answers"), "the run has no facts to ask"),
         )
 
     def _judge(self, case: Case) -> Judge | None:

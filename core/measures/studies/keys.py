@@ -29,12 +29,15 @@ class Keys:
     energy: float = param(
         0.8, symbol="γ₀", gt=0, le=1, help="U: the fewest directions of C0 that hold this share of its trace."
     )
+    rank: int | None = param(None, symbol="r₀", ge=1, help="The number of U's directions, instead of that share.")
     change: str = param(
         "accumulated", choices=("accumulated", "per round"), help="ΔW: W_t − W_0, or what round t added by itself."
     )
     scaled: bool = param(False, help="Scale U's directions by the root of their variance, as the prior itself does.")
     keys: int = param(5000, ge=1, help="The first so many edited keys are decomposed.")
-    layer: int | None = param(None, ge=0, help="Whose keys; none: the last edited layer's.")
+    layer: int | None = param(
+        None, ge=0, help="Whose keys; none: those of the layer that most rounds edited, of equal ones the last."
+    )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
@@ -57,6 +60,7 @@ class Keys:
         case.report(0, len(chosen) + 1)
         known, lacking = self._known(case)
         notes += lacking
+        why = {"s": lacking[0] if lacking else "an update before the first asked round is not finite"}
         layers: list[dict[str, Any]] = []
         norms: list[dict[str, Any]] = []
         for t, weights in each_state(case, chosen if known else (), behind=1):
@@ -67,23 +71,24 @@ class Keys:
             layers += [{"round": t, "layer": layer} | together([pair]) for layer, pair in found.items()]
             norms += [{"round": t, "norm": name, "value": v} for name, v in together(list(found.values())).items()]
         spectrum, span = self._spectra(case, chosen, notes)
+        why |= {"s_layers": why["s"]} | dict.fromkeys(("spectrum", "span"), notes[-1] if notes else "")
         case.report(len(chosen) + 1, len(chosen) + 1)
         return Found(
             tables={"s": norms, "s_layers": layers, "spectrum": spectrum, "span": span},
-            charts=_charts(bool(norms)),
+            charts=_charts(bool(norms), bool(span)),
             protocol=self._protocol(known),
             notes=notes,
+            empty=why,
         )
 
     def _known(self, case: Case) -> tuple[dict[int, Factors], list[str]]:
-        """U of each layer: that of the lane's own low-rank prior, if it has one, else of C0 alone."""
+        """U of each edited layer, from C0 alone: the same for all lanes that edit the layer, whatever their prior; and
+        why there is none."""
         from core.editing.failure import EditFailure
         from core.editing.locate import LayerContext
         from core.editing.priors.lowrank import LowRankPrior
 
-        own = isinstance(case.recipe.prior, LowRankPrior)
-        prior = case.recipe.prior if own else LowRankPrior(alpha=0.0, energy=self.energy)
-        found = {}
+        prior, found = LowRankPrior(alpha=0.0, energy=self.energy, rank=self.rank), {}
         for layer in case.layers:
             weight = case.lm.original(layer)
             context = LayerContext(
@@ -98,7 +103,7 @@ class Keys:
                 found[layer] = prior.factors(context)
             except EditFailure as failure:
                 return {}, [f"s_t was left out: {failure}"]
-        return found, ["U is that of the lane's own low-rank prior"] if own else []
+        return found, []
 
     def _split(self, case: Case, weights: Weights, t: int, layer: int, factors: Factors) -> tuple[float, float]:
         """(s, s̄) of one layer."""
@@ -118,16 +123,20 @@ class Keys:
         from core.measures.ranks import effective_ranks, smallest
         from core.measures.spectrum import cumulative_energy, thin
 
-        layer = case.layers[-1] if self.layer is None else self.layer
+        last = chosen[-1]
+        layer = case.most_edited(last) if self.layer is None else self.layer
         if layer not in case.layers:
             raise UserError(f'Lane "{case.lane}" edits layers {list(case.layers)}, not {layer}.')
         drawn: list[dict[str, Any]] = []
         span: list[dict[str, Any]] = []
         parts: list[Tensor] = []
-        for t in case.ledger.rounds(case.lane):
-            if t > chosen[-1]:
-                break
-            if (keys := case.update(t).keys.get(layer)) is not None:
+        rounds = [t for t in case.ledger.rounds(case.lane) if t <= last]
+        others = [t for t in rounds if layer not in case.layers_of(t)]
+        if others:
+            notes.append(f"keys are those of layer {layer}: {len(others)} of {len(rounds)} rounds edited other layers")
+        for t in rounds:
+            keys = case.update(t).keys.get(layer)
+            if keys is not None and keys.shape[1]:
                 parts.append(keys.double())
             if t not in chosen or not parts:
                 continue
@@ -146,14 +155,19 @@ class Keys:
                 | effective_ranks(sigma)
                 | smallest(sigma)
             )
+        if not parts:
+            title = case.recipe.method.title
+            notes.append(f"{title} recorded no keys at layer {layer} up to round {last}, so they have no spectrum")
         return drawn, span
 
     def _protocol(self, known: dict[int, Factors]) -> str:
         ranks = ", ".join(f"{layer}: {factors.vectors.shape[1]}" for layer, factors in known.items())
         what = "W_t − W_0" if self.change == "accumulated" else "the update of round t by itself"
+        chosen = f"the first {self.rank}" if self.rank else f"as many as hold {self.energy:g} of its trace"
         return (
-            f"s = ‖ΔW U‖_F, s̄ = ‖ΔW V‖_F, s* = s + s̄ of {what}, layers joined by squares; U: leading eigenvectors of"
-            f" the uncentred C0 (directions by layer: {ranks or 'none'}),"
+            f"s = ‖ΔW U‖_F, s̄ = ‖ΔW V‖_F, s* = s + s̄ of {what}, the lane's edited layers joined by squares; U:"
+            f" eigenvectors of the layer's uncentred C0, {chosen} (directions by layer: {ranks or 'none'}), the same"
+            f" for all lanes, also for those whose low-rank prior has a U of its own,"
             f" {'scaled by σ' if self.scaled else 'orthonormal'}; V: their orthogonal complement. Key spectrum:"
             f" singular values of the first {self.keys:,} keys in the order of their edits, uncentred, as recorded at"
             " edit time."
@@ -170,7 +184,7 @@ def _singular_values(parts: Sequence[Tensor], most: int) -> tuple[Tensor | None,
     return torch.linalg.svdvals(keys), keys.shape[1]
 
 
-def _charts(with_norms: bool) -> list[Chart]:
+def _charts(with_norms: bool, with_keys: bool) -> list[Chart]:
     split = Chart(
         table="s",
         kind="line",
@@ -181,7 +195,7 @@ def _charts(with_norms: bool) -> list[Chart]:
         x_title="after round",
         y_title="‖·‖_F",
     )
-    return [split] * with_norms + [
+    return [split] * with_norms + with_keys * [
         Chart(
             table="spectrum",
             kind="line",

@@ -88,6 +88,7 @@ class Locality:
                 " Means within a fact, then over facts; 95 % bootstrap over facts."
             ),
             notes=notes,
+            empty=dict.fromkeys(("kept", "right"), "these facts have neither neighbours nor locality questions"),
         )
 
     def _counts(self, case: Case, asked: Sequence[Asked]) -> list[int]:

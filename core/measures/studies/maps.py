@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 GRID = 64  # points of a density curve
 FACETS = 6  # rounds that are drawn side by side
 BEFORE, SINGLE, ALL = "before", "its own round's update", "all updates"
+NOT_FINITE = "no asked round leaves states that are all finite"
+FEW_ALONE = "too few facts to compare each round's own update with all of them"
 Rows = list[dict[str, Any]]
 
 
@@ -39,7 +41,7 @@ class Maps:
     site: str = param(
         "edited",
         choices=("edited", "final"),
-        help="The residual stream after the last edited layer, or after the last.",
+        help="The residual stream after the last layer that any round edited, or after the model's last.",
     )
     at: str = param("subject", choices=("subject", "end"), help="The subject's last token, or the prompt's.")
     single: str = param(
@@ -56,12 +58,13 @@ class Maps:
 
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Tables `map` (per round), `single` (the last round), `density` and `distance`."""
+        from core.measures.maps import spread
         from core.measures.walk import edited_rounds
 
         chosen = edited_rounds(case, rounds)
         last, notes = chosen[-1], []
         panel = _Panel.of(case, self, last)
-        book = _Book(panel, panel.states({}), self.method, set(_spread(chosen, FACETS)))
+        book = _Book(panel, panel.states({}), self.method, set(spread(chosen, FACETS)))
         after: Tensor | None = None
         for t, weights, own in _states(case, last, self.single):
             book.alone(t, own)
@@ -91,6 +94,10 @@ class Maps:
                 " dimensions; p by 999 random swaps within pairs of the same prompt."
             ),
             notes=notes,
+            empty={
+                **dict.fromkeys(("map", "density", "distance"), NOT_FINITE),
+                "single": FEW_ALONE if after is not None else "the last asked round left states that are not finite",
+            },
         )
 
 
@@ -123,7 +130,7 @@ class _Panel:
             placed = [(text, len(case.lm.encode(text)) - 1) for text in texts]
         return cls(
             case,
-            case.layers[-1] if study.site == "edited" else case.lm.n_layers - 1,
+            case.edited_layers(last)[-1] if study.site == "edited" else case.lm.n_layers - 1,
             [text for text, _ in placed],
             [position for _, position in placed],
             [fact.subject for fact in members],
@@ -197,7 +204,7 @@ class _Book:
 
         rows = [i for i in range(len(self.panel.facts)) if bool(self.own[i].isfinite().all())]
         if len(rows) < 4:
-            return ["too few facts to compare each round's own update with all of them"]
+            return [FEW_ALONE]
         clouds = {BEFORE: self.base[rows], SINGLE: torch.stack([self.own[i] for i in rows]), ALL: after[rows]}
         t = max(self.panel.round_of[self.panel.facts[i]] for i in rows)
         for one, other in ((BEFORE, SINGLE), (BEFORE, ALL), (SINGLE, ALL)):
@@ -269,13 +276,6 @@ def _states(case: Case, last: int, single: str) -> Iterator[tuple[int, Weights, 
                 own[layer] = (turn @ original.double()).to(original.dtype)
         yield t, weights, own
         before = weights
-
-
-def _spread(items: Sequence[int], most: int) -> list[int]:
-    """At most so many of the items, evenly, first and last among them."""
-    if len(items) <= most:
-        return list(items)
-    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
 
 
 def _charts(method: str, with_single: bool) -> list[Chart]:

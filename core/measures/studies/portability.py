@@ -79,6 +79,7 @@ class Portability:
                 " probabilities. Means within a fact, then over facts, by kind; 95 % bootstrap over facts."
             ),
             notes=notes,
+            empty={"portability": "these facts have no portability questions"},
         )
 
 

@@ -46,6 +46,7 @@ class Retention:
 
         outcomes, notes = self._outcomes(case, rounds)
         curves = {sense: forgetting(outcomes[sense]) for sense in SENSES}
+        nothing = f"no cohort had been edited at the asked rounds, or its facts have no {self.ask} to ask"
         lives = [
             {
                 "sense": sense,
@@ -59,7 +60,7 @@ class Retention:
         if lives and all(row["at_age_0"] is None for row in lives):
             notes.append("no cohort was asked right after its edit, so the curve has no age 0 and no half-life")
         if not lives:
-            notes.append(f"no cohort had been edited at the asked rounds, or its facts have no {self.ask} to ask")
+            notes.append(nothing)
         return Found(
             tables={
                 "matrix": [{"sense": sense} | row for sense in SENSES for row in matrix(outcomes[sense])],
@@ -75,6 +76,7 @@ class Retention:
                 " lines between) at which the curve falls to half of its value at age 0; none if it does not."
             ),
             notes=notes,
+            empty=dict.fromkeys(("matrix", "forgetting", "half_life"), nothing),
         )
 
     def _outcomes(self, case: Case, rounds: Sequence[int]) -> tuple[dict[str, Outcomes], list[str]]:

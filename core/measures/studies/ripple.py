@@ -12,6 +12,7 @@ from core.measures.found import Chart, Found
 if TYPE_CHECKING:
     from core.measures.case import Case
 
+NONE_ASKED = "this run has no unedited facts to ask"
 COLUMNS = ("round", "fact", "prompt", "object", "before", "after", "was_right", "is_right", "ties", "edit")
 
 
@@ -45,7 +46,7 @@ class Ripple:
         counts = answer_lengths(case.lm, [(fact.text, fact.target) for fact in facts])
         table: list[dict[str, Any]] = []
         changed: list[dict[str, Any]] = []
-        notes = [] if facts else ["this run has no unedited facts to ask"]
+        notes = [] if facts else [NONE_ASKED]
         with case.lm.worn({}):
             before, _ = greedy_ids(case.lm, prompts, counts)
         for at, beat in each_round(case, rounds if facts else ()):
@@ -85,6 +86,10 @@ class Ripple:
                 " the first tie. Lost: right before, wrong now. 95 % bootstrap over facts."
             ),
             notes=notes,
+            empty={
+                "counts": NONE_ASKED,
+                "changed": "no fact that was asked has another answer than before the edits" if facts else NONE_ASKED,
+            },
         )
 
 

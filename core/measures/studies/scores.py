@@ -94,6 +94,10 @@ class Scores:
                 " over facts."
             ),
             notes=notes,
+            empty={
+                "scores": "the run has no facts to score",
+                "differences": "no question has an answer to compare with: neither old objects nor neighbours",
+            },
         )
 
 

@@ -36,7 +36,7 @@ class Stability:
         """About how long it will take here."""
         from core.measures.estimate import factorisation, passes, product
 
-        d, n, layers = case.lm.d_model, self._tokens(case), len(self.layers or case.layers)
+        d, n, layers = case.lm.d_model, self._tokens(case), len(self._layers(case, rounds))
         each = factorisation(n, d) + product(n, d, d)
         work = each.times((len(rounds) + 5) * layers) + passes(case.lm, n).times(len(rounds) + 3)
         return work.seconds(case.lm)
@@ -48,7 +48,7 @@ class Stability:
         from core.measures.loop import each_state
         from core.measures.walk import broken
 
-        layers = list(self.layers or case.layers)
+        layers = self._layers(case, rounds)
         if max(layers) >= case.lm.n_layers:
             raise UserError(f"The model has layers 0 to {case.lm.n_layers - 1}; asked for {max(layers)}.")
         notes = announced(self.seconds(case, rounds))
@@ -84,6 +84,10 @@ class Stability:
             ),
             notes=[*notes, *book.notes],
         )
+
+    def _layers(self, case: Case, rounds: Sequence[int]) -> list[int]:
+        """Whose states: the same at every round, those that rounds have edited by the last one."""
+        return list(self.layers or case.edited_layers(max(rounds, default=0)))
 
     def _tokens(self, case: Case) -> int:
         from core.measures.config import MeasureConfig

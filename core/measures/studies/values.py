@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core.editing.parameters import param
+from core.errors import UserError
 from core.measures.found import Chart, Found
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from core.measures.aims import Aims
     from core.measures.case import Case, Weights
 
+FACETS = 4  # rounds that are drawn
 Rows = list[dict[str, Any]]
+Cloud = tuple[str, int, Rows, Any]  # state, round, what each point is of, the points [n, d]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +24,8 @@ class Values:
     """The target value of each fact against the present state at its subject, and W_t k_j for the keys of its edit.
 
     The first tells whether the model still has what was aimed at; the second whether the weights still give it for the
-    very same key. Where the second holds and the first does not, keys have drifted under the edit.
+    very same key. Where the second holds and the first does not, keys have drifted under the edit. Keys of task texts
+    stand beside those of edits. Maps of all lanes and rounds share one embedding.
     """
 
     title: ClassVar[str] = "Values at edit time and now"
@@ -31,27 +34,58 @@ class Values:
     )
     source: ClassVar[str] = "MOSE, Figure 22"
 
-    points: int = param(200, ge=3, help="The most facts that are looked at, spread over the rounds.")
+    points: int = param(200, ge=3, help="The most facts, and task texts, that are looked at.")
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
         from core.measures.asking import asking
+        from core.measures.estimate import factorisation
 
-        prompts = sum(min(len(case.edited(t)), self.points) for t in rounds)
-        return asking(case, prompts, 0).seconds(case.lm)
+        prompts = sum(min(len(case.edited(t)), self.points) for t in rounds) + self.points * bool(case.tasks)
+        placed = factorisation(self.points * (FACETS + 2), case.lm.d_model).times(3)
+        return (asking(case, prompts, 0) + placed).seconds(case.lm)
 
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
-        """Tables `reached` and `kept` (a row per cohort and round), `map` and `same_keys_map` (of the last round)."""
-        from core.measures.loop import each_state
-        from core.measures.scores import spread_sample
-        from core.measures.walk import broken, edited_rounds
+        """`compared` of one lane."""
+        return self.compared({case.lane: case}, {case.lane: rounds})[case.lane]
 
-        chosen = edited_rounds(case, rounds)
+    def compared(self, cases: Mapping[str, Case], rounds: Mapping[str, Sequence[int]]) -> dict[str, Found]:
+        """By lane the tables `reached`, `kept` (a row per cohort and round), `drift` (per round, keys of edits and of
+        task texts), and `map`, `same_keys_map`, `task_keys_map` of some rounds, each in one embedding of all lanes."""
+        from core.measures.walk import edited_rounds
+
+        books, lacking = {}, {}
+        for lane, case in cases.items():
+            books[lane], lacking[lane] = self._gathered(case, edited_rounds(case, rounds[lane]))
+        maps = {name: _embedded({lane: of(book) for lane, book in books.items()}) for name, of in CLOUDS.items()}
+        apart = _layers_apart(books)
+        return {
+            lane: Found(
+                tables={"reached": book.reached, "kept": book.kept, "drift": book.drift}
+                | {name: rows[lane] for name, rows in maps.items()},
+                charts=_charts(bool(book.reached), bool(maps["task_keys_map"][lane])),
+                protocol=self._protocol(list(books)),
+                notes=[*book.notes, *([lacking[lane]] if lacking[lane] else []), *apart],
+                empty=_reasons(book, lacking[lane]),
+            )
+            for lane, book in books.items()
+        }
+
+    def _gathered(self, case: Case, chosen: Sequence[int]) -> tuple[Aims, str]:
+        """(what a lane's rounds aimed at and what is there after the chosen ones; why there are no task texts)."""
+        from core.measures.aims import Aims, task_keys
+        from core.measures.loop import each_state
+        from core.measures.maps import spread
+        from core.measures.scores import spread_sample
+        from core.measures.walk import broken
+
         last = chosen[-1]
         facts = set(spread_sample(case.edited(last), self.points, case.seed))
-        book = _Book(
-            case, {t: [i for i, f in enumerate(case.cohorts[t - 1]) if f in facts] for t in range(1, last + 1)}
-        )
+        cohorts = {t: [i for i, f in enumerate(case.cohorts[t - 1]) if f in facts] for t in range(1, last + 1)}
+        book = Aims(case, cohorts, spread(chosen, FACETS), case.most_edited(last))
+        prompts, lacking = self._task_prompts(case)
+        if prompts:
+            book.tasks = task_keys(case, prompts, book.task_layer)
         before: Weights = {}
         for t, weights in each_state(case, range(1, last + 1)):
             if bad := broken(weights):
@@ -62,141 +96,119 @@ class Values:
                 book.measured(t, weights)
             before = weights
         case.report(last, last)
-        return Found(
-            tables={
-                "reached": book.reached,
-                "kept": book.kept,
-                "map": book.map(),
-                "same_keys_map": book.same_keys_map(),
-            },
-            charts=_charts(bool(book.reached)),
-            protocol=(
-                f"{len(facts)} facts. `missing` = ‖now − target‖ / ‖target − start‖ of the state at the subject's last"
-                " token of the bare prompt, at the last edited layer: 0 where the value is reached, 1 where nothing is"
-                " left; the mean over a cohort. `moved` = ‖(W_t − W_e) k‖ / ‖(W_e − W_{e−1}) k‖ at that layer with the"
-                " key k recorded in round e, bias left out: 0 where the weights give what they gave after the edit."
-                " Maps: two principal components of all shown states together."
-            ),
-            notes=book.notes,
+        return book, lacking
+
+    def _task_prompts(self, case: Case) -> tuple[list[str], str]:
+        """(the texts before the answers of the tasks that the run measures, or why there are none)."""
+        from core.measures.scores import spread_sample
+        from core.measures.tasks import Tasks
+
+        if not case.tasks:
+            return [], "this run measures no tasks, so there are no keys of task texts: give it some in measure.tasks"
+        try:
+            asked = Tasks.build(case.lm, case.tasks, case.task_limit, case.seed).prompts
+        except UserError as error:
+            return [], f"no keys of task texts: {error}"
+        return [asked[i] for i in spread_sample(range(len(asked)), self.points, case.seed)], ""
+
+    def _protocol(self, lanes: Sequence[str]) -> str:
+        return (
+            f"At most {self.points} facts. `missing` = ‖now − target‖ / ‖target − start‖ of the state at the subject's"
+            " last token of the bare prompt, at the last layer that the fact's own round edited: 0 where the value is"
+            " reached, 1 where nothing is left; the mean over a cohort. `moved` = ‖(W_t − W_e) k‖ / ‖(W_e − W_{e−1}) k‖"
+            " at that layer with the key k recorded in round e, bias left out: 0 where the weights give what they gave"
+            " after the edit. `away` = ‖W_t k − v‖ / ‖v‖ with v = W_e k for keys of edits, and v = W_0 k for keys of"
+            " task texts, read in the unedited model at the last token before the answer, at the layer that most rounds"
+            f" edited. Maps: two principal components of all shown states of {len(lanes)} lanes and all shown rounds"
+            " together, one embedding for each map: lanes and rounds lie in the same axes."
         )
 
 
-@dataclass
-class _Book:
-    """What is gathered on the way: of each cohort the columns in `chosen` of its start, target, keys and outputs."""
+def _value_clouds(book: Aims) -> list[Cloud]:
+    """Start, target and present state of each fact."""
+    given = {t: {"before its edit": book.start, "aimed at": book.target, "now": now} for t, now in book.now.items()}
+    return _of_facts(book, given)
 
-    case: Case
-    chosen: dict[int, list[int]]
-    notes: list[str] = field(default_factory=list)
-    reached: Rows = field(default_factory=list)
-    kept: Rows = field(default_factory=list)
-    start: dict[int, Tensor] = field(default_factory=dict)
-    target: dict[int, Tensor] = field(default_factory=dict)
-    now: dict[int, Tensor] = field(default_factory=dict)
-    keys: dict[int, Tensor] = field(default_factory=dict)
-    written: dict[int, Tensor] = field(default_factory=dict)
-    step: dict[int, Tensor] = field(default_factory=dict)
-    given: dict[int, Tensor] = field(default_factory=dict)
 
-    @property
-    def layer(self) -> int:
-        return self.case.layers[-1]
+def _key_clouds(book: Aims) -> list[Cloud]:
+    """W_0 k, W_e k and W_t k of each fact."""
+    states = {t: {"unedited": book.unedited, "after its edit": book.written, "now": g} for t, g in book.given.items()}
+    return _of_facts(book, states)
 
-    def edited(self, t: int, before: Weights, after: Weights) -> None:
-        """Note what round t aimed at and wrote."""
-        columns, size, update = self.chosen[t], len(self.case.cohorts[t - 1]), self.case.update(t)
-        if not columns:
-            return
-        if update.target is None or update.start is None:
-            if "this method aims at no values: only the keys' outputs are compared" not in self.notes:
-                self.notes.append("this method aims at no values: only the keys' outputs are compared")
-        elif update.target.shape[1] == size:
-            self.start[t], self.target[t] = update.start[:, columns].double(), update.target[:, columns].double()
-        keys = update.keys.get(self.layer)
-        if keys is None or keys.shape[1] != size:
-            self.notes.append(f"round {t} has no key per fact at layer {self.layer} and was left out")
-            return
-        key = self.keys[t] = keys[:, columns].double()
-        self.written[t] = after[self.layer].double() @ key
-        self.step[t] = self.written[t] - before.get(self.layer, self.case.lm.original(self.layer)).double() @ key
 
-    def measured(self, t: int, weights: Weights) -> None:
-        """Compare every cohort so far with what there is after round t."""
-        for cohort, found in self._states(t, weights).items():
-            self.now[cohort] = found
-            wanted = (self.target[cohort] - self.start[cohort]).norm(dim=0)
-            missing = (found - self.target[cohort]).norm(dim=0) / wanted
-            self.reached.append(_summary(t, cohort, "missing", missing))
-        for cohort, key in self.keys.items():
-            self.given[cohort] = weights[self.layer].double() @ key
-            moved = (self.given[cohort] - self.written[cohort]).norm(dim=0) / self.step[cohort].norm(dim=0)
-            self.kept.append(_summary(t, cohort, "moved", moved))
+def _of_facts(book: Aims, states: Mapping[int, Mapping[str, Any]]) -> list[Cloud]:
+    from core.lazy import torch
 
-    def map(self) -> Rows:
-        """Start, target and present state of each fact."""
-        return self._drawn({"before its edit": self.start, "aimed at": self.target, "now": self.now})
+    found = []
+    for t, parts in states.items():
+        if cohorts := sorted(parts["now"]):
+            facts = [
+                {"cohort": c, "fact": fact, "subject": book.case.facts[fact].subject, "layer": book.layer[c]}
+                for c, fact in book.facts_of(cohorts)
+            ]
+            joined = {state: torch.cat([values[c] for c in cohorts], 1).T for state, values in parts.items()}
+            found += [(state, t, facts, points) for state, points in joined.items()]
+    return found
 
-    def same_keys_map(self) -> Rows:
-        """W_0 k, W_e k and W_t k of each fact."""
-        original = self.case.lm.original(self.layer).double()
-        unedited = {t: original @ key for t, key in self.keys.items() if t in self.given}
-        return self._drawn({"unedited": unedited, "after its edit": self.written, "now": self.given})
 
-    def _states(self, t: int, weights: Weights) -> dict[int, Tensor]:
-        """The present state at each fact's subject, where its value was aimed at; by cohort."""
-        from core.editing.keys import prompts, states
+def _task_clouds(book: Aims) -> list[Cloud]:
+    """W_0 k and W_t k of task texts."""
+    found = []
+    for t, sent in book.tasks_given.items():
+        about = [{"text": i, "layer": book.task_layer} for i in range(sent.shape[1])]
+        found += [("unedited", t, about, book.tasks_unedited().T), ("now", t, about, sent.T)]
+    return found
 
-        case, cohorts = self.case, [c for c in self.target if c <= t]
-        facts = [case.facts[case.cohorts[c - 1][i]] for c in cohorts for i in self.chosen[c]]
-        if not facts:
-            return {}
-        with case.lm.worn(weights):
-            found = states(case.lm, prompts(case.lm, facts, ()), self.layer, case.recipe.method.site)
-        if not bool(found.isfinite().all()):
-            self.notes.append(f"round {t}: the model's states are not finite")
-            return {}
-        return dict(zip(cohorts, found.split([len(self.chosen[c]) for c in cohorts], 1), strict=True))
 
-    def _drawn(self, states: dict[str, dict[int, Tensor]]) -> Rows:
-        """All states on the principal components of their union."""
-        from core.lazy import torch
-        from core.measures.maps import joint_layout
+CLOUDS = {"map": _value_clouds, "same_keys_map": _key_clouds, "task_keys_map": _task_clouds}
 
-        cohorts = sorted(set.intersection(*(set(found) for found in states.values())))
-        if sum(len(self.chosen[c]) for c in cohorts) < 2:
-            return []
-        rows = [torch.cat([found[c] for c in cohorts], 1).T for found in states.values()]
-        flat, explained = joint_layout(rows)
-        facts = [(c, self.case.cohorts[c - 1][i]) for c in cohorts for i in self.chosen[c]]
-        return [
-            {"cohort": c, "fact": fact, "subject": self.case.facts[fact].subject, "state": name}
+
+def _embedded(clouds: Mapping[str, list[Cloud]]) -> dict[str, Rows]:
+    """The points of all lanes and rounds on the principal components of their union."""
+    from core.measures.maps import joint_layout
+
+    flat = [(lane, *cloud) for lane, found in clouds.items() for cloud in found]
+    rows: dict[str, Rows] = {lane: [] for lane in clouds}
+    if sum(len(points) for *_, points in flat) < 2:
+        return rows
+    placed, explained = joint_layout([points for *_, points in flat])
+    for (lane, state, t, about, _), places in zip(flat, placed, strict=True):
+        rows[lane] += [
+            {"where": f"round {t}", "round": t, "state": state, **one}
             | {"x": float(place[0]), "y": float(place[1]), "explained": explained}
-            for name, places in zip(states, flat, strict=True)
-            for (c, fact), place in zip(facts, places, strict=True)
+            for one, place in zip(about, places, strict=True)
         ]
+    return rows
 
 
-def _summary(t: int, cohort: int, name: str, values: Tensor) -> dict[str, Any]:
-    """A cohort's row: mean, least and most over its facts. An edit that wrote nothing has no scale: NaN."""
-    return {
-        "round": t,
-        "cohort": cohort,
-        "facts": len(values),
-        name: float(values.mean()),
-        "least": float(values.min()),
-        "most": float(values.max()),
-    }
+def _layers_apart(books: Mapping[str, Aims]) -> list[str]:
+    """A caution where what shares an embedding was read at several layers."""
+    layers = {lane: sorted({*book.layer.values()}) for lane, book in books.items()}
+    if len({layer for found in layers.values() for layer in found}) < 2:
+        return []
+    where = "; ".join(f"{lane}: {', '.join(map(str, found)) or 'none'}" for lane, found in layers.items())
+    return [f"rounds aim at the last layer that they edit, and these differ ({where}): on a map compare like layers"]
 
 
-def _charts(with_values: bool) -> list[Chart]:
-    def map_of(table: str, title: str) -> Chart:
+def _reasons(book: Aims, lacking: str) -> dict[str, str]:
+    """Why tables are empty."""
+    broke = "no asked round leaves weights and states that are all finite"
+    keys = broke if book.keys else "no round recorded a key for each of its facts"
+    values = broke if book.target else "this method aims at no values, or did in none of these rounds"
+    reasons = {"reached": values, "map": values, "kept": keys, "same_keys_map": keys}
+    return reasons | {"task_keys_map": lacking or broke, "drift": f"{keys}; {lacking or broke}"}
+
+
+def _charts(with_values: bool, with_tasks: bool) -> list[Chart]:
+    def map_of(table: str, title: str, text: str = "subject") -> Chart:
         return Chart(
             table=table,
             kind="scatter",
             x="x",
             y="y",
             by="state",
-            text="subject",
+            facet="where",
+            text=text,
             title=title,
             x_title="first principal component",
             y_title="second principal component",
@@ -218,9 +230,22 @@ def _charts(with_values: bool) -> list[Chart]:
         heat("reached", "missing", "What is missing of each cohort's values (0: reached)"),
         map_of("map", "States at the subject: before, aimed at, now"),
     ]
+    drift = Chart(
+        table="drift",
+        kind="line",
+        x="round",
+        y="away",
+        by="keys",
+        title="How far the weights send keys away from where they sent them",
+        x_title="after round",
+        y_title="‖W_t k − v‖ / ‖v‖, mean",
+    )
+    tasks = [map_of("task_keys_map", "W k for the keys of task texts", "text")]
     return values * with_values + [
         heat("kept", "moved", "How far the weights' answers to each cohort's own keys have moved"),
+        drift,
         map_of("same_keys_map", "W k for the keys of the edits"),
+        *tasks * with_tasks,
     ]
 
 

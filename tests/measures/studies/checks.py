@@ -17,5 +17,7 @@ def well_formed(found: Found) -> dict:
             assert column is None or column in columns, f"{chart.title}: no column {column}"
     assert found.protocol
     payload = found.as_dict()
+    for name, rows in found.tables.items():
+        assert rows or found.empty[name], f"{name}: no rows, and no word why"
     assert json.loads(json.dumps(payload, allow_nan=False)) == payload
     return payload

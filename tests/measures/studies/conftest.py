@@ -10,6 +10,7 @@ from core.editing.ledger import Ledger
 from core.editing.recipe import recipe_from_dict
 from core.editing.rounds import edit_round
 from core.editing.session import EditSession, model_info
+from core.editing.spread import RoundUpdate
 from core.editing.state import LaneState
 from core.editing.statistics import second_moments
 from core.facts.fact import Fact
@@ -64,6 +65,38 @@ def lane(
         )
 
     return edit
+
+
+@pytest.fixture(scope="session")
+def choosing(
+    lm: LanguageModel, facts: list[Fact], unedited: list[Fact], assets: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Case, dict[int, RoundUpdate]]:
+    """A lane of MOSE with four candidate layers, of which round 1 edits layer 1, round 2 layer 2 and round 3 layer 1,
+    and what each round said of itself."""
+    nine = [*facts, replace(facts[0], subject="Tom Keller")]
+    session = EditSession(lm, second_moments(lm, range(4), toys.SENTENCES * 2, 500))
+    settings = {name: value for name, value in SETTINGS.items() if name not in ("lambda", "ridge")}
+    settings |= {"method": "mose", "layers": [0, 1, 2, 3], "select": "fixed"}
+    state, ledger, updates = LaneState.base(lm, range(4)), Ledger(tmp_path_factory.mktemp("choosing")), {}
+    for number, (cohort, layer) in enumerate(zip(COHORTS, (1, 2, 1), strict=True), 1):
+        recipe = recipe_from_dict({**settings, "fixed_layer": layer}, model_info(lm))
+        update = updates[number] = edit_round(lm, state, [nine[i] for i in cohort], recipe, session)
+        state.apply(update)
+        ledger.append(recipe.label, number, update)
+    case = Case(
+        lm=lm,
+        lane=recipe.label,
+        recipe=recipe,
+        ledger=ledger,
+        session=session,
+        facts=nine,
+        unedited=unedited,
+        cohorts=COHORTS,
+        scores={t: {"efficacy": t / 10, "neighborhood": 1 - t / 20} for t in (1, 2, 3)},
+        texts=toys.SENTENCES,
+        assets=assets,
+    )
+    return case, updates
 
 
 @pytest.fixture(scope="session")

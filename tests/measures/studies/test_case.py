@@ -12,6 +12,15 @@ def test_states_of_a_lane_are_read_from_its_ledger(case, lm):
     assert isinstance(case.session, EditSession)
 
 
+def test_layers_are_those_that_rounds_edited(choosing):
+    case, _ = choosing
+    assert case.recipe.layers == (0, 1, 2, 3)  # candidates
+    assert case.layers == (1, 2)
+    assert [case.layers_of(t) for t in (1, 2, 3)] == [(1,), (2,), (1,)]
+    assert [case.edited_layers(t) for t in (0, 1, 2)] == [(1, 2), (1,), (1, 2)]
+    assert [case.most_edited(t) for t in (1, 2, 3)] == [1, 2, 1]
+
+
 def test_a_lane_that_changed_nothing(null_case, lm):
     for layer in null_case.layers:
         assert null_case.matrix(3, layer).equal(lm.original(layer))

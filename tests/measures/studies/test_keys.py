@@ -4,6 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from core.editing.ledger import Ledger
+from core.editing.recipe import recipe_from_dict
 from core.editing.session import EditSession
 from core.errors import UserError
 from core.measures.studies.keys import Keys
@@ -74,6 +76,47 @@ def test_without_statistics_only_the_keys_are_looked_at(case):
     assert found.tables["span"]
     assert "s_t was left out: Layer 1 has no statistics" in found.notes[0]
     assert all(chart.table != "s" for chart in found.charts)
+
+
+def test_all_lanes_share_u_whatever_their_prior(plain_case):
+    plain = Keys(energy=0.9).run(plain_case, [3])
+    prior = recipe_from_dict({"method": "memit", "layers": [1, 2], "prior": {"name": "lowrank", "alpha": 0.5}})
+    session = EditSession(plain_case.lm, plain_case.session.moments)
+    other = Keys(energy=0.9).run(replace(plain_case, recipe=prior, session=session), [3])
+    assert other.tables["s_layers"] == plain.tables["s_layers"]
+    assert "the same for all lanes" in plain.protocol
+    three = Keys(rank=3).run(plain_case, [3])
+    values, vectors = torch.linalg.eigh(plain_case.session.moment(1))
+    delta = plain_case.matrix(3, 1) - plain_case.lm.original(1)
+    s = float((delta @ vectors[:, -3:]).norm())
+    assert three.tables["s_layers"][0]["s"] == pytest.approx(s, rel=1e-8)
+    assert "directions by layer: 1: 3, 2: 3" in three.protocol
+
+
+def test_keys_of_a_method_that_chooses_its_layers(choosing):
+    case, _ = choosing
+    found = Keys().run(case, [1, 2, 3])
+    well_formed(found)
+    keys = torch.cat([case.update(1).keys[1], case.update(3).keys[1]], 1)  # layer 1 was edited in two rounds
+    (span,) = [row for row in found.tables["span"] if row["round"] == 3]
+    assert (span["layer"], span["keys"]) == (1, 6)
+    assert span["sigma_1"] == pytest.approx(float(torch.linalg.svdvals(keys)[0]))
+    assert any("1 of 3 rounds edited other layers" in note for note in found.notes)
+    assert [row["layer"] for row in found.tables["s_layers"] if row["round"] == 3] == [1, 2]
+
+
+def test_methods_that_edit_by_no_keys_say_so(plain_case, tmp_path):
+    ledger = Ledger(tmp_path)
+    for t in (1, 2, 3):
+        update = plain_case.update(t)
+        none = {layer: keys[:, :0] for layer, keys in update.keys.items()}
+        ledger.append(plain_case.lane, t, replace(update, keys=none))
+    found = Keys().run(replace(plain_case, ledger=ledger), [2])
+    well_formed(found)
+    assert found.as_dict()["empty"]["spectrum"] == (
+        "MEMIT recorded no keys at layer 2 up to round 2, so they have no spectrum"
+    )
+    assert found.tables["s"]
 
 
 def test_the_time_is_estimated_before(case):
