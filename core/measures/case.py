@@ -28,8 +28,8 @@ class Case:
     `facts` are all facts to edit in the run's order, `cohorts[t - 1]` the indices of those edited in round t;
     `unedited` are true facts that no edit touches (target = the true object). `scores[t]` is what the run measured
     after round t (columns of rounds.csv), for the rounds that it measured. `session` gives second moments, contexts and
-    decompositions of W0. `texts` are texts of the model's own domain that no edit concerns. `tasks` names the tasks that
-    the run measures (`core.measures.tasks.Tasks.build`), `task_limit` items of each (None: all).
+    decompositions of W0. `texts` are texts of the model's own domain that no edit concerns. `tasks` names the tasks
+    that the run measures (`core.measures.tasks.Tasks.build`), `task_limit` items of each (None: all).
     """
 
     lm: LanguageModel
