@@ -26,14 +26,30 @@ def overlap(first: Float[Tensor, "d k"], second: Float[Tensor, "d k"]) -> float:
     return float((first.double().T @ second.double()).square().sum()) / first.shape[1]
 
 
+def grid(values: Float[Tensor, "n m"], most: int) -> list[dict[str, float | int]]:
+    """A matrix as `i`, `j` (0-based), `value` and `cells` (1): every entry, or `binned_grid` if there are more than
+    `most`."""
+    if values.numel() > most:
+        return binned_grid(values)
+    return [
+        {"i": i, "j": j, "value": v, "cells": 1} for i, row in enumerate(values.tolist()) for j, v in enumerate(row)
+    ]
+
+
 def binned_grid(values: Float[Tensor, "n m"], rows: int = 24, columns: int = 32) -> list[dict[str, float | int]]:
-    """A matrix to draw as `i`, `j` (0-based, where the bin begins) and `value`, the largest in its bin.
+    """A matrix to draw as `i`, `j` (0-based, where the bin begins), `value`, the largest in its bin, and `cells`, how
+    many entries the bin has.
 
     Bins widen with the index, so that the first directions are shown one by one.
     """
     across, down = _edges(values.shape[1], columns), _edges(values.shape[0], rows)
     return [
-        {"i": top, "j": left, "value": float(values[top:bottom, left:right].max())}
+        {
+            "i": top,
+            "j": left,
+            "value": float(values[top:bottom, left:right].max()),
+            "cells": (bottom - top) * (right - left),
+        }
         for top, bottom in zip(down[:-1], down[1:], strict=True)
         for left, right in zip(across[:-1], across[1:], strict=True)
     ]

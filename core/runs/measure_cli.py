@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from core.errors import UserError
 from core.json_text import JsonError, loads
 from core.runs.catalogue import built, catalogue
 from core.runs.control import Control, Interrupted
+from core.runs.study_files import Kept, delete, free_key, kept, result, write
 from core.runs.terminal import Telling, interruptible, quiet
 from core.runs.worker_process import cache_home
 
@@ -37,9 +39,13 @@ def add_parsers(subparsers: Any) -> None:
     measure.add_argument(
         "--all", action="store_true", help="every fact, paraphrase, neighbour and task item: no samples"
     )
-    measure.add_argument("--name", default="again", help="suffix of the tables (default: again)")
+    measure.add_argument(
+        "--name", help="suffix of the tables (default: again), or of a study's result (default: the next number)"
+    )
     measure.add_argument("--studies", action="store_true", help="list the studies there are, and their options")
     measure.add_argument("--study", metavar="NAME", help="make this study; writes study-NAME.json and its tables")
+    measure.add_argument("--results", action="store_true", help="list what studies of this run have found")
+    measure.add_argument("--delete", action="append", metavar="RESULT", help="delete a result of that list")
     measure.add_argument(
         "--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of the study (repeat for several)"
     )
@@ -55,9 +61,12 @@ def measure_command(arguments: argparse.Namespace) -> int:
         raise UserError("which run? Give the folder that --out named, or runs/<id> (--studies needs none)")
     if arguments.set and arguments.study is None:
         raise UserError("--set gives options of a study; name the study by --study")
+    if arguments.results or arguments.delete:
+        return _results(arguments)
     options = _options(arguments.set)
-    if arguments.study is not None:
-        built(arguments.study, options)  # what is wrong with it shows before anything is loaded
+    if arguments.study is not None:  # what is wrong with it shows before anything is loaded
+        built(arguments.study, options)
+        free_key(arguments.folder.expanduser(), arguments.study, arguments.name)
     telling = Telling()
     control = Control(report=telling.progress)
     quiet()
@@ -84,21 +93,52 @@ def _measured(arguments: argparse.Namespace, control: Control) -> list[Path]:
         tasks=arguments.tasks,
         maps=arguments.maps,
         everything=arguments.all,
-        name=arguments.name,
+        name=arguments.name or "again",
         control=control,
     )
 
 
 def _study(arguments: argparse.Namespace, options: dict[str, Any], control: Control) -> list[Path]:
     from core.runs.laboratory import Laboratory
-    from core.runs.study import study, write
+    from core.runs.study import study
 
     folder = arguments.folder.expanduser().resolve()
     laboratory = Laboratory(cache_home(folder))
     found = study(folder, arguments.study, options, arguments.lanes, arguments.rounds, laboratory, control)
     for note in found["notes"]:
         print(f"note: {note}")
-    return write(found, folder)
+    for one in found["empty"]:
+        print(f"empty: {_why(one)}")
+    return write(found, folder, free_key(folder, arguments.study, arguments.name))
+
+
+def _results(arguments: argparse.Namespace) -> int:
+    """Delete results, or list them."""
+    folder = arguments.folder.expanduser()
+    if arguments.study is not None:
+        raise UserError("--results and --delete are about studies that were made: leave out --study")
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder")
+    for one in [result(folder, key) for key in arguments.delete or ()]:
+        print("\n".join(f"deleted: {file}" for file in delete(one)))
+    if arguments.results:
+        print("\n".join(map(_told, kept(folder))) or f"{folder}: no study was kept")
+    return DONE
+
+
+def _told(one: Kept) -> str:
+    """A result in the list: its key, when it was found and of what; options that are not as usual; its tables."""
+    usual = {about["name"]: {o["name"]: o["default"] for o in about["options"]} for about in catalogue()}
+    own = {name: value for name, value in one.options.items() if value != usual.get(one.study, {}).get(name)}
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.created))
+    lines = [f"{one.key}: {', '.join(one.lanes)}; rounds {one.rounds}; {at}"]
+    lines.append("    " + (" ".join(f"{name}={json.dumps(value)}" for name, value in own.items()) or "usual options"))
+    lines.append("    tables: " + ", ".join(f"{name} ({rows})" for name, rows in one.tables.items()))
+    return "\n".join([*lines, *(f"    empty: {_why(each)}" for each in one.empty)])
+
+
+def _why(empty: dict[str, str]) -> str:
+    return f"{empty['table']} of {empty['lane']}: {empty['why']}"
 
 
 def _options(given: Sequence[str]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +20,6 @@ from core.runs.catalogue import built, resolved
 from core.runs.control import Control
 from core.runs.eta import Pace
 from core.runs.events import Progress
-from core.runs.folder import csv_text, replace_text
 from core.runs.laboratory import Laboratory
 from core.runs.opened import Opened, asked_for, opened
 from core.runs.record import Record
@@ -38,10 +36,12 @@ def study(
 ) -> dict[str, Any]:
     """What a study finds in lanes of the run in `path`, at "all" rounds, the "last", or numbers with commas.
 
-    Returns JSON: `study, title, question, source, options` (all of them), `lanes`, `rounds` (by lane), `model`,
-    `versions`, `seconds`, and what `core.measures.found.Found` has: `tables` (rows with their `lane` first), `charts`
-    (of one lane's rows each), `protocol`, `notes`. Raises `UserError` for what is not there, and `Interrupted` when
-    `control` says so. The random numbers of a run that goes on in this process are not touched.
+    Returns JSON: `study, title, question, source, options` (all of them), `lanes`, `rounds` (by lane), `asked_rounds`
+    (as they were asked for), `created` (seconds since 1970), `model`, `versions`, `seconds`, and what
+    `core.measures.found.Found` has: `tables` (rows with their `lane` first), `charts` (of one lane's rows each),
+    `protocol`, `notes`, `empty` (`{"table", "lane", "why"}` of each table of a lane that has no rows). Raises
+    `UserError` for what is not there, and `Interrupted` when `control` says so. The random numbers of a run that goes
+    on in this process are not touched.
     """
     began, asked = time.monotonic(), built(name, options)
     record, control = Record.read(path), control or Control()
@@ -66,6 +66,8 @@ def study(
         "options": resolved(asked),
         "lanes": list(wanted),
         "rounds": wanted,
+        "asked_rounds": rounds,
+        "created": time.time(),
         "model": record.started["model"],
         "versions": versions(),
         "seconds": round(time.monotonic() - began, 3),
@@ -127,19 +129,10 @@ def together(found: Mapping[str, Found]) -> dict[str, Any]:
         charts += [chart for chart in part["charts"] if chart not in charts]
     notes = [f"{lane}: {note}" if len(parts) > 1 else note for lane, part in parts.items() for note in part["notes"]]
     protocol = " ".join(dict.fromkeys(part["protocol"] for part in parts.values()))
-    return {"tables": tables, "charts": charts, "protocol": protocol, "notes": notes}
-
-
-def write(found: Mapping[str, Any], folder: Path) -> list[Path]:
-    """`study-<name>.json` with everything, and a CSV of each table; returns the files."""
-    stem = f"study-{found['study']}"
-    written = [folder / f"{stem}.json"]
-    replace_text(written[0], json.dumps(found, ensure_ascii=False, allow_nan=False) + "\n")
-    for name, rows in found["tables"].items():
-        columns = list(dict.fromkeys(column for row in rows for column in row)) or ["lane"]
-        written.append(folder / f"{stem}-{name}.csv")
-        replace_text(written[-1], csv_text(columns, rows))
-    return written
+    empty = [
+        {"table": name, "lane": lane, "why": why} for lane, part in parts.items() for name, why in part["empty"].items()
+    ]
+    return {"tables": tables, "charts": charts, "protocol": protocol, "notes": notes, "empty": empty}
 
 
 def _announce(

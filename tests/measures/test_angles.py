@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from core.measures.angles import binned_grid, overlap, principal_angles
+from core.measures.angles import binned_grid, grid, overlap, principal_angles
 
 
 def orthonormal(d, k, seed=0):
@@ -49,5 +49,14 @@ def test_a_grid_keeps_peaks_and_covers_everything():
     peak = next(cell for cell in grid if cell["value"] == 1)
     assert peak["i"] <= 70
     assert peak["j"] <= 200
+    assert sum(cell["cells"] for cell in binned_grid(values)) == values.numel()
     small = torch.rand(3, 4)
     assert [cell["value"] for cell in binned_grid(small)] == small.flatten().tolist()
+
+
+def test_every_entry_up_to_a_size():
+    values = torch.rand(30, 50)
+    whole = grid(values, 1500)
+    assert [cell["value"] for cell in whole] == values.flatten().tolist()
+    assert (whole[51]["i"], whole[51]["j"], whole[51]["cells"]) == (1, 1, 1)
+    assert grid(values, 1499) == binned_grid(values)

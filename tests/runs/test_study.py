@@ -143,12 +143,72 @@ def test_studies_from_the_command_line(done, norms, capsys):
         path.unlink()
 
 
+def test_results_are_kept_side_by_side_listed_and_deleted(done, norms, capsys):
+    command = ["measure", str(done), "--study", "norms", "--lanes", "plain"]
+    assert main(command) == main([*command, "--set", "layer=2"]) == 0
+    assert main([*command, "--name", "wide", "--set", "steps=1"]) == 0
+    out = capsys.readouterr().out
+    assert str(done / "study-norms-2-norms.csv") in out
+    assert "empty: none of plain: nothing of it could be measured; the notes say what was left out" in out
+    assert [json.loads((done / f"study-{key}.json").read_text())["options"] for key in ("norms", "norms-2")] == [
+        {"layer": 1, "steps": 3, "slow": False},
+        {"layer": 2, "steps": 3, "slow": False},
+    ]
+    with (done / "study-norms-none.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == [
+            {"lane": "plain", "why_empty": "nothing of it could be measured; the notes say what was left out"}
+        ]
+    assert main([*command, "--name", "wide"]) == 2
+    assert 'there is a result "norms-wide" already' in capsys.readouterr().err
+    (done / "study-nothing.json").write_text("[]")  # no result: passed over
+    old = json.loads((done / "study-norms-2.json").read_text())
+    for later in ("asked_rounds", "created", "empty"):  # as they were written before there were such fields
+        del old[later]
+    (done / "study-norms-2.json").write_text(json.dumps(old))
+    assert main(["measure", str(done), "--results"]) == 0
+    listed = capsys.readouterr().out
+    assert "norms: plain; rounds last; " in listed
+    assert "norms-2: plain; rounds 3; " in listed
+    assert "    layer=2\n" in listed
+    assert "    usual options\n    tables: norms (1), none (0)\n    empty: none of plain: nothing" in listed
+    assert main(["measure", str(done), "--delete", "norms-3"]) == 2
+    assert 'there is no result "norms-3"' in capsys.readouterr().err
+    assert main(["measure", str(done), "--delete", "norms", "--delete", "norms-wide"]) == 0
+    assert sorted(path.name for path in done.glob("study-*")) == [
+        "study-norms-2-none.csv",
+        "study-norms-2-norms.csv",
+        "study-norms-2.json",
+        "study-nothing.json",
+    ]
+    for path in done.glob("study-*"):
+        path.unlink()
+    assert main(["measure", str(done), "--results"]) == 0
+    assert "no study was kept" in capsys.readouterr().out
+
+
+def test_lanes_that_are_compared_are_studied_together(done, norms, monkeypatch):
+    def compared(self, cases, rounds):
+        assert list(cases) == ["plain", "guarded"]
+        return {lane: self.run(case, rounds[lane]) for lane, case in cases.items()}
+
+    monkeypatch.setattr(norms, "compared", compared, raising=False)
+    found = study(done, "norms", {})
+    assert [row["lane"] for row in found["tables"]["norms"]] == ["plain", "guarded"]
+    assert found["empty"][0] == {
+        "table": "none",
+        "lane": "plain",
+        "why": "nothing of it could be measured; the notes say what was left out",
+    }
+
+
 BAD = [
     (["--study", "nroms"], "There is no study 'nroms'"),
     (["--study", "norms", "--set", "layr=2"], 'did you mean "layer"'),
     (["--study", "norms", "--set", "layer=two"], "should be of type int"),
     (["--study", "norms", "--set", "layer"], "should be OPTION=VALUE"),
     (["--set", "layer=2"], "name the study"),
+    (["--study", "norms", "--name", "../away"], "should be letters, digits"),
+    (["--study", "norms", "--results"], "leave out --study"),
     (["--study", "norms", "--rounds", "9"], "has rounds 0 to 3, not 9"),
     (["--study", "norms", "--lanes", "plane"], 'did you mean "plain"'),
 ]

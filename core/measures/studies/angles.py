@@ -42,6 +42,10 @@ class Angles:
         None, gt=0, lt=1, help="κ₂ counts only singular values above this times σ_1; none: all of them."
     )
 
+    cells: int = param(
+        40_000, ge=1, help="Most similarities that are kept one by one, of all heat maps of a lane; beyond: binned."
+    )
+
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
         from core.measures.estimate import decomposition, orthogonal, product
@@ -55,7 +59,7 @@ class Angles:
         return work.times(len(case.edited_layers(max(rounds, default=0)))).seconds(case.lm)
 
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
-        """Tables `angles`, `layers` (per round, layer and weight) and `similarity` (heat map of the last round)."""
+        """Tables `angles`, `layers` (per round, layer, weight) and `similarity` (a heat map per round, layer, side)."""
         from core.measures.estimate import announced
         from core.measures.loop import each_state
         from core.measures.spectrum import Reference
@@ -79,7 +83,7 @@ class Angles:
                     table.append({"round": t, "layer": layer, "where": f"layer {layer}", "weight": what} | found.row)
                     if what == EDITED:
                         angles += found.angles(t, layer)
-                        similarity += found.similarity(layer) if last else []
+                        similarity += found.similarity(t, layer, self.cells // (2 * len(layers) * len(rounds)))
         case.report(len(rounds) + 1, len(rounds) + 1)
         return Found(
             tables={"angles": angles, "layers": table, "similarity": similarity},
@@ -90,9 +94,13 @@ class Angles:
                 " (`counted` of them); empty where it is infinite. `numerical_rank`: singular values above"
                 " `rank_tolerance` = max(rows, columns) · eps of the weights' type, times σ_1. Controls: W_0 turned by"
                 " a random orthogonal matrix (Haar), and by random turns of all planes by one angle so that ‖W − W_0‖"
-                f" is the lane's; on the {self.turn} side, in the weights' type."
+                f" is the lane's; on the {self.turn} side, in the weights' type. Of more than {DRAWN} principal angles"
+                f" {DRAWN} are kept, evenly on a log scale. {_kept(similarity)}"
             ),
             notes=list(dict.fromkeys(notes)),
+            empty=dict.fromkeys(
+                ("angles", "layers", "similarity"), "at no asked round is any edited layer's weight all finite"
+            ),
         )
 
     def _bases(self, case: Case, layer: int) -> dict[str, Tensor]:
@@ -171,14 +179,27 @@ class _Compared:
             for i in thin(len(found), DRAWN)
         ]
 
-    def similarity(self, layer: int) -> Rows:
-        from core.measures.angles import binned_grid
+    def similarity(self, t: int, layer: int, most: int) -> Rows:
+        from core.measures.angles import grid
 
         return [
-            {"where": f"layer {layer}, {side} side", "i": cell["i"] + 1, "j": cell["j"] + 1, "value": cell["value"]}
+            {"round": t, "layer": layer, "side": side, "where": f"round {t}, layer {layer}, {side} side"}
+            | {"i": cell["i"] + 1, "j": cell["j"] + 1, "value": cell["value"], "largest_of": cell["cells"]}
             for side, found in self.similarities.items()
-            for cell in binned_grid(found)
+            for cell in grid(found, most)
         ]
+
+
+def _kept(similarity: Rows) -> str:
+    """How the heat maps were kept."""
+    binned = {row["where"] for row in similarity if row["largest_of"] > 1}
+    if not binned:
+        return "Heat maps: every similarity of the first k directions i of W_t with all directions j of W_0."
+    whole = len({row["where"] for row in similarity}) - len(binned)
+    return (
+        f"Heat maps: {len(binned)} are binned ({whole} are not): a cell holds the largest of `largest_of` similarities"
+        " from i and j on, in bins that widen. Fewer rounds, a smaller τ or more `cells` give them one by one."
+    )
 
 
 def _oriented(weight: Tensor, side: str) -> Tensor:
@@ -206,7 +227,7 @@ def _charts() -> list[Chart]:
             y="i",
             z="value",
             facet="where",
-            title="Similarity of W_t's dominant directions i with W_0's j (largest in each bin)",
+            title="Similarity of W_t's dominant directions i with W_0's j",
             x_title="j (W_0)",
             y_title="i (W_t)",
         ),

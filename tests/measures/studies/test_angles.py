@@ -28,9 +28,12 @@ def test_angles_and_similarities_equal_dense_ones(found, plain_case):
         expected = sorted(subspace_angles(a.numpy(), b.numpy()))
         drawn = rows(found.tables["angles"], round=3, where=f"layer 2, {side} side")
         assert [row["degrees"] for row in drawn] == pytest.approx([math.degrees(x) for x in expected], abs=1e-6)
-    heat = rows(found.tables["similarity"], where="layer 2, input side")
-    dense = (vh[:k] @ vh0.T).abs()
-    assert [row["value"] for row in heat] == pytest.approx(dense.flatten().tolist(), abs=1e-9)
+    for t in (1, 3):  # a heat map for every round
+        heat = rows(found.tables["similarity"], where=f"round {t}, layer 2, input side")
+        dense = (torch.linalg.svd(plain_case.matrix(t, 2), full_matrices=False)[2][:k] @ vh0.T).abs()
+        assert [row["value"] for row in heat] == pytest.approx(dense.flatten().tolist(), abs=1e-9)
+        assert {row["largest_of"] for row in heat} == {1}
+    assert "every similarity of the first k" in found.protocol
     (row,) = rows(found.tables["layers"], round=3, layer=2, weight=EDITED)
     assert row["condition"] == pytest.approx(float(sigma[0] / sigma[-1]), rel=1e-9)
     assert row["counted"] == len(sigma)
@@ -52,6 +55,16 @@ def test_a_turn_keeps_norm_and_condition_and_moves_the_rest(found, plain_case):
         assert base["ls"] == pytest.approx(1)
         assert random["ls"] < 0.5
         assert random["overlap_left"] < 3 * random["chance_left"]
+
+
+def test_large_heat_maps_are_binned_and_say_so(plain_case):
+    found = Angles(tau=0.9, cells=4 * 500).run(plain_case, [3])
+    heat = rows(found.tables["similarity"], where="round 3, layer 1, output side")
+    k = rows(found.tables["layers"], layer=1, weight=EDITED)[0]["k"]
+    assert k * 32 > 500
+    assert sum(row["largest_of"] for row in heat) == k * 32
+    assert max(row["largest_of"] for row in heat) > 1
+    assert "4 are binned (0 are not)" in found.protocol
 
 
 def test_nothing_edited(null_case):
