@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from core.editing.corpus import Corpus
-from core.editing.files import UNREADABLE, read_tensors
+from core.editing.files import Unreadable, read_tensors
 from core.editing.statistics import Gathering, SecondMoment, Sums, second_moments
 from core.errors import UserError
 from core.models.language_model import LanguageModel
@@ -99,7 +99,8 @@ class Draft:
 
     def read(self) -> Sums:
         """The sums on disk; raises `UserError` for a file about something else, or a damaged one."""
-        tensors, told = read(self.path, self._about, self._lm.device, [str(layer) for layer in self._layers])
+        names = [str(layer) for layer in self._layers]
+        tensors, told = read(self.path, self._about, self._lm.device, names, ("texts", "batches", "seen"))
         square(self.path, tensors.values(), self._lm.d_ffn)
         totals = {layer: tensors[str(layer)] for layer in self._layers}
         return Sums(totals, told["texts"], told["batches"], told["seen"])
@@ -132,8 +133,10 @@ def save(path: Path, about: dict[str, Any], moment: SecondMoment) -> None:
 
 def load(path: Path, about: dict[str, Any], lm: LanguageModel) -> SecondMoment:
     """Read one layer's second moment; raises `UserError` for a file about something else, or a damaged one."""
-    tensors, told = read(path, about, lm.device, ["moment"])
+    tensors, told = read(path, about, lm.device, ["moment"], ("tokens", "top_share"))
     square(path, tensors.values(), lm.d_ffn)
+    if not bool(tensors["moment"].sum().isfinite()):
+        raise UserError(f"The cached statistics {path} hold what are no numbers. Delete the file.")
     return SecondMoment(tensors["moment"], told["tokens"], about["layer"], told["top_share"])
 
 
@@ -147,14 +150,16 @@ def write(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None
 
 
 def read(
-    path: Path, about: dict[str, Any], device: torch.device, names: Sequence[str]
+    path: Path, about: dict[str, Any], device: torch.device, names: Sequence[str], numbers: Sequence[str]
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """(tensors, what they are about); raises `UserError` for a damaged file, or if they are not about `about`."""
+    """(tensors, what they are about); raises `UserError` for a damaged file, or if they are not about `about` and do
+    not tell these `numbers`."""
     try:
         tensors, told = read_tensors(path, device, names)
-    except UNREADABLE as error:
+    except Unreadable as error:
         raise UserError(f"The cached statistics {path} cannot be read ({error}). Delete the file.") from error
     wrong = [key for key, value in about.items() if told.get(key) != value]
+    wrong += [key for key in numbers if not isinstance(told.get(key), (int, float))]
     if wrong or len(tensors) < len(names):
         raise unfit(path, ", ".join(wrong) or "layers")
     return tensors, told
@@ -162,7 +167,7 @@ def read(
 
 def square(path: Path, matrices: Iterable[Tensor], size: int) -> None:
     """Raises `UserError` unless all are as large as the layer's inputs are many."""
-    if any(tuple(matrix.shape) != (size, size) for matrix in matrices):
+    if any(tuple(matrix.shape) != (size, size) or not matrix.is_floating_point() for matrix in matrices):
         raise unfit(path, "shape")
 
 

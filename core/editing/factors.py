@@ -11,7 +11,7 @@ from jaxtyping import Float
 from safetensors.torch import save_file
 from torch import Tensor
 
-from core.editing.files import UNREADABLE, read_tensors
+from core.editing.files import Unreadable, factors, read_tensors
 from core.editing.lowrank import LowRank, added
 from core.errors import UserError
 from core.models.language_model import LanguageModel
@@ -45,12 +45,12 @@ def read_factors(path: Path) -> tuple[dict[str, LowRank], dict[str, Any]]:
     """(factors by the full names of their modules, what is said about them); `UserError` for any other file."""
     try:
         tensors, about = read_tensors(path)
-    except UNREADABLE as error:
-        raise UserError(f"{path}: cannot be read as a file of factors ({error})") from None
-    if about.get("format") != FORMAT:
-        raise UserError(f"{path}: holds no factors of a change; give a file that `export --as factors` wrote")
-    names = [name.removesuffix(".left") for name in tensors if name.endswith(".left")]
-    return {name: LowRank(tensors[f"{name}.left"], tensors[f"{name}.right"]) for name in names}, about
+        if about.get("format") != FORMAT:
+            raise UserError(f"{path}: holds no factors of a change; give a file that `export --as factors` wrote")
+        names = dict.fromkeys(name.removesuffix(".left").removesuffix(".right") for name in tensors)
+        return {name: LowRank(*factors(tensors, f"{name}.left", f"{name}.right")) for name in names}, about
+    except Unreadable as error:
+        raise UserError(f"{path}: cannot be read as a file of factors ({error}); export it anew") from None
 
 
 def apply_factors(lm: LanguageModel, path: Path, any_base: bool = False) -> dict[int, Float[Tensor, "d_out d_in"]]:
@@ -60,8 +60,8 @@ def apply_factors(lm: LanguageModel, path: Path, any_base: bool = False) -> dict
     or float16 wears them rounded to its type, as the run's own: now and then a last bit of that type differs.
     Raises `UserError` where the factors do not fit, or were made on other weights and not `any_base`.
     """
-    factors, about = read_factors(path)
-    base = about.get("base", {})
+    found, about = read_factors(path)
+    base = about["base"] if isinstance(about.get("base"), dict) else {}
     if not any_base and base.get("fingerprint") != lm.fingerprint:
         raise UserError(
             f"{path}: was made on {base.get('reference')} in {base.get('dtype')} with other weights than those of"
@@ -69,7 +69,7 @@ def apply_factors(lm: LanguageModel, path: Path, any_base: bool = False) -> dict
         )
     layers = {module_name(lm, layer): layer for layer in range(lm.n_layers)}
     weights = {}
-    for name, delta in factors.items():
+    for name, delta in found.items():
         if name not in layers:
             raise UserError(f"{path}: changes {name}, which {lm.reference} does not have or does not edit")
         original = lm.original(layers[name])

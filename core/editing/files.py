@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,44 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-UNREADABLE = (SafetensorError, OSError, ValueError)  # what `read_tensors` raises for a file that is missing or damaged
+from core.json_text import JsonError, loads
+
+
+class Unreadable(ValueError):
+    """Why a file of tensors cannot be read, in a few words; its path is the caller's to say."""
 
 
 def read_tensors(
     path: Path, device: torch.device | str = "cpu", names: Collection[str] | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """(the tensors of these names that are there, all of them by default; what the file says that they are about)."""
-    with safe_open(path, framework="pt", device=str(device)) as file:
-        held = [name for name in file.keys() if names is None or name in names]  # noqa: SIM118 (it has keys, and cannot be iterated)
-        return {name: file.get_tensor(name) for name in held}, json.loads((file.metadata() or {}).get("about", "{}"))
+    """(the tensors of these names that are there, all of them by default; what the file says that they are about).
+
+    Raises `Unreadable` for a file that is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            held = [name for name in file.keys() if names is None or name in names]  # noqa: SIM118 (it has keys, and cannot be iterated)
+            tensors = {name: file.get_tensor(name) for name in held}
+            about = loads((file.metadata() or {}).get("about", "{}"), nan=True)
+    except FileNotFoundError:
+        raise Unreadable("it is not there") from None
+    except OSError as error:
+        raise Unreadable(error.strerror or "it cannot be opened") from None
+    except (SafetensorError, JsonError, ValueError, KeyError, AttributeError):
+        raise Unreadable("it is cut off or damaged") from None
+    if not isinstance(about, dict):
+        raise Unreadable("what it says about itself is damaged")
+    return tensors, about
+
+
+def factors(tensors: dict[str, Tensor], left: str, right: str) -> tuple[Tensor, Tensor]:
+    """The left [d_out, r] and right [d_in, r] factor of these names; raises `Unreadable` where they are none."""
+    try:
+        one, other = tensors[left], tensors[right]
+    except KeyError as error:
+        raise Unreadable(f"it lacks {error.args[0]}") from None
+    if one.ndim != 2 or other.ndim != 2 or one.shape[1] != other.shape[1] or not one.is_floating_point():
+        raise Unreadable(f"{left} and {right} do not belong together")
+    if one.dtype != other.dtype:
+        raise Unreadable(f"{left} and {right} are of two types")
+    return one, other

@@ -16,12 +16,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from core.editing.files import UNREADABLE, read_tensors
+from core.editing.files import Unreadable, factors, read_tensors
 from core.editing.lowrank import LowRank
 from core.editing.state import LaneState, LayerUpdates
-from core.errors import UserError
+from core.errors import UserError, shown
+from core.json_text import JsonError, loads
 from core.models.language_model import LanguageModel
 
+RESTORE = "restore the file from a copy, or make the run anew"
 BRANCH = "branch.json"  # in a lane's folder: the lane and round that it began with
 
 
@@ -65,11 +67,17 @@ class Ledger:
 
     def origin(self, lane: str) -> tuple[str, int] | None:
         """(parent, round) of a lane that branched from another; None of one that began with the unedited model."""
+        path = self.lane_folder(lane) / BRANCH
         try:
-            about = json.loads((self.lane_folder(lane) / BRANCH).read_text(encoding="utf-8"))
+            about = loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        return about["lane"], about["round"]
+        except (JsonError, UnicodeDecodeError):
+            about = None
+        match about:
+            case {"lane": str(parent), "round": int(round_)} if parent != lane:
+                return parent, round_
+        raise UserError(f'{path}: does not say where lane "{lane}" begins; {RESTORE}.')
 
     def holder(self, lane: str, round_: int) -> str:
         """The lane that made a round of this one: itself, or one that it branched from."""
@@ -78,7 +86,8 @@ class Ledger:
 
     def rounds(self, lane: str) -> list[int]:
         """The rounds of a lane, ascending, with those before it branched."""
-        own = sorted(int(path.stem) for path in self.lane_folder(lane).glob("*.safetensors"))
+        files = self.lane_folder(lane).glob("*.safetensors")
+        own = sorted(int(path.stem) for path in files if path.stem.isascii() and path.stem.isdigit())
         origin = self.origin(lane)
         if origin is None:
             return own
@@ -89,21 +98,11 @@ class Ledger:
         """One round. Raises `UserError` for a file that is missing, damaged or of another lane or round."""
         read, about = self._held(lane, round_, device)
         # Copied: the file's bytes lie anywhere in memory, and where they lie may change a product's last bit.
-        tensors, layers = {name: tensor.clone() for name, tensor in read.items()}, about["layers"]
-
-        def factors(kind: str) -> dict[int, LowRank]:
-            held = [layer for layer in layers if f"{kind}left.{layer}" in tensors]
-            return {n: LowRank(tensors[f"{kind}left.{n}"], tensors[f"{kind}right.{n}"]) for n in held}
-
-        updates = factors("")
-        return LayerUpdates(
-            updates,
-            {layer: tensors[f"keys.{layer}"] for layer in layers},
-            corrections=factors("correction."),
-            raw=updates | factors("raw."),
-            start=tensors.get("start"),
-            target=tensors.get("target"),
-        )
+        tensors = {name: tensor.clone() for name, tensor in read.items()}
+        try:
+            return _updates(tensors, about["layers"])
+        except Unreadable as error:
+            raise unread(lane, round_, self.path(lane, round_), error) from None
 
     def layers(self, lane: str, round_: int) -> list[int]:
         """The layers that a round edited, ascending: a method may choose others in each. Raises as `read` does."""
@@ -116,10 +115,13 @@ class Ledger:
         path, holder = self.path(lane, round_), self.holder(lane, round_)
         try:
             read, about = read_tensors(path, device, names)
-        except UNREADABLE as error:
-            raise UserError(f'Round {round_} of lane "{lane}" cannot be read from {path}: {error}') from error
+        except Unreadable as error:
+            raise unread(lane, round_, path, error) from None
         if (about.get("lane"), about.get("round")) != (holder, round_):
-            raise UserError(f'{path} should hold round {round_} of lane "{holder}" but holds {about}.')
+            raise UserError(f'{path} should hold round {round_} of lane "{holder}" but holds {shown(about)}.')
+        layers = about.get("layers")
+        if not isinstance(layers, list) or not all(type(layer) is int and layer >= 0 for layer in layers):
+            raise unread(lane, round_, path, Unreadable("it does not say which layers it changes"))
         return read, about
 
     def rebuild(
@@ -159,7 +161,15 @@ class Ledger:
 
     @staticmethod
     def grown(lm: LanguageModel, state: LaneState, update: LayerUpdates) -> LaneState:
-        """The state, with the unedited matrices of layers that the update edits for the first time."""
+        """The state, with the unedited matrices of layers that the update edits for the first time. Raises `UserError`
+        for an update of another model's layers."""
+        for layer, delta in update.updates.items():
+            shape = (len(delta.left), len(delta.right))
+            if layer >= lm.n_layers or shape != tuple(lm.original(layer).shape):
+                raise UserError(
+                    f"The ledger changes layer {layer} by a matrix of {shape[0]} x {shape[1]}, which {lm.reference}"
+                    f" does not have there: it is another model's, or damaged; {RESTORE}."
+                )
         new = [layer for layer in update.updates if layer not in state.weights]
         if new:
             base = LaneState.base(lm, new)
@@ -173,7 +183,7 @@ class Ledger:
         if after == 0:
             shutil.rmtree(self.lane_folder(lane), ignore_errors=True)
         for path in self.lane_folder(lane).glob("*.safetensors"):
-            if int(path.stem) > after:
+            if path.stem.isdigit() and int(path.stem) > after:
                 path.unlink()
 
     def path(self, lane: str, round_: int) -> Path:
@@ -184,6 +194,34 @@ class Ledger:
         """A lane's folder: its label as far as file names allow, and a hash that keeps like labels apart."""
         readable = re.sub(r"[^A-Za-z0-9]+", "-", lane).strip("-").lower()[:40]
         return self.folder / f"{readable}-{hashlib.sha256(lane.encode()).hexdigest()[:8]}"
+
+
+def unread(lane: str, round_: int, path: Path, why: Exception) -> UserError:
+    """Of a round whose file cannot be read."""
+    return UserError(f'Round {round_} of lane "{lane}" cannot be read from {path}: {why}; {RESTORE}.')
+
+
+def _updates(tensors: dict[str, Tensor], layers: Sequence[int]) -> LayerUpdates:
+    """What a round's file holds; raises `Unreadable` for what does not fit together."""
+
+    def held(kind: str, among: Sequence[int]) -> dict[int, LowRank]:
+        return {n: LowRank(*factors(tensors, f"{kind}left.{n}", f"{kind}right.{n}")) for n in among}
+
+    def some(kind: str) -> list[int]:
+        return [layer for layer in layers if f"{kind}left.{layer}" in tensors]
+
+    updates, keys = held("", layers), {layer: tensors.get(f"keys.{layer}") for layer in layers}
+    for layer, columns in keys.items():
+        if columns is None or columns.ndim != 2 or len(columns) != len(updates[layer].right):
+            raise Unreadable(f"it lacks the keys of layer {layer}")
+    return LayerUpdates(
+        updates,
+        keys,
+        corrections=held("correction.", some("correction.")),
+        raw=updates | held("raw.", some("raw.")),
+        start=tensors.get("start"),
+        target=tensors.get("target"),
+    )
 
 
 def _factors(kind: str, layer: int, delta: LowRank) -> dict[str, Tensor]:

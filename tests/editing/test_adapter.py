@@ -199,6 +199,14 @@ def test_factors_that_do_not_belong_are_refused(changed, toy, tmp_path):
     save_file({"left": torch.zeros(1)}, path)
     with pytest.raises(UserError, match="holds no factors"):
         apply_factors(lm, path)
+    about = {"about": json.dumps({"format": "edit-lab factors 1", "base": []})}
+    name = "model.layers.1.mlp.down_proj"
+    save_file({f"{name}.left": torch.zeros(7, 2)}, path, metadata=about)
+    with pytest.raises(UserError, match=r"it lacks .*right\); export it anew"):
+        apply_factors(lm, path)
+    save_file({f"{name}.left": torch.zeros(7, 2), f"{name}.right": torch.zeros(11, 3)}, path, metadata=about)
+    with pytest.raises(UserError, match="do not belong together"):
+        apply_factors(lm, path)
     path.write_text("no tensors")
     for there in (path, tmp_path / "nowhere"):
         with pytest.raises(UserError, match="cannot be read as a file of factors"):

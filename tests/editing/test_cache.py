@@ -64,6 +64,17 @@ def test_a_damaged_file_is_refused(tmp_path, lm):
         gather(tmp_path, lm, [1])
 
 
+def test_a_file_without_numbers_or_without_what_it_says_is_refused(tmp_path, lm):
+    about = description(lm, 1, NAME, 60, False)
+    cache.write(place(tmp_path, about), {"moment": torch.eye(lm.d_ffn)}, {**about, "tokens": 60})
+    with pytest.raises(UserError, match=r"top_share differ.*Delete the file"):
+        gather(tmp_path, lm, [1])
+    moment = torch.full((lm.d_ffn, lm.d_ffn), float("nan"))
+    cache.write(place(tmp_path, about), {"moment": moment}, {**about, "tokens": 60, "top_share": 0.1})
+    with pytest.raises(UserError, match="hold what are no numbers. Delete the file"):
+        gather(tmp_path, lm, [1])
+
+
 def test_a_file_of_another_size_is_refused(tmp_path, lm):
     about = description(lm, 1, NAME, 60, False)
     cache.write(place(tmp_path, about), {"moment": torch.eye(3)}, {**about, "tokens": 60, "top_share": 0.1})

@@ -1,9 +1,12 @@
 """Any round is rebuilt bit for bit as it was live; undo leaves chosen rounds out."""
 
+import json
 import os
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from core.editing.ledger import Ledger
 from core.editing.lowrank import LowRank
@@ -144,3 +147,79 @@ def test_files_that_are_not_the_round(tmp_path, lm):
     ledger.path(LANE, 2).write_bytes(b"nonsense")
     with pytest.raises(UserError, match="cannot be read"):
         ledger.rebuild(lm, LANE, LAYERS)
+
+
+def cut(path, change):
+    """Write a round's file anew with its tensors and what it says about itself changed by `change`."""
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        about = json.loads(file.metadata()["about"])
+    said = change(tensors, about)
+    save_file(tensors, path, metadata={"about": said if isinstance(said, str) else json.dumps(about)})
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        (lambda tensors, about: tensors.pop("left.0"), "it lacks left.0"),
+        (lambda tensors, about: tensors.pop("keys.2"), "it lacks the keys of layer 2"),
+        (lambda tensors, about: tensors.update({"right.0": torch.zeros(3, 7)}), "do not belong together"),
+        (
+            lambda tensors, about: tensors.update({"left.0": tensors["left.0"].to(torch.int32)}),
+            "do not belong together",
+        ),
+        (lambda tensors, about: tensors.update({"keys.0": torch.zeros(3)}), "it lacks the keys of layer 0"),
+        (lambda tensors, about: about.update({"layers": "all"}), "does not say which layers"),
+        (lambda tensors, about: "[1]", "what it says about itself is damaged"),
+        (lambda tensors, about: "[" * 100_000, "cut off or damaged"),
+    ],
+)
+def test_a_round_of_which_a_part_is_missing_is_told(tmp_path, lm, change, told):
+    ledger = Ledger(tmp_path)
+    path = ledger.append(LANE, 1, random_update(lm, 1))
+    cut(path, change)
+    with pytest.raises(UserError) as caught:
+        ledger.read(LANE, 1)
+    said = str(caught.value)
+    assert f'Round 1 of lane "{LANE}" cannot be read from {path}' in said
+    assert told in said
+    assert "restore the file from a copy" in said
+
+
+@pytest.mark.parametrize("length", [0, 4, 100, 1000])
+def test_a_round_that_is_cut_off_is_told(tmp_path, lm, length):
+    ledger = Ledger(tmp_path)
+    path = ledger.append(LANE, 1, random_update(lm, 1))
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(UserError, match="it is cut off or damaged; restore the file from a copy"):
+        ledger.read(LANE, 1)
+
+
+def test_a_round_of_another_model_is_told(tmp_path, lm):
+    ledger = Ledger(tmp_path)
+    ledger.append(LANE, 1, LayerUpdates({0: LowRank(torch.zeros(3, 1), torch.zeros(5, 1))}, {0: torch.zeros(5, 1)}))
+    with pytest.raises(UserError, match="changes layer 0 by a matrix of 3 x 5, which .* does not have there"):
+        ledger.rebuild(lm, LANE, LAYERS)
+    ledger.append(LANE, 1, LayerUpdates({77: LowRank(torch.zeros(3, 1), torch.zeros(5, 1))}, {77: torch.zeros(5, 1)}))
+    with pytest.raises(UserError, match="changes layer 77"):
+        ledger.rebuild(lm, LANE, LAYERS)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"lane": 3, "round": 1}', '{"lane": "MEMIT", "round": 1}', "[" * 9_999]
+)
+def test_a_damaged_branch_is_told(tmp_path, content):
+    ledger = Ledger(tmp_path)
+    ledger.branch("MEMIT", "other", 1)
+    (ledger.lane_folder("MEMIT") / "branch.json").write_text(content)
+    with pytest.raises(UserError, match='does not say where lane "MEMIT" begins'):
+        ledger.rounds("MEMIT")
+
+
+def test_files_that_are_no_rounds_are_passed_over(tmp_path, lm):
+    ledger = Ledger(tmp_path)
+    path = ledger.append(LANE, 1, random_update(lm, 1))
+    path.with_name("copy of 000001.safetensors").write_bytes(b"")
+    assert ledger.rounds(LANE) == [1]
+    ledger.delete(LANE, 1)
+    assert ledger.rounds(LANE) == [1]
