@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +25,38 @@ def read_tensors(
 
     Raises `Unreadable` for a file that is missing or damaged.
     """
+    with opened(path, device) as (file, about):
+        held = [name for name in file.keys() if names is None or name in names]  # noqa: SIM118 (it has keys, and cannot be iterated)
+        return {name: file.get_tensor(name) for name in held}, about
+
+
+def described(path: Path) -> tuple[dict[str, tuple[str, list[int]]], dict[str, Any]]:
+    """(type and shape of each tensor by its name, what the file says that they are about), without reading a number.
+
+    Raises `Unreadable` for a file that is missing or damaged.
+    """
+    with opened(path) as (file, about):
+        parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        return {name: (part.get_dtype(), part.get_shape()) for name, part in parts.items()}, about
+
+
+@contextmanager
+def opened(path: Path, device: torch.device | str = "cpu") -> Iterator[tuple[Any, dict[str, Any]]]:
+    """(the open file, what it says about itself)."""
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
-            held = [name for name in file.keys() if names is None or name in names]  # noqa: SIM118 (it has keys, and cannot be iterated)
-            tensors = {name: file.get_tensor(name) for name in held}
             about = loads((file.metadata() or {}).get("about", "{}"), nan=True)
+            if not isinstance(about, dict):
+                raise Unreadable("what it says about itself is damaged")
+            yield file, about
+    except Unreadable:
+        raise
     except FileNotFoundError:
         raise Unreadable("it is not there") from None
     except OSError as error:
         raise Unreadable(error.strerror or "it cannot be opened") from None
     except (SafetensorError, JsonError, ValueError, KeyError, AttributeError):
         raise Unreadable("it is cut off or damaged") from None
-    if not isinstance(about, dict):
-        raise Unreadable("what it says about itself is damaged")
-    return tensors, about
 
 
 def factors(tensors: dict[str, Tensor], left: str, right: str) -> tuple[Tensor, Tensor]:

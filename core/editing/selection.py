@@ -24,6 +24,6 @@ def nearest_layer(round_: Round, steps: int) -> int:
         for layer in round_.recipe.layers:
             values = optimise_values(lm, facts, layer, method, contexts, round_.heartbeat)
             keys = states(lm, rows, layer, "key")
-            size = float(session.svd(layer).sigma[0])  # turning W does not change it
+            size = session.spectral_norm(layer)  # turning W does not change it
             found[layer] = float((values.delta.norm(dim=0) / (size * keys.norm(dim=0))).sum())
     return min(found, key=lambda layer: (found[layer], layer))

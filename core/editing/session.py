@@ -1,4 +1,5 @@
-"""What the rounds and lanes of a run share: contexts, second moments, decompositions, factors. Lives in memory."""
+"""What the rounds and lanes of a run share: contexts, second moments, decompositions, factors. Lives in memory, but for
+second moments, which are read when they are used."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from core.editing.contexts import sample_contexts
@@ -15,6 +17,8 @@ from core.editing.method import Method
 from core.editing.statistics import SecondMoment
 from core.editing.subspace import Svd, svd
 from core.models.language_model import LanguageModel
+
+HELD = 2**30  # bytes of second moments that stay in memory between two uses; one may be larger
 
 
 def model_info(lm: LanguageModel) -> ModelInfo:
@@ -30,6 +34,7 @@ class EditSession:
     moments: Mapping[int, SecondMoment]
     seed: int = 0
     memo: dict[Any, Any] = field(default_factory=dict)
+    held: dict[int, Tensor] = field(default_factory=dict, repr=False)  # second moments, by when they were used
 
     def contexts(self, config: Method) -> list[str]:
         """The sampled prefixes of a recipe; recipes that ask for the same get the same."""
@@ -45,10 +50,28 @@ class EditSession:
         return self.memo[key]
 
     def moment(self, layer: int) -> Tensor:
-        """C0 of a layer, float64; `EditFailure` if it was not gathered."""
+        """C0 of a layer, float64, not to be changed; `EditFailure` if it was not gathered.
+
+        Those used last are kept, `HELD` bytes of them: the others are let go of before the layer's is read.
+        """
         if layer not in self.moments:
             raise EditFailure(f"Layer {layer} has no statistics: gather its second moment before editing it.")
-        return self.moments[layer].moment
+        found = self.held.pop(layer, None)
+        if found is None:
+            room = HELD // (8 * self.lm.d_ffn**2)
+            while self.held and len(self.held) >= room:
+                del self.held[next(iter(self.held))]
+            found = self.moments[layer].moment
+        self.held[layer] = found
+        return found
+
+    def spectral_norm(self, layer: int) -> float:
+        """σ_1 of W0, made once; without its singular vectors, which are large."""
+        if (layer, "norm") not in self.memo:
+            weight = self.lm.original(layer).double()
+            gram = weight @ weight.T if weight.shape[0] <= weight.shape[1] else weight.T @ weight
+            self.memo[layer, "norm"] = float(torch.linalg.eigvalsh(gram)[-1].clamp(min=0).sqrt())
+        return self.memo[layer, "norm"]
 
     def svd(self, layer: int) -> Svd:
         """The decomposition of W0, made once."""

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from core.editing.triangle import Triangle, bytes_of, kept_type
 from core.errors import UserError
 from core.models.forward import batches, captured_batches
 from core.models.language_model import LanguageModel
@@ -18,26 +19,32 @@ from core.models.tokens import encode_all
 
 TEXTS_AT_ONCE = 64
 ROWS_AT_ONCE = 1024  # summed in the model's precision before joining the float64 total
-COLUMNS_AT_ONCE = 512  # of the products; below the diagonal they are not computed
 
 
 @dataclass(frozen=True)
 class SecondMoment:
-    """C0 of one layer, in float64, the tokens it is a mean over, and its largest eigenvalue's share of the trace.
+    """C0 of one layer, the tokens it is a mean over, and its largest eigenvalue's share of the trace.
 
-    A share near 1 says that one direction (often the start-of-text token's) dominates: consider `skip_bos`.
+    `upper` gives its triangle, from memory or from a file. A share near 1 says that one direction (often the
+    start-of-text token's) dominates: consider `skip_bos`.
     """
 
-    moment: Float[Tensor, "d_in d_in"]
+    upper: Callable[[], Triangle]
     tokens: int
     layer: int
     top_share: float
 
+    @property
+    def moment(self) -> Float[Tensor, "d_in d_in"]:
+        """C0 in float64, made anew each time it is asked for."""
+        return self.upper().square()
+
 
 @dataclass(frozen=True)
 class Gathering:
-    """How far the statistics are: tokens `done` of `total`, seconds left at the pace measured so far, what they were
-    at the pace of the first batch (both None before it), and the bytes that the sums take."""
+    """How far the statistics are: tokens `done` of `total` over all `passes` (each reads them all, for some of the
+    layers), seconds left at the pace measured so far, what they were at the pace of the first batch (both None before
+    it), the bytes that the sums of a pass take, and those of the files that stay."""
 
     done: int
     total: int
@@ -46,15 +53,24 @@ class Gathering:
     resumed: bool = False
     seconds_left: float | None = None
     estimate: float | None = None
+    passes: int = 1
+    kept: int = 0
 
     @property
     def message(self) -> str:
         """The same for people."""
-        size = f"{self.bytes / 2**30:.1f} GB" if self.bytes >= 2**30 else f"{max(self.bytes / 2**20, 0.1):.1f} MB"
         some = f"{self.layers} layers" if self.layers > 1 else "1 layer"
         how = "Going on with" if self.resumed else "Gathering"
+        times = f", in {self.passes} passes" if self.passes > 1 else ""
         time_ = "how long it takes is measured on the first batch" if self.estimate is None else roughly(self.estimate)
-        return f"{how} the statistics of {some} from {self.total:,} tokens, once per model: {size} of memory, {time_}"
+        room = f"{in_bytes(self.bytes)} of memory" + (f", {in_bytes(self.kept)} on disk" if self.kept else "")
+        tokens = f"{self.total // self.passes:,} tokens"
+        return f"{how} the statistics of {some} from {tokens}, once per model{times}: {room}, {time_}"
+
+
+def in_bytes(size: int) -> str:
+    """A size as people read it."""
+    return f"{size / 2**30:.1f} GB" if size >= 2**30 else f"{max(size / 2**20, 0.1):.1f} MB"
 
 
 def roughly(seconds: float) -> str:
@@ -66,14 +82,14 @@ def roughly(seconds: float) -> str:
 
 @dataclass
 class Sums:
-    """What was gathered so far: the upper triangle of Σ k kᵀ by layer, in float64, over the first tokens of a stream.
+    """What was gathered so far: Σ k kᵀ by layer, in float64, over the first tokens of a stream.
 
     `texts` were read whole; of the group of texts after them `batches` were added. `seen` counts the tokens of the
     former. Sums that go on from there end with the bits of sums that were never stopped, if they were stopped while
     `whole`: not in the middle of a batch.
     """
 
-    totals: dict[int, Float[Tensor, "d_in d_in"]]
+    totals: dict[int, Triangle]
     texts: int = 0
     batches: int = 0
     seen: int = 0
@@ -87,22 +103,25 @@ class Sums:
     @classmethod
     def nothing(cls, lm: LanguageModel, layers: Sequence[int]) -> Sums:
         """Of no tokens."""
-        kind = {"dtype": torch.float64, "device": lm.device}
-        return cls({layer: torch.zeros(lm.d_ffn, lm.d_ffn, **kind) for layer in layers})
+        return cls({layer: Triangle.zeros(lm.d_ffn, torch.float64, lm.device) for layer in layers})
 
     def moments(self) -> dict[int, SecondMoment]:
-        """C0 of each layer; raises `UserError` if there were no tokens, or numbers that are not finite."""
+        """C0 of each layer, as it is kept; raises `UserError` if there were no tokens, or numbers that are not finite.
+
+        The sums are let go of layer by layer, so that both are never held together: nothing can go on from them.
+        """
         if self.seen == 0:
             raise UserError("There are no texts to gather layer statistics from.")
-        found = {}
-        for layer, matrix in self.totals.items():
-            if not bool(torch.isfinite(matrix).all()):
+        self.whole, found = False, {}
+        for layer in list(self.totals):
+            total = self.totals.pop(layer)
+            if not all(bool(torch.isfinite(strip).all()) for _, strip in total):
                 raise UserError(
                     f"Layer {layer}: the statistics are not finite: the model's type is too narrow for its activations."
                     ' Load it in float32 ("dtype": "float32").'
                 )
-            moment = (matrix.triu() + matrix.triu(1).T) / self.seen
-            found[layer] = SecondMoment(moment, self.seen, layer, top_share(moment))
+            upper = total.mean(self.seen)
+            found[layer] = SecondMoment(lambda upper=upper: upper, self.seen, layer, top_share(upper.square()))
         return found
 
 
@@ -125,7 +144,8 @@ def second_moments(
     """
     sums = sums or Sums.nothing(lm, layers)
     resumed = sums.begun
-    size = 8 * lm.d_ffn**2 * len(layers)
+    size = bytes_of(lm.d_ffn, torch.float64) * len(layers)
+    told = {"kept": bytes_of(lm.d_ffn, kept_type(lm.d_ffn)) * len(layers)}
     began, start, estimate = time.monotonic(), None, None
     with lm.worn({}):
         for rows, counted in groups(lm, texts, max_tokens, skip_bos, sums):
@@ -134,7 +154,7 @@ def second_moments(
             done = sums.seen + sum(tokens[: sums.batches])
             if start is None:
                 start = done
-                tell(progress, Gathering(done, max_tokens, len(layers), size, resumed))
+                tell(progress, Gathering(done, max_tokens, len(layers), size, resumed, **told))
             for step, taken in list(zip(steps, tokens, strict=True))[sums.batches :]:
                 if heartbeat is not None:
                     heartbeat()
@@ -149,7 +169,7 @@ def second_moments(
                 done += taken
                 left = (time.monotonic() - began) / (done - start) * (max_tokens - done)
                 estimate = left if estimate is None else estimate
-                tell(progress, Gathering(done, max_tokens, len(layers), size, resumed, left, estimate))
+                tell(progress, Gathering(done, max_tokens, len(layers), size, resumed, left, estimate, **told))
                 if keep is not None:
                     keep(sums)
             sums.whole = False
@@ -187,15 +207,14 @@ def cut_to(rows: list[list[int]], room: int, skip: int) -> list[list[int]]:
     return kept
 
 
-def add_outer(total: Tensor, states: Tensor, lengths: Sequence[int], skip: int) -> None:
-    """The upper triangle of total += Σ k kᵀ over the rows' tokens, without padding and the first `skip` tokens."""
+def add_outer(total: Triangle, states: Tensor, lengths: Sequence[int], skip: int) -> None:
+    """total += Σ k kᵀ over the rows' tokens, without padding and the first `skip` tokens."""
     columns = torch.arange(states.shape[1], device=states.device)[None]
     real = (columns >= skip) & (columns < torch.tensor(lengths, device=states.device)[:, None])
     keys = states[real].to(torch.promote_types(states.dtype, torch.float32))
     for part in keys.split(ROWS_AT_ONCE):
-        for start in range(0, total.shape[0], COLUMNS_AT_ONCE):  # the other triangle is its mirror image
-            block = part[:, start : start + COLUMNS_AT_ONCE]
-            total[start : start + COLUMNS_AT_ONCE, start:] += block.T @ part[:, start:]
+        for first, strip in total:
+            strip += part[:, first : first + len(strip)].T @ part[:, first:]
 
 
 def top_share(moment: Float[Tensor, "d d"], rounds: int = 50) -> float:

@@ -8,7 +8,8 @@ import torch
 from core.editing import cache
 from core.editing.cache import Draft, cached_moments, description, place
 from core.editing.corpus import Corpus, hash_texts
-from core.editing.statistics import Sums
+from core.editing.statistics import Sums, second_moments
+from core.editing.triangle import bytes_of
 from core.errors import UserError
 from tests import toys
 
@@ -80,6 +81,86 @@ def test_a_file_of_another_size_is_refused(tmp_path, lm):
     cache.write(place(tmp_path, about), {"moment": torch.eye(3)}, {**about, "tokens": 60, "top_share": 0.1})
     with pytest.raises(UserError, match="shape"):
         gather(tmp_path, lm, [1])
+
+
+@pytest.fixture
+def wide(monkeypatch):
+    """All layers count as wide, and the triangle has several strips."""
+    monkeypatch.setattr("core.editing.triangle.WHOLE", 10)
+    monkeypatch.setattr("core.editing.triangle.ROWS", 24)
+
+
+def test_numbers_are_read_when_they_are_used(tmp_path, lm):
+    found, _ = gather(tmp_path, lm, [1])
+    path = place(tmp_path, description(lm, 1, NAME, 60, False))
+    assert torch.equal(found[1].moment, found[1].moment.T)
+    path.write_bytes(b"nothing")
+    with pytest.raises(UserError, match="cannot be read"):
+        _ = found[1].moment
+
+
+def test_wide_layers_are_kept_in_float32(tmp_path, lm, wide):
+    sums = second_moments(lm, [1], TEXTS, 60)[1]
+    kept = gather(tmp_path, lm, [1])[0][1]
+    path = place(tmp_path, description(lm, 1, NAME, 60, False))
+    assert kept.moment.dtype == torch.float64
+    assert torch.equal(kept.moment, sums.moment)
+    assert {strip.dtype for strip in kept.upper().strips} == {torch.float32}
+    assert path.stat().st_size < 0.75 * 4 * lm.d_ffn**2  # 4 strips: five eighths of the square
+
+
+def test_narrow_layers_keep_every_bit(tmp_path, lm, monkeypatch):
+    exact = gather(tmp_path / "narrow", lm, [1])[0][1].moment
+    monkeypatch.setattr("core.editing.triangle.WHOLE", 10)
+    rounded = gather(tmp_path / "wide", lm, [1])[0][1].moment
+    assert torch.equal(rounded, exact.float().double())
+    assert not torch.equal(rounded, exact)
+    torch.testing.assert_close(rounded, exact, rtol=2**-24, atol=0)
+
+
+@pytest.mark.parametrize("size", [10, 4096])
+def test_a_file_with_the_whole_square_is_read(tmp_path, lm, monkeypatch, size):
+    """As they were written before; of a wide layer it gives the numbers that gathering anew would."""
+    monkeypatch.setattr("core.editing.triangle.WHOLE", size)
+    about, fresh = description(lm, 1, NAME, 60, False), gather(tmp_path / "new", lm, [1])[0][1]
+    monkeypatch.setattr("core.editing.triangle.WHOLE", 4096)
+    square = second_moments(lm, [1], TEXTS, 60)[1].moment
+    monkeypatch.setattr("core.editing.triangle.WHOLE", size)
+    cache.write(place(tmp_path, about), {"moment": square}, {**about, "tokens": 60, "top_share": 0.1})
+    found, asked = gather(tmp_path, lm, [1])
+    assert asked == 0
+    assert torch.equal(found[1].moment, fresh.moment)
+
+
+def test_many_layers_are_gathered_in_passes(tmp_path, lm, monkeypatch):
+    """The same bits, never more than two layers' sums at once, told as one thing."""
+    whole, _ = gather(tmp_path / "whole", lm, [0, 1, 2])
+    monkeypatch.setattr(cache, "AT_ONCE", 2 * bytes_of(lm.d_ffn, torch.float64))
+    told = []
+    found, asked = gather(tmp_path / "parts", lm, [0, 1, 2], progress=told.append)
+    assert asked == 2
+    assert all(torch.equal(found[layer].moment, whole[layer].moment) for layer in (0, 1, 2))
+    assert [one.done for one in told] == sorted(one.done for one in told)
+    assert {(one.total, one.layers, one.passes, one.kept) for one in told} == {(120, 3, 2, 3 * 8 * lm.d_ffn**2)}
+    assert max(one.bytes for one in told) == 2 * 8 * lm.d_ffn**2
+    assert (told[-1].done, told[-1].seconds_left) == (120, 0)
+    assert "of 3 layers from 60 tokens, once per model, in 2 passes" in told[0].message
+
+
+def test_a_pass_that_was_finished_is_kept(tmp_path, small, monkeypatch):
+    monkeypatch.setattr(cache, "AT_ONCE", 1)
+    with pytest.raises(Enough):
+        gather(tmp_path, small, [0, 2], heartbeat=stopping(3))
+    told = []
+    gather(tmp_path, small, [0, 2], progress=told.append)
+    assert {(one.layers, one.passes) for one in told} == {(1, 1)}
+
+
+def test_a_full_disk_is_told_before_it_begins(tmp_path, lm, monkeypatch):
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, 1000))
+    with pytest.raises(UserError, match=r"statistics of 2 layers need 0\.2 MB in .*0\.1 MB are free.*fewer layers"):
+        gather(tmp_path / "not" / "there", lm, [0, 1])
+    assert not list(tmp_path.rglob("*.safetensors"))
 
 
 class Enough(Exception):
@@ -159,7 +240,7 @@ def test_sums_of_other_portions_or_layers_are_not_taken(tmp_path, small):
 def test_sums_about_something_else_are_refused(tmp_path, small):
     about = {1: description(small, 1, NAME, 60, False)}
     draft = Draft(tmp_path, small, about)
-    cache.write(draft.path, {"1": torch.eye(small.d_ffn)}, {"layers": [], "texts": 1, "batches": 0, "seen": 9})
+    cache.write(draft.path, {"1.0": torch.eye(small.d_ffn)}, {"layers": [], "texts": 1, "batches": 0, "seen": 9})
     with pytest.raises(UserError, match=r"belong to something else \(layers"):
         gather(tmp_path, small, [1])
     draft.path.write_bytes(b"nothing")
@@ -170,7 +251,7 @@ def test_sums_about_something_else_are_refused(tmp_path, small):
 def test_sums_of_nothing_use_are_deleted(tmp_path, small):
     draft = Draft(tmp_path, small, {1: description(small, 1, NAME, 60, False)})
     sums = Sums.nothing(small, [1])
-    sums.totals[1] += float("nan")
+    sums.totals[1].strips[0].fill_(float("nan"))
     sums.texts, sums.seen = 7, 60
     draft.write(sums)
     with pytest.raises(UserError, match="not finite"):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from core.editing.statistics import Gathering, Sums, add_outer, second_moments, top_share
+from core.editing.triangle import Triangle
 from core.errors import UserError
 from core.models.forward import token_activations
 from tests import toys
@@ -57,10 +58,11 @@ def test_the_top_share_of_one_direction():
 
 def test_sums_are_kept_in_float64():
     """Against a float32 total of 40,000 equal rows. Single products of up to 1024 rows are in the model's precision."""
-    total, row = torch.zeros(2, 2, dtype=torch.float64), torch.tensor([0.1, 300.0])
+    sums, row = Triangle.zeros(2, torch.float64), torch.tensor([0.1, 300.0])
     for _ in range(2000):
-        add_outer(total, row.expand(1, 20, 2), [20], 0)
-    torch.testing.assert_close(total.triu(), 40_000 * torch.outer(row, row).double().triu(), rtol=1e-6, atol=0)
+        add_outer(sums, row.expand(1, 20, 2), [20], 0)
+    total = sums.square()
+    torch.testing.assert_close(total, 40_000 * torch.outer(row, row).double(), rtol=1e-6, atol=0)
     plain = torch.zeros(2, 2)
     for _ in range(40_000):
         plain += torch.outer(row, row)
@@ -70,18 +72,18 @@ def test_sums_are_kept_in_float64():
 
 def test_blocks_of_columns_make_the_whole_triangle(monkeypatch):
     """Columns that the blocks do not divide, several blocks of rows; against one plain product in float64."""
-    monkeypatch.setattr("core.editing.statistics.COLUMNS_AT_ONCE", 3)
+    monkeypatch.setattr("core.editing.triangle.ROWS", 3)
     monkeypatch.setattr("core.editing.statistics.ROWS_AT_ONCE", 5)
     states = torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    total = torch.zeros(8, 8, dtype=torch.float64)
+    total = Triangle.zeros(8, torch.float64)
     add_outer(total, states, [6, 4], 1)
     keys = torch.cat([states[0, 1:6], states[1, 1:4]])
-    torch.testing.assert_close(total.triu(), (keys.T @ keys).triu(), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(total.square(), keys.T @ keys, rtol=1e-12, atol=1e-12)
 
 
 def test_what_is_not_finite_is_told(lm):
     sums = Sums.nothing(lm, [2])
-    sums.seen, sums.totals[2][1, 1] = 5, float("inf")
+    sums.seen, sums.totals[2].strips[0][1, 1] = 5, float("inf")
     with pytest.raises(UserError, match=r"Layer 2.*not finite.*float32"):
         sums.moments()
 
@@ -128,7 +130,7 @@ def test_it_is_told_before_it_starts_and_on_the_way(lm):
     lm.token_budget = before
     first, second, last = told[0], told[1], told[-1]
     assert (first.done, first.total, first.seconds_left) == (0, 600, None)
-    assert first.bytes == 2 * 8 * lm.d_ffn**2
+    assert first.bytes == first.kept == 2 * 8 * lm.d_ffn**2  # of one strip
     assert first.message.startswith(
         "Gathering the statistics of 2 layers from 600 tokens, once per model: 0.1 MB of memory,"
     )
@@ -138,7 +140,11 @@ def test_it_is_told_before_it_starts_and_on_the_way(lm):
     assert [one.done for one in told] == sorted(one.done for one in told)
     assert (last.done, last.seconds_left) == (600, 0)
     assert second.estimate == last.estimate == second.seconds_left
-    assert second.message.endswith("0.1 MB of memory, about 1 s")
+    assert second.message.endswith("0.1 MB of memory, 0.1 MB on disk, about 1 s")
     big = Gathering(0, 10, 1, 3 * 2**30, True, 5.0, 600.0)
     assert big.message.startswith("Going on with the statistics of 1 layer from 10 tokens")
     assert big.message.endswith("3.0 GB of memory, about 10 min")
+    parts = Gathering(5, 30, 29, 7 * 2**30, passes=3, kept=11 * 2**30)
+    assert (
+        "of 29 layers from 10 tokens, once per model, in 3 passes: 7.0 GB of memory, 11.0 GB on disk" in parts.message
+    )
