@@ -215,8 +215,8 @@ def named(totals: Mapping[int, Triangle]) -> dict[str, Tensor]:
 
 def check(path: Path, about: dict[str, Any], layers: Sequence[str], size: int, says: Sequence[str]) -> dict[str, Any]:
     """What a file says it is about; raises `UserError` for a damaged one, one about something else, one that does not
-    tell these numbers (`says`), or has not the strips of these layers (by the beginnings of their names), as large as the
-    layers' inputs are many."""
+    tell the numbers that it `says`, or has not the strips of these layers (by the beginnings of their names), as large
+    as the layers' inputs are many."""
     with readable(path):
         found, told = described(path)
     wrong = [key for key, value in about.items() if told.get(key) != value]
