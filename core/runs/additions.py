@@ -61,7 +61,7 @@ def more_lanes(first: Mapping[str, Any], second: RunSpec) -> list[dict[str, Any]
         raise UserError(f'this run has a lane "{taken[0]}" already; give the new one another name')
     after["lanes"] = after["lanes"][: len(was.lanes)]
     differing = [name for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name)]
-    differing = [name for name in differing if name != "title"]
+    differing = [name for name in differing if name not in ("title", "resolved")]
     if differing:
         advice = "choose another folder, or change nothing but adding lanes at the end"
         raise UserError(f"was begun with another spec ({', '.join(differing)} differ); {advice}")

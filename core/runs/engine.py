@@ -23,6 +23,7 @@ from core.measures.overlap import key_overlap
 from core.runs.bench import Bench, prepare, recipe_of, tau_of
 from core.runs.cautions import cautions, flagged
 from core.runs.control import Control
+from core.runs.differences import compared
 from core.runs.eta import RunPace
 from core.runs.events import Edited, Event, Measured, Progress, Warned
 from core.runs.folder import RunFolder
@@ -89,6 +90,9 @@ class Sequenced:
             if started is not None and started["versions"] != event.versions:
                 yield Warned(level="info", message=OTHER_VERSIONS)
         if started is None:
+            if bench.spec.resolved is not None:
+                same, message = compared(bench.spec.resolved, bench.resolved())
+                yield Warned(level="info" if same else "warn", lane=None, round=0, message=message)
             for message in bench.warnings:
                 yield Warned(level="warn", lane=None, round=0, message=message)
             for message in expected(bench.lm, len(bench.measures.layers), bench.spec.measure):

@@ -61,7 +61,8 @@ class RunSpec(BaseModel):
     A lane is `{"method", "guards": [{"name", …}], "prior", "name", …}` with any hyperparameter of its method; it may
     begin `"from": {"lane", "round"}` and leave facts out by `"without": [indices]`. `chat`: every prompt is a user's
     message in the chat template of the model's tokenizer, and answers begin the assistant's turn (tasks and texts that
-    are only read stay as they are).
+    are only read stay as they are). `resolved` is what an earlier run of this spec stood on, as its `spec.json` has it:
+    when the run begins it says what is different.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -77,6 +78,7 @@ class RunSpec(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**31)
     device: str = "auto"
     dtype: str = "auto"
+    resolved: dict[str, Any] | None = None
 
     @classmethod
     def from_dict(cls, data: Any, max_facts: int = MOST_FACTS) -> RunSpec:
@@ -120,7 +122,7 @@ class RunSpec(BaseModel):
 
     def as_dict(self) -> dict[str, Any]:
         """The spec with all its defaults, as JSON types; `from_dict` takes it back."""
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json", exclude={"resolved"} if self.resolved is None else None)
 
     def labels(self) -> list[str]:
         """The lanes' labels, in order."""
