@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.errors import UserError
 from core.runs.events import plain, standing, to_json
 
 ROUNDS = (
@@ -58,11 +59,17 @@ class RunFolder:
         replace_text(self.path / "spec.json", json.dumps(plain(spec), indent=2, ensure_ascii=False) + "\n")
 
     def read_spec(self) -> dict[str, Any] | None:
-        """What `write_spec` wrote, or None."""
+        """What `write_spec` wrote, or None; raises `UserError` for a file that is damaged."""
+        path = self.path / "spec.json"
         try:
-            return json.loads((self.path / "spec.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
+            written = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
             return None
+        except (OSError, ValueError, RecursionError):
+            written = None
+        if not isinstance(written, dict):
+            raise UserError(f"{path}: is damaged; restore it from a copy, or make the run anew")
+        return written
 
     def restore(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Write everything anew from the committed events: all of them into `events.jsonl`, those that stand into the

@@ -34,9 +34,9 @@ class Record:
             raise UserError(f"{path}: no run is there (no spec.json); give the folder that --out named, or runs/<id>")
         try:
             events = standing(json.loads(line) for line in written_events(folder).split("\n") if line)
-        except (OSError, ValueError):
+            past = Past(events)
+        except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
             raise UserError(f"{path}: events.jsonl is missing or damaged; resume the run to write it anew") from None
-        past = Past(events)
         if past.started is None:
             raise UserError(f"{path}: this run has not begun; ask again when its first round is edited")
         resolved = written.pop("resolved", {})

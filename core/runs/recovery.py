@@ -39,7 +39,10 @@ def saved_runs(home: Path) -> Iterator[SavedRun]:
             row = {name: row[name] for name in ("id", "owner", "title", "created", "spec")} | {
                 "notes": str(row.get("notes", ""))  # older folders have none
             }
-        except (OSError, ValueError, KeyError, TypeError):
+            if not all(isinstance(row[name], str) for name in ("id", "owner", "title")):
+                continue
+            row["created"] = float(row["created"])
+        except (OSError, ValueError, OverflowError, RecursionError, KeyError, TypeError):
             continue
         events = _events(file.with_name("events.jsonl"))
         last = events[-1] if events else {}
@@ -57,7 +60,7 @@ def _studies(folder: Path) -> list[dict[str, Any]]:
     for path in sorted(folder.glob(f"{FOLDER}/*.json")):
         try:
             found.append({**json.loads(path.read_text(encoding="utf-8"))["asked"], "file": f"{FOLDER}/{path.name}"})
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, RecursionError, KeyError, TypeError):
             continue
     return found
 
@@ -72,7 +75,7 @@ def _events(path: Path) -> list[dict[str, Any]]:
     for line in lines:
         try:
             event = json.loads(line)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             break
         if not isinstance(event, dict) or event.get("kind") not in KINDS:
             break
