@@ -220,24 +220,55 @@ Object.assign(
       },
     };
 
+    const CONTROLS = [
+      ["null", "null edit", "dot"],
+      ["resampled", "other inputs, no edit", "dash"],
+    ];
     const drift = {
       choices: {},
       options: (model) => [layerSwitch(model)],
+      protocol: (model) => model.start?.read && `on ${model.start.read}`,
+      lacks: (model) => model.start?.why,
       draw(model) {
         const number = layer(model),
-          traces = [];
+          traces = [],
+          annotations = [];
         const lanes = lanesOf(model).map(([lane, rows]) => [lane, inLayer(lab.at(rows), "layers", number)]);
+        const control = (model.start?.controls || []).find((found) => found.layer === number);
+        const drawn = lanes.map(([, found]) => found?.rk || []).concat(CONTROLS.map(([name]) => control?.[name] || []));
+        // A logarithmic axis has no 0: what did not move at all lies at its foot, below all that did.
+        const foot = Math.min(1, ...drawn.flat().filter((value) => value > 0)) / 3;
+        const line = (name, k, values, looks) =>
+          traces.push({
+            type: "scatter",
+            x: k,
+            y: values.map((value) => (value === null ? null : Math.max(value, foot))),
+            customdata: values,
+            hovertemplate: `${escape(name)}<br>k = %{x}<br>R<sub>k</sub> = <b>%{customdata:.3g}</b><extra></extra>`,
+            ...looks,
+          });
+        for (const [name, says, dash] of control ? CONTROLS : []) {
+          const grey = { color: lab.css("--muted"), width: 1.5, dash };
+          line(says, control.k, control[name], { mode: "lines", control: name, line: grey });
+          const still = control[name].every((value) => value === 0);
+          annotations.push({
+            x: 0,
+            xref: "paper",
+            y: Math.log10(Math.max(foot, control[name][0])),
+            text: still ? `${says}: 0` : says,
+            showarrow: false,
+            xanchor: "left",
+            yanchor: "bottom",
+            font: { color: lab.css("--muted"), size: 11.5 },
+          });
+        }
         for (const [lane, found] of lanes)
           if (found)
-            traces.push({
-              type: "scatter",
+            line(lane, found.k, found.rk, {
               mode: "lines+markers",
               lane,
-              x: found.k,
-              y: found.rk.map((value) => (value > 0 ? value : null)),
               line: { color: lab.colour(lane), width: 1.5, dash: lab.dash(lane) },
               marker: { color: lab.colour(lane), symbol: lab.marker(lane), size: 4.5 },
-              hovertemplate: `${escape(lane)}<br>k = %{x}<br>R<sub>k</sub> = <b>%{y:.3g}</b><extra></extra>`,
             });
         return {
           traces,
@@ -255,6 +286,7 @@ Object.assign(
             ),
           ],
           layout: {
+            annotations,
             xaxis: decades("principal direction k"),
             yaxis: {
               type: "log",
@@ -278,6 +310,9 @@ Object.assign(
       table(model) {
         const number = layer(model),
           rows = [];
+        const control = (model.start?.controls || []).find((found) => found.layer === number);
+        for (const [name, says] of control ? CONTROLS : [])
+          control.k.forEach((k, place) => rows.push([says, null, number, k, control[name][place]]));
         for (const [lane, all] of lanesOf(model)) {
           const row = lab.at(all),
             found = inLayer(row, "layers", number);

@@ -12,6 +12,8 @@ EditLab.kinds.panel = ({ element, props, watch, trigger }, key) => {
     numbers = find(".numbers"),
     choices = find(".choices"),
     table = find(".as-table");
+  const taken = find(".protocol").textContent,
+    promise = find(".empty").textContent;
   const state = { ...chart.choices };
   const context = { state, props, trigger, redraw: () => ask(true) };
   let model = lab.byLane([]),
@@ -185,6 +187,8 @@ EditLab.kinds.panel = ({ element, props, watch, trigger }, key) => {
   const update = () => {
     model = lab.byLane(read(props.value));
     section.classList.toggle("has-data", filled());
+    find(".protocol").textContent = [taken, chart.protocol?.(model)].filter(Boolean).join("; ");
+    find(".empty").textContent = chart.lacks?.(model) || promise;
     chart.begun?.(model);
     ask();
   };

@@ -15,6 +15,7 @@ from core.editing.recipe import Recipe
 from core.editing.session import EditSession
 from core.editing.state import LayerUpdates
 from core.facts.fact import Fact
+from core.measures.texts import Texts
 from core.models.language_model import LanguageModel
 
 Weights = Mapping[int, Tensor]
@@ -28,8 +29,8 @@ class Case:
     `facts` are all facts to edit in the run's order, `cohorts[t - 1]` the indices of those edited in round t;
     `unedited` are true facts that no edit touches (target = the true object). `scores[t]` is what the run measured
     after round t (columns of rounds.csv), for the rounds that it measured. `session` gives second moments, contexts and
-    decompositions of W0. `texts` are texts of the model's own domain that no edit concerns. `tasks` names the tasks
-    that the run measures (`core.measures.tasks.Tasks.build`), `task_limit` items of each (None: all).
+    decompositions of W0. `texts` are what R_k and the perplexity are read on. `tasks` names the tasks that the run
+    measures (`core.measures.tasks.Tasks.build`), `task_limit` items of each (None: all).
     """
 
     lm: LanguageModel
@@ -41,7 +42,7 @@ class Case:
     unedited: Sequence[Fact]
     cohorts: Sequence[Sequence[int]]
     scores: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
-    texts: Sequence[str] = ()
+    texts: Texts = field(default_factory=Texts)
     tasks: Sequence[str] = ()
     task_limit: int | None = None
     assets: Path | None = None

@@ -12,6 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
+class ReadDataset(BaseModel):
+    """The texts in a column of a `dataset`: a hub id, or a folder of text, JSON, CSV or Parquet files, streamed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset: str = Field(min_length=1)
+    subset: str | None = None
+    split: str = Field(default="train", min_length=1)
+    column: str = Field(default="text", min_length=1)
+
+
 class MeasureConfig(BaseModel):
     """The `measure` field of a spec. Every number here trades time for precision, and is stored with the results."""
 
@@ -31,7 +42,13 @@ class MeasureConfig(BaseModel):
     paraphrases: int | None = Field(default=2, ge=0, description="paraphrases scored per fact; null: all")
     neighbors: int | None = Field(default=2, ge=0, description="neighbours scored per fact; null: all")
     unedited: int | None = Field(default=100, ge=0, description="facts never edited that are asked; null: all")
-    perplexity: int = Field(default=256, ge=0, description="tokens of general text for the perplexity; 0: none")
+    texts: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | ReadDataset | None = Field(
+        default=None,
+        description='what R_k and the perplexity are read on: a text file, a paragraph a line; {"dataset", "subset", '
+        '"split", "column"}; "statements" of the unedited facts; null: for R_k such statements, for the perplexity '
+        "nothing, and on the pocket model sentences of its world that it was not trained on for both",
+    )
+    perplexity: int = Field(default=256, ge=0, description="tokens of `texts` for the perplexity; 0: none")
     inside: bool = Field(default=True, description="spectra, subspace similarity and R_k of the edited layers")
     top_rank: Literal["fixed", "recomputed"] = Field(
         default="fixed", description="k of LS and SS: fixed by W0, or recomputed from W_t"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -15,6 +16,7 @@ from core.measures.maps import Layout, layout
 from core.measures.scores import pass_size
 from core.models.forward import activations, token_activations
 from core.models.language_model import LanguageModel
+from core.models.widened import widened
 
 
 @dataclass(frozen=True)
@@ -22,16 +24,18 @@ class Probe:
     """Token states at the output of the down-projections, by layer, of the base model on fixed texts.
 
     A token counts once per distinct prefix (the model is causal: equal prefixes have equal states) and a lone BOS not
-    at all, because it is an outlier that says nothing.
+    at all, because it is an outlier that says nothing. A model of a narrow type computes `span`, its first to last
+    measured layer, in float32: rounding would move states by more than small edits do.
     """
 
     lm: LanguageModel
+    span: tuple[int, int]
     texts: list[str]
     kept: Int[Tensor, " n"]
     states: dict[int, Float[Tensor, "n d"]]
     principal: dict[int, drift.Principal]
-    null_edit: dict[int, float]  # max R_k of a second pass of the base model: exactly 0 where passes repeat
-    resampled: dict[int, float]  # median R_k with the pairing lost and no edit: about 1.13
+    null_edit: dict[int, Float[Tensor, " k"]]  # R_k of a second pass of the base model: exactly 0 where passes repeat
+    resampled: dict[int, Float[Tensor, " k"]]  # R_k with the pairing lost and no edit: about 1.13
 
     @classmethod
     def build(
@@ -41,21 +45,21 @@ class Probe:
         chosen, kept, distinct = choose(lm, texts, rows)
         width = lm.d_model
         if distinct < width:
-            return f"R_k was left out: its texts hold {distinct} distinct tokens, and states of width {width} need more"
-        probe = cls(lm, chosen, torch.tensor(kept), {}, {}, {}, {})
+            few = f"its texts hold {distinct:,} distinct tokens, and states of width {width:,} need more"
+            return f"R_k was left out: {few}; give measure.texts"
+        probe = cls(lm, (min(layers), max(layers)), chosen, torch.tensor(kept), {}, {}, {}, {})
         first, second = probe.read({}, layers), probe.read({}, layers)
         for layer in layers:
             found = drift.factorise(first[layer])
             probe.states[layer] = first[layer]
             probe.principal[layer] = found
-            probe.null_edit[layer] = float(drift.r_k(found, second[layer] - first[layer]).max())
-            control = drift.resampled_control(found, first[layer], seed)
-            probe.resampled[layer] = float(control[found.real].median())
+            probe.null_edit[layer] = drift.r_k(found, second[layer] - first[layer])[found.real]
+            probe.resampled[layer] = drift.resampled_control(found, first[layer], seed)[found.real]
         return probe
 
     def read(self, weights: Mapping[int, Tensor], layers: Sequence[int]) -> dict[int, Float[Tensor, "n d"]]:
         """The states of the model that wears `weights`."""
-        with self.lm.worn(weights):
+        with widened(self.lm, *self.span), self.lm.worn(weights):
             found = token_activations(self.lm, self.texts, layers, "down", pass_size(self.lm))
         return {layer: states[self.kept] for layer, states in found.items()}
 
@@ -63,6 +67,23 @@ class Probe:
         """R_k of these states against the base model's, over the directions that are more than round-off."""
         found = self.principal[layer]
         return drift.r_k(found, states - self.states[layer])[found.real]
+
+    def about(self, name: str) -> str:
+        """What was read, of texts called `name`."""
+        said = f"{len(self.kept):,} tokens of {name}"
+        if self.lm.dtype == self.lm.master_dtype:
+            return said
+        first, last = self.span
+        which = f"layer {first}" if first == last else f"layers {first} to {last}"
+        return f"{said}; {which} computed in float32, the edits not rounded to {str(self.lm.dtype).partition('.')[2]}"
+
+    def controls(self) -> list[dict[str, Any]]:
+        """Both controls of each layer, to draw: `layer, k, null, resampled` at the directions of `drift.points`."""
+        found = []
+        for layer, null in sorted(self.null_edit.items()):
+            drawn, other = drift.points(null), drift.points(self.resampled[layer])
+            found.append({"layer": layer, "k": drawn["k"], "null": drawn["rk"], "resampled": other["rk"]})
+        return found
 
     def note(self) -> str | None:
         """A caution where there are few tokens for the width of the states."""
@@ -74,9 +95,10 @@ def choose(lm: LanguageModel, texts: Sequence[str], rows: int) -> tuple[list[str
     """(texts, indices of their tokens to keep in the order of `token_activations`, how many are kept)."""
     chosen, kept, seen, start = [], [], set(), 0
     lone = {(lm.tokenizer.bos_token_id,)}
-    for text, ids in zip(texts, lm.encode_all(texts), strict=True):
+    for text in texts:
         if len(kept) >= rows:
             break
+        ids = lm.encode(text)
         if not 0 < len(ids) <= lm.max_length:
             continue
         chosen.append(text)

@@ -28,6 +28,7 @@ from core.measures.perplexity import perplexity
 from core.measures.similarity import binned, compare
 from core.measures.spectrum import Reference, curve, thin
 from core.measures.tasks import Tasks
+from core.measures.texts import NO_PROSE, Texts, texts_for
 from core.measures.words import Words
 from core.models.language_model import LanguageModel
 
@@ -35,7 +36,6 @@ Weights = Mapping[int, Tensor]
 Beat = Callable[[], None]
 Progress = Callable[[str, int, int], None]  # phase (scores, tasks, inside, maps), done, total
 
-POCKET = "pocket"  # the model whose held-out text is at hand
 TAU = 0.1  # where a lane has no guard with a τ of its own
 TOP = 64  # of the dominant singular vectors that are drawn
 WHEN = {"efficacy": "efficacy_when_edited", "efficacy_exact": "efficacy_exact_when_edited"}
@@ -47,8 +47,8 @@ class MeasureSession:
     """Measures the states of `lm` that a run makes.
 
     `facts` are those to edit, in the run's order; `unedited` those that no edit touches; `layers` all layers that any
-    lane edits; `assets` the folder that holds `pocket/`; `texts` general texts for R_k (default: statements of the
-    unedited facts, then held-out text of the embedded world). Raises `UserError` for tasks that cannot be had.
+    lane edits; `assets` the folder that holds `pocket/`; `texts` what R_k and the perplexity are read on, as
+    `config.texts` says. Raises `UserError` for tasks or texts that cannot be had.
     """
 
     lm: LanguageModel
@@ -57,8 +57,8 @@ class MeasureSession:
     layers: Sequence[int]
     config: MeasureConfig
     assets: Path
-    texts: Sequence[str] = ()
     heartbeat: Beat | None = None
+    texts: Texts = field(init=False)
     references: dict[int, Reference] = field(init=False, default_factory=dict)
     probe: Probe | str | None = field(init=False, default=None)
     panel: MapPanel | None = field(init=False, default=None)
@@ -70,6 +70,7 @@ class MeasureSession:
         self.layers = sorted(set(self.layers))
         self.lower = LowerLayers(self.lm, min(self.layers, default=self.lm.n_layers - 1))
         self.said = Words(self.lm, self.facts, self.config.word_tokens)
+        self.texts = texts_for(self.lm, self.config, self.unedited, self.assets)
         names = task_names(self.config, self.assets)
         if names:
             self.tasks = Tasks.build(self.lm, names, self.config.task_limit, self.config.seed)
@@ -79,7 +80,7 @@ class MeasureSession:
                 self.references[layer] = Reference.of(layer, self.lm.original(layer))
                 self._beat(self.heartbeat)
             rows = self.config.rows_for(self.lm.d_model)
-            self.probe = Probe.build(self.lm, self.layers, self._probe_texts(), rows, self.config.seed)
+            self.probe = Probe.build(self.lm, self.layers, self.texts.drift, rows, self.config.seed)
             self._beat(self.heartbeat)
         if self.config.maps and self.layers:
             self.panel = self._panel()
@@ -88,6 +89,30 @@ class MeasureSession:
     def versions(self) -> dict[str, Any]:
         """What the tasks' numbers rest on: the harness's version, and per task its version, metric, items, chance."""
         return {"lm_eval": self.tasks.harness_version, "tasks": self.tasks.info} if self.tasks else {}
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """What R_k (`drift`) and the `perplexity` are read on; nothing of what is not measured."""
+        found = {}
+        if isinstance(self.probe, Probe):
+            found["drift"] = self.probe.about(self.texts.drift_name)
+        if self.config.perplexity and self.texts.prose:
+            found["perplexity"] = f"{self.config.perplexity:,} tokens of {self.texts.prose_name}"
+        return found
+
+    @property
+    def lacking(self) -> dict[str, str]:
+        """Why R_k (`drift`) or the `perplexity` is not measured, where they are asked for: a sentence each."""
+        found = {"drift": f"{self.probe}."} if isinstance(self.probe, str) else {}
+        if self.config.perplexity and not self.texts.prose:
+            found["perplexity"] = f"The perplexity is not measured: {NO_PROSE}."
+        return found
+
+    @property
+    def controls(self) -> list[dict[str, Any]]:
+        """R_k without any edit, by layer, to draw beside that of the edits: `null` of a second pass of the unedited
+        model, `resampled` where each state is compared with that of another token."""
+        return self.probe.controls() if isinstance(self.probe, Probe) else []
 
     def baseline(
         self, tau: float | None = None, heartbeat: Beat | None = None, progress: Progress | None = None
@@ -165,8 +190,8 @@ class MeasureSession:
         result.scores |= {"edits": len(edited), "scored": len(chosen)} | scores.summarise(rows)
         result.scores |= _when_edited(scores.summarise(new), len(fresh), len(just), rounded(dict(previous or {})))
         result.scores |= {"unedited_recall": scores.mean(recalled), "unedited_scored": len(kept)}
-        if config.perplexity:
-            result.scores["perplexity"] = perplexity(self.lm, self._prose(), config.perplexity, step.beat)
+        if config.perplexity and self.texts.prose:
+            result.scores["perplexity"] = perplexity(self.lm, self.texts.prose, config.perplexity, step.beat)
         result.intervals = scores.intervals(rows, config.seed)
         if recalled:
             result.intervals["unedited_recall"] = list(scores.bootstrap(recalled, config.seed))
@@ -201,8 +226,7 @@ class MeasureSession:
                 values = self.probe.r_k(layer, states[layer])
                 row |= drift.summary(values)
                 row["rk_null_directions"] = self.lm.d_model - len(values)
-                extra = {"null_edit": self.probe.null_edit[layer], "resampled": self.probe.resampled[layer]}
-                result.drift.append({"layer": layer} | drift.points(values) | extra)
+                result.drift.append({"layer": layer} | drift.points(values))
             result.layers.append(row)
 
     def _maps(self, result: Measurement, weights: Weights, edited: Sequence[int], final: bool, step: _Steps) -> None:
@@ -232,14 +256,6 @@ class MeasureSession:
     def _shown(self, just: Sequence[int]) -> list[int]:
         """The facts whose words are shown: the first of those just edited, or of the run."""
         return list(just or range(len(self.facts)))[: self.config.words]
-
-    def _prose(self) -> Sequence[str]:
-        """Texts for the perplexity: of the model's own domain, where they are known."""
-        return self.texts or (held_out(self.assets) if self.lm.reference == POCKET else ()) or self._probe_texts()
-
-    def _probe_texts(self) -> list[str]:
-        """Texts for R_k, the most wanted first."""
-        return list(self.texts) or domain_texts(self.unedited, self.assets)
 
     @staticmethod
     def _beat(heartbeat: Beat | None) -> None:
@@ -274,17 +290,6 @@ def task_names(config: MeasureConfig, assets: Path) -> list[str]:
     if config.tasks and not folder.is_dir():
         raise UserError(f"{folder}: missing; make it with: python -m core pocket build, or set measure.tasks: false")
     return [str(folder)] if config.tasks else []
-
-
-def domain_texts(unedited: Sequence[Fact], assets: Path) -> list[str]:
-    """Texts that no edit is about: statements of the unedited facts, then held-out text of the embedded world."""
-    return [f"{fact.text} {fact.target}." for fact in unedited] + held_out(assets)
-
-
-def held_out(assets: Path) -> list[str]:
-    """Text of the embedded world that the pocket model was not trained on; none where it was not made."""
-    path = assets / "pocket" / "world" / "heldout.txt"
-    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()] if path.exists() else []
 
 
 def _when_edited(

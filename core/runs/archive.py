@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from core.measures.config import ReadDataset
 from core.runs.record import Record, public_name, written_events
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can name
@@ -83,8 +84,10 @@ def _files(folder: Path, under: str) -> dict[str, Path]:
 
 def _paths(record: Record) -> dict[str, str]:
     """Paths of this computer that the run's files may name, the longest first, with what stands for them."""
-    spec = record.spec
-    named = [spec.model, spec.facts.source, spec.statistics.texts, str(record.folder.path)]
+    spec, read = record.spec, record.spec.measure.texts
+    named = [spec.model, spec.facts.source, spec.facts.path, spec.statistics.texts, spec.statistics.dataset]
+    named += [read.dataset if isinstance(read, ReadDataset) else read, str(record.folder.path)]
+    named += spec.measure.tasks if isinstance(spec.measure.tasks, list) else []
     spelled = {form for path in named if path for form in (path, str(Path(path).expanduser()))}
     paths = [path for path in spelled if Path(path).expanduser().is_absolute() and public_name(path)]
     return {path: public_name(path) for path in sorted(paths, key=len, reverse=True)}

@@ -16,6 +16,7 @@ from core.editing.session import EditSession, model_info
 from core.facts.source import FactSet, load_facts
 from core.measures.config import MeasureConfig
 from core.measures.expected import expected, preparing
+from core.measures.measurement import DRAWN, rounded
 from core.measures.session import MeasureSession
 from core.measures.spectrum import curve
 from core.models.language_model import LanguageModel
@@ -99,6 +100,9 @@ class Bench:
                 str(tau): {str(layer): reference.rank_at(tau) for layer, reference in references.items()}
                 for tau in taus
             },
+            reads=self.measures.reads,
+            lacking=self.measures.lacking,
+            controls=rounded(self.measures.controls, DRAWN),
         )
 
     def resolved(self) -> dict[str, Any]:
@@ -112,6 +116,7 @@ class Bench:
             "model": event.model,
             "versions": event.versions,
             "tasks": self.measures.versions,
+            "reads": event.reads,
             "contexts": {recipe.label: self.editing.contexts(recipe.method) for recipe in self.recipes},
             "statistics": {
                 str(layer): {"tokens": moment.tokens, "top_share": moment.top_share}

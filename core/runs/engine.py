@@ -33,6 +33,7 @@ from core.runs.spec import RunSpec
 from core.runs.states import States
 
 TOGETHER = 64  # facts whose words are generated between two heartbeats, for facts.csv
+OTHER_TEXTS = "R_k or the perplexity is read on other texts than before: its values do not compare with earlier ones."
 OTHER_VERSIONS = "The lanes that were added rest on other versions of the packages than those before them."
 
 
@@ -89,6 +90,8 @@ class Sequenced:
             yield event
             if started is not None and started["versions"] != event.versions:
                 yield Warned(level="info", message=OTHER_VERSIONS)
+        if started is not None and started.get("reads", bench.measures.reads) != bench.measures.reads:
+            yield Warned(message=OTHER_TEXTS)
         if started is None:
             if bench.spec.resolved is not None:
                 same, message = compared(bench.spec.resolved, bench.resolved())
@@ -96,6 +99,8 @@ class Sequenced:
             for message in bench.warnings:
                 yield Warned(level="warn", lane=None, round=0, message=message)
             for message in expected(bench.lm, len(bench.measures.layers), bench.spec.measure):
+                yield Warned(level="info", lane=None, round=0, message=message)
+            for message in bench.measures.lacking.values():
                 yield Warned(level="info", lane=None, round=0, message=message)
             yield from cautions(bench.lm, bench.facts.edit, bench.plan, self._control.heartbeat)
 

@@ -36,7 +36,9 @@ class Started(Event):
     `"without"` of one that leaves facts out;
     `layers`: the edited layers of each lane's label (a branch has those that it began with too); `spectra`: per edited
     layer the singular values of W0 (at most 200 points: `index`, `sigma`, `cumulative` energy, `total_rank`); `tau_k`:
-    how many directions hold a share τ of the energy, per τ and layer.
+    how many directions hold a share τ of the energy, per τ and layer; `reads`: what R_k (`drift`) and the
+    `perplexity` are read on, `lacking` why one of them is not measured; `controls`: R_k without any edit
+    (`core.measures.session.MeasureSession.controls`).
     """
 
     kind: ClassVar[str] = "started"
@@ -48,6 +50,9 @@ class Started(Event):
     versions: dict[str, str]
     spectra: list[dict[str, Any]] = field(default_factory=list)
     tau_k: dict[str, dict[str, int]] = field(default_factory=dict)
+    reads: dict[str, str] = field(default_factory=dict)
+    lacking: dict[str, str] = field(default_factory=dict)
+    controls: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

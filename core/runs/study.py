@@ -14,7 +14,8 @@ from core.editing.statistics import SecondMoment
 from core.measures.case import Case
 from core.measures.estimate import announced
 from core.measures.found import Found
-from core.measures.session import domain_texts, task_names
+from core.measures.session import task_names
+from core.measures.texts import texts_for
 from core.runs.bench import gathering, versions
 from core.runs.catalogue import built, resolved
 from core.runs.control import Control
@@ -91,9 +92,8 @@ def case_of(run: Opened, lane: str, control: Control, told: Callable[[int, int],
         unedited=run.facts.unedited,
         cohorts=[plan.edited_in(number, run.left_out(lane)) for number in range(1, plan.rounds + 1)],
         scores={place[1]: past.scores[place] for place in past.history(lane)},
-        texts=domain_texts(run.facts.unedited, run.laboratory.assets),
-        tasks=task_names(spec.measure, run.laboratory.assets),
-        task_limit=spec.measure.task_limit,
+from core.measures.session import task_names
+from core.measures.texts import texts_for
         assets=run.laboratory.assets,
         seed=spec.seed,
         progress=told,

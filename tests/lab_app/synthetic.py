@@ -64,6 +64,12 @@ def started(rounds: int, facts: int, lanes: tuple[str, ...] = LANES, recipes: di
         | {"d_model": 256, "d_ffn": 2048},
         versions={"edit-lab": "0.1.0"},
         spectra=[spectrum(layer) for layer in LAYERS],
+        reads={"drift": "1,024 tokens of statements of 200 facts that no edit concerns"},
+        controls=[
+            {"layer": layer, "k": list(range(256)), "null": [0.0] * 256}
+            | {"resampled": [1.128 + 0.1 * math.sin(k * layer) for k in range(256)]}
+            for layer in LAYERS
+        ],
         tau_k={str(tau): {str(layer): rank_at(layer, tau) for layer in LAYERS} for tau in (0.02, 0.05, 0.1, 0.2, 0.3)},
     )
 
@@ -109,7 +115,7 @@ def measured(lane: str, number: int, rounds: int, size: int, texts: tuple = WORD
             for layer, damage in ((layer, harm * (1 + 0.1 * layer)) for layer in LAYERS)
         ],
         drift=[
-            {"layer": layer, "k": list(range(256)), "null_edit": 0.0}
+            {"layer": layer, "k": list(range(256))}
             | {"rk": [harm * (0.4 + 1.6 * (k / 256) ** 2) * (1 + 0.2 * math.sin(k * layer)) for k in range(1, 257)]}
             for layer in LAYERS
         ],

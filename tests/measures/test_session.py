@@ -1,4 +1,5 @@
 import json
+from statistics import median
 
 import pytest
 import torch
@@ -45,9 +46,11 @@ def test_baseline_is_the_unedited_model(session, lm, facts):
         assert row["drift_right"] == row["drift_left"] == row["change"] == 0
         assert row["rk_median"] == row["rk_max"] == row["rk_over_1"] == 0
         assert row["ls"] == pytest.approx(1)
-    for item in found["drift"]:
-        assert item["null_edit"] == 0
-        assert 0.8 < item["resampled"] < 1.5
+    assert [control["layer"] for control in session.controls] == LAYERS
+    for item, control in zip(found["drift"], session.controls, strict=True):
+        assert control["k"] == item["k"]
+        assert not any(control["null"])
+        assert 0.8 < median(control["resampled"]) < 1.5
     assert all(word["before"] == word["after"] for word in found["words"])
     assert found["map"]["x"] == found["map"]["x0"]
 
@@ -171,11 +174,10 @@ def test_too_little_text_for_r_k_is_said(lm, facts, unedited, assets):
     assert found.drift == []
 
 
-def test_texts_of_ones_own_are_probed(lm, facts, unedited, assets):
+def test_texts_of_ones_own_are_probed(lm, facts, assets, tmp_path):
     text = "Ada Marlow was born in Vienna, and Tom Ash in Rome. " * 4
-    own = MeasureSession(
-        lm, facts, [], LAYERS, MeasureConfig(tasks=False, maps=False, probe_rows=40), assets, [text, text, "I like you"]
-    )
+    (tmp_path / "texts.txt").write_text(f"{text}\n{text}\nI like you\n")
+    own = make(lm, facts, [], assets, tasks=False, maps=False, probe_rows=40, texts=str(tmp_path / "texts.txt"))
     assert own.probe.texts == [text]
     assert len(own.probe.kept) == 40  # each distinct prefix once, no lone BOS
     assert 0 not in own.probe.kept.tolist()

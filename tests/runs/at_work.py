@@ -4,7 +4,7 @@ import time
 
 from core.runs.spec import RunSpec
 
-LITTLE = {"tasks": False, "maps": False, "inside": False, "words": 1}
+LITTLE = {"tasks": False, "maps": False, "inside": False, "words": 1, "perplexity": 0}
 PATIENCE = 90  # seconds; the machine may be busy
 
 

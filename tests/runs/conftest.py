@@ -64,7 +64,7 @@ def make_spec(model_folder, texts_file):
                 {**LANE, "name": "plain"},
                 {**LANE, "name": "guarded", "guards": [{"name": "revive", "tau": 0.2}]},
             ],
-            "measure": {"tasks": False, "maps": False, "probe_rows": 64, "words": 2},
+            "measure": {"tasks": False, "maps": False, "probe_rows": 64, "words": 2, "texts": str(texts_file)},
             "statistics": {"tokens": 400, "texts": str(texts_file)},
             "device": "cpu",
         }

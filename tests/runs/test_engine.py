@@ -205,3 +205,29 @@ def test_progress_tells_the_phase_and_the_time_left(laboratory, make_spec, tmp_p
     assert "plain, round 1: layer 1 of 2" in [progress.message for progress in seen]
     assert seen[-1].run_total == 6
     assert seen[-1].eta_seconds is not None
+
+
+def test_what_r_k_and_perplexity_are_read_on_is_told_at_the_start(laboratory, make_spec, tmp_path):
+    measure = {"tasks": False, "maps": False, "words": 0, "final_words": False, "probe_rows": 64}
+    events = performed(laboratory, make_spec(measure=measure), tmp_path / "bare")
+    started = events[0]
+    assert set(started["lacking"]) == {"drift", "perplexity"}  # all of its facts are edited
+    assert started["reads"] == {}
+    assert started["controls"] == []
+    told = [event["message"] for event in events if event["kind"] == "warned" and event["level"] == "info"]
+    assert all("give measure.texts" in message for message in told)
+    assert told == list(started["lacking"].values())
+    assert "perplexity" not in rows(tmp_path / "bare" / "rounds.csv")[0]
+
+
+def test_other_texts_than_before_are_told(laboratory, make_spec, tmp_path):
+    file = tmp_path / "prose.txt"
+    file.write_text("\n".join(f"The sea of France is number {i}." for i in range(60)))
+    measure = {"tasks": False, "maps": False, "words": 0, "final_words": False, "probe_rows": 64, "texts": str(file)}
+    spec = make_spec(measure=measure)
+    events = performed(laboratory, spec, tmp_path / "run")
+    assert " tokens of the text file prose.txt (" in events[0]["reads"]["drift"]
+    assert [control["layer"] for control in events[0]["controls"]] == [1, 2]
+    file.write_text("\n".join(f"The river of Italy is number {i}." for i in range(60)))
+    again = performed(laboratory, spec, tmp_path / "run", committed=events[:6])
+    assert any(event["kind"] == "warned" and "other texts" in event["message"] for event in again)

@@ -80,6 +80,7 @@ def test_a_zip_names_no_place_on_this_computer(done, tmp_path):
         assert str(done.parent.parent) not in text
     assert json.loads(everything["spec.json"])["model"] == public_name(model) == model.rpartition("/")[2]
     assert json.loads(everything["spec.json"])["statistics"]["texts"] == "texts.txt"
+    assert json.loads(everything["spec.json"])["measure"]["texts"] == "texts.txt"
     last = json.loads(everything["events.jsonl"].splitlines()[-1])["message"]
     assert last == f"The texts texts.txt are few; see {public_name(model)}/config.json and run/ledger."
     assert [public_name(name) for name in ("pocket", "openai-community/gpt2", "/home/anna/gpt2", "~/gpt2")] == [

@@ -87,7 +87,8 @@ def test_a_case_is_the_lane(done, tmp_path):
     assert {n: f"{scores['neighborhood']}" for n, scores in case.scores.items()} == {
         n: row["neighborhood"] for n, row in rows.items()
     }
-    assert case.texts[-1].strip()
+    assert case.texts.prose_name.startswith("the text file texts.txt (")
+    assert "Number 0 of France" in case.texts.drift[0]
     assert not (tmp_path / "statistics").exists()
     assert 3 in case.session.moments
     assert 9 not in case.session.moments

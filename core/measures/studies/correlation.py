@@ -78,7 +78,7 @@ class Correlation:
             tables={"spearman": table, "rounds": _rounds(kept, summaries, scores)},
             charts=_charts(),
             protocol=(
-                f"Spearman's ρ over {len(kept)} measured rounds. R_k on texts that no edit concerns is summarised over"
+                f"Spearman's ρ over {len(kept)} measured rounds. R_k on {case.texts.drift_name} is summarised over"
                 f" k, then over layers {self._layers(case, measured)}; scores are those of the run, over all facts"
                 " edited so far. p: over all orders of the rounds (20,000 drawn ones beyond eight rounds); p_t:"
                 " Student's t with n − 2 degrees of freedom, as in the paper; p_holm: Holm's correction of p for the"
@@ -106,9 +106,8 @@ class Correlation:
         from core.measures.walk import broken
 
         layers = self._layers(case, measured)
-        texts = list(case.texts) or [f"{fact.text} {fact.target}." for fact in case.unedited]
         case.report(0, len(measured))
-        probe = Probe.build(case.lm, layers, texts, self._tokens(case), case.seed)
+        probe = Probe.build(case.lm, layers, case.texts.drift, self._tokens(case), case.seed)
         if isinstance(probe, str):
             raise UserError(f"{probe[0].upper()}{probe[1:]}.")
         found: dict[tuple[str, str], list[float]] = {(k, over): [] for k in OVER_K for over in OVER_LAYERS}

@@ -30,23 +30,24 @@ class Perplexity:
         from core.measures.estimate import passes
         from core.measures.perplexity import rows
 
-        tokens = sum(map(len, rows(case.lm, case.texts, self.tokens)))
+        tokens = sum(map(len, rows(case.lm, case.texts.prose, self.tokens)))
         return passes(case.lm, tokens * (len(rounds) + 1)).seconds(case.lm)
 
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Table `perplexity`: `round, perplexity, times` (that of the unedited model). `UserError` without texts."""
         from core.measures.loop import each_round
         from core.measures.perplexity import perplexity, rows
+        from core.measures.texts import NO_PROSE
 
-        count = sum(len(row) - 1 for row in rows(case.lm, case.texts, self.tokens))
+        count = sum(len(row) - 1 for row in rows(case.lm, case.texts.prose, self.tokens))
         if not count:
-            raise UserError("Perplexity needs text that no edit concerns: this lane comes with none.")
+            raise UserError(f"Perplexity needs text that no edit concerns: {NO_PROSE}.")
         table: list[dict[str, Any]] = []
         with case.lm.worn({}):
-            base = perplexity(case.lm, case.texts, self.tokens)
+            base = perplexity(case.lm, case.texts.prose, self.tokens)
         for at, beat in each_round(case, rounds):
             with case.lm.worn(case.weights(at)):
-                value = perplexity(case.lm, case.texts, self.tokens, beat)
+                value = perplexity(case.lm, case.texts.prose, self.tokens, beat)
             table.append({"round": at, "perplexity": value, "times": value / base, "tokens": count})
         broken = [str(row["round"]) for row in table if not math.isfinite(row["perplexity"])]
         return Found(
@@ -66,7 +67,7 @@ class Perplexity:
                 )
             ],
             protocol=(
-                f"exp of the mean negative log-probability (nats) of {count:,} tokens of text that no edit concerns,"
+                f"exp of the mean negative log-probability (nats) of {count:,} tokens of {case.texts.prose_name},"
                 " each predicted from what stands before it in its text."
             ),
             notes=[f"not finite after round {', '.join(broken)}"] if broken else [],

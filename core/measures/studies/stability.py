@@ -53,8 +53,7 @@ class Stability:
             raise UserError(f"The model has layers 0 to {case.lm.n_layers - 1}; asked for {max(layers)}.")
         notes = announced(self.seconds(case, rounds))
         case.report(0, len(rounds) + 1)
-        texts = list(case.texts) or [f"{fact.text} {fact.target}." for fact in case.unedited]
-        probe = Probe.build(case.lm, layers, texts, self._tokens(case), case.seed)
+        probe = Probe.build(case.lm, layers, case.texts.drift, self._tokens(case), case.seed)
         if isinstance(probe, str):
             raise UserError(f"{probe[0].upper()}{probe[1:]}.")
         if caution := probe.note():
@@ -76,8 +75,8 @@ class Stability:
             tables={"r_k": book.r_k, "summary": book.summary, "subspaces": book.subspaces, "spectra": book.spectra},
             charts=_charts(),
             protocol=(
-                f"States of {len(probe.kept):,} tokens (each distinct prefix once) of texts that no edit concerns, at"
-                " the down-projection's output, before and after on the same inputs. R_k = √n · mean|u_kᵀΔh| / σ_k"
+                f"States of {probe.about(case.texts.drift_name)} (each distinct prefix once), at the"
+                " down-projection's output, before and after on the same inputs. R_k = √n · mean|u_kᵀΔh| / σ_k"
                 " with u_k, σ_k from the unedited states, centred per feature, factorised in float64; directions below"
                 " the states' own round-off are left out. Subspaces: cosines of the principal angles between the first"
                 " k principal directions before and after (the paper's tables hold the minimum)."

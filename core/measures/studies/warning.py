@@ -124,7 +124,9 @@ class EarlyWarning:
         for at, beat in each_round(case, asked):
             with case.lm.worn(case.weights(at)):
                 scores = {
-                    "perplexity": perplexity(case.lm, case.texts, self.tokens, beat) if case.texts else None,
+                    "perplexity": perplexity(case.lm, case.texts.prose, self.tokens, beat)
+                    if case.texts.prose
+                    else None,
                     "unedited_recall": mean(recall(Answers(case.lm, beat), chosen)),
                 }
             layers = []
@@ -140,11 +142,13 @@ class EarlyWarning:
 
 def _notes(case: Case, history: Sequence[Signs], tasks: Mapping[int, float | None], flag: Flag | None) -> list[str]:
     """What could not be told, and what is broken."""
+    from core.measures.texts import NO_PROSE
+
     notes = [flag.message] if flag and flag.stop else []
     if tasks.get(0) is None or not any(value is not None for at, value in tasks.items() if at):
         notes.append("the run did not measure tasks before and after edits, so their collapse cannot be told")
-    if not case.texts:
-        notes.append("there is no held-out text: no perplexity")
+    if not case.texts.prose:
+        notes.append(f"no perplexity: {NO_PROSE}")
     if history[0].unedited_recall is None:
         notes.append("there are no unedited facts to ask")
     return notes

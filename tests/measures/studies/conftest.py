@@ -16,6 +16,7 @@ from core.editing.statistics import second_moments
 from core.facts.fact import Fact
 from core.measures.case import Case
 from core.measures.scores import Answers, recall, score_facts, summarise
+from core.measures.texts import Texts
 from core.models.language_model import LanguageModel
 from tests import toys
 
@@ -60,7 +61,7 @@ def lane(
             unedited=unedited,
             cohorts=COHORTS,
             scores=scores,
-            texts=toys.SENTENCES,
+            texts=Texts(toys.SENTENCES, toys.SENTENCES),
             assets=assets,
         )
 

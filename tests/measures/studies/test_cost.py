@@ -7,6 +7,7 @@ from core.measures import latency
 from core.measures.perplexity import perplexity
 from core.measures.studies.cost import Cost
 from core.measures.studies.perplexity import Perplexity
+from core.measures.texts import Texts
 from tests import toys
 
 
@@ -44,4 +45,4 @@ def test_perplexity_over_rounds(plain_case):
     assert rows[3]["tokens"] == 60
     assert found.charts[0].line == rows[0]["perplexity"]
     with pytest.raises(UserError, match="needs text"):
-        Perplexity().run(replace(plain_case, texts=()), [0])
+        Perplexity().run(replace(plain_case, texts=Texts()), [0])

@@ -18,7 +18,7 @@ def states(case, t, layer):
     """Tokens of distinct prefixes but a lone BOS, at the down-projection's output, one text after the other."""
     found, seen = [], set()
     with case.lm.worn(case.weights(t)):
-        for text in case.texts:
+        for text in case.texts.drift:
             ids = case.lm.encode(text)
             for position, row in enumerate(token_activations(case.lm, [text], [layer], "down")[layer]):
                 prefix = tuple(ids[: position + 1])

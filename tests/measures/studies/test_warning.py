@@ -9,6 +9,7 @@ from core.measures.overlap import key_overlap
 from core.measures.perplexity import perplexity
 from core.measures.scores import Answers, recall
 from core.measures.studies.warning import EarlyWarning
+from core.measures.texts import NO_PROSE, Texts
 from core.models.generation import generate
 
 
@@ -30,7 +31,7 @@ def test_signs_are_those_of_the_lane(plain_case):
     found = EarlyWarning(tokens=50).run(replace(plain_case, unedited=known), [1, 3])
     value = {(row["round"], row["sign"]): row["value"] for row in found.tables["signs"]}
     with lm.worn(plain_case.weights(3)):
-        assert value[3, "perplexity"] == perplexity(lm, plain_case.texts, 50)
+        assert value[3, "perplexity"] == perplexity(lm, plain_case.texts.prose, 50)
         said = recall(Answers(lm), known)
     assert value[0, "unedited_recall"] > 0
     assert value[3, "unedited_recall"] == sum(said) / len(said)
@@ -78,5 +79,5 @@ def test_broken_weights_stop(plain_case):
     found = EarlyWarning().run(wearing(plain_case, 2, broken), [1, 2])
     assert "is broken: the perplexity of held-out text is not finite" in found.notes[0]
     assert found.tables["verdict"][0]["flagged"] == 2
-    bare = EarlyWarning().run(replace(plain_case, texts=(), unedited=()), [1])
-    assert bare.notes[1:] == ["there is no held-out text: no perplexity", "there are no unedited facts to ask"]
+    bare = EarlyWarning().run(replace(plain_case, texts=Texts(), unedited=()), [1])
+    assert bare.notes[1:] == [f"no perplexity: {NO_PROSE}", "there are no unedited facts to ask"]
