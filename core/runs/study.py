@@ -92,8 +92,9 @@ def case_of(run: Opened, lane: str, control: Control, told: Callable[[int, int],
         unedited=run.facts.unedited,
         cohorts=[plan.edited_in(number, run.left_out(lane)) for number in range(1, plan.rounds + 1)],
         scores={place[1]: past.scores[place] for place in past.history(lane)},
-from core.measures.session import task_names
-from core.measures.texts import texts_for
+        texts=texts_for(run.lm, spec.measure, run.facts.unedited, run.laboratory.assets),
+        tasks=task_names(spec.measure, run.laboratory.assets),
+        task_limit=spec.measure.task_limit,
         assets=run.laboratory.assets,
         seed=spec.seed,
         progress=told,

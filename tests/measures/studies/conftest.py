@@ -94,7 +94,7 @@ def choosing(
         unedited=unedited,
         cohorts=COHORTS,
         scores={t: {"efficacy": t / 10, "neighborhood": 1 - t / 20} for t in (1, 2, 3)},
-        texts=toys.SENTENCES,
+        texts=Texts(toys.SENTENCES, toys.SENTENCES),
         assets=assets,
     )
     return case, updates
