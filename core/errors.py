@@ -6,17 +6,28 @@ from typing import Any
 
 CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), " ")
 LONGEST_SHOWN = 60  # characters of a value in a message
+LONGEST = 2_000  # of a message: it is kept with a run, and sent with every list of runs
+LISTED = 40  # known names in one
 
 
 class UserError(ValueError):
     """One clear line: what is wrong, where, and what to do about it.
 
     The command line prints it and leaves with status 2; the page shows it where the person is looking. Whatever names
-    and values it repeats, it is one line that can be printed.
+    and values it repeats, it is one line that can be printed, and what is too long to be read is cut.
     """
 
     def __init__(self, message: str):
-        super().__init__(one_line(message))
+        super().__init__(clipped(one_line(message)))
+
+
+def clipped(message: str, longest: int = LONGEST) -> str:
+    """A message of at most so many characters; what is cut out of its middle is counted."""
+    if len(message) <= longest:
+        return message
+    cut = f" … ({len(message) - longest:,} characters left out) … "
+    first = (longest - len(cut)) * 2 // 3
+    return message[:first] + cut + message[len(message) - (longest - len(cut) - first) :]
 
 
 def one_line(text: str) -> str:
@@ -44,7 +55,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = get_close_matches(name[:LONGEST_SHOWN], names, n=1, cutoff=0.5)
     guess = f'did you mean "{close[0]}"? ' if close else ""
-    return f"{guess}Known: {', '.join(names)}."
+    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
+    return f"{guess}Known: {', '.join(names[:LISTED])}{more}."
 
 
 def path(location: Iterable[int | str]) -> str:

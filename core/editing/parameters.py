@@ -9,6 +9,7 @@ from inspect import formatannotation
 from typing import Any, TypeVar
 
 from core.errors import UserError, nearest, shown
+from core.names import Names
 
 Config = TypeVar("Config")
 KINDS = {"int": int, "float": (int, float), "bool": bool, "str": str}
@@ -26,11 +27,12 @@ def param(
     lt: int | float | None = None,
     choices: tuple | None = None,
     in_label: bool = False,
+    names: Names | None = None,
 ) -> Any:
     """A field of a method's or guard's configuration.
 
     `name` is what a spec calls it, where Python cannot (`lambda`); `symbol` how equations write it; `in_label` puts it
-    into a lane's label even at its default.
+    into a lane's label even at its default. Free text says what it `names`: a model, data, tasks, or nothing (text).
     """
     metadata = {
         "help": help,
@@ -42,6 +44,7 @@ def param(
         "lt": lt,
         "choices": choices,
         "in_label": in_label,
+        "names": names,
     }
     return field(default=default, metadata=metadata)
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -18,6 +18,7 @@ from core.facts.fact import Fact
 from core.facts.order import ordered
 from core.facts.origin import HUB, rows_at
 from core.facts.readers.pocket import PocketWorld
+from core.names import Names
 
 MOST = 20_000  # facts of one run
 MOST_ROWS = 200_000  # rows of a file or dataset that are looked at
@@ -43,11 +44,11 @@ class FactsSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    source: str | None = Field(default=None, min_length=1)
-    path: str | None = Field(default=None, min_length=1)
-    subset: str | None = None
-    split: str | None = None
-    items: list[dict[str, Any]] | None = None
+    source: Annotated[str | None, Names.DATA] = Field(default=None, min_length=1)
+    path: Annotated[str | None, Names.DATA] = Field(default=None, min_length=1)
+    subset: Annotated[str | None, Names.TEXT] = None
+    split: Annotated[str | None, Names.TEXT] = None
+    items: Annotated[list[dict[str, Any]] | None, Names.TEXT] = None
     count: int | None = Field(default=None, ge=1)
     seed: int = 0
     shuffle: bool = False

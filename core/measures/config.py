@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from core.names import Names
+
 Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
@@ -29,10 +31,10 @@ class MeasureConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     every: int = Field(default=1, ge=1, description="measure after every so many rounds (the last one always)")
-    tasks: bool | list[str] = Field(
+    tasks: Annotated[bool | list[str], Names.TASKS] = Field(
         default=True,
         description="downstream tasks: true (the pocket model's own), false, or names that lm-evaluation-harness knows "
-        "(a folder of JSON tasks counts as a name)",
+        "(or a folder of JSON tasks, as a path: ./mine)",
     )
     task_limit: int | None = Field(default=25, ge=1, description="items per task, the same ones each time; null: all")
     sample: int | None = Field(
@@ -65,7 +67,7 @@ class MeasureConfig(BaseModel):
     words: int = Field(default=12, ge=0, description="facts whose continuation is shown before and after")
     final_words: bool = Field(default=True, description="every fact's continuation after the last round (facts.csv)")
     word_tokens: int = Field(default=8, ge=1, description="tokens of each continuation")
-    probes: list[Prompt] = Field(
+    probes: Annotated[list[Prompt], Names.TEXT] = Field(
         default=[], max_length=6, description="prompts that are continued at every measured round, at most 6"
     )
     pause_on_warning: bool = Field(default=False, description="pause the run when a lane shows signs of collapse")

@@ -13,12 +13,14 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import UserError, nearest
+from core.errors import LONGEST_SHOWN, UserError
 from core.measures.harness import Harness, HarnessModel, load_harness, quiet
+from core.names import is_path
 
 if TYPE_CHECKING:
     from core.models.language_model import LanguageModel
@@ -68,7 +70,7 @@ class Tasks:
         harness = load_harness()
         parts, info = [], {}
         for name in _spelled_out(names):
-            local = Path(name).is_dir() and sorted(Path(name).glob("*.jsonl"))
+            local = is_path(name) and Path(name).is_dir() and sorted(Path(name).glob("*.jsonl"))
             found = [(f.stem, _local_task(harness, f)) for f in local] if local else _known_tasks(harness, name)
             chances = _chances(Path(name)) if local else {}
             for column, tasks in _by_column(found).items():
@@ -222,13 +224,15 @@ def _chances(folder: Path) -> Mapping[str, float]:
 
 def _known_tasks(harness: Harness, name: str) -> list[tuple[str, Any]]:
     """Tasks that the harness knows under this name; a group's members all count toward its column."""
-    path = Path(name)
-    manager = harness.manager(name if path.is_dir() else None)
-    names = manager.all_subtasks if path.is_dir() else [name]
+    path, here = Path(name), is_path(name)
+    folder, file = here and path.is_dir(), here and path.is_file()
+    manager = harness.manager(name if folder else None)
+    names = manager.all_subtasks if folder else [name]
     if not names:
         raise UserError(f"{name}: no tasks; a task is a <name>.jsonl file, or a YAML file of lm-evaluation-harness")
-    if not path.exists() and name not in manager.all_tasks:
-        raise UserError(f'unknown task "{name}": {_guess(name, manager.all_tasks)}')
+    if not (folder or file) and name not in manager.all_tasks:
+        meant = f' (the folder is given as "./{name}")' if not here and path.is_dir() else ""
+        raise UserError(f'unknown task "{name}"{meant}: {_guess(name, manager.all_tasks)}')
     try:
         with quiet():
             tasks = manager.load(names)["tasks"]
@@ -238,9 +242,14 @@ def _known_tasks(harness: Harness, name: str) -> list[tuple[str, Any]]:
             f'task "{name}" cannot be loaded ({type(error).__name__}: {reason[0] if reason else ""}); '
             "its data is downloaded on first use: check the connection, or take it out of measure.tasks"
         ) from error
-    return [(key if path.is_dir() else path.stem if path.is_file() else name, task) for key, task in tasks.items()]
+    if any(getattr(task.config, "unsafe_code", False) for task in tasks.values()):
+        raise UserError(f'task "{name}" runs programs that the model writes; the lab does not: take another task')
+    return [(key if folder else path.stem if file else name, task) for key, task in tasks.items()]
 
 
 def _guess(name: str, known: Sequence[str]) -> str:
     """The nearest names; the harness knows thousands, so not all of them."""
-    return nearest(name, known).split(" Known:")[0] + " (a folder of JSONL tasks, or a name from `lm-eval ls tasks`)"
+    close = get_close_matches(name[:LONGEST_SHOWN], known, n=1, cutoff=0.5)
+    return (
+        f'did you mean "{close[0]}"? ' if close else ""
+    ) + "Give a folder of JSONL tasks, or a name from `lm-eval ls tasks`"

@@ -13,6 +13,7 @@ from core.models.anatomy import anatomy_of
 from core.models.chat import chat_frame
 from core.models.checkpoint import check_causal, check_finite, check_report, check_words, culprit, wrong_file
 from core.models.language_model import LanguageModel
+from core.names import SHIPPED
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 DTYPES = {
@@ -82,7 +83,8 @@ def load_model(
 
 def resolve_reference(reference: str, assets: Path) -> tuple[str, bool]:
     """(what transformers is asked for, whether it is a folder here)."""
-    folder = assets / "pocket" / "model" if reference == "pocket" else Path(reference).expanduser()
+    own = reference in SHIPPED
+    folder = assets / reference / "model" if own else Path(reference).expanduser()
     if folder.is_dir() and reference.strip():
         if not (folder / "config.json").is_file():
             raise UserError(
@@ -91,6 +93,8 @@ def resolve_reference(reference: str, assets: Path) -> tuple[str, bool]:
         return str(folder), True
     if reference == "pocket":
         raise UserError(f"The embedded model is not at {folder}. Build it with: python -m core pocket train")
+    if own:
+        raise UserError(f"This lab comes without {reference}: there is no model at {folder}. Name another one.")
     looks_like_path = reference.startswith((".", "/", "~")) or reference.count("/") > 1 or not reference.strip()
     if looks_like_path or folder.exists():
         raise UserError(

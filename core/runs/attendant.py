@@ -32,6 +32,7 @@ DIED = (
     "make memory free, or ask for less, then ask anew"
 )
 CLOSED = "The lab was closed."
+FAULT = "the worker could not answer this, by a fault of its own; worker.log in the lab's folder says which"
 TOLD_ELSE = "this run was told something else meanwhile; ask again where it stands now"
 
 
@@ -109,9 +110,9 @@ class Attendant:
             self._store.set_answer(command.id, {"message": str(error), "problems": problems}, failed=True)
         except UserError as error:
             self._store.set_answer(command.id, {"message": str(error)}, failed=True)
-        except Exception as error:  # a question must not end the run that it was asked about
+        except Exception:  # a question must not end the run that it was asked about
             traceback.print_exc(file=sys.stderr)
-            self._store.set_answer(command.id, {"message": f"{type(error).__name__}: {error}"}, failed=True)
+            self._store.set_answer(command.id, {"message": FAULT}, failed=True)
         else:
             if done is WAITS:
                 commands.put_back(command.id)

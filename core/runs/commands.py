@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.errors import UserError, nearest
+from core.errors import UserError, clipped, nearest
 from core.runs.database import Database
 from core.runs.events import Progress, plain, to_json
 
@@ -84,6 +84,8 @@ class CommandQueue:
 
     def end(self, command: int, answer: Any = None, failed: bool = False) -> bool:
         """What came of it, `failed` with {"message": …}; whether it still waited for that."""
+        if failed and isinstance(answer, Mapping) and "message" in answer:
+            answer = {**answer, "message": clipped(answer["message"])}
         row = ("failed" if failed else "done", json.dumps(plain(answer)), time.time())
         return self._change(command, "state = ?, answer = ?, answered = ?, progress = 'null'", *row)
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
+from core.errors import clipped
+
 STATUSES = ("queued", "running", "paused", "stopped", "failed", "done")
 PHASES = ("loading", "statistics", "contexts", "values", "layers", "scores", "tasks", "inside", "maps")
 PHASES += ("study", "packing")  # beside runs
@@ -24,8 +26,9 @@ class Event:
     kind: ClassVar[str] = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """The event as stored: JSON types only."""
-        return {"kind": self.kind} | {entry.name: plain(getattr(self, entry.name)) for entry in fields(self)}
+        """The event as stored: JSON types only, its message of bounded length."""
+        told = {entry.name: plain(getattr(self, entry.name)) for entry in fields(self)}
+        return {"kind": self.kind} | told | ({"message": clipped(told["message"])} if "message" in told else {})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import UserError
 from core.facts.source import FactsSpec
 from core.facts.typed import Problem, parse_rows
 from core.json_text import JsonError, loads
 from core.measures.config import MeasureConfig
+from core.names import Names
 from core.runs.lanes import check_lanes, labelled
 from core.runs.left_out import too_late
 from core.runs.problems import SpecError, SpecProblem, path, shown, told
@@ -23,6 +25,13 @@ DEEPEST = 12  # levels of lists and objects inside each other
 LARGEST_FILE = 128 * 2**20  # bytes
 LONGEST_BITS = 63  # of a whole number: more no table and no database holds
 CELLS = ("facts", "items")  # where numbers are text: their length is looked at with the cell
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,2})?")
+
+
+def _device(name: str) -> str:
+    if not DEVICE.fullmatch(name):
+        raise ValueError(f'no device is called "{name[:60]}"; use auto, cpu, mps, cuda or cuda:<number>')
+    return name
 
 
 class StatisticsSpec(BaseModel):
@@ -36,11 +45,11 @@ class StatisticsSpec(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     tokens: int | None = Field(default=None, ge=1)
-    texts: str | None = None
-    dataset: str | None = Field(default=None, min_length=1)
-    subset: str | None = None
-    split: str = Field(default="train", min_length=1)
-    column: str = Field(default="text", min_length=1)
+    texts: Annotated[str | None, Names.DATA] = None
+    dataset: Annotated[str | None, Names.DATA] = Field(default=None, min_length=1)
+    subset: Annotated[str | None, Names.TEXT] = None
+    split: Annotated[str, Names.TEXT] = Field(default="train", min_length=1)
+    column: Annotated[str, Names.TEXT] = Field(default="text", min_length=1)
     skip_bos: bool = False
 
     @model_validator(mode="after")
@@ -67,18 +76,18 @@ class RunSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    title: str = Field(default="", max_length=200)
-    model: str = Field(default="pocket", min_length=1)
+    title: Annotated[str, Names.TEXT] = Field(default="", max_length=200)
+    model: Annotated[str, Names.MODEL] = Field(default="pocket", min_length=1)
     chat: bool = False
     facts: FactsSpec
     round_size: int = Field(default=100, ge=1)
-    lanes: list[dict[str, Any]] = Field(min_length=1, max_length=24)
+    lanes: Annotated[list[dict[str, Any]], Names.TEXT] = Field(min_length=1, max_length=24)
     measure: MeasureConfig = Field(default_factory=MeasureConfig)
     statistics: StatisticsSpec = Field(default_factory=StatisticsSpec)
     seed: int = Field(default=0, ge=0, lt=2**31)
-    device: str = "auto"
-    dtype: str = "auto"
-    resolved: dict[str, Any] | None = None
+    device: Annotated[str, AfterValidator(_device)] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "float64"] = "auto"
+    resolved: Annotated[dict[str, Any] | None, Names.TEXT] = None
 
     @classmethod
     def from_dict(cls, data: Any, max_facts: int = MOST_FACTS) -> RunSpec:

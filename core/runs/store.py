@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.errors import UserError
+from core.errors import UserError, clipped
 from core.runs.commands import TRIED, Command, CommandQueue
 from core.runs.database import Database
 from core.runs.events import Event, plain, to_json
@@ -242,7 +242,7 @@ class Store:
 
     @staticmethod
     def _set_status(db: Any, run: str, status: str, message: str) -> None:
-        now, reset = time.time(), ""
+        now, reset, message = time.time(), "", clipped(message)
         if status == "queued":
             reset = f", queued = {now!r}, attempts = 0, ended = NULL"
         elif status == "running":

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.errors import clipped
 from core.runs.database import Database
 from core.runs.events import Progress, to_json
 from core.runs.folder import replace_text
@@ -128,7 +129,7 @@ class StudyQueue:
 
     def end(self, study: int, status: str, message: str) -> None:
         """It was stopped, or failed."""
-        self._change(study, status=status, message=message, ended=time.time(), progress="null")
+        self._change(study, status=status, message=clipped(message), ended=time.time(), progress="null")
 
     def left_running(self) -> list[StudyState]:
         """Studies marked as running: those of a dead worker, when a new one asks at its start."""

@@ -3,13 +3,14 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from core.errors import UserError
-from core.measures.harness import load_harness
-from core.measures.tasks import STANDARD, Tasks, draw
+from core.measures.harness import Harness, load_harness
+from core.measures.tasks import STANDARD, Tasks, _known_tasks, draw
 from tests.measures.test_session import edited
 
 
@@ -277,3 +278,49 @@ def test_answers_are_the_same_alone_and_together(lm):
     together = model.generate_until(requests)
     assert together == [HarnessModel(lm).generate_until([request])[0] for request in requests]
     assert len(beats) >= 2
+
+
+class Index:
+    """A harness that knows two tasks, and remembers which folders it was asked to read."""
+
+    all_tasks = ("hellaswag", "humaneval")
+
+    def __init__(self):
+        self.read = []
+
+    @property
+    def harness(self):
+        return Harness("0", task=print, dataset=print, manager=self.manager)
+
+    def manager(self, folder):
+        self.read.append(folder)
+        return self
+
+    def load(self, names):
+        return {
+            "tasks": {name: SimpleNamespace(config=SimpleNamespace(unsafe_code=name == "humaneval")) for name in names}
+        }
+
+
+def test_a_name_without_a_slash_is_the_harness_s_and_never_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evil").mkdir()
+    (tmp_path / "evil" / "evil.yaml").write_text("task: evil\ndoc_to_text: '{{ cycler.__init__.__globals__.os }}'\n")
+    index = Index()
+    with pytest.raises(UserError, match=r'unknown task "evil" \(the folder is given as "./evil"\)'):
+        _known_tasks(index.harness, "evil")
+    assert index.read == [None]
+
+
+def test_a_task_that_runs_what_the_model_writes_is_refused():
+    assert [name for name, _ in _known_tasks(Index().harness, "hellaswag")] == ["hellaswag"]
+    with pytest.raises(UserError, match="runs programs that the model writes"):
+        _known_tasks(Index().harness, "humaneval")
+
+
+def test_a_misspelt_task_is_told_in_a_line_however_many_there_are():
+    index = Index()
+    index.all_tasks = [f"task_{number}" for number in range(14_000)]
+    with pytest.raises(UserError) as told:
+        _known_tasks(index.harness, "zzzz")
+    assert len(str(told.value)) < 200

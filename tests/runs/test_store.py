@@ -268,3 +268,18 @@ def test_damage_found_by_a_query_is_told(store, monkeypatch):
     monkeypatch.setattr(store._database, "_set_aside", lambda reason: f"set aside: {reason}")
     with pytest.raises(Damaged, match="set aside"):
         store.events("x")
+
+
+def test_messages_are_kept_at_a_bounded_length(store):
+    run = store.create_run(SPEC)
+    long = f"begins {'x' * 470_000} ends"
+    store.append(run, [Warned(message=long), Finished(status="failed", message=long)], status="failed", message=long)
+    command = store.command(run, "probe", {"prompt": "a"})
+    store.set_answer(command, {"message": long}, failed=True)
+    kept = [store.get(run).message, store.answer(command).answer["message"]]
+    kept += [event["message"] for _, event in store.events(run)]
+    for message in kept:
+        assert len(message) <= 2_000
+        assert message.startswith("begins ")
+        assert message.endswith(" ends")
+        assert "characters left out" in message

@@ -9,6 +9,7 @@ from core.editing.lowrank import LowRank
 from core.editing.parameters import param
 from core.editing.subspace import Svd
 from core.errors import UserError
+from core.names import Names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +21,9 @@ class Shrink:
     paper: ClassVar[str] = ""
 
     factor: float | None = param(None, symbol="c", ge=0, le=1, help="What each update is multiplied by.")
-    match: str | None = param(None, help="The label of the lane whose exact efficacy is matched instead.")
+    match: str | None = param(
+        None, names=Names.TEXT, help="The label of the lane whose exact efficacy is matched instead."
+    )
 
     def __post_init__(self) -> None:
         if (self.factor is None) == (self.match is None):

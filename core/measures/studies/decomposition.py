@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from core.editing.parameters import param
 from core.errors import UserError
 from core.measures.found import Chart, Found
+from core.names import Names
 
 if TYPE_CHECKING:
     from core.measures.case import Case, Weights
@@ -48,7 +49,11 @@ class Decomposition:
         choices=("edited", "all"),
         help="Whose down-projections are replaced together: the lane's edited layers', or every layer's.",
     )
-    tasks: str = param("", help="Tasks with commas between (a folder, or names of the harness); empty: the lane's own.")
+    tasks: str = param(
+        "",
+        names=Names.TASKS,
+        help="Tasks with commas between (a folder, or names of the harness); empty: the lane's own.",
+    )
     items: int | None = param(10, ge=1, help="Items per task; none: all.")
     facts: int = param(
         25, ge=0, help="True facts whose probability is read besides the tasks: a finer sign than multiple choice."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from core.editing.parameters import param
 from core.measures.found import Chart, Found
+from core.names import Names
 
 if TYPE_CHECKING:
     from core.measures.case import Case
@@ -28,7 +29,9 @@ class Generation:
     length: int = param(100, ge=2, help="Tokens of a sampled text, its prompt included.")
     prompts: int = param(3, ge=1, help="Sampled texts per fact.")
     judge: str | None = param(
-        None, help="A causal language model that is asked whether answers agree: a folder, a hub id or pocket."
+        None,
+        names=Names.MODEL,
+        help="A causal language model that is asked whether answers agree: a folder, a hub id or pocket.",
     )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:

@@ -1,0 +1,29 @@
+"""What a string in a spec or an option can become. Each field says it where it is declared, so that one admission
+(`core.runs.admission`) finds all of them, those of fields that do not exist yet too."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import PurePath
+
+SHIPPED = ("pocket", "smollm2")  # models that are the lab's own: such a name is never looked for anywhere else
+
+
+class Names(StrEnum):
+    """The kind of thing that a string names. A field of a spec is `Annotated[str, Names.MODEL]`, an option
+    `param(…, names=Names.MODEL)`; one that has its `choices` needs no kind."""
+
+    MODEL = "model"  # one of `SHIPPED`, a folder, or a hub id
+    DATA = "data"  # facts or texts: "pocket", a dataset by its name, a file, a folder, or a hub id
+    TASKS = "tasks"  # tasks of the harness by name, or a file or folder of them (its templates are programs)
+    TEXT = "text"  # never opened and never executed: prompts, titles, labels, choices within what is named elsewhere
+
+
+def is_path(task: str) -> bool:
+    """Whether the name of a task says where a file or folder of tasks lies. What is none is the harness's own.
+
+    >>> is_path("arc_easy"), is_path("longproc_0.5k"), is_path("./arc_easy"), is_path("mine.yaml")
+    (False, False, True, True)
+    """
+    suffix = PurePath(task).suffix.lower()
+    return "/" in task or "\\" in task or task.startswith((".", "~")) or suffix in (".yaml", ".yml", ".json", ".jsonl")
