@@ -1,9 +1,10 @@
-"""Starts the lab: python app.py [--host --port --share --auth-file --worker local|ray --home DIR]"""
+"""Starts the lab: python app.py [--host --port --share --auth-file --models --datasets --trust-visitors --home DIR]"""
 
 from __future__ import annotations
 
 import argparse
 import os
+import secrets
 import sys
 from pathlib import Path
 
@@ -18,6 +19,10 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=None, help="port (default 7860, or the next free one)")
     parser.add_argument("--share", action="store_true", help="make a public link through Gradio's servers")
     parser.add_argument("--auth-file", type=Path, help="names and hashes: python -m lab_app.auth NAME makes a line")
+    parser.add_argument("--models", nargs="+", default=[], metavar="NAME", help="models that visitors may edit as well")
+    parser.add_argument("--datasets", nargs="+", default=[], metavar="NAME", help="data that they may use as well")
+    parser.add_argument("--trust-visitors", action="store_true", help="let them name anything, as you may")
+    parser.add_argument("--hostname", nargs="+", default=[], metavar="NAME", help="names of proxies that lead here")
     parser.add_argument("--worker", choices=("local", "ray"), default="local", help="where runs are computed")
     parser.add_argument("--home", type=Path, default=None, help="folder for runs (default: the platform's user data)")
     return parser.parse_args(given)
@@ -34,22 +39,30 @@ def main() -> int:
         print("app.py: --worker ray: not available yet; leave it out to compute on this machine", file=sys.stderr)
         return 2
     from core.errors import UserError
+    from core.runs.admission import Offer
     from core.runs.worker_process import default_home
     from lab_app import stubs
+    from lab_app.auth import read
+    from lab_app.gate import is_loopback
     from lab_app.lab import Lab
 
     # Where a Space or a container says by its environment where to listen, that holds.
     host = given.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     port = given.port or int(os.environ.get("GRADIO_SERVER_PORT", 0)) or None
     try:
-        lab = Lab(given.home or default_home())
+        if given.auth_file:
+            read(given.auth_file)  # what is wrong with it is told before anything is started
+        offered = Offer(tuple(given.models), tuple(given.datasets), given.trust_visitors)
+        # Whoever started this on a desk may name anything; a lab that is open to the network knows no owner.
+        key = secrets.token_hex(16) if is_loopback(host) else ""
+        lab = Lab(given.home or default_home(), offered=offered, key=key)
         try:
             stubs.leave_out()
             from lab_app.launch import serve  # seconds, in which the worker begins to load as well
 
             if lab.store.notice:
                 print(f"Edit Lab: {lab.store.notice}", file=sys.stderr)
-            serve(lab, host, port, given.share, given.auth_file, show=at_a_desk())
+            serve(lab, host, port, given.share, given.auth_file, show=at_a_desk(), hostnames=given.hostname)
         finally:
             lab.close()
     except UserError as error:

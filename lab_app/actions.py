@@ -13,7 +13,7 @@ from core.errors import UserError
 from core.facts.source import MOST
 from core.runs.plan import Past
 from core.runs.problems import SpecError
-from lab_app import experiment, pasted, text
+from lab_app import experiment, pasted, sources, text
 from lab_app.examples import examples
 from lab_app.experiment import Placed, rows_of
 from lab_app.lab import Lab
@@ -55,7 +55,18 @@ class Actions:
         run = str(request.query_params.get("run") or "")[:64]
         found = self.lab.store.get(run) if run else None
         form = experiment.form(found.spec) if found is not None and found.spec else {}
+        form = {name: gr.update(value=value) for name, value in form.items()}
+        for name, offered in self.offered(request).items():
+            form[name] = (form.get(name) or gr.update()) | offered
         return visitor, run, self.runs(visitor, request), *(form.get(name, gr.skip()) for name in FORM)
+
+    def offered(self, request: gr.Request) -> dict[str, dict[str, Any]]:
+        """What the form lets somebody choose, by its field: whoever runs the lab may type any model, and fetch any
+        dataset."""
+        offer = self.lab.offer(request)
+        said = "Model: pocket, a hub id, or a folder" if offer.everything else "Model"
+        models = {"choices": [(name, name) for name in offer.known_models], "label": said}
+        return {"model": models, "facts": {"offered": sources.offered(self.lab.world, offer)}}
 
     def runs(self, visitor: str, request: gr.Request) -> dict[str, Any]:
         """This person's runs for the menu, newest first."""
@@ -128,7 +139,7 @@ class Actions:
             return gr.skip(), *where(Placed(fields={"facts": str(error)})), gr.skip()
         try:
             spec = experiment.spec(chosen, lanes, model, whole(round_size, 1), tasks, maps, whole(seed))
-            run = self.lab.start(spec, owner(visitor, request))
+            run = self.lab.start(spec, owner(visitor, request), self.lab.offer(request))
         except SpecError as error:
             return gr.skip(), *where(experiment.placed(error.problems, places)), gr.skip()
         except UserError as error:
@@ -178,13 +189,16 @@ class Actions:
 
     # -- questions
 
-    async def ask(self, run: str, model: str | None, event: gr.EventData) -> AsyncIterator[Any]:
+    async def ask(self, run: str, model: str | None, event: gr.EventData, request: gr.Request) -> AsyncIterator[Any]:
         """A typed prompt, answered by the model before the edits and by every lane at the round looked at, or at the
-        latest one as if that round had not been. Before any run: by the chosen model, if it is the loaded one."""
+        latest one as if that round had not been. Before any run: by the chosen model, if it is the loaded one (and
+        offered to whoever asks)."""
+        offer = self.lab.offer(request)
+        model = str(model or "") if offer.everything or model in offer.known_models else ""
         prompt, round_ = str(event._data.get("prompt", ""))[:LONGEST_PROMPT], event._data.get("round")
         round_ = round_ if isinstance(round_, int) else None
         without = [round_] if event._data.get("without") and round_ else []
-        async for answer in self.answered(run, prompt, None if without else round_, without, model=str(model or "")):
+        async for answer in self.answered(run, prompt, None if without else round_, without, model=model):
             yield answer
 
     async def answered(
@@ -215,15 +229,16 @@ class Actions:
             yield state(str(error))
             return
         yield state("asking…")
+        heard: set[str] = set()
         async for name, command in self.lab.answers(commands, PROBE_PATIENCE):
             answer = command.answer or {}
+            heard.add(name)
             said[""] |= spoken(answer.get("before") or {})
             said[name] |= spoken(answer.get("after") or answer)
             if not names and "model" in answer:
                 answered_by = f"The model {answer['model']}, before any edit."
             yield state("asking…")
-        late = not all("text" in found or "message" in found for found in said.values())
-        yield state(LATER if late else answered_by)
+        yield state(answered_by if len(heard) == len(commands) else LATER)
 
     async def map(self, run: str, shown: Any, event: gr.EventData) -> AsyncIterator[Any]:
         """A map by another projection for every lane at the round looked at; kept beside those asked for before."""

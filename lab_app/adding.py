@@ -7,6 +7,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.runs.additions import extended
+from core.runs.admission import Offer, in_lanes
 from core.runs.lanes import check_origins
 from core.runs.left_out import check_there
 from core.runs.plan import Past
@@ -19,27 +20,35 @@ NO_RUN = "No run is shown: start one, or open one of yours."
 SOON = "Taken on: the lanes are computed as soon as the worker comes to them."
 
 
-async def add(lab: Lab, run: Run | None, lanes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Add lanes to a run: `{"lanes": [labels], "message"}`. Raises `SpecError` with places that count the new lanes
-    alone, `lanes[0]` the first of them, and `UserError` for what else is in the way."""
+def check(lab: Lab, run: Run | None, lanes: Sequence[Any], offer: Offer) -> list[str]:
+    """The labels that lanes would have which somebody adds to a run. Raises `SpecError` with places that count the new
+    lanes alone, `lanes[0]` the first of them, and `UserError` for what else is in the way."""
     if run is None or run.spec is None:
         raise UserError(NO_RUN)
     before = len(run.spec["lanes"])
     try:
         spec = extended(run.spec, lanes)
+        offer.admit(in_lanes(spec, before))
     except SpecError as error:
         raise SpecError([own(problem, before) for problem in error.problems]) from None
     past = Past(event for _, event in lab.store.events(run.id))
     if past.started is not None:
         check_origins(spec.lanes[before:], past.started["rounds"], past.failed)
         check_there(spec.lanes[before:], past.started["facts"])
+    return spec.labels()[before:]
+
+
+async def add(lab: Lab, run: Run | None, lanes: Sequence[Mapping[str, Any]], offer: Offer) -> dict[str, Any]:
+    """Add lanes to a run: `{"lanes": [labels], "message"}`. Raises as `check` does."""
+    labels = check(lab, run, lanes, offer)
+    assert run is not None
     command = lab.store.command(run.id, "add_lanes", {"lanes": list(lanes)})
     async for _, found in lab.answers({"add": command}, PATIENCE):
         answer = found.answer or {}
         if found.state == "failed":
             raise UserError(str(answer.get("message", "the lanes could not be added")))
         return {"lanes": list(answer.get("lanes", ())), "message": ""}
-    return {"lanes": spec.labels()[before:], "message": SOON}
+    return {"lanes": labels, "message": SOON}
 
 
 def own(problem: SpecProblem, before: int) -> SpecProblem:

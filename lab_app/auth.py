@@ -14,6 +14,7 @@ from pathlib import Path
 from core.errors import UserError
 
 COST, BLOCK, LANES = 2**14, 8, 1  # of scrypt: 16 MiB and some 50 ms a try
+LEAST_SALT, KEY = 8, 64  # bytes
 
 
 def hashed(password: str, salt: bytes | None = None) -> str:
@@ -26,22 +27,37 @@ def hashed(password: str, salt: bytes | None = None) -> str:
 def read(path: Path) -> dict[str, str]:
     """Names and hashes of a file with a `name:hash` per line; `#` begins a comment. Raises `UserError`."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise UserError(f"--auth-file {path}: {error.strerror}") from None
-    people = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.startswith("#"):
+    people: dict[str, str] = {}
+    for number, raw in enumerate(lines, start=1):
+        try:
+            line = raw.decode("utf-8-sig").strip()
+        except UnicodeDecodeError:
+            raise UserError(f"--auth-file {path}, line {number}: not UTF-8 text; save the file as UTF-8") from None
+        if not line or line.startswith("#"):
             continue
-        name, colon, stored = line.strip().partition(":")
-        if not colon or not name or stored.count("$") != 2 or not stored.startswith("scrypt$"):
-            raise UserError(
-                f"--auth-file {path}, line {number}: not name:hash; make it with python -m lab_app.auth NAME"
-            )
+        name, _, stored = line.partition(":")
+        why = "" if name.strip() else "no name before the colon"
+        why = why or ("" if well_formed(stored) else "not name:hash")
+        why = why or (f'"{name}" is there twice' if name in people else "")
+        if why:
+            raise UserError(f"--auth-file {path}, line {number}: {why}; make it with python -m lab_app.auth NAME")
         people[name] = stored
     if not people:
         raise UserError(f"--auth-file {path}: names nobody; make a line with python -m lab_app.auth NAME")
     return people
+
+
+def well_formed(stored: str) -> bool:
+    """Whether this is what `hashed` makes of a password."""
+    kind, *parts = stored.split("$")
+    try:
+        salt, key = (base64.b64decode(part, validate=True) for part in parts)
+    except ValueError:
+        return False
+    return kind == "scrypt" and len(salt) >= LEAST_SALT and len(key) == KEY
 
 
 def checker(people: dict[str, str]) -> Callable[[str, str], bool]:

@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,22 +16,36 @@ from typing import Any
 from core.errors import UserError
 from core.facts.dataset import known
 from core.facts.readers.pocket import PocketWorld
+from core.names import SHIPPED
+from core.runs.admission import EVERYTHING, Offer, in_spec
 from core.runs.spec import RunSpec
 from core.runs.store import Command, Store
 from core.runs.worker_process import WorkerProcess
+from lab_app.owner import owns
 from lab_app.panels.energy import curve
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 CHECKED_EVERY = 2.0  # seconds between two looks at whether the worker lives
 LOOKED_EVERY = 0.05  # seconds between two looks for an answer
+NOTHING_MORE = Offer()
 
 
 class Lab:
-    """One lab for all its visitors. `worker=False` leaves starting a worker to others (tests, clusters)."""
+    """One lab for all its visitors. `offered` is what they may name besides what came with it; whoever has the `key`
+    runs it, and may name anything. `worker=False` leaves starting a worker to others (tests, clusters)."""
 
-    def __init__(self, home: Path | str, assets: Path = ASSETS, worker: bool = True):
+    def __init__(
+        self,
+        home: Path | str,
+        assets: Path = ASSETS,
+        worker: bool = True,
+        offered: Offer = NOTHING_MORE,
+        key: str = "",
+    ):
         self.store = Store(home)
-        self.assets = assets
+        self.assets, self.key = assets, key
+        there = tuple(name for name in SHIPPED if (assets / name / "model" / "config.json").is_file())
+        self.offered = replace(offered, models=(*there, *offered.models))
         self.trouble = ""  # why the worker cannot start
         self._worker = WorkerProcess(self.store.home, parent=os.getpid()) if worker else None
         self._closed, self._looking = threading.Event(), threading.Lock()
@@ -72,10 +87,15 @@ class Lab:
                         return [curve(spectrum, 60) for spectrum in event["spectra"]]
         return []
 
-    def start(self, spec: Mapping[str, Any], owner: str = "") -> str:
-        """Put a run into the queue; returns its id. Raises `SpecError` with everything that is wrong."""
+    def offer(self, request: Any) -> Offer:
+        """What somebody may name, as their request tells who they are."""
+        return EVERYTHING if owns(request, self.key) else self.offered
+
+    def start(self, spec: Mapping[str, Any], owner: str = "", offer: Offer | None = None) -> str:
+        """Put a run into the queue, for somebody who may name what is in `offer` (None: as any visitor); returns its
+        id. Raises `SpecError` with everything that is wrong."""
         checked = RunSpec.from_dict(spec)
-        admit(checked)
+        admit(checked, offer or self.offered)
         run = self.store.create_run(checked.as_dict(), owner=owner)
         self._look()
         return run
@@ -109,20 +129,11 @@ class Lab:
                 self.trouble = str(error)
 
 
-def admit(spec: RunSpec) -> None:
-    """Raises `UserError` for a spec that would read files of this computer: visitors name none.
-
-    A dataset is admitted where it is published on the hub; the worker fetches it when the run starts.
-    """
-    facts, datasets = spec.facts, known()
-    if facts.path or facts.source not in (None, "pocket", *datasets) or spec.statistics.general:
-        raise UserError(
-            f"facts.source must be one of pocket, {', '.join(datasets)}, and facts.path, statistics.texts and "
-            "statistics.dataset be left out: what visitors send names no files of this computer. Send facts as "
-            '"items", or run the spec by python -m core run.'
-        )
-    if facts.source in datasets:
-        kind = datasets[facts.source]
-        if not kind.hub.get(facts.subset or kind.subsets[0]):
-            where = f" It is published at {kind.home}." if kind.home else ""
-            raise UserError(f"{kind.title} is not on the hub: upload its file on the page instead.{where}")
+def admit(spec: RunSpec, offer: Offer) -> None:
+    """Raises `UserError` for a spec that names what is not offered, or a dataset that is nowhere to be fetched: the
+    worker fetches those on the hub when the run starts."""
+    offer.admit(in_spec(spec))
+    kind = known().get(spec.facts.source or "")
+    if kind is not None and not spec.facts.path and not kind.hub.get(spec.facts.subset or kind.subsets[0]):
+        where = f" It is published at {kind.home}." if kind.home else ""
+        raise UserError(f"{kind.title} is not on the hub: upload its file on the page instead.{where}")

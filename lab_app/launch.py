@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import sys
 import webbrowser
+from collections.abc import Collection, Sequence
 from contextlib import redirect_stdout
 from importlib.util import find_spec
 from io import StringIO
@@ -18,8 +20,10 @@ from core.errors import UserError
 from lab_app import downloads
 from lab_app.auth import checker, read
 from lab_app.compression import CompressedStreams
+from lab_app.gate import Gate, hostname, is_loopback
 from lab_app.headers import SafeHeaders
 from lab_app.lab import ASSETS, Lab
+from lab_app.owner import IN_ADDRESS, OwnersKey
 from lab_app.page import build
 from lab_app.streams import PLACES
 from lab_app.theme import theme
@@ -83,7 +87,10 @@ SHEETS = (
 )
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 FIRST_PORT, PORTS = 7860, 100
-LARGEST_UPLOAD = "16mb"
+EXPOSED = (
+    "app.py: WARNING: this lab asks nobody for a login, and {where}: whoever reaches it can start runs on this "
+    "computer, of what you offer (--models, --datasets). Give --auth-file users.txt to let in only whom you know."
+)
 
 
 def free_port(host: str, wanted: int | None) -> int:
@@ -118,10 +125,17 @@ def serve(
     auth_file: Path | None = None,
     block: bool = True,
     show: bool = False,
+    hostnames: Sequence[str] = (),
 ) -> tuple[gr.Blocks, str]:
-    """Serve the lab, and open it in a browser if `show`; returns page and address, after it was closed if `block`."""
+    """Serve the lab, and open it in a browser if `show`; returns page and address, after it was closed if `block`.
+
+    On loopback it answers to its own name alone, and to `hostnames`: those of proxies that lead here.
+    """
     auth = checker(read(auth_file)) if auth_file else None
     port = free_port(host, port)
+    names = {name.lower() for name in hostnames} if is_loopback(host) else None
+    if auth is None and (names is None or share):
+        print(EXPOSED.format(where="a public link leads to it" if share else f"it listens on {host}"), file=sys.stderr)
     gr.set_static_paths([PLOTLY])
     page = build(lab)
     with redirect_stdout(StringIO()) as said:  # Gradio announces its MCP server, however quiet it is asked to be
@@ -133,20 +147,25 @@ def serve(
             prevent_thread_lock=True,
             quiet=True,
             max_threads=PLACES,
-            **quiet_and_safe(lab, logins=auth is not None),
+            **quiet_and_safe(lab, auth is not None, names),
         )
-    print(f"Edit Lab: {shared or address}", flush=True)
-    if share and not shared:
+    if shared and names is not None:
+        names.add(hostname(shared))
+    if shared:
+        print(f"Edit Lab, for visitors: {shared}", flush=True)
+    elif share:
         print(said.getvalue(), flush=True)  # why there is no link
+    own = f"{address}?{IN_ADDRESS}={lab.key}" if lab.key else address
+    print(f"Edit Lab: {own}", flush=True)
     if show:
-        webbrowser.open(address)
+        webbrowser.open(own)
     if block:
         page.block_thread()
     return page, address
 
 
-def quiet_and_safe(lab: Lab, logins: bool) -> dict[str, Any]:
-    """What holds wherever the page is served: its look, and no calls home.
+def quiet_and_safe(lab: Lab, logins: bool, names: Collection[str] | None) -> dict[str, Any]:
+    """What holds wherever the page is served: its look, what comes in (`names` as of a `Gate`), and no calls home.
 
     The endpoints are tools for MCP clients too where `mcp` is installed, but not where people log in: Gradio asks
     nobody there.
@@ -160,14 +179,16 @@ def quiet_and_safe(lab: Lab, logins: bool) -> dict[str, Any]:
         "run_history": False,  # the store keeps runs; a visitor's browser keeps nothing but its own key
         "enable_monitoring": False,
         "strict_cors": True,
-        "max_file_size": LARGEST_UPLOAD,
         "allowed_paths": [],
         "ssr_mode": False,
         "pwa": False,
         "mcp_server": not logins and find_spec("mcp") is not None,
-        "show_error": True,
+        "show_error": False,  # what a handler tells people is told; what Python says is not
         "app_kwargs": {
-            "middleware": [Middleware(SafeHeaders), Middleware(CompressedStreams)],
+            "middleware": [
+                *(Middleware(SafeHeaders), Middleware(Gate, hosts=names), Middleware(OwnersKey, key=lab.key)),
+                Middleware(CompressedStreams),
+            ],
             "routes": [downloads.route(lab.store)],
         },
     }

@@ -64,10 +64,10 @@ def experiment(lab: Lab) -> dict[str, Any]:
     form: dict[str, Any] = {}
     form["title"] = widget("experiment-title", {}, templates.EXPERIMENT, ["spec"])
     form["model"] = gr.Dropdown(
-        ["pocket"],
+        list(lab.offered.known_models),
         value="pocket",
         allow_custom_value=True,
-        label="Model: pocket, a hub id, or a folder",
+        label="Model",
         elem_id="model",
     )
     form["model_problem"] = problem("model-problem")
@@ -76,9 +76,9 @@ def experiment(lab: Lab) -> dict[str, Any]:
         "facts",
         {"rows": examples(lab.world)},
         templates.FACTS,
-        ["paste", "examples", "check", "relation"],
+        ["paste", "examples", "check", "relation", "file"],
         problems={"items": [], "message": ""},
-        offered=offered(lab.world),
+        offered=offered(lab.world, lab.offered),
         looked={},
         relation={},
     )

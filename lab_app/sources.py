@@ -15,6 +15,7 @@ from core.facts.order import ORDERS
 from core.facts.readers.pocket import PocketWorld
 from core.facts.source import MOST, spelled_out
 from core.facts.typed import COLUMNS, parse_rows
+from core.runs.admission import Offer
 from lab_app.examples import by_template
 from lab_app.text import plural
 
@@ -25,20 +26,21 @@ TABLE = "table"
 ORDER_NAMES = dict(zip(ORDERS, ("as given", "shuffled", "by relation", "adversarial"), strict=True))
 
 
-def offered(world: PocketWorld | None) -> dict[str, Any]:
+def offered(world: PocketWorld | None, offer: Offer) -> dict[str, Any]:
     """What the table lets people choose from: relations with their prompts, datasets, orders."""
     relations = [] if world is None else world.relations.items()
     return {
         "relations": [[name, known.get("description", name), prompt(known)] for name, known in relations],
-        "datasets": [shown(kind) for kind in dataset.known().values() if kind.name != TABLE],
+        "datasets": [shown(kind, offer) for kind in dataset.known().values() if kind.name != TABLE],
         "orders": [[name, title] for name, title in ORDER_NAMES.items()],
         "suffixes": UPLOADED,
     }
 
 
-def shown(kind: Dataset) -> dict[str, Any]:
+def shown(kind: Dataset, offer: Offer) -> dict[str, Any]:
     """A dataset as the page offers it: `hub` says for each subset where it is fetched, "" if it has to be uploaded."""
-    hub = {subset: kind.hub.get(subset, "") for subset in kind.subsets}
+    fetched = offer.everything or kind.name in offer.data
+    hub = {subset: kind.hub.get(subset, "") if fetched else "" for subset in kind.subsets}
     return {"name": kind.name, "title": kind.title, "hub": hub, "home": kind.home}
 
 

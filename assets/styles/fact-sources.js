@@ -84,7 +84,7 @@ EditLab.factSources = ({ element, props, watch, trigger, add, choose, chosen, sa
   }
   watch("relation", fill);
 
-  // -- files: handed to the page's own upload, which knows its limits
+  // -- files: read here, and sent as what they hold
   const file = find("input[type=file]"),
     list = find(".rows");
   file.accept = (offered.suffixes || []).join(",");
@@ -105,13 +105,11 @@ EditLab.factSources = ({ element, props, watch, trigger, add, choose, chosen, sa
           "or run it by python -m core run.",
         true,
       );
-    const hand = new DataTransfer();
-    hand.items.add(first);
-    const taker = document.querySelector('input[data-testid="Upload facts-upload-button"]'); // beside #facts-upload
-    if (!taker) return say("The upload is not ready; try again in a moment.", true);
     say("reading…");
-    taker.files = hand.files;
-    taker.dispatchEvent(new Event("change", { bubbles: true }));
+    const reader = new FileReader();
+    reader.onerror = () => say(`${first.name}: this browser cannot read it.`, true);
+    reader.onload = () => trigger("file", { name: first.name, content: reader.result.split(",")[1] || "" });
+    reader.readAsDataURL(first);
   }
   for (const name of ["dragover", "dragenter"])
     list.addEventListener(name, (event) => {
@@ -131,8 +129,15 @@ EditLab.factSources = ({ element, props, watch, trigger, add, choose, chosen, sa
     order = find(".order"),
     about = find(".source-hint");
   const kinds = new Map();
-  for (const kind of offered.datasets || [])
-    for (const [subset, place] of Object.entries(kind.hub)) kinds.set(`${kind.name} ${subset}`, { ...kind, subset, place });
+  function known() {
+    for (const kind of props.offered?.datasets || [])
+      for (const [subset, place] of Object.entries(kind.hub)) kinds.set(`${kind.name} ${subset}`, { ...kind, subset, place });
+  }
+  known();
+  watch("offered", () => {
+    known();
+    paint();
+  });
   source.addEventListener("change", () => {
     const [name, subset = ""] = source.value.split(" ");
     choose({ source: name, subset });

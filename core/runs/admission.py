@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from core.editing import guards, methods, priors, wrappers
 from core.editing.recipe import named
-from core.names import SHIPPED, Names, is_path
+from core.names import Names, is_path
 from core.runs.problems import SpecError, SpecProblem, path, shown
 from core.runs.spec import RunSpec
 
@@ -35,8 +35,12 @@ class Named:
 
 def in_spec(spec: RunSpec) -> list[Named]:
     """All that a spec names."""
-    lanes = (one for i, lane in enumerate(spec.lanes) for one in _lane(lane, ("lanes", i)))
-    return [*_model(spec, ()), *lanes]
+    return [*_model(spec, ()), *in_lanes(spec)]
+
+
+def in_lanes(spec: RunSpec, first: int = 0) -> list[Named]:
+    """All that a spec's lanes name, from the lane of that place on."""
+    return [one for i, lane in enumerate(spec.lanes) if i >= first for one in _lane(lane, ("lanes", i))]
 
 
 def in_options(study: Any) -> list[Named]:
@@ -46,8 +50,8 @@ def in_options(study: Any) -> list[Named]:
 
 @dataclass(frozen=True)
 class Offer:
-    """What somebody may name: the models that come with the lab and these, the pocket world and these data, tasks that
-    the harness has; or `everything`, as whoever runs the lab may."""
+    """What somebody may name: the pocket model and these, the pocket world and these data, tasks that the harness has;
+    or `everything`, as whoever runs the lab may."""
 
     models: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
@@ -56,7 +60,7 @@ class Offer:
     @property
     def known_models(self) -> tuple[str, ...]:
         """The models that may be named."""
-        return tuple(dict.fromkeys((*SHIPPED, *self.models)))
+        return tuple(dict.fromkeys(("pocket", *self.models)))
 
     def admit(self, names: Iterable[Named]) -> None:
         """Raises `SpecError` with each name that is not offered, at its field."""
@@ -72,7 +76,7 @@ class Offer:
         if one.kind is Names.DATA:
             return _refused(one.value, ("pocket", *self.data), "data sets", "--datasets")
         if is_path(one.value):
-            return "names no files of this computer: tasks are the pocket model's own, or named as the harness does"
+            return "what visitors send names no files of this computer; name tasks as lm-evaluation-harness does"
         return ""
 
 
@@ -83,8 +87,9 @@ def _refused(value: str, offered: tuple[str, ...], what: str, option: str) -> st
     if value in offered:
         return ""
     return (
-        f"{shown(value)} is not offered here; the {what} are {', '.join(offered)}. Names no files of this computer: "
-        f"whoever runs the lab offers more by app.py {option}, and names anything under the address that it printed"
+        f"{shown(value)} is not offered here; the {what} are {', '.join(offered)}. What visitors send names no files "
+        f"of this computer and fetches nothing else; whoever runs the lab offers more by app.py {option}, and may name "
+        "anything at the address with the key that the terminal printed"
     )
 
 

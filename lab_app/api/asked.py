@@ -1,39 +1,83 @@
-"""What all endpoints have in common: whose runs they are about, and how problems are told."""
+"""What all endpoints have in common: what they are given is what they take, whose runs they are about, and how problems
+are told."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
+import traceback
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import gradio as gr
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from core.errors import UserError
+from core.runs.problems import shown
 from core.runs.store import Run
 from lab_app.lab import Lab
 from lab_app.text import sentence
 
 SHORTEST_KEY = 16  # characters: fewer could be guessed
 LATER = "the worker is busy or starting: it is done as soon as the worker comes to it; ask for the run's status later"
+FAULT = "The lab could not do this, by a fault of its own; its terminal says which."
+LONGEST_TEXT, LARGEST = 1_000_000, 2**31  # characters of a parameter, and how large a number is
+ONE = {int: "a whole number", float: "a number", str: "text", bool: "true or false", list: "a list"}
+MANY = {int: "whole numbers", str: "texts"}
 Endpoint = Callable[..., Any]
 
 
 def spoken(endpoint: Endpoint) -> Callable[..., Awaitable[Any]]:
-    """The endpoint with its name, types and docstring, its bad news told to the caller in a sentence, and its waiting
-    for the disk done beside the page's work."""
+    """The endpoint with its name, types and docstring: it is given what its types say or nothing, its bad news are told
+    to the caller in a sentence, and its waiting for the disk is done beside the page's work."""
+    parameters = inspect.signature(endpoint).parameters
+    hints = {name: hint for name, hint in get_type_hints(endpoint).items() if name in parameters and name != "request"}
 
     @wraps(endpoint)
     async def asked(*args: Any, **kwargs: Any) -> Any:
         try:
+            for name, value in {**dict(zip(parameters, args, strict=False)), **kwargs}.items():
+                if name in hints:
+                    check_type(name, value, hints[name])
             if inspect.iscoroutinefunction(endpoint):
                 return await endpoint(*args, **kwargs)
             return await asyncio.to_thread(endpoint, *args, **kwargs)
         except UserError as error:
             raise gr.Error(sentence(str(error)), print_exception=False) from None
+        except Exception:
+            traceback.print_exc(file=sys.stderr)
+            raise gr.Error(FAULT, print_exception=False) from None
 
     return asked
+
+
+def check_type(name: str, value: Any, hint: Any) -> None:
+    """Raises `UserError` for a parameter that is not of its type; numbers and texts stay within what a lab can hold."""
+    try:
+        TypeAdapter(hint, config=ConfigDict(strict=True)).validate_python(value)
+    except ValidationError:
+        raise UserError(f"{name} should be {worded(hint)}, not {shown(value)}") from None
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        raise UserError(f"{name} should have at most {LONGEST_TEXT:,} characters, not {len(value):,}")
+    if isinstance(value, (int, float)) and not -LARGEST <= value <= LARGEST:
+        raise UserError(f"{name} should be a number up to {LARGEST:,}")
+
+
+def worded(hint: Any) -> str:
+    """A type in words.
+
+    >>> worded(int | None), worded(list[str])
+    ('a whole number or null', 'a list of texts')
+    """
+    if parts := [part for part in get_args(hint) if part is not NoneType] if NoneType in get_args(hint) else []:
+        return f"{worded(parts[0])} or null"
+    inner = get_args(hint)
+    if inner:
+        return f"a list of {MANY.get(inner[0], 'objects')}"
+    return ONE.get(hint, "an object")
 
 
 def known(lab: Lab, run: str) -> Run:

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.errors import UserError, nearest
+from core.errors import UserError
 from core.runs.events import standing
 from lab_app.actions import Actions
 from lab_app.api.asked import LATER, Endpoint, known
+from lab_app.there import lanes_there, past_of
 
 PATIENCE = 120.0  # seconds that the worker has for all lanes
 
@@ -20,8 +21,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
 
     async def of_lanes(run: str, kind: str, lane: str | None, payload: Mapping[str, Any]) -> list[dict[str, Any]]:
         """What the worker answers for each lane, or one of them; raises `UserError` for the first that it cannot."""
-        await asyncio.to_thread(known, lab, run)
-        lanes = chosen(await asyncio.to_thread(actions.lane_names, run), lane)
+        lanes = await asyncio.to_thread(there, run, lane, payload.get("round"), payload)
         commands = {name: lab.store.command(run, kind, {**payload, "lane": name}) for name in lanes}
         found: dict[str, dict[str, Any]] = {}
         async for name, command in lab.answers(commands, PATIENCE):
@@ -31,6 +31,18 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         if len(found) < len(lanes):
             raise UserError(LATER)
         return [found[name] for name in lanes]
+
+    def there(run: str, lane: str | None, number: int | None, payload: Mapping[str, Any]) -> list[str]:
+        """The lanes that are asked; raises `UserError` for a run, lane, round or fact that is not there."""
+        known(lab, run)
+        past = past_of(lab, run)
+        lanes = lanes_there(past, None if lane is None else [lane])
+        if number is not None and not 0 <= number <= past.last_round:
+            raise UserError(f"round {number} of this run is not edited yet; rounds 0 to {past.last_round} are")
+        fact, facts = payload.get("fact", 0), (past.started or {}).get("facts", 0)
+        if fact < 0 or (fact >= facts and not payload.get("unedited")):
+            raise UserError(f"this run has no fact {fact}; it edits {facts:,}, counted from 0")
+        return lanes
 
     async def fact_card(
         run: str, fact: int, lane: str | None = None, round: int | None = None, unedited: bool = False
@@ -47,7 +59,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         Returns:
             {"lanes": [{"lane", "fact": what it says, "edited_in": its round or null, "questions": [{"kind", "prompt", "target", "truth"}], "rounds": [{"round", "target" and "truth": a probability per question, "exact"}], "proof": of each layer ‖ΔW‖, what the guard took, the hash; or null}]}
         """  # noqa: E501 (clients are shown these lines as they are)
-        payload = {"fact": int(fact), "unedited": bool(unedited)} | ({} if round is None else {"round": int(round)})
+        payload = {"fact": fact, "unedited": unedited} | ({} if round is None else {"round": round})
         return {"lanes": await of_lanes(run, "fact", lane, payload)}
 
     async def film_strip(run: str, prompt: str = "", lane: str | None = None) -> dict:
@@ -63,20 +75,11 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         """  # noqa: E501 (clients are shown these lines as they are)
         if prompt:
             return {"strips": await of_lanes(run, "film", lane, {"prompt": prompt})}
-        await asyncio.to_thread(known, lab, run)
+        lanes = await asyncio.to_thread(there, run, lane, None, {})
         events = [event for _, event in await asyncio.to_thread(lab.store.events, run)]
-        return {"strips": saved(events, chosen(await asyncio.to_thread(actions.lane_names, run), lane))}
+        return {"strips": saved(events, lanes)}
 
     return fact_card, film_strip
-
-
-def chosen(lanes: Sequence[str], lane: str | None) -> list[str]:
-    """All lanes, or one of them. Raises `UserError` for one that is not there, and for a run that has none yet."""
-    if not lanes:
-        raise UserError("this run has not begun yet; ask again when its first round is being edited")
-    if lane is not None and lane not in lanes:
-        raise UserError(f'there is no lane "{lane}"; {nearest(lane, lanes)}')
-    return list(lanes) if lane is None else [lane]
 
 
 def saved(events: Sequence[Mapping[str, Any]], lanes: Sequence[str]) -> list[dict[str, Any]]:

@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import gradio as gr
+from pydantic import ValidationError
+
 from core.errors import UserError
-from core.facts.source import FactsSpec, load_facts
+from core.facts.source import MOST, FactsSpec, load_facts
 from core.facts.typed import parse_rows
+from core.runs.admission import in_options
 from core.runs.catalogue import built, catalogue
+from core.runs.problems import SpecError, told
+from core.runs.study_queue import StudyState
 from lab_app import pasted, sources
 from lab_app.actions import Actions
 from lab_app.api.asked import LATER, Endpoint, known
 from lab_app.asking import answered
+from lab_app.there import check_rounds, lanes_there, past_of, rounds_of
 
 PATIENCE = 30.0  # seconds that the worker has to take a study on
 PREVIEWED = 50  # facts of a preview
@@ -21,6 +28,16 @@ PREVIEWED = 50  # facts of a preview
 def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
     """The functions to publish."""
     lab = actions.lab
+
+    def there(run: str, lanes: list[str], rounds: list[int], without: list[int]) -> None:
+        """Raises `UserError` for a run, lane or round that is not there."""
+        if run:
+            known(lab, run)
+        past = past_of(lab, run)
+        if lanes:
+            check_rounds(past, lanes_there(past, lanes), [*rounds, *without])
+        elif past.started is not None:
+            check_rounds(past, lanes_there(past), without)
 
     async def ask_run(
         run: str, prompt: str, round: int | None = None, lane: str | None = None, without: list[int] | None = None
@@ -37,13 +54,17 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         Returns:
             {"answers": [{"lane": its label, "base": whether it is the unedited model, "text": the continuation, "next": [[token, probability], …]}], "message": why an answer is missing, if one is}
         """  # noqa: E501 (clients are shown these lines as they are)
-        if run:
-            await asyncio.to_thread(known, lab, run)
         lanes = [lane] if lane else []
+        await asyncio.to_thread(there, run, lanes, [] if round is None else [round], without or [])
         return [answer async for answer in actions.answered(run, prompt, round, without or [], lanes)][-1]
 
     async def study_run(
-        run: str, name: str, options: dict | None = None, lanes: list[str] | None = None, rounds: str = "last"
+        run: str,
+        name: str,
+        options: dict | None = None,
+        lanes: list[str] | None = None,
+        rounds: str = "last",
+        request: gr.Request | None = None,
     ) -> dict:
         """Ask for a study of a run: a measure that takes longer than a round should. study_result has what it finds.
 
@@ -58,13 +79,22 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
             {"study": its number in this run}
         """
         known(lab, run)
-        built(name, options or {})
+        lab.offer(request).admit(in_options(built(name, options or {})))
+        past, numbers = past_of(lab, run), rounds_of(rounds)
+        check_rounds(past, lanes_there(past, lanes), numbers)
         taken = await answered(
             lab, run, "study", {"name": name, "options": options or {}, "lanes": lanes, "rounds": rounds}, PATIENCE
         )
         if taken is None:
             raise UserError(LATER)
         return taken
+
+    def its_study(run: str, study: int) -> StudyState:
+        """The study of that number; raises `UserError` if this run has none."""
+        state = lab.store.studies.get(study)
+        if state is None or state.run != run:
+            raise UserError(f"this run has no study {study}")
+        return state
 
     def study_result(run: str, study: int) -> dict:
         """How a study stands, and what it found once it is done.
@@ -77,9 +107,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
             {"status": queued, running, done, stopped or failed; "message", "position": its place in the queue, "progress", "found": {"tables": {name: rows}, "protocol", "notes", …} or null}
         """  # noqa: E501 (clients are shown these lines as they are)
         home = known(lab, run)
-        state = lab.store.studies.get(int(study))
-        if state is None or state.run != run:
-            raise UserError(f"this run has no study {study}")
+        state = its_study(run, study)
         answer: dict[str, Any] = {name: getattr(state, name) for name in ("status", "message", "position", "progress")}
         return answer | {"found": lab.store.studies.found(home.folder, state)}
 
@@ -94,9 +122,10 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
             {"status": what it is then; one that goes on stops in a moment}
         """
         await asyncio.to_thread(known, lab, run)
-        if await answered(lab, run, "stop_study", {"study": int(study)}, PATIENCE) is None:
+        await asyncio.to_thread(its_study, run, study)
+        if await answered(lab, run, "stop_study", {"study": study}, PATIENCE) is None:
             raise UserError(LATER)
-        state = await asyncio.to_thread(lab.store.studies.get, int(study))
+        state = await asyncio.to_thread(lab.store.studies.get, study)
         return {"status": state.status if state is not None else "deleted"}
 
     def list_studies() -> dict:
@@ -122,7 +151,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         if given.get("items") is None:
             if given.get("source", "pocket") != "pocket":
                 raise UserError('a preview takes "items", "text", or facts of the source "pocket"')
-            asked = FactsSpec(source="pocket", count=given.get("count"), seed=int(given.get("seed") or 0))
+            asked = pocket_facts({name: given[name] for name in ("count", "seed") if given.get(name) is not None})
             drawn = load_facts(asked, lab.assets).edit
             shown = [fact.as_dict() for fact in drawn[:PREVIEWED]]
             return {"count": len(drawn), "facts": shown, "problems": [], "hints": []}
@@ -131,8 +160,20 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
     return ask_run, study_run, study_result, stop_study, list_studies, preview_facts
 
 
+def pocket_facts(given: dict[str, Any]) -> FactsSpec:
+    """Facts of the pocket world as they are asked for; raises `SpecError`."""
+    if type(given.get("count")) is int and given["count"] > MOST:
+        raise UserError(f"count: at most {MOST:,} facts fit one run")
+    try:
+        return FactsSpec(source="pocket", **given)
+    except ValidationError as error:
+        raise SpecError(told(error, FactsSpec)) from None
+
+
 def checked(items: Any, world: Any) -> dict[str, Any]:
     """Rows of facts with what is wrong with them, all rows, and what is known of the first ones."""
+    if isinstance(items, list) and len(items) > MOST:
+        raise UserError(f"{len(items):,} rows; at most {MOST:,} facts fit one run")
     rows = [row for row in items if isinstance(row, dict)] if isinstance(items, list) else []
     if not rows or len(rows) < len(items):
         raise UserError('facts.items should be a list of objects, each with "subject", "prompt" and "target"')

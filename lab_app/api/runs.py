@@ -10,6 +10,7 @@ import gradio as gr
 
 from core.errors import UserError, nearest
 from lab_app.actions import Actions
+from lab_app.adding import check
 from lab_app.api.asked import LATER, Endpoint, known, own, owner_of
 from lab_app.asking import answered
 from lab_app.features.history import row_of
@@ -27,13 +28,13 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         """Put a run into the queue: facts edited into a model under several recipes, and measured round by round.
 
         Args:
-            spec: As for `python -m core run`: {"model": "pocket", "facts": {"source": "pocket", "count": 200} or {"items": [{"subject", "prompt", "target", "truth"}]}, "round_size": 50, "lanes": [{"method": "memit", "guards": [{"name": "revive", "tau": 0.1}]}]}. It names no files of the lab's computer.
+            spec: As for `python -m core run`: {"model": "pocket", "facts": {"source": "pocket", "count": 200} or {"items": [{"subject", "prompt", "target", "truth"}]}, "round_size": 50, "lanes": [{"method": "memit", "guards": [{"name": "revive", "tau": 0.1}]}]}. It names models, datasets and tasks that the lab offers, and no files of its computer.
             key: A secret of your own, of at least 16 characters, under which list_runs finds the run again. The page shows a visitor's own key under "All runs".
 
         Returns:
             {"run": its id, "position": its place in the queue}. Keep the id: whoever has it sees the run.
         """  # noqa: E501 (clients are shown these lines as they are)
-        run = lab.start(spec, owner_of(key, request))
+        run = lab.start(spec, owner_of(key, request), lab.offer(request))
         return {"run": run, "position": known(lab, run).position}
 
     def run_status(run: str) -> dict:
@@ -63,15 +64,15 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         Returns:
             {"last": number to give as `after` next time, "events": those past it, oldest first, "status": as in run_status}
         """  # noqa: E501 (clients are shown these lines as they are)
-        until = time.monotonic() + min(max(0.0, float(wait)), LONGEST_WAIT)
+        until = time.monotonic() + min(max(0.0, wait), LONGEST_WAIT)
         status = known(lab, run).status
         while True:
-            events = await asyncio.to_thread(lab.store.events, run, int(after))
+            events = await asyncio.to_thread(lab.store.events, run, after)
             if events or time.monotonic() >= until or status not in ("queued", "running"):
                 break
             await asyncio.sleep(LOOKED_EVERY)
             status = (await asyncio.to_thread(known, lab, run)).status
-        last = events[-1][0] if events else int(after)
+        last = events[-1][0] if events else after
         return {"last": last, "events": [event for _, event in events], "status": known(lab, run).status}
 
     def list_runs(key: str = "", request: gr.Request | None = None) -> dict:
@@ -131,9 +132,11 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
             {"to": the round that it is at the end of, "message"}
         """
         known(lab, run)
-        return await actions.undone(run, int(rounds))
+        if rounds < 1:
+            raise UserError(f"a run is taken back by one round or more, not by {rounds}")
+        return await actions.undone(run, rounds)
 
-    async def add_lanes(run: str, lanes: list[dict]) -> dict:
+    async def add_lanes(run: str, lanes: list[dict], request: gr.Request | None = None) -> dict:
         """Add lanes to a run: they are computed over the same facts, from the unedited model or from a round of another
         lane, and measured like the others.
 
@@ -145,6 +148,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
             {"lanes": their labels, "position": the run's place in the queue}
         """  # noqa: E501 (clients are shown these lines as they are)
         known(lab, run)
+        await asyncio.to_thread(check, lab, lab.store.get(run), lanes, lab.offer(request))
         added = await answered(lab, run, "add_lanes", {"lanes": lanes}, PATIENCE)
         if added is None:
             raise UserError(LATER)

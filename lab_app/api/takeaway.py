@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+
+import gradio as gr
 
 from core.errors import UserError
-from core.runs.export_options import KINDS
+from core.runs.admission import Offer
+from core.runs.export_options import KINDS, OF_A_RUN, ExportOptions
 from core.runs.exports import drop_figures
 from lab_app.actions import Actions
 from lab_app.api.asked import Endpoint, known
 from lab_app.asking import answered
 from lab_app.downloads import address
+from lab_app.features.export import to_take
+from lab_app.there import check_rounds, lanes_there, past_of
 
 PATIENCE = 900.0  # seconds: a large model takes minutes to be written
 OPTIONS = ("ledger", "rank", "error", "dtype")
@@ -20,8 +26,23 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
     """The functions to publish."""
     lab = actions.lab
 
+    def there(run: str, kind: str, lane: str | None, number: int | None, options: dict[str, Any], offer: Offer) -> None:
+        """Raises `UserError` for what is not there, or not to be had."""
+        found, past = lab.store.get(run), past_of(lab, run)
+        if found is not None:
+            to_take(offer, found, kind)
+        ExportOptions.checked(kind, options)
+        if kind not in OF_A_RUN:
+            lanes = lanes_there(past, None if lane is None else [lane])
+            check_rounds(past, lanes if len(lanes) == 1 else [], [] if number is None else [number])
+
     async def export_run(
-        run: str, kind: str = "zip", lane: str | None = None, round: int | None = None, options: dict | None = None
+        run: str,
+        kind: str = "zip",
+        lane: str | None = None,
+        round: int | None = None,
+        options: dict | None = None,
+        request: gr.Request | None = None,
     ) -> dict:
         """Make a file of a run, or of one lane's weights after a round.
 
@@ -42,6 +63,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         unknown = [name for name in given if name not in OPTIONS]
         if unknown:
             raise UserError(f'an export has no option "{unknown[0]}"; known are {", ".join(OPTIONS)}')
+        await asyncio.to_thread(there, run, kind, lane, round, given, lab.offer(request))
         payload = {"kind": kind, "lane": lane, "round": round, "options": given}
         made = await answered(lab, run, "export", payload, PATIENCE)
         if made is None:

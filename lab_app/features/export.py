@@ -10,9 +10,11 @@ from typing import Any
 import gradio as gr
 
 from core.errors import UserError
+from core.runs.admission import Offer, in_spec
 from core.runs.commands import WITHDRAWN
 from core.runs.export_options import DTYPES, KINDS, OF_A_RUN
 from core.runs.exports import LARGEST_FIGURES, drop_figures, keep_figures, offered
+from core.runs.spec import MOST_ROWS, RunSpec
 from core.runs.store import Run
 from lab_app import text
 from lab_app.asking import followed, further, give_up
@@ -99,10 +101,11 @@ class Exports:
     async def make(self, run: str, event: gr.EventData, request: gr.Request) -> AsyncIterator[Any]:
         """Make a file, as a page asks for it; then where it is fetched, and what it is."""
         try:
-            found = await asyncio.to_thread(self.lab.store.get, run, False) if run else None
+            found = await asyncio.to_thread(self.lab.store.get, run) if run else None
             if found is None:
                 raise UserError("open a run first: an export is of one")
             payload = await asyncio.to_thread(self.payload, found, event._data)
+            to_take(self.lab.offer(request), found, payload["kind"])
             command = await asyncio.to_thread(self.lab.store.command, run, "export", payload)
         except UserError as error:
             yield await asyncio.to_thread(self.standing, run, message=text.sentence(str(error)), wrong=True)
@@ -170,6 +173,14 @@ class Exports:
         ]
         value = {"run": run, "files": files, **told}
         return value | ({"made": made["name"], "layers": layers_of(made.get("about") or {})} if made else {})
+
+
+def to_take(offer: Offer, run: Run, kind: str) -> None:
+    """Raises `UserError` where a whole model would be handed to somebody whom it is not offered to: who has a run's
+    address may see its edits, which is not to take away what was edited."""
+    if kind == "model":
+        model = [one for one in in_spec(RunSpec.from_dict(run.spec, MOST_ROWS)) if one.where == "model"]
+        offer.admit(model)
 
 
 def options_of(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:

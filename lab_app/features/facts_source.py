@@ -4,7 +4,9 @@ Run would send."""
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
@@ -21,6 +23,7 @@ from lab_app.parts import QUIET, Parts
 from lab_app.widgets import widget
 
 LONGEST_SPEC = 4_000_000  # characters that a page is sent
+LARGEST, LONGEST_NAME = 16_000_000, 100  # bytes of a file, characters of its name
 SPEC = """
 <dialog class="spec" aria-labelledby="spec-title">
   <header><h3 id="spec-title">What Run would send</h3>
@@ -36,9 +39,6 @@ SPEC = """
 
 
 def place(parts: Parts) -> None:
-    parts.more["upload"] = gr.UploadButton(
-        "Upload facts", file_types=list(sources.UPLOADED), elem_id="facts-upload", type="filepath"
-    )
     parts.more["spec"] = widget("spec", {}, SPEC)
 
 
@@ -49,7 +49,7 @@ def connect(parts: Parts) -> None:
     facts = form["facts"]
     facts.check(desk.check, form["model"], facts, **many)
     facts.relation(desk.relation, None, facts, **many)
-    parts.more["upload"].upload(desk.upload, [parts.more["upload"], facts], facts, **at_once)
+    facts.file(desk.upload, facts, facts, **at_once)
     form["title"].spec(desk.spec, [form[name] for name in FORM], parts.more["spec"], **at_once)
 
 
@@ -81,26 +81,23 @@ class Desk:
         except UserError as error:
             return told(message=str(error))
 
-    def upload(self, file: str | None, facts: Any) -> Any:
-        """The rows of a file, behind those that are there; the file itself is not kept."""
-        if not file:
-            return gr.skip()
+    def upload(self, facts: Any, event: gr.EventData) -> Any:
+        """The rows of a file that the page has read, `{"name", "content": in base64}`, behind those that are there.
+        It lies on this computer while it is read here, and no longer."""
         rows = [
             row for row in rows_of(facts) if any(str(row.get(name) or "").strip() for name in ("subject", "target"))
         ]
-        path = Path(file)
         try:
-            added, problems, words = sources.uploaded(path)
+            with TemporaryDirectory(prefix="edit-lab-") as folder:
+                added, problems, words = sources.uploaded(received(event._data, Path(folder)))
             if len(rows) + len(added) > MOST:
                 raise UserError(f"{len(rows) + len(added):,} rows together; at most {MOST:,} facts fit one run.")
         except UserError as error:
             return told(message=f"{str(error)[:1].upper()}{str(error)[1:]}")
-        finally:
-            path.unlink(missing_ok=True)
         items = [problem | {"row": problem["row"] + len(rows)} for problem in problems]
         return told(items, words, good=not items, value={**kept(facts), "rows": rows + added})
 
-    def spec(self, *asked: Any) -> dict[str, Any]:
+    def spec(self, request: gr.Request, *asked: Any) -> dict[str, Any]:
         """The spec of the form as it stands, and what is wrong with it."""
         form = dict(zip(FORM, asked, strict=True))
         seed, spec, wrong = whole(form["seed"]), None, ""
@@ -108,7 +105,7 @@ class Desk:
             chosen, _ = experiment.asked(form["facts"], whole(form["count"]), seed, self.lab.world)
             size = whole(form["round_size"], 1)
             spec = experiment.spec(chosen, form["lanes"], form["model"], size, form["tasks"], form["maps"], seed)
-            admit(RunSpec.from_dict(spec))
+            admit(RunSpec.from_dict(spec), self.lab.offer(request))
         except SpecError as error:
             wrong = "; ".join(f"{problem.where}: {problem.message}" for problem in error.problems[:5])
         except UserError as error:
@@ -118,6 +115,23 @@ class Desk:
             wrong = f"{len(text):,} characters: too long to be shown; use fewer rows, or a file of facts as the source"
             text = ""
         return {"text": text, "wrong": wrong, "facts": 0 if spec is None else len(spec["facts"].get("items") or ())}
+
+
+def received(sent: Any, folder: Path) -> Path:
+    """A file that a page sent, put into a folder under its own name; raises `UserError` for what is none."""
+    name, content = (sent.get(key) if isinstance(sent, dict) else None for key in ("name", "content"))
+    if not isinstance(name, str) or not isinstance(content, str):
+        raise UserError("choose a file of facts")
+    try:
+        data = b64decode(content, validate=True)
+    except ValueError:
+        raise UserError("the file did not arrive whole; choose it again") from None
+    if len(data) > LARGEST:
+        raise UserError(f"{len(data) / 1e6:,.0f} MB, at most {LARGEST / 1e6:.0f} MB are taken; upload a part")
+    plain = "".join(letter for letter in name if letter.isprintable() and letter not in '/\\:*?"<>|')[-LONGEST_NAME:]
+    path = folder / (plain.lstrip(".") or "facts")
+    path.write_bytes(data)
+    return path
 
 
 def kept(facts: Any) -> dict[str, Any]:

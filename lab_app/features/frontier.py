@@ -38,13 +38,13 @@ class Desk:
     def __init__(self, lab: Lab):
         self.lab = lab
 
-    async def sweep(self, run: str, event: gr.EventData) -> Any:
+    async def sweep(self, run: str, event: gr.EventData, request: gr.Request) -> Any:
         """Add the lanes of a sweep to the run that is shown; what came of it."""
         found = self.lab.store.get(run) if run else None
         try:
             if found is None or found.spec is None:
                 raise UserError(NO_RUN)
-            answer = await add(self.lab, found, swept(found.spec, event._data))
+            answer = await add(self.lab, found, swept(found.spec, event._data), self.lab.offer(request))
         except SpecError as error:
             said = dict.fromkeys(sentence(problem.message) for problem in error.problems)
             return gr.update(asked={"message": " ".join(said), "wrong": True})

@@ -80,7 +80,7 @@ class Desk:
         lanes = (found.spec or {})["lanes"] if found is not None else []
         return gr.update(has=[experiment.shown(lane) for lane in lanes])
 
-    async def add(self, run: str, form: Any) -> tuple[Any, str]:
+    async def add(self, run: str, form: Any, request: gr.Request) -> tuple[Any, str]:
         """The form's lanes that the run has not are added to it; what is wrong stands at its lane."""
         found = self.lab.store.get(run) if run else None
         chosen = list((form or {}).get("lanes") or []) if isinstance(form, Mapping) else []
@@ -88,7 +88,8 @@ class Desk:
         try:
             if not places:
                 raise UserError("this run has all these lanes: change one, or add another" if found else NO_RUN)
-            answer = await add(self.lab, found, [experiment.lane(chosen[place]) for place in places])
+            lanes = [experiment.lane(chosen[place]) for place in places]
+            answer = await add(self.lab, found, lanes, self.lab.offer(request))
         except SpecError as error:
             placed = experiment.placed(error.problems, ())
             at = [item | {"lane": places[item["lane"]]} for item in placed.lanes]
@@ -125,7 +126,7 @@ class Desk:
             self._facts = (run.id, list(load_facts(FactsSpec(**asked), self.lab.assets).edit))
         return self._facts[1]
 
-    async def branch(self, run: str, event: gr.EventData) -> Any:
+    async def branch(self, run: str, event: gr.EventData, request: gr.Request) -> Any:
         """A lane from a round of another one: under the recipe in `lane`, or, with `without`, of the same recipe."""
         given, found = event._data, self.lab.store.get(run) if run else None
         try:
@@ -136,7 +137,7 @@ class Desk:
                 made = undone(found.spec, str(given.get("parent")), given.get("round"), given["without"], facts)
             else:
                 made = branched(found.spec, str(given.get("parent")), given.get("round"), given.get("lane"))
-            answer = await add(self.lab, found, [made])
+            answer = await add(self.lab, found, [made], self.lab.offer(request))
         except SpecError as error:
             return gr.update(told={"message": " ".join(sentence(found.message) for found in error.problems)})
         except UserError as error:

@@ -78,7 +78,7 @@ class Teacher:
         try:
             if self.lab.world is None:
                 raise UserError("The pocket world is not here; make it with: python -m core pocket build")
-            run = self.lab.start(lesson.spec(seed, self.lab.world), owner(visitor, request))
+            run = self.lab.start(lesson.spec(seed, self.lab.world), owner(visitor, request), self.lab.offer(request))
             self.lab.store.rename(run, f"Lesson {number}: {lesson.title}")
         except UserError as error:
             return said | {"problem": str(error)}

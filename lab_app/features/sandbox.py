@@ -12,6 +12,7 @@ import gradio as gr
 from core.editing import guards
 from core.errors import UserError
 from core.runs.plan import Past
+from lab_app.adding import check
 from lab_app.asking import followed, further, give_up
 from lab_app.lab import Lab
 from lab_app.parts import QUIET, Parts
@@ -145,13 +146,14 @@ class Desk:
         await asyncio.to_thread(give_up, self.lab, run, "sandbox", event._data.get("command"))
         return gr.skip()
 
-    async def commit(self, run: str, event: gr.EventData) -> Any:
+    async def commit(self, run: str, event: gr.EventData, request: gr.Request) -> Any:
         """The guard as a new lane of the run: of the same method, from a round on or from where its lane began."""
         found = self.lab.store.get(run) if run else None
         if found is None or found.spec is None:
             return gr.update(added={"message": "This run is not here any more."})
         try:
             made = lane(found.spec, self.placed(run, event._data))
+            check(self.lab, found, [made], self.lab.offer(request))
         except UserError as error:
             return gr.update(added={"message": str(error)})
         answer = await self.answered(run, "add_lanes", {"lanes": [made]}, LATER_ADDED)

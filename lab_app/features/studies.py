@@ -13,11 +13,13 @@ from typing import Any
 import gradio as gr
 
 from core.errors import UserError
+from core.runs.admission import in_options
 from core.runs.catalogue import built, catalogue
 from core.runs.study_queue import StudyState
 from lab_app import text
 from lab_app.lab import Lab
 from lab_app.parts import QUIET, Parts
+from lab_app.there import check_rounds, lanes_there, past_of, rounds_of
 from lab_app.widgets import widget
 
 GROUPS = {  # in their order on the page; studies that are not named here follow behind these
@@ -88,7 +90,7 @@ class Desk:
                 value["notice"] = self.lab.trouble or "The worker is starting."
         return value
 
-    async def ask(self, run: str, event: gr.EventData) -> Any:
+    async def ask(self, run: str, event: gr.EventData, request: gr.Request) -> Any:
         """Put a study into the queue; what was wrong with it, if anything."""
         given = event._data
         name, options, lanes = str(given.get("name", "")), given.get("options") or {}, given.get("lanes")
@@ -96,9 +98,12 @@ class Desk:
         try:
             if self.lab.store.get(run, spec=False) is None:
                 raise UserError("start a run first: a study looks at one")
-            if not lanes:
+            if not isinstance(lanes, list) or not lanes:
                 raise UserError("choose a lane or more")
-            built(name, options if isinstance(options, dict) else {})
+            study = built(name, options if isinstance(options, dict) else {})
+            self.lab.offer(request).admit(in_options(study))
+            past = await asyncio.to_thread(past_of, self.lab, run)
+            check_rounds(past, lanes_there(past, [str(lane) for lane in lanes]), rounds_of(rounds))
             payload = {"name": name, "options": options, "lanes": lanes, "rounds": rounds}
             answer = await self._answered(run, "study", payload)
         except UserError as error:

@@ -7,11 +7,12 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 
 def main(home: str, port: str) -> None:
+    from core.runs.admission import Offer
     from lab_app.lab import Lab
     from lab_app.launch import serve
     from tests.lab_app.worker import ScriptedWorker
 
-    lab = Lab(home, worker=False)
+    lab = Lab(home, worker=False, offered=Offer(data=("counterfact",)))
     with ScriptedWorker(lab.store, pace=float(os.environ.get("PACE", 0.03))):
         serve(lab, port=int(port))
 

@@ -11,7 +11,9 @@ import pytest
 from gradio.utils import get_function_description
 
 from core.errors import UserError
+from core.runs.plan import Past
 from lab_app.api import looks, questions, runs, takeaway
+from lab_app.there import lanes_there
 from tests.lab_app.apart import run_apart
 from tests.lab_app.synthetic import LANES, record
 
@@ -236,7 +238,7 @@ def test_strips_are_of_what_stands():
         }
     ]
     with pytest.raises(UserError, match="not begun"):
-        looks.chosen([], None)
+        lanes_there(Past([]))
 
 
 def test_a_run_is_deleted_by_whose_it_is_alone(client, served):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from base64 import b64encode
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,12 +14,14 @@ import pytest
 from core.errors import UserError
 from core.facts.order import ORDERS
 from core.facts.typed import parse_rows
+from core.runs.admission import EVERYTHING, Offer
 from core.runs.spec import RunSpec
 from lab_app import experiment, sources
 from lab_app.actions import FORM
 from lab_app.examples import PLAIN
 from lab_app.features.facts_source import Desk
 from lab_app.lab import Lab, admit
+from tests.lab_app.apart import OWNER, OWNER_KEY
 from tests.lab_app.test_experiment import TYPED, world  # noqa: F401
 from tests.lab_app.test_page import DONE, run
 
@@ -42,7 +46,7 @@ def event(**data: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    opened = Lab(tmp_path_factory.mktemp("home"), worker=False)
+    opened = Lab(tmp_path_factory.mktemp("home"), worker=False, key=OWNER_KEY)
     yield opened
     opened.close()
 
@@ -59,7 +63,7 @@ def test_a_dataset_is_sampled_by_the_seed_and_edited_alone(world):  # noqa: F811
     }
     assert places == []
     spec = RunSpec.from_dict(experiment.spec(facts, LANES, "", 10, True, False, 7))
-    admit(spec)
+    admit(spec, EVERYTHING)
     form = experiment.form(spec.as_dict())
     assert (form["facts"], form["count"], form["seed"]) == (table | {"rows": []}, 30, 7)
     with pytest.raises(UserError, match="say how many"):
@@ -87,13 +91,17 @@ def test_an_order_goes_with_typed_and_sampled_facts(world):  # noqa: F811
     ],
 )
 def test_what_a_visitor_may_not_ask_for(facts, message):
+    offer = Offer(data=("elken", "table", "zsre", "counterfact"))
     with pytest.raises(UserError, match=message):
-        admit(RunSpec.from_dict({"facts": facts, "lanes": [{"method": "memit"}]}))
+        admit(RunSpec.from_dict({"facts": facts, "lanes": [{"method": "memit"}]}), offer)
 
 
 def test_datasets_on_the_hub_are_admitted_and_nothing_is_fetched(lab):
     """Putting such a run into the queue asks nobody: the worker fetches what is asked for when it starts."""
-    found = lab.start({"facts": {"source": "counterfact", "count": 5}, "lanes": [{"method": "memit"}]})
+    spec = {"facts": {"source": "counterfact", "count": 5}, "lanes": [{"method": "memit"}]}
+    with pytest.raises(UserError, match="not offered here; the data sets are pocket"):
+        lab.start(spec)
+    found = lab.start(spec, offer=Offer(data=("counterfact",)))
     assert lab.store.get(found).status == "queued"
 
 
@@ -147,15 +155,35 @@ def test_what_is_no_file_of_facts(tmp_path, name, content, message):
     assert str(tmp_path) not in str(caught.value)  # visitors learn nothing of this computer's folders
 
 
-def test_an_upload_is_added_behind_the_rows_and_not_kept(tmp_path, lab):
-    path = file(tmp_path, "mine.csv", "subject,prompt,target\nItaly,{} is,Lyon\nPeru,{} is,\n")
+def sending(name: Any, content: Any) -> Any:
+    return event(name=name, content=b64encode(content.encode()).decode() if isinstance(content, str) else content)
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        (event(), "Choose a file"),
+        (event(name=3, content="eA=="), "Choose a file"),
+        (event(name="a.csv", content="x"), "did not arrive whole"),
+        (sending("a.csv", "x" * 16_000_001), "at most 16 MB"),
+        (sending("../../../etc/a.txt", "x"), "tca.txt: facts are uploaded as"),
+        (sending("..", "x"), "acts: facts are uploaded as"),
+    ],
+)
+def test_what_is_sent_as_a_file_is_not_believed(lab, sent, message):
+    assert message in Desk(lab).upload({"rows": []}, sent)["problems"]["message"]
+
+
+def test_an_upload_is_added_behind_the_rows_and_not_kept(tmp_path, lab, monkeypatch):
+    sent = sending("mine.csv", "subject,prompt,target\nItaly,{} is,Lyon\nPeru,{} is,\n")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     table = {"rows": [TYPED, {"subject": "", "prompt": "x"}], "order": "shuffled"}
-    update = Desk(lab).upload(str(path), table)
+    update = Desk(lab).upload(table, sent)
     assert [row["subject"] for row in update["value"]["rows"]] == ["France", "Italy", "Peru"]
     assert update["value"]["order"] == "shuffled"
     assert update["problems"]["items"] == [{"row": 3, "column": "target"} | update["problems"]["items"][0]]
-    assert not path.exists()
-    update = Desk(lab).upload(str(file(tmp_path, "b.csv", "a,b\n1,2\n")), table)
+    assert list(tmp_path.iterdir()) == []
+    update = Desk(lab).upload(table, sending("b.csv", "a,b\n1,2\n"))
     assert "not recognised" in update["problems"]["message"]
     assert "value" not in update
 
@@ -181,8 +209,8 @@ def test_a_template_offers_subjects_with_their_truth(world):  # noqa: F811
     assert sources.prompt(world.relations["capital"]) == "The capital of {} is"
     with pytest.raises(UserError, match="did you mean"):
         sources.relation(world, "capitals")
-    assert [row[0] for row in sources.offered(world)["relations"]] == list(world.relations)
-    assert sources.offered(None)["relations"] == []
+    assert [row[0] for row in sources.offered(world, Offer())["relations"]] == list(world.relations)
+    assert sources.offered(None, Offer())["relations"] == []
 
 
 def test_the_handlers_believe_nothing(lab):
@@ -206,17 +234,17 @@ def form(**changes: Any) -> list[Any]:
 
 
 def test_the_spec_that_is_shown_is_the_one_that_run_sends(lab):
-    shown = Desk(lab).spec(*form())
+    shown = Desk(lab).spec(OWNER, *form())
     assert shown["wrong"] == ""
     sent = json.loads(shown["text"])
     assert RunSpec.from_dict(sent).facts.items[0]["subject"] == "France"
     facts, _ = experiment.asked({"rows": [TYPED]}, 0, 2, lab.world)
     assert sent == experiment.spec(facts, LANES, "pocket", 5, True, False, 2)
-    wrong = Desk(lab).spec(*form(lanes={"lanes": [{"method": "memitt"}]}))
+    wrong = Desk(lab).spec(OWNER, *form(lanes={"lanes": [{"method": "memitt"}]}))
     assert "lanes[0].method" in wrong["wrong"]
     assert "memitt" in wrong["text"]
-    assert Desk(lab).spec(*form(facts={"rows": []}))["text"] == ""
-    assert "not on the hub" in Desk(lab).spec(*form(facts={"source": "elken"}, count=3))["wrong"]
+    assert Desk(lab).spec(OWNER, *form(facts={"rows": []}))["text"] == ""
+    assert "not on the hub" in Desk(lab).spec(OWNER, *form(facts={"source": "elken"}, count=3))["wrong"]
 
 
 # -- in a browser

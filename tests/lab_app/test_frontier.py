@@ -15,7 +15,7 @@ from core.runs.spec import RunSpec
 from lab_app.features.frontier import MOST, Desk, swept
 from lab_app.lab import Lab
 from lab_app.panels.frontier import PANEL, changed, families, fields
-from tests.lab_app.apart import run_apart
+from tests.lab_app.apart import VISITOR, run_apart
 from tests.lab_app.synthetic import LANES, measured, record
 from tests.lab_app.test_page import DONE, drawn
 from tests.lab_app.worker import ScriptedWorker
@@ -126,7 +126,7 @@ def test_what_is_wrong_with_a_sweep_is_told(tmp_path):
     desk = Desk(lab)
 
     def told(**asked):
-        return run_apart(desk.sweep(run, SimpleNamespace(_data={"lane": "plain", **asked})))["asked"]
+        return run_apart(desk.sweep(run, SimpleNamespace(_data={"lane": "plain", **asked}), VISITOR))["asked"]
 
     assert told(field="steps", values=[-5, -6]) == {
         "message": "Steps should be ≥ 1, not -5. Steps should be ≥ 1, not -6.",

@@ -16,7 +16,7 @@ from core.runs.spec import RunSpec
 from lab_app import adding, experiment
 from lab_app.features.lanes_more import Desk, branched, missing, undone
 from lab_app.lab import ASSETS, Lab
-from tests.lab_app.apart import run_apart
+from tests.lab_app.apart import VISITOR, run_apart
 from tests.lab_app.synthetic import record, started
 from tests.lab_app.test_page import DONE
 from tests.lab_app.worker import ScriptedWorker
@@ -114,31 +114,31 @@ def test_problems_stand_at_the_lanes_that_have_them(lab, monkeypatch):
     monkeypatch.setattr(adding, "PATIENCE", 0.2)
     desk, run = Desk(lab), recorded(lab)
     form = {"lanes": [experiment.shown(SPEC["lanes"][0]), GUARDED, GUARDED | {"options": {"steps": "many"}}]}
-    told, message = run_apart(desk.add(run, form))
+    told, message = run_apart(desk.add(run, form, VISITOR))
     assert [item["lane"] for item in told["problems"]["items"]] == [2]
     assert "steps" in told["problems"]["items"][0]["message"]
     assert message == ""
-    assert run_apart(desk.add(run, {"lanes": form["lanes"][:1]}))[1].startswith("This run has all these lanes")
-    assert run_apart(desk.add("", form))[1] == adding.NO_RUN
-    assert run_apart(desk.add(run, {"lanes": form["lanes"][:2]}))[1] == adding.SOON  # nobody is at work
+    assert run_apart(desk.add(run, {"lanes": form["lanes"][:1]}, VISITOR))[1].startswith("This run has all these lanes")
+    assert run_apart(desk.add("", form, VISITOR))[1] == adding.NO_RUN
+    assert run_apart(desk.add(run, {"lanes": form["lanes"][:2]}, VISITOR))[1] == adding.SOON  # nobody is at work
     late = GUARDED | {"from": {"lane": "plain", "round": 3}}
-    assert "cannot branch from round 3" in run_apart(desk.add(run, {"lanes": [late]}))[1]
+    assert "cannot branch from round 3" in run_apart(desk.add(run, {"lanes": [late]}, VISITOR))[1]
     with pytest.raises(SpecError) as caught:
-        run_apart(adding.add(lab, lab.store.get(run), [{"method": "memit"}, {"method": "memt"}]))
+        run_apart(adding.add(lab, lab.store.get(run), [{"method": "memit"}, {"method": "memt"}], lab.offered))
     assert [problem.where for problem in caught.value.problems] == ["lanes[1].method"]
 
 
 def test_a_worker_adds_what_is_asked(lab):
     desk, run = Desk(lab), recorded(lab)
     with ScriptedWorker(lab.store, pace=0):
-        told, message = run_apart(desk.add(run, {"lanes": [GUARDED]}))
+        told, message = run_apart(desk.add(run, {"lanes": [GUARDED]}, VISITOR))
         assert (told["problems"]["items"], message) == ([], "")
         assert [lane["guard"] for lane in told["has"]] == ["", "revive"]
         event = SimpleNamespace(_data={"parent": "plain", "round": 2, "without": [2]})
-        added = run_apart(desk.branch(run, event))["told"]
+        added = run_apart(desk.branch(run, event, VISITOR))["told"]
         assert added == {"added": ["plain without “Japan”"], "message": ""}
         event = SimpleNamespace(_data={"parent": "plain", "round": 3, "lane": GUARDED})
-        assert "cannot branch" in run_apart(desk.branch(run, event))["told"]["message"]
+        assert "cannot branch" in run_apart(desk.branch(run, event, VISITOR))["told"]["message"]
     assert lab.store.get(run).spec["lanes"][-1]["without"] == [2]
 
 

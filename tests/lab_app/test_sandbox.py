@@ -17,7 +17,7 @@ from core.runs.spec import RunSpec
 from lab_app.features import sandbox
 from lab_app.features.sandbox import Desk, lane, offered
 from lab_app.lab import Lab
-from tests.lab_app.apart import run_apart
+from tests.lab_app.apart import VISITOR, run_apart
 from tests.lab_app.synthetic import LANES, record, weighed
 from tests.lab_app.test_page import DONE
 from tests.lab_app.worker import ScriptedWorker
@@ -63,7 +63,7 @@ def test_questions_are_answered_or_told_why_not(tmp_path, monkeypatch):
     desk = Desk(lab)
 
     def commit(run: str, **data: Any) -> Any:
-        return run_apart(desk.commit(run, SimpleNamespace(_data=data)))
+        return run_apart(desk.commit(run, SimpleNamespace(_data=data), VISITOR))
 
     def ask(run: str, **data: Any) -> Any:
         return run_apart(all_of(desk.ask(run, SimpleNamespace(_data=data), PAGE)))[-1]

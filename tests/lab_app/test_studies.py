@@ -16,7 +16,7 @@ from core.runs.study_queue import Asked
 from lab_app.features import studies
 from lab_app.features.studies import Desk, column_of, listed, packed, sentence, standing
 from lab_app.lab import Lab
-from tests.lab_app.apart import run_apart
+from tests.lab_app.apart import VISITOR, run_apart
 from tests.lab_app.studied import MARKUP
 from tests.lab_app.synthetic import LANES, record
 from tests.lab_app.worker import ScriptedWorker
@@ -105,7 +105,7 @@ def test_ask_follow_fetch_forget(lab):
     desk = Desk(lab)
 
     async def scene() -> None:
-        told = await desk.ask(run, pressed(name="keys", options={"keys": 9}, lanes=[LANES[0]], rounds="0, 2"))
+        told = await desk.ask(run, pressed(name="keys", options={"keys": 9}, lanes=[LANES[0]], rounds="0, 2"), VISITOR)
         number = told["told"]["study"]
         while (value := desk.standing(run))["live"]:
             await asyncio.sleep(0.05)
@@ -136,10 +136,10 @@ def test_ask_follow_fetch_forget(lab):
 def test_what_cannot_be_studied_is_told_at_once(store, tmp_path, given, message):
     run = record(store, rounds=1)
     lab = Lab(tmp_path, worker=False)
-    told = run_apart(Desk(lab).ask(run, pressed(**given)))["told"]
+    told = run_apart(Desk(lab).ask(run, pressed(**given), VISITOR))["told"]
     assert message in told["message"]
     assert told["wrong"]
-    assert "start a run first" in run_apart(Desk(lab).ask("", pressed(**given)))["told"]["message"].lower()
+    assert "start a run first" in run_apart(Desk(lab).ask("", pressed(**given), VISITOR))["told"]["message"].lower()
     assert lab.store.studies.queue() == []
     lab.store.close()
 
@@ -147,7 +147,7 @@ def test_what_cannot_be_studied_is_told_at_once(store, tmp_path, given, message)
 def test_nobody_there_to_make_a_study(store, tmp_path, monkeypatch):
     monkeypatch.setattr(studies, "PATIENCE", 0.2)
     run, lab = record(store, rounds=1), Lab(tmp_path, worker=False)
-    told = run_apart(Desk(lab).ask(run, pressed(name="keys", lanes=["a"])))["told"]
+    told = run_apart(Desk(lab).ask(run, pressed(name="keys", lanes=["a"]), VISITOR))["told"]
     assert told["message"] == studies.LATER
     lab.store.studies.add(run, "", ASKED)
     assert Desk(lab).standing(run)["notice"] == "The worker is starting."
