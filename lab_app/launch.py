@@ -134,8 +134,8 @@ def serve(
     auth = checker(read(auth_file)) if auth_file else None
     port = free_port(host, port)
     names = {name.lower() for name in hostnames} if is_loopback(host) else None
-    if auth is None and (names is None or share):
-        print(EXPOSED.format(where="a public link leads to it" if share else f"it listens on {host}"), file=sys.stderr)
+    if warning := exposure(host, share, auth is not None):
+        print(warning, file=sys.stderr, flush=True)
     gr.set_static_paths([PLOTLY])
     page = build(lab)
     with redirect_stdout(StringIO()) as said:  # Gradio announces its MCP server, however quiet it is asked to be
@@ -162,6 +162,13 @@ def serve(
     if block:
         page.block_thread()
     return page, address
+
+
+def exposure(host: str, share: bool, logins: bool) -> str:
+    """What whoever starts a lab should know that others than they reach; "" where only this computer does."""
+    if logins or (is_loopback(host) and not share):
+        return ""
+    return EXPOSED.format(where="a public link leads to it" if share else f"it listens on {host}")
 
 
 def quiet_and_safe(lab: Lab, logins: bool, names: Collection[str] | None) -> dict[str, Any]:

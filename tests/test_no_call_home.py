@@ -51,7 +51,7 @@ def test_the_page_and_its_worker_leave_the_machine_alone(offline, tmp_path):
     command = [sys.executable, "app.py", "--home", str(tmp_path / "home"), "--port", "7961"]
     with subprocess.Popen(command, env=environment, cwd=ROOT, text=True, stdout=subprocess.PIPE) as lab:
         try:
-            address = next(line for line in lab.stdout if "http://" in line).split()[-1]
+            address = next(line for line in lab.stdout if "http://" in line).split()[-1].split("?")[0]
             client = Client(address, verbose=False)
             assert client.endpoints
             time.sleep(5)  # what a server starts in the background has begun by now
