@@ -28,6 +28,7 @@ ASSETS = Path(__file__).resolve().parents[1] / "assets"
 CHECKED_EVERY = 2.0  # seconds between two looks at whether the worker lives
 LOOKED_EVERY = 0.05  # seconds between two looks for an answer
 NOTHING_MORE = Offer()
+MOST_WAITING = 200  # runs of all visitors: each is a folder on the disk
 
 
 class Lab:
@@ -96,6 +97,8 @@ class Lab:
         id. Raises `SpecError` with everything that is wrong."""
         checked = RunSpec.from_dict(spec)
         admit(checked, offer or self.offered)
+        if (waiting := len(self.store.queue())) >= MOST_WAITING:
+            raise UserError(f"{waiting:,} runs wait already; start another when some are done")
         run = self.store.create_run(checked.as_dict(), owner=owner)
         self._look()
         return run

@@ -21,6 +21,8 @@ STUDY = ("study", "stop_study", "delete_study")  # ask for a study of a run, or 
 QUESTIONS = ("probe", "map", "fact", "film", "sandbox", "export")  # are answered with a payload
 COMMANDS = ACTIONS + STUDY + QUESTIONS
 WITHDRAWN = "Stopped; nothing of it was kept."
+MOST_WAITING = 1_000  # commands of all visitors
+LARGEST_PAYLOAD = 2_000_000  # characters of one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,12 @@ class CommandQueue:
         if kind not in COMMANDS:
             raise UserError(f'unknown command "{kind}"; {nearest(kind, COMMANDS)}')
         row = (run, kind, to_json(payload or {}), "waiting", time.time())
+        if len(row[2]) > LARGEST_PAYLOAD:
+            raise UserError(f"{len(row[2]):,} characters are more than can be asked at once; ask for less")
         with self._database.writing() as db:
+            waiting = db.execute("SELECT COUNT(*) FROM commands WHERE state = 'waiting'").fetchone()[0]
+            if waiting >= MOST_WAITING and kind in (*QUESTIONS, *STUDY):  # what steers a run is always heard
+                raise UserError(f"{waiting:,} questions wait to be answered; ask again when there are fewer")
             cursor = db.execute("INSERT INTO commands (run, kind, payload, state, created) VALUES (?,?,?,?,?)", row)
         return int(cursor.lastrowid or 0)
 

@@ -13,7 +13,7 @@ from core.errors import UserError
 from core.runs.admission import Offer, in_spec
 from core.runs.commands import WITHDRAWN
 from core.runs.export_options import DTYPES, KINDS, OF_A_RUN
-from core.runs.exports import LARGEST_FIGURES, drop_figures, keep_figures, offered
+from core.runs.exports import KEPT, LARGEST_FIGURES, drop_figures, keep_figures, offered
 from core.runs.spec import MOST_ROWS, RunSpec
 from core.runs.store import Run
 from lab_app import text
@@ -156,6 +156,8 @@ class Exports:
         kind = str(given.get("kind", ""))
         if kind not in KINDS:
             raise UserError("choose what to export")
+        if (waiting := len(self.lab.store.commands.waiting(run.id, "export"))) >= KEPT:
+            raise UserError(f"{waiting} exports of this run wait already: each may hold figures. Wait for them")
         options = options_of(kind, given)
         if kind not in OF_A_RUN:
             return {"kind": kind, "lane": given.get("lane"), "round": given.get("round"), "options": options}

@@ -9,7 +9,10 @@ import gradio as gr
 import pytest
 
 from core.errors import UserError
+from core.runs import commands
 from core.runs.admission import EVERYTHING, Offer
+from core.runs.exports import KEPT
+from lab_app import lab as lab_module
 from lab_app.actions import FORM, Actions
 from lab_app.api import looks, questions, runs, takeaway
 from lab_app.api.asked import check_type, spoken
@@ -231,3 +234,26 @@ def test_an_offer_of_the_command_line_is_for_everybody(tmp_path):
     assert lab.store.get(run).spec["model"] == "org/model"
     lab.close()
     lab.store.close()
+
+
+def test_what_waits_is_limited(lab, monkeypatch):
+    """Runs, questions and figures take room on the disk from the moment that they are asked for."""
+    run = record(lab.store, rounds=2)
+    desk = Exports(lab, ("scores",))
+    asked = {"kind": "zip", "pictures": {"scores": "<svg>a</svg>"}}
+    for _ in range(KEPT):
+        lab.store.command(run, "export", desk.payload(lab.store.get(run), asked))
+    with pytest.raises(UserError, match="exports of this run wait already"):
+        desk.payload(lab.store.get(run), asked)
+    assert len(list((lab.store.get(run).folder / "exports").iterdir())) == KEPT
+    monkeypatch.setattr(commands, "MOST_WAITING", KEPT)
+    with pytest.raises(UserError, match="questions wait to be answered"):
+        lab.store.command(run, "probe", {"prompt": "a"})
+    lab.store.command(run, "stop")  # is heard nevertheless
+    with pytest.raises(UserError, match="more than can be asked at once"):
+        lab.store.command(run, "stop", {"x": "y" * 2_000_000})
+    monkeypatch.setattr(lab_module, "MOST_WAITING", 2)
+    lab.start(SPEC)
+    lab.start(SPEC)
+    with pytest.raises(UserError, match="2 runs wait already"):
+        lab.start(SPEC)
