@@ -6,6 +6,7 @@ from __future__ import annotations
 from enum import StrEnum
 from pathlib import PurePath
 
+OWN_DATA = ("pocket", "statements")  # the pocket world, and the facts of the run itself
 SHIPPED = ("pocket", "smollm2")  # models that are the lab's own: such a name is never looked for anywhere else
 
 
@@ -14,7 +15,7 @@ class Names(StrEnum):
     `param(…, names=Names.MODEL)`; one that has its `choices` needs no kind."""
 
     MODEL = "model"  # one of `SHIPPED`, a folder, or a hub id
-    DATA = "data"  # facts or texts: "pocket", a dataset by its name, a file, a folder, or a hub id
+    DATA = "data"  # facts or texts: one of `OWN_DATA`, a dataset by its name, a file, a folder, or a hub id
     TASKS = "tasks"  # tasks of the harness by name, or a file or folder of them (its templates are programs)
     TEXT = "text"  # never opened and never executed: prompts, titles, labels, choices within what is named elsewhere
 

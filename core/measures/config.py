@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from core.names import Names
 
 Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+PATH = StringConstraints(min_length=1, max_length=4096)
 
 
 class ReadDataset(BaseModel):
@@ -19,10 +20,10 @@ class ReadDataset(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    dataset: str = Field(min_length=1)
-    subset: str | None = None
-    split: str = Field(default="train", min_length=1)
-    column: str = Field(default="text", min_length=1)
+    dataset: Annotated[str, Names.DATA] = Field(min_length=1)
+    subset: Annotated[str | None, Names.TEXT] = None
+    split: Annotated[str, Names.TEXT] = Field(default="train", min_length=1)
+    column: Annotated[str, Names.TEXT] = Field(default="text", min_length=1)
 
 
 class MeasureConfig(BaseModel):
@@ -44,7 +45,7 @@ class MeasureConfig(BaseModel):
     paraphrases: int | None = Field(default=2, ge=0, description="paraphrases scored per fact; null: all")
     neighbors: int | None = Field(default=2, ge=0, description="neighbours scored per fact; null: all")
     unedited: int | None = Field(default=100, ge=0, description="facts never edited that are asked; null: all")
-    texts: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | ReadDataset | None = Field(
+    texts: Annotated[Annotated[str, PATH] | ReadDataset | None, Names.DATA] = Field(
         default=None,
         description='what R_k and the perplexity are read on: a text file, a paragraph a line; {"dataset", "subset", '
         '"split", "column"}; "statements" of the unedited facts; null: for R_k such statements, for the perplexity '

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from core.editing import guards, methods, priors, wrappers
 from core.editing.recipe import named
-from core.names import Names, is_path
+from core.names import OWN_DATA, Names, is_path
 from core.runs.problems import SpecError, SpecProblem, path, shown
 from core.runs.spec import RunSpec
 
@@ -50,8 +50,8 @@ def in_options(study: Any) -> list[Named]:
 
 @dataclass(frozen=True)
 class Offer:
-    """What somebody may name: the pocket model and these, the pocket world and these data, tasks that the harness has;
-    or `everything`, as whoever runs the lab may."""
+    """What somebody may name: the pocket model and these, the lab's own data and these, tasks that the harness has; or
+    `everything`, as whoever runs the lab may."""
 
     models: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
@@ -74,7 +74,7 @@ class Offer:
         if one.kind is Names.MODEL:
             return _refused(one.value, self.known_models, "models", "--models")
         if one.kind is Names.DATA:
-            return _refused(one.value, ("pocket", *self.data), "data sets", "--datasets")
+            return _refused(one.value, (*OWN_DATA, *self.data), "data sets", "--datasets")
         if is_path(one.value):
             return "what visitors send names no files of this computer; name tasks as lm-evaluation-harness does"
         return ""

@@ -99,7 +99,7 @@ def test_what_a_visitor_may_not_ask_for(facts, message):
 def test_datasets_on_the_hub_are_admitted_and_nothing_is_fetched(lab):
     """Putting such a run into the queue asks nobody: the worker fetches what is asked for when it starts."""
     spec = {"facts": {"source": "counterfact", "count": 5}, "lanes": [{"method": "memit"}]}
-    with pytest.raises(UserError, match="not offered here; the data sets are pocket"):
+    with pytest.raises(UserError, match="not offered here; the data sets are pocket, statements"):
         lab.start(spec)
     found = lab.start(spec, offer=Offer(data=("counterfact",)))
     assert lab.store.get(found).status == "queued"

@@ -33,10 +33,11 @@ def holds_text(annotation: Any) -> bool:
 
 def fields_of(model: type[BaseModel], at: str = ""):
     for name, info in model.model_fields.items():
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            yield from fields_of(info.annotation, f"{at}{name}.")
-        else:
-            yield f"{at}{name}", info
+        inner = [part for part in (info.annotation, *get_args(info.annotation)) if isinstance(part, type)]
+        for part in inner:
+            if issubclass(part, BaseModel):
+                yield from fields_of(part, f"{at}{name}.")
+        yield f"{at}{name}", info
 
 
 def test_every_text_of_a_spec_says_what_it_names():
@@ -73,6 +74,11 @@ FOREIGN = {
     "the place of a dataset": ("facts.path", {"facts": {"source": "zsre", "path": "/etc/hosts.json"}}),
     "a text": ("statistics.texts", {"statistics": {"texts": "/etc/passwd"}}),
     "texts of the hub": ("statistics.dataset", {"statistics": {"dataset": "somebody/petabytes"}}),
+    "texts to measure on": ("measure.texts", {"measure": {"texts": "/etc/passwd"}}),
+    "texts of the hub to measure on": (
+        "measure.texts.dataset",
+        {"measure": {"texts": {"dataset": "somebody/petabytes"}}},
+    ),
     "a task with its template": ("measure.tasks[1]", {"measure": {"tasks": ["sst2", "/tmp/gradio/ab/evil.yaml"]}}),
     "a task beside the lab": ("measure.tasks[0]", {"measure": {"tasks": ["evil.yaml"]}}),
     "tasks beside the lab": ("measure.tasks[0]", {"measure": {"tasks": ["./tests"]}}),
@@ -113,7 +119,7 @@ def test_what_is_offered_may_be_named():
     offer = Offer(models=("openai-community/gpt2",), data=("counterfact", "wikitext"))
     offer.admit(in_spec(asked))
     offer.admit(in_options(built("generation", {"judge": "openai-community/gpt2"})))
-    for own in (spec(), spec(model="smollm2"), spec(facts={"source": "pocket"}), spec(measure={"tasks": True})):
+    for own in (spec(), spec(model="smollm2"), spec(facts={"source": "pocket"}), spec(measure={"texts": "statements"})):
         Offer(models=("smollm2",)).admit(in_spec(own))
 
 
