@@ -13,6 +13,7 @@ EditLab.kinds.studies = ({ element, props, watch, trigger }) => {
   const { paint: paintForm, asked, begun, looked, lookedAt, written } = lab.studyForm(form, choice, about);
   const found = new Map(), // by study, once it was fetched
     open = new Set(),
+    beside = new Map(), // by study, another of the same question that it is to be compared with
     cards = new Map(),
     wanted = []; // studies to be fetched, one at a time
   let run = "",
@@ -85,6 +86,7 @@ EditLab.kinds.studies = ({ element, props, watch, trigger }) => {
       .filter(Boolean)
       .join(" · ");
   };
+  const made = () => (props.value?.run === lab.view.run ? props.value.studies || [] : []).filter((study) => study.status === "done");
   const when = (created) =>
     new Date(1000 * created).toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
 
@@ -93,11 +95,13 @@ EditLab.kinds.studies = ({ element, props, watch, trigger }) => {
     if (!cards.has(study.id)) {
       const body = h("div", { class: "found", hidden: true });
       const root = h("article", { class: "study", "data-id": study.id }, h("div", { class: "head" }), body);
-      cards.set(study.id, { root, body, head: root.firstChild, drawn: false, said: "" });
+      cards.set(study.id, { root, body, head: root.firstChild, drawn: "", said: "" });
     }
     const held = cards.get(study.id),
       going = study.status === "queued" || study.status === "running",
-      said = JSON.stringify([study, open.has(study.id), lab.run.lanes]);
+      others = made().filter((other) => other.name === study.name && other.id !== study.id),
+      chosen = beside.get(study.id),
+      said = JSON.stringify([study, open.has(study.id), lab.run.lanes, chosen ?? null, others.map((other) => other.id)]);
     if (held.said === said) return held.root;
     const focused = held.head.contains(document.activeElement) ? document.activeElement.dataset.do : null;
     held.said = said;
@@ -112,12 +116,34 @@ EditLab.kinds.studies = ({ element, props, watch, trigger }) => {
         ready
           ? button("open", h("span", {}, title), () => toggle(study.id), { "aria-expanded": String(open.has(study.id)), class: "title" })
           : h("b", { class: "title" }, title),
-        h("span", { class: "when" }, when(study.created)),
+        h("span", { class: "when" }, when(study.created), study.by ? ` · ${study.by}` : null),
+        ready && others.length && chosen === undefined
+          ? button("beside", "Compare…", () => compare(study.id, others[0].id), { title: "See another result of this study beside it" })
+          : null,
         going ? button("stop", "Stop", () => trigger("stop", { study: study.id })) : null,
         going ? null : button("again", "Again…", () => again(study), { title: "Take these choices into the form" }),
         going ? null : button("forget", "Delete", (event) => forget(event.currentTarget, study.id)),
       ),
       h("p", { class: "wears", dir: "auto" }, wears(study)),
+      chosen === undefined
+        ? null
+        : h(
+            "div",
+            { class: "with" },
+            h(
+              "label",
+              {},
+              "beside ",
+              h(
+                "select",
+                { "data-do": "with", onchange: (event) => compare(study.id, others[event.target.selectedIndex].id) },
+                others.map((other) =>
+                  h("option", { value: String(other.id), selected: other.id === chosen }, `${when(other.created)} · ${wears(other)}`),
+                ),
+              ),
+            ),
+            button("alone", "By itself", () => compare(study.id)),
+          ),
       ready
         ? null
         : h(
@@ -151,6 +177,12 @@ EditLab.kinds.studies = ({ element, props, watch, trigger }) => {
     form.scrollIntoView({ block: "center" });
     form.querySelector("button, input, select")?.focus({ preventScroll: true });
   }
+  /** See another result of the same study beside this one, or this one by itself. */
+  function compare(id, other) {
+    if (other === undefined) beside.delete(id);
+    else beside.set(id, other);
+    toggle(id, true);
+  }
   function toggle(id, shown = !open.has(id)) {
     open[shown ? "add" : "delete"](id);
     paintResults();
@@ -159,46 +191,37 @@ EditLab.kinds.studies = ({ element, props, watch, trigger }) => {
 
   // -- what they found
 
+  /** The results that the card of a study shows: its own, and the one beside it. */
+  const pairOf = (id) => [id, ...(beside.has(id) ? [beside.get(id)] : [])];
   function want(id) {
-    if (found.has(id)) return fill(id);
-    const held = cards.get(id);
+    const held = cards.get(id),
+      missing = pairOf(id).filter((one) => !found.has(one)),
+      free = !wanted.length;
+    if (!missing.length) return fill(id);
+    held.drawn = "";
     held.body.replaceChildren(h("p", { class: "empty" }, "Fetching what it found…"));
-    if (!wanted.includes(id)) wanted.push(id);
-    if (wanted.length === 1) trigger("fetch", { study: id });
+    wanted.push(...missing.filter((one) => !wanted.includes(one)));
+    if (free && wanted.length) trigger("fetch", { study: wanted[0] });
   }
   function fetched() {
     const got = props.found || {};
     if (got.id === undefined || wanted[0] !== got.id) return;
     wanted.shift();
     if (!got.message) found.set(got.id, got);
-    if (cards.has(got.id)) got.message ? cards.get(got.id).body.replaceChildren(h("p", { class: "empty" }, got.message)) : fill(got.id);
+    for (const [id, held] of cards)
+      if (open.has(id) && pairOf(id).includes(got.id))
+        got.message ? held.body.replaceChildren(h("p", { class: "empty" }, got.message)) : fill(id);
     if (wanted.length) trigger("fetch", { study: wanted[0] });
   }
   function fill(id) {
     const held = cards.get(id),
-      result = found.get(id);
-    if (!held || held.drawn) return;
-    held.drawn = true;
-    const filled = (name) => result.tables[name]?.rows > 0;
-    const charts = result.charts.filter((chart) => filled(chart.table)).map((chart, i) => panel(id, result, chart, i));
-    const tables = Object.keys(result.tables).filter(filled);
-    const seconds = result.seconds === undefined ? null : `${result.seconds < 10 ? result.seconds.toFixed(1) : Math.round(result.seconds)} s`;
-    held.body.replaceChildren(
-      h("p", { class: "asks" }, lab.symbols(result.question)),
-      h("div", { class: "charts" }, charts.map(([holder]) => holder)),
-      h("div", { class: "tables" }, tables.map((name) => tableOf(id, result, name))),
-      h("p", { class: "small" }, lab.symbols(result.protocol || "")),
-      ...(result.notes || []).map((one) => h("p", { class: "small", dir: "auto" }, lab.symbols(one))),
-      h("p", { class: "small" }, [`After: ${result.source}`, result.model, seconds && `measured in ${seconds}`].filter(Boolean).join(" · ")),
-    );
-    charts.forEach(([, mount]) => mount());
-  }
-
-  function fill(id) {
-    const held = cards.get(id);
-    if (!held || held.drawn) return;
-    held.drawn = true;
-    lab.studyFound(held.body, id, found.get(id), run);
+      shown = pairOf(id),
+      drawn = shown.join(" ");
+    if (!held || held.drawn === drawn || !shown.every((one) => found.has(one))) return;
+    held.drawn = drawn;
+    if (shown.length === 1) return lab.studyFound(held.body, id, found.get(id), run);
+    const about = shown.map((one) => made().find((study) => study.id === one)).map((study) => `${when(study.created)} · ${wears(study)}`);
+    lab.studiesBeside(held.body, shown.map((one, i) => ({ id: one, about: about[i], found: found.get(one) })), run, written);
   }
 
   function paintResults() {
@@ -208,7 +231,8 @@ EditLab.kinds.studies = ({ element, props, watch, trigger }) => {
     for (const id of [...cards.keys()])
       if (!there.has(id)) {
         cards.get(id).root.remove();
-        for (const map of [cards, found, open]) map.delete(id);
+        for (const map of [cards, found, open, beside]) map.delete(id);
+        for (const [one, other] of beside) if (other === id) compare(one);
       }
     const done = all.find((study) => study.id === expected && study.status !== "queued" && study.status !== "running");
     if (done) {
@@ -229,7 +253,7 @@ EditLab.kinds.studies = ({ element, props, watch, trigger }) => {
     if (lab.view.run !== run) {
       run = lab.view.run;
       Object.assign(choice, { lanes: null, rounds: {} });
-      for (const map of [cards, found, open]) map.clear();
+      for (const map of [cards, found, open, beside]) map.clear();
       wanted.length = 0;
       results.replaceChildren();
     }

@@ -5,8 +5,9 @@ EditLab.symbols = (text) => {
 };
 
 // How a table that a study found becomes a figure: small charts side by side, one for each facet and, where series
-// have colours of their own, for each lane.
-EditLab.studyChart = (chart, table) => {
+// have colours of their own, for each lane. `beside` is the same table of another result, which is to be read on the same
+// scale.
+EditLab.studyChart = (chart, table, beside = null) => {
   const lab = EditLab,
     { h } = lab,
     { escape, axisName, anchor } = lab.charts.parts;
@@ -16,11 +17,15 @@ EditLab.studyChart = (chart, table) => {
   let letters = 14, // of a line of a category's name
     tilted = false; // names that are too long to stand under one another
   const NUMBER = { line: "scatter", scatter: "scatter", bar: "bar" };
-  const rows = unpacked(table);
+  const rows = unpacked(table),
+    across = beside ? unpacked(beside) : [];
   const distinct = (name) => [...new Set(rows.map((row) => row[name]).filter(known))];
   const facets = chart.facet ? distinct(chart.facet) : [null];
   const series = chart.by ? ordered(distinct(chart.by)) : [null];
   const split = Boolean(chart.by) || chart.kind === "heat";
+  // Tables may be longer than what a call takes as arguments.
+  const smallest = (values) => values.reduce((a, b) => Math.min(a, b), Infinity),
+    largest = (values) => values.reduce((a, b) => Math.max(a, b), -Infinity);
   const whole = (values) => values.every((value) => Number.isInteger(value));
 
   function known(value) {
@@ -174,9 +179,9 @@ EditLab.studyChart = (chart, table) => {
   }
   /** One scale for all heat maps: from 0 where nothing is negative, else alike on both sides of 0. */
   function scaleOf(cell) {
-    const values = cell.map((row) => row[chart.z]).filter(known),
-      least = Math.min(...values),
-      most = Math.max(...values);
+    const values = [...cell, ...across].map((row) => row[chart.z]).filter(known),
+      least = smallest(values),
+      most = largest(values);
     const card = lab.css("--card"),
       far = lab.css("--warm"),
       near = lab.css("--cool");
@@ -187,11 +192,25 @@ EditLab.studyChart = (chart, table) => {
     const [zmin, zmax] = most <= 1 ? [0, 1] : [Math.min(least, 0), most];
     return { zmin, zmax, colorscale: [[0, card], [1, lab.css("--accent")]] };
   }
+  /** The range of an axis that holds both results, where there are two. */
+  function alikeIn(name, log) {
+    const ends = [name, chart.y_low, chart.y_high].filter(Boolean);
+    const values = [...rows, ...across]
+      .flatMap((row) => ends.map((end) => row[end]))
+      .filter((value) => typeof value === "number" && (!log || value > 0))
+      .map((value) => (log ? Math.log10(value) : value));
+    if (!across.length || !values.length) return {};
+    const base = chart.kind === "bar" ? [0] : [],
+      least = smallest([...base, ...values]),
+      most = largest([...base, ...values]),
+      margin = 0.05 * (most - least) || 0.5;
+    return { range: [least - margin, most + margin] };
+  }
   function axes(cell, numeric) {
     const x = cell.map((row) => row[chart.x]).filter(known),
       y = cell.map((row) => row[chart.y]).filter(known);
     const heatmap = chart.kind === "heat";
-    const span = Math.max(...x) - Math.min(...x);
+    const span = largest(x) - smallest(x);
     const shares = /share/.test(chart.y_title) && y.every((value) => value >= 0 && value <= 1);
     return [
       {
@@ -204,8 +223,8 @@ EditLab.studyChart = (chart, table) => {
       heatmap
         ? { type: "category", autorange: "reversed", nticks: new Set(y).size > 20 ? 7 : 21 }
         : chart.log_y
-          ? { type: "log", nticks: 4, exponentformat: "power" }
-          : { nticks: 4, ...(shares ? { range: [-0.03, 1.03], tickvals: [0, 0.25, 0.5, 0.75, 1] } : {}) },
+          ? { type: "log", nticks: 4, exponentformat: "power", ...alikeIn(chart.y, true) }
+          : { nticks: 4, ...alikeIn(chart.y, false), ...(shares ? { range: [-0.03, 1.03], tickvals: [0, 0.25, 0.5, 0.75, 1] } : {}) },
     ];
   }
   /** What colours and marks mean. */
@@ -261,15 +280,15 @@ EditLab.studyChart = (chart, table) => {
       const together = split ? lanes.length : 1; // lanes of a facet stand side by side
       const columns = Math.max(1, Math.min(cells.length, fit > together ? fit - (fit % together) : fit));
       const down = Math.max(1, Math.ceil(cells.length / columns));
-      const left = heatmap ? 34 + 5.6 * Math.max(0, ...drawnRows.map((row) => String(row[chart.y]).length - 3)) : 46,
+      const left = heatmap ? 34 + 5.6 * Math.max(0, largest(drawnRows.map((row) => String(row[chart.y]).length - 3))) : 46,
         right = heatmap ? 52 : 10,
         gap = heatmap ? left : 48;
       const inner = box.width - left - right,
         each = (inner - gap * (columns - 1)) / columns;
       letters = Math.max(6, Math.floor(each / distinct(chart.x).length / 7.5));
       tilted = false;
-      const longest = Math.max(0, ...drawnRows.map((row) => String(row[chart.x]).length));
-      const names = numeric ? 1 : Math.max(1, ...drawnRows.map((row) => lines(row[chart.x]).split("<br>").length));
+      const longest = Math.max(0, largest(drawnRows.map((row) => String(row[chart.x]).length)));
+      const names = numeric ? 1 : Math.max(1, largest(distinct(chart.x).map((name) => lines(name).split("<br>").length)));
       tilted = !numeric && (names > 3 || (heatmap && longest > letters));
       const top = cells.some(({ facet }) => facet !== null) || (split && lanes.length > 1) ? 24 : 8,
         bottom = (chart.x_title ? 38 : 24) + (tilted ? Math.min(120, 4.8 * longest) : 14 * (names - 1)),

@@ -1,12 +1,12 @@
 // What a study found, written into the body of its card: charts with the tools that panels have, its tables, and what is
-// to be known of them. `run` is the run that it was made of.
-EditLab.studyFound = (body, id, result, run) => {
+// to be known of them. `run` is the run that it was made of. Where `other` stands beside it, their axes are alike.
+EditLab.studyFound = (body, id, result, run, other = null) => {
   const lab = EditLab,
     { h } = lab;
   /** One chart with its tools, as the panels have them. */
   function panel(chart, place) {
-    const key = `${result.study}-${id}-${place + 1}`;
-    lab.charts[key] = lab.studyChart(chart, result.tables[chart.table]);
+    const key = `${result.study}-${id}${other ? "-beside" : ""}-${place + 1}`;
+    lab.charts[key] = lab.studyChart(chart, result.tables[chart.table], other?.tables[chart.table]);
     const tool = (name, text, extra = {}) => h("button", { type: "button", "data-do": name, ...extra }, text);
     const section = h(
       "section",
@@ -24,6 +24,7 @@ EditLab.studyFound = (body, id, result, run) => {
         ),
       ),
       h("p", { class: "protocol" }, lab.symbols(chart.kind === "heat" ? `${chart.y_title}, by ${chart.x_title || chart.x}` : chart.y_title)),
+      cut(chart.table) ? h("p", { class: "small" }, `Of the table’s first ${cut(chart.table)} rows: this page has no more.`) : null,
       h("div", { class: "choices" }),
       h("div", { class: "numbers" }),
       h("div", { class: "canvas" }, h("div", { class: "plot" }), h("p", { class: "empty" }, "")),
@@ -33,6 +34,23 @@ EditLab.studyFound = (body, id, result, run) => {
     const start = JSON.stringify({ start: true, lanes: [] });
     const value = { run, feed: key, rows: { 0: start } };
     return [holder, () => lab.kinds.panel({ element: holder, props: { value }, watch() {}, trigger() {} }, key)];
+  }
+  /** How many rows of a table are here, where they are not all. */
+  function cut(name) {
+    const { values, rows } = result.tables[name],
+      here = (values[0]?.at || values[0] || []).length;
+    return here < rows ? here.toLocaleString("en") : "";
+  }
+  /** Why tables have no rows. */
+  function empty() {
+    const told = result.empty || [],
+      said = new Set(told.map((one) => one.table)),
+      silent = Object.keys(result.tables).filter((name) => !filled(name) && !said.has(name));
+    const several = (result.lanes || []).length > 1;
+    return [
+      ...told.map(({ table, lane, why }) => `${table.replaceAll("_", " ")}${several ? ` of ${lane}` : ""}: no rows; ${why}.`),
+      ...silent.map((name) => `${name.replaceAll("_", " ")}: no rows; this result is older than the reasons that are kept.`),
+    ].map((text) => h("p", { class: "small why", dir: "auto" }, lab.symbols(text)));
   }
   /** Facts in a table open their card; those of ripples are facts that were left alone. */
   const linked = (column, value) =>
@@ -47,7 +65,7 @@ EditLab.studyFound = (body, id, result, run) => {
     return h(
       "details",
       { class: "table", ontoggle: (event) => event.target.open && !holder.firstChild && holder.append(...lab.table(columns, all, linked)) },
-      h("summary", {}, `${name.replaceAll("_", " ")} `, h("span", {}, `${rows.toLocaleString("en")} row${rows === 1 ? "" : "s"}`)),
+      h("summary", {}, `${name.replaceAll("_", " ")} `, h("span", {}, `${rows.toLocaleString("en")} row${rows === 1 ? "" : "s"}${cut(name) ? `, the first ${cut(name)} of which are here` : ""}`)),
       h("button", { type: "button", class: "csv", onclick: () => lab.save(`${result.study}-${id}-${name}.csv`, lab.csv(columns, all)) }, "Save as CSV"),
       holder,
     );
@@ -60,9 +78,48 @@ EditLab.studyFound = (body, id, result, run) => {
     h("p", { class: "asks" }, lab.symbols(result.question)),
     h("div", { class: "charts" }, charts.map(([holder]) => holder)),
     h("div", { class: "tables" }, tables.map(tableOf)),
+    ...empty(),
     h("p", { class: "small" }, lab.symbols(result.protocol || "")),
     ...(result.notes || []).map((one) => h("p", { class: "small", dir: "auto" }, lab.symbols(one))),
     h("p", { class: "small" }, [`After: ${result.source}`, result.model, seconds && `measured in ${seconds}`].filter(Boolean).join(" · ")),
   );
   charts.forEach(([, mount]) => mount());
+};
+
+// Two results of a study side by side: what differs in what they were asked, then each with its charts on like axes.
+EditLab.studiesBeside = (body, results, run, written) => {
+  const lab = EditLab,
+    { h } = lab;
+  const asked = ({ found }) => ({
+    lanes: (found.lanes || []).join(", "),
+    rounds: Object.entries(found.rounds || {})
+      .map(([lane, rounds], _, all) => `${all.length > 1 ? `${lane}: ` : ""}${rounds.join(", ")}`)
+      .filter((text, i, all) => all.indexOf(text) === i)
+      .join("; "),
+    ...found.options,
+  });
+  const [one, other] = results.map(asked),
+    said = (value) => (value === undefined ? "–" : String(written(value)) || "automatic");
+  const differ = Object.keys({ ...one, ...other }).filter((name) => said(one[name]) !== said(other[name]));
+  const columns = results.map(() => h("div", { class: "found" }));
+  body.replaceChildren(
+    h(
+      "div",
+      { class: "differences as-table", role: "region", "aria-label": "What differs" },
+      differ.length
+        ? h(
+            "table",
+            {},
+            h("thead", {}, h("tr", {}, ["asked", "left", "right"].map((name) => h("th", { scope: "col" }, name)))),
+            h("tbody", {}, differ.map((name) => h("tr", {}, h("th", { scope: "row" }, name), [one, other].map((from) => h("td", { dir: "auto" }, said(from[name])))))),
+          )
+        : h("p", { class: "small" }, "Both were asked the same."),
+    ),
+    h(
+      "div",
+      { class: "pair" },
+      results.map(({ about }, i) => h("section", { "aria-label": i ? "right" : "left" }, h("h4", { dir: "auto" }, about), columns[i])),
+    ),
+  );
+  results.forEach(({ id, found }, i) => lab.studyFound(columns[i], `${id}`, found, run, results[1 - i].found));
 };

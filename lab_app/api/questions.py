@@ -17,8 +17,9 @@ from core.runs.problems import SpecError, told
 from core.runs.study_queue import StudyState
 from lab_app import pasted, sources
 from lab_app.actions import Actions
-from lab_app.api.asked import LATER, Endpoint, known
+from lab_app.api.asked import LATER, Endpoint, known, owner_of
 from lab_app.asking import answered
+from lab_app.features.studies import Desk, check_owner, forget_file, found_of
 from lab_app.there import check_rounds, lanes_there, past_of, rounds_of
 
 PATIENCE = 30.0  # seconds that the worker has to take a study on
@@ -96,17 +97,40 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
             raise UserError(f"this run has no study {study}")
         return state
 
-    def study_result(run: str, study: int) -> dict:
+    def run_studies(run: str) -> dict:
+        """The studies of a run, with what each was asked: those that wait or go on, and the results that were kept.
+
+        Args:
+            run: The run's id.
+
+        Returns:
+            {"studies": [{"study": its number, or null, "result": the key of one that the command line made, or null, "name", "options", "lanes", "rounds", "status", "created": seconds since 1970}], the newest 40, newest first}
+        """  # noqa: E501 (clients are shown these lines as they are)
+        known(lab, run)
+        listed = []
+        for one in Desk(lab).standing(run)["studies"]:
+            number = one["id"] if isinstance(one["id"], int) else None
+            about = {name: one[name] for name in ("name", "options", "lanes", "rounds", "status", "created")}
+            listed.append({"study": number, "result": None if number is not None else one["id"]} | about)
+        return {"studies": listed}
+
+    def study_result(run: str, study: int = 0, result: str = "") -> dict:
         """How a study stands, and what it found once it is done.
 
         Args:
             run: The run's id.
             study: Its number, from study_run.
+            result: Instead of a number, the key of a result that the command line made, from run_studies.
 
         Returns:
             {"status": queued, running, done, stopped or failed; "message", "position": its place in the queue, "progress", "found": {"tables": {name: rows}, "protocol", "notes", …} or null}
         """  # noqa: E501 (clients are shown these lines as they are)
         home = known(lab, run)
+        if result:
+            found = found_of(lab, run, result)
+            if found is None:
+                raise UserError(f'this run has no result "{result}"')
+            return {"status": "done", "message": "", "position": 0, "progress": None, "found": found}
         state = its_study(run, study)
         answer: dict[str, Any] = {name: getattr(state, name) for name in ("status", "message", "position", "progress")}
         return answer | {"found": lab.store.studies.found(home.folder, state)}
@@ -127,6 +151,28 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
             raise UserError(LATER)
         state = await asyncio.to_thread(lab.store.studies.get, study)
         return {"status": state.status if state is not None else "deleted"}
+
+    async def delete_study(
+        run: str, study: int = 0, result: str = "", key: str = "", request: gr.Request | None = None
+    ) -> dict:
+        """Delete a study that does not go on, and what it found. Only whose run it is may do that.
+
+        Args:
+            run: The run's id.
+            study: Its number, from study_run.
+            result: Instead of a number, the key of a result that the command line made, from run_studies.
+            key: As it was given to start_run.
+
+        Returns:
+            {"deleted": whether it is gone; false: the worker is busy, and deletes it as soon as it comes to it}
+        """
+        home = await asyncio.to_thread(known, lab, run)
+        check_owner(home, owner_of(key, request))
+        if result:
+            await asyncio.to_thread(forget_file, home, result)
+            return {"deleted": True}
+        await asyncio.to_thread(its_study, run, study)
+        return {"deleted": await answered(lab, run, "delete_study", {"study": study}, PATIENCE) is not None}
 
     def list_studies() -> dict:
         """The studies that can be made of a run, by the question that each answers.
@@ -157,7 +203,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
             return {"count": len(drawn), "facts": shown, "problems": [], "hints": []}
         return checked(given["items"], lab.world)
 
-    return ask_run, study_run, study_result, stop_study, list_studies, preview_facts
+    return ask_run, study_run, run_studies, study_result, stop_study, delete_study, list_studies, preview_facts
 
 
 def pocket_facts(given: dict[str, Any]) -> FactsSpec:

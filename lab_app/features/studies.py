@@ -7,16 +7,23 @@ found. That stays with the run.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from core.errors import UserError
+from core.runs import study_files
 from core.runs.admission import in_options
 from core.runs.catalogue import built, catalogue
+from core.runs.store import Run
+from core.runs.study_files import Kept
 from core.runs.study_queue import StudyState
 from lab_app import text
+from lab_app.actions import owner
 from lab_app.lab import Lab
 from lab_app.parts import QUIET, Parts
 from lab_app.there import check_rounds, lanes_there, past_of, rounds_of
@@ -33,7 +40,8 @@ OVER_ROUNDS = ("retention", "correlation", "warning", "perplexity")  # say littl
 AT_NO_ROUND = ("decomposition",)
 PATIENCE = 30.0  # seconds that the worker has to take a study on
 SHOWN = 40  # studies of one run, the newest
-MOST_ROWS = 20_000  # of one table that a page is sent
+MOST_ROWS = 100_000  # of one table that a page is sent: the heat maps of a few lanes and rounds
+MOST_READ = 500  # files of the command line whose heads are remembered
 LATER = "The worker is busy or starting: it is taken on as soon as the worker comes to it."
 SAYS = {"queued": "waiting", "running": "going on", "done": "done", "stopped": "stopped", "failed": "could not be made"}
 TEMPLATE = """
@@ -67,7 +75,7 @@ def connect(parts: Parts) -> None:
     box.ask(desk.ask, parts.run, box, **asks)
     box.fetch(desk.fetch, parts.run, box, **asks)
     box.stop(desk.stop, parts.run, box, **asks)
-    box.forget(desk.forget, parts.run, box, **asks)
+    box.forget(desk.forget, [parts.run, parts.visitor], box, **asks)
 
 
 def pages(parts: Parts) -> None:
@@ -79,11 +87,13 @@ class Desk:
 
     def __init__(self, lab: Lab):
         self.lab = lab
+        self._heads: dict[Path, tuple[int, Kept | None]] = {}  # files of the command line, with when they were written
 
     def standing(self, run: str) -> dict[str, Any]:
         """What there is to show of a run's studies, newest first; small."""
         studies = [standing(state) for state in self.lab.store.studies.of(run)[:SHOWN]]
-        value: dict[str, Any] = {"run": run, "studies": studies, "live": any(map(active, studies))}
+        studies = sorted([*studies, *self._of_command_line(run)], key=lambda study: study["created"], reverse=True)
+        value: dict[str, Any] = {"run": run, "studies": studies[:SHOWN], "live": any(map(active, studies))}
         if value["live"]:
             worker = self.lab.store.worker()
             if worker is None or not worker.alive:
@@ -116,19 +126,43 @@ class Desk:
         """End a study that waits or goes on."""
         return await self._change(run, "stop_study", event)
 
-    async def forget(self, run: str, event: gr.EventData) -> Any:
-        """Delete what a study found."""
+    async def forget(self, run: str, visitor: str, event: gr.EventData, request: gr.Request) -> Any:
+        """Delete what a study found, if that is this visitor's to do."""
+        study = event._data.get("study")
+        try:
+            there = await asyncio.to_thread(self.lab.store.get, run, False)
+            if there is None:
+                raise UserError("this run is no longer there")
+            check_owner(there, owner(visitor, request))
+            if isinstance(study, str):
+                await asyncio.to_thread(forget_file, there, study)
+                return gr.update(told={"message": ""}, value=await asyncio.to_thread(self.standing, run))
+        except UserError as error:
+            return gr.update(told={"message": sentence(str(error)), "wrong": True})
         return await self._change(run, "delete_study", event)
 
     async def fetch(self, run: str, event: gr.EventData) -> Any:
         """What a study found, packed for the page."""
         number = event._data.get("study")
-        state = await asyncio.to_thread(self.lab.store.studies.get, number) if isinstance(number, int) else None
-        home = self.lab.store.get(run, spec=False) if state is not None and state.run == run else None
-        found = await asyncio.to_thread(self.lab.store.studies.found, home.folder, state) if home else None
+        found = await asyncio.to_thread(found_of, self.lab, run, number)
         if found is None:
             return gr.update(found={"id": number, "message": "What this study found is no longer there."})
         return gr.update(found={"id": number, **packed(found)})
+
+    def _of_command_line(self, run: str) -> list[dict[str, Any]]:
+        """The results that the command line has put into a run's folder, as the page lists them."""
+        there = self.lab.store.get(run, spec=False)
+        found = []
+        for file in study_files.files(there.folder) if there is not None else ():
+            with suppress(OSError):  # deleted meanwhile
+                written = file.stat().st_mtime_ns
+                if self._heads.get(file, (0, None))[0] != written:
+                    if len(self._heads) >= MOST_READ:
+                        self._heads.clear()
+                    self._heads[file] = written, Kept.read(file)
+                if (one := self._heads[file][1]) is not None:
+                    found.append(of_command_line(one))
+        return found
 
     async def _change(self, run: str, kind: str, event: gr.EventData) -> Any:
         try:
@@ -184,6 +218,35 @@ def standing(state: StudyState) -> dict[str, Any]:
     return found
 
 
+def of_command_line(one: Kept) -> dict[str, Any]:
+    """A result of the command line as the page lists it: its `id` is its key."""
+    about = {"id": one.key, "name": one.study, "lanes": one.lanes, "rounds": one.rounds, "options": dict(one.options)}
+    return about | {"status": "done", "says": SAYS["done"], "message": "", "created": one.created, "by": "command line"}
+
+
+def found_of(lab: Lab, run: str, study: Any) -> dict[str, Any] | None:
+    """What a study of a run found, by its number or the key of the command line's; None if it is not there."""
+    there = lab.store.get(run, spec=False)
+    if there is None:
+        return None
+    if isinstance(study, int):
+        state = lab.store.studies.get(study)
+        return lab.store.studies.found(there.folder, state) if state is not None and state.run == run else None
+    keys = {one.key: one for one in study_files.kept(there.folder, pages=False)}
+    return json.loads(keys[study].file.read_text(encoding="utf-8")) if study in keys else None
+
+
+def check_owner(run: Run, whose: str) -> None:
+    """Results are deleted by whose run it is, and where it is nobody's by whoever has its id; else a `UserError`."""
+    if run.owner and run.owner != whose:
+        raise UserError("only whose run it is may delete what its studies found")
+
+
+def forget_file(run: Run, key: str) -> None:
+    """Delete a result of the command line; `UserError` if there is none of that key."""
+    study_files.delete(study_files.result(run.folder, key, pages=False))
+
+
 def active(study: Mapping[str, Any]) -> bool:
     """Whether a study waits or goes on."""
     return study["status"] in ("queued", "running")
@@ -194,7 +257,19 @@ def packed(found: Mapping[str, Any]) -> dict[str, Any]:
 
     A column of few words has them once: `{"words": [...], "at": [places]}`.
     """
-    about = ("study", "title", "question", "source", "options", "lanes", "rounds", "seconds", "protocol", "notes")
+    about = (
+        "study",
+        "title",
+        "question",
+        "source",
+        "options",
+        "lanes",
+        "rounds",
+        "seconds",
+        "protocol",
+        "notes",
+        "empty",
+    )
     tables = {}
     for name, rows in found["tables"].items():
         columns = list(dict.fromkeys(column for row in rows[:MOST_ROWS] for column in row))

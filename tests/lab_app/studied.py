@@ -68,8 +68,16 @@ def studied(state: StudyState, lanes: list[str]) -> dict[str, Any]:
             {"lane": lane, "x": math.cos(i) * (1 + place), "y": math.sin(i), "state": "now", "subject": MARKUP}
             for i in range(20)
         ]
-    found = Found(tables=tables, charts=CHARTS, protocol="From closed formulas.", notes=[f"{MARKUP} was left out"])
+    found = Found(
+        tables=tables,
+        charts=CHARTS,
+        protocol="From closed formulas.",
+        notes=[f"{MARKUP} was left out"],
+        empty={"empty": f"{MARKUP} is not there"},
+    )
+    why = found.as_dict()["empty"]
     return found.as_dict() | {
+        "empty": [{"table": name, "lane": lane, "why": why[name]} for name in why for lane in chosen],
         "study": asked.name,
         "title": "A study",
         "question": "What is there to see?",

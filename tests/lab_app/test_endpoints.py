@@ -11,6 +11,7 @@ import pytest
 from gradio.utils import get_function_description
 
 from core.errors import UserError
+from core.runs import study_files
 from core.runs.plan import Past
 from lab_app.api import looks, questions, runs, takeaway
 from lab_app.there import lanes_there
@@ -19,7 +20,8 @@ from tests.lab_app.synthetic import LANES, record
 
 ENDPOINTS = (
     *("start_run", "run_status", "run_events", "list_runs", "steer_run", "delete_run", "undo_run", "add_lanes"),
-    *("ask_run", "fact_card", "film_strip", "study_run", "study_result", "stop_study", "list_studies"),
+    *("ask_run", "fact_card", "film_strip", "study_run", "run_studies", "study_result", "stop_study"),
+    *("delete_study", "list_studies"),
     *("preview_facts", "export_run", "stop_export"),
 )
 KEY = "a key that nobody guesses"
@@ -173,6 +175,30 @@ def test_studies_lanes_and_files(client, served):
     for kind, options, message in (("zp", {}, "known are"), ("zip", {"figures": "/etc"}, "no option")):
         with pytest.raises(Exception, match=message):
             client.predict(run, kind, None, None, options, api_name="/export_run")
+
+
+def test_results_of_studies_are_listed_and_deleted_by_whose_run_it_is(client, served):
+    run = client.predict(SPEC, KEY, api_name="/start_run")["run"]
+    while client.predict(run, api_name="/run_status")["status"] != "done":
+        time.sleep(0.05)
+    numbers = [client.predict(run, "keys", {"energy": e}, api_name="/study_run")["study"] for e in (0.5, 0.7)]
+    while client.predict(run, numbers[1], api_name="/study_result")["status"] != "done":
+        time.sleep(0.05)
+    found = client.predict(run, numbers[0], api_name="/study_result")["found"]
+    study_files.write(found, served.store.get(run).folder, "keys-wide")
+    listed = client.predict(run, api_name="/run_studies")["studies"]
+    assert {(one["study"], one["result"]) for one in listed} == {(None, "keys-wide"), *((n, None) for n in numbers)}
+    assert {one["options"]["energy"] for one in listed if one["study"]} == {0.5, 0.7}
+    assert client.predict(run, 0, "keys-wide", api_name="/study_result")["found"]["tables"] == found["tables"]
+    for which in ({"study": numbers[0]}, {"result": "keys-wide"}):
+        for key in ("", KEY + " of another"):
+            with pytest.raises(Exception, match="whose run it is"):
+                client.predict(run, key=key, api_name="/delete_study", **which)
+        assert client.predict(run, key=KEY, api_name="/delete_study", **which) == {"deleted": True}
+    for key in ("../../keys", "keys-wide"):
+        with pytest.raises(Exception, match="no result|no study was kept"):
+            client.predict(run, result=key, api_name="/study_result")
+    assert [one["study"] for one in client.predict(run, api_name="/run_studies")["studies"]] == numbers[1:]
 
 
 def test_a_study_is_stopped(client, served):

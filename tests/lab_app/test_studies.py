@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from core.runs import study_files
 from core.runs.catalogue import catalogue
 from core.runs.events import Progress
 from core.runs.store import Store
@@ -117,9 +118,57 @@ def test_ask_follow_fetch_forget(lab):
         assert found["tables"]["curves"]["rows"] == 8
         other = record(lab.store, rounds=1)
         assert "tables" not in (await desk.fetch(other, pressed(study=number)))["found"]  # of its own run alone
-        assert (await desk.forget(run, pressed(study=number)))["told"] == {"message": ""}
+        assert (await forget(desk, run, number))["told"] == {"message": ""}
         assert desk.standing(run)["studies"] == []
         assert "no longer there" in (await desk.fetch(run, pressed(study=number)))["found"]["message"]
+
+    run_apart(scene())
+
+
+async def forget(desk: Desk, run: str, study: int | str, visitor: str = "", user: str | None = None) -> Any:
+    return await desk.forget(run, visitor, pressed(study=study), SimpleNamespace(username=user))
+
+
+def test_results_of_the_command_line_stand_beside_those_of_the_page(lab):
+    run = record(lab.store, rounds=2)
+    folder, desk = lab.store.get(run).folder, Desk(lab)
+    found = {"study": "keys", "options": {"energy": 0.5}, "lanes": [LANES[0]], "rounds": {LANES[0]: [1, 2]}}
+    found |= {"tables": {"s": [{"lane": LANES[0], "round": 1}]}, "charts": []}
+    (folder / "study-keys.json").write_text(json.dumps(found))  # as older versions wrote it
+    study_files.write(found | {"created": 1.0, "asked_rounds": "all", "empty": []}, folder, "keys-2")
+    (folder / "study-broken.json").write_text("{")
+
+    async def scene() -> None:
+        listed = desk.standing(run)["studies"]
+        assert [(one["id"], one["rounds"], one["by"]) for one in listed] == [
+            ("keys", "1,2", "command line"),
+            ("keys-2", "all", "command line"),
+        ]
+        shown = (await desk.fetch(run, pressed(study="keys-2")))["found"]
+        assert (shown["id"], shown["tables"]["s"]["rows"]) == ("keys-2", 1)
+        for key in ("keys-3", "../study-keys", "broken"):
+            assert "no longer there" in (await desk.fetch(run, pressed(study=key)))["found"]["message"]
+        assert "no result" in (await forget(desk, run, "../spec"))["told"]["message"]
+        gone = await forget(desk, run, "keys-2")
+        assert [one["id"] for one in gone["value"]["studies"]] == ["keys"]
+        assert not list(folder.glob("study-keys-2*"))
+
+    run_apart(scene())
+
+
+def test_only_whose_run_it_is_deletes_results(lab):
+    spec = lab.store.get(record(lab.store, rounds=1)).spec
+    run = lab.store.create_run(spec, owner="the owner’s browser", title="t")
+    number = lab.store.studies.add(run, "", ASKED)
+    lab.store.studies.finish(lab.store.get(run).folder, lab.store.studies.get(number), {"study": "keys", "tables": {}})
+
+    async def scene() -> None:
+        for visitor, user in (("", None), ("another", None), ("the owner’s browser", "somebody logged in")):
+            told = (await forget(Desk(lab), run, number, visitor, user))["told"]
+            assert told == {"message": "Only whose run it is may delete what its studies found.", "wrong": True}
+        assert lab.store.studies.get(number) is not None
+        assert (await forget(Desk(lab), run, number, "the owner’s browser"))["told"] == {"message": ""}
+        assert lab.store.studies.get(number) is None
 
     run_apart(scene())
 
@@ -201,6 +250,36 @@ def test_a_study_from_question_to_chart(visit: Any, served: Any) -> None:
     page.click(f"{HERE} .study [data-do=forget]")
     page.wait_for_selector(f"{HERE} .study", state="detached")
     assert served.store.studies.of(run) == []
+
+
+def test_two_results_of_a_study_are_compared(visit: Any, served: Any) -> None:
+    run = record(served.store, rounds=5)
+    page = visit(f"?run={run}", (1280, 800), "dark")
+    page.wait_for_selector(f"{HERE} .ask-study:enabled")
+    page.click(f"{HERE} .questions button[data-study=keys]")
+    for place, (energy, how) in enumerate((("0.5", "this"), ("0.7", "all"))):
+        page.fill(f"{HERE} [data-option=energy]", energy)
+        page.click(f"{HERE} .rounds button[data-how={how}]")
+        page.click(f"{HERE} .ask-study")
+        page.wait_for_function(
+            f"document.querySelectorAll('{HERE} .study[data-status=done] .charts .panel').length === {5 * (place + 1)}"
+        )
+    assert f"empty of {LANES[0]}: no rows; {MARKUP} is not there." in page.inner_text(f"{HERE} .study >> nth=0")
+    page.click(f"{HERE} .study >> nth=0 >> [data-do=beside]")
+    page.wait_for_selector(f"{HERE} .pair .charts .panel")
+    rows = page.locator(f"{HERE} .differences tbody tr")
+    assert [row.split() for row in rows.all_inner_texts()][-1] == ["energy", "0.7", "0.5"]
+    assert rows.first.inner_text().startswith("rounds")
+    assert page.locator(f"{HERE} .pair section").count() == 2
+    page.locator(f"{HERE} .pair .charts .panel").first.scroll_into_view_if_needed()
+    plots = f"[...document.querySelectorAll('{HERE} .pair section')].map(side => side.querySelector('.charts .plot'))"
+    page.wait_for_function(f"{plots}.every(plot => plot.data?.length)")
+    left, right = page.evaluate(f"{plots}.map(plot => plot.layout.yaxis2.range)")
+    assert left == right
+    assert not page.evaluate("window.pwned")
+    page.click(f"{HERE} .study >> nth=0 >> [data-do=alone]")
+    page.wait_for_selector(f"{HERE} .pair", state="detached")
+    page.wait_for_selector(f"{HERE} .study >> nth=0 >> .charts .panel")
 
 
 def test_a_study_is_stopped(visit: Any, served: Any) -> None:
