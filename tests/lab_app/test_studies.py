@@ -270,9 +270,9 @@ def test_two_results_of_a_study_are_compared(visit: Any, served: Any) -> None:
     rows = page.locator(f"{HERE} .differences tbody tr")
     assert [row.split() for row in rows.all_inner_texts()][-1] == ["energy", "0.7", "0.5"]
     assert rows.first.inner_text().startswith("rounds")
-    assert page.locator(f"{HERE} .pair section").count() == 2
+    assert page.locator(f"{HERE} .pair > section").count() == 2
     page.locator(f"{HERE} .pair .charts .panel").first.scroll_into_view_if_needed()
-    plots = f"[...document.querySelectorAll('{HERE} .pair section')].map(side => side.querySelector('.charts .plot'))"
+    plots = f"[...document.querySelectorAll('{HERE} .pair > section')].map(side => side.querySelector('.charts .plot'))"
     page.wait_for_function(f"{plots}.every(plot => plot.data?.length)")
     left, right = page.evaluate(f"{plots}.map(plot => plot.layout.yaxis2.range)")
     assert left == right
