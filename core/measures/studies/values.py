@@ -58,14 +58,13 @@ class Values:
         for lane, case in cases.items():
             books[lane], lacking[lane] = self._gathered(case, edited_rounds(case, rounds[lane]))
         maps = {name: _embedded({lane: of(book) for lane, book in books.items()}) for name, of in CLOUDS.items()}
-        apart = _layers_apart(books)
         return {
             lane: Found(
                 tables={"reached": book.reached, "kept": book.kept, "drift": book.drift}
                 | {name: rows[lane] for name, rows in maps.items()},
                 charts=_charts(bool(book.reached), bool(maps["task_keys_map"][lane])),
-                protocol=self._protocol(list(books)),
-                notes=[*book.notes, *([lacking[lane]] if lacking[lane] else []), *apart],
+                protocol=self._protocol(len(books)) + _layers_apart(books),
+                notes=[*book.notes, *([lacking[lane]] if lacking[lane] else [])],
                 empty=_reasons(book, lacking[lane]),
             )
             for lane, book in books.items()
@@ -111,7 +110,7 @@ class Values:
             return [], f"no keys of task texts: {error}"
         return [asked[i] for i in spread_sample(range(len(asked)), self.points, case.seed)], ""
 
-    def _protocol(self, lanes: Sequence[str]) -> str:
+    def _protocol(self, lanes: int) -> str:
         return (
             f"At most {self.points} facts. `missing` = ‖now − target‖ / ‖target − start‖ of the state at the subject's"
             " last token of the bare prompt, at the last layer that the fact's own round edited: 0 where the value is"
@@ -119,7 +118,7 @@ class Values:
             " at that layer with the key k recorded in round e, bias left out: 0 where the weights give what they gave"
             " after the edit. `away` = ‖W_t k − v‖ / ‖v‖ with v = W_e k for keys of edits, and v = W_0 k for keys of"
             " task texts, read in the unedited model at the last token before the answer, at the layer that most rounds"
-            f" edited. Maps: two principal components of all shown states of {len(lanes)} lanes and all shown rounds"
+            f" edited. Maps: two principal components of all shown states of {lanes} lanes and all shown rounds"
             " together, one embedding for each map: lanes and rounds lie in the same axes."
         )
 
@@ -181,13 +180,13 @@ def _embedded(clouds: Mapping[str, list[Cloud]]) -> dict[str, Rows]:
     return rows
 
 
-def _layers_apart(books: Mapping[str, Aims]) -> list[str]:
+def _layers_apart(books: Mapping[str, Aims]) -> str:
     """A caution where what shares an embedding was read at several layers."""
     layers = {lane: sorted({*book.layer.values()}) for lane, book in books.items()}
     if len({layer for found in layers.values() for layer in found}) < 2:
-        return []
+        return ""
     where = "; ".join(f"{lane}: {', '.join(map(str, found)) or 'none'}" for lane, found in layers.items())
-    return [f"rounds aim at the last layer that they edit, and these differ ({where}): on a map compare like layers"]
+    return f" Rounds aim at the last layer that they edit, and these differ ({where}): on a map compare like layers."
 
 
 def _reasons(book: Aims, lacking: str) -> dict[str, str]:

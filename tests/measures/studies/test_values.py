@@ -98,7 +98,7 @@ def test_each_round_is_read_at_the_layer_that_it_edited(choosing):
         (row,) = rows(found.tables["kept"], round=t, cohort=t)
         assert row["moved"] < 1e-9
     assert {row["layer"] for row in found.tables["map"]} == {1, 2}
-    assert any("these differ (MOSE: 1, 2)" in note for note in found.notes)
+    assert "these differ (MOSE: 1, 2): on a map compare like layers" in found.protocol
 
 
 def test_lanes_and_rounds_share_one_embedding(plain_case, choosing):
