@@ -196,7 +196,7 @@ def test_what_cannot_be_studied_is_told_at_once(store, tmp_path, given, message)
 def test_nobody_there_to_make_a_study(store, tmp_path, monkeypatch):
     monkeypatch.setattr(studies, "PATIENCE", 0.2)
     run, lab = record(store, rounds=1), Lab(tmp_path, worker=False)
-    told = run_apart(Desk(lab).ask(run, pressed(name="keys", lanes=["a"]), VISITOR))["told"]
+    told = run_apart(Desk(lab).ask(run, pressed(name="keys", lanes=[LANES[0]]), VISITOR))["told"]
     assert told["message"] == studies.LATER
     lab.store.studies.add(run, "", ASKED)
     assert Desk(lab).standing(run)["notice"] == "The worker is starting."
