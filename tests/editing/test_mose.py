@@ -265,16 +265,41 @@ def test_modes_of_the_choice(toy, monkeypatch):
         return list(edit_round(lm, LaneState.base(lm, recipe.layers), FACTS[:1], recipe, session).updates)
 
     assert edited() == [1, 2]
+    assert edited(reach=0) == [2]
     assert edited(select="selected") == [2]
     assert edited(select="fixed", fixed_layer=1) == [1]
     with pytest.raises(UserError, match="fixed_layer"):
         edited(select="fixed", fixed_layer=3)
 
 
+def test_no_layer_is_sought_where_all_are_within_reach(toy, monkeypatch):
+    lm = toy("llama")
+    monkeypatch.setattr("core.editing.selection.nearest_layer", lambda round_, steps: pytest.fail("it was sought"))
+    for settings in ({"reach": 2}, {"layers": [1]}, {"layers": [1], "select": "selected"}):
+        recipe = mose_of(lm, **settings)
+        edited = edit_round(lm, LaneState.base(lm, recipe.layers), FACTS[:1], recipe, session_of(lm)).updates
+        assert tuple(edited) == recipe.layers
+
+
 def test_usual_settings():
     llama = recipe_from_dict({"method": "mose"}, ModelInfo("meta-llama/Meta-Llama-3-8B", "llama", 32))
     assert (llama.layers, llama.method.fixed_layer, llama.method.clamp) == (tuple(range(1, 30)), 5, 0.75)
     pocket = recipe_from_dict({"method": "mose"}, ModelInfo("pocket", "llama", 8))
-    assert (pocket.layers, pocket.method.fixed_layer) == ((0, 1, 2, 3, 4), 0)
-    small = recipe_from_dict({"method": "mose"}, ModelInfo("own", "llama", 3))
-    assert small.method.fixed_layer in small.layers
+    assert (pocket.layers, pocket.method.reach) == ((0, 1, 2, 3, 4), 4)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ModelInfo("pocket", "llama", 8),
+        ModelInfo("gpt2-xl", "gpt2", 48, 1600, 50257),
+        ModelInfo("meta-llama/Meta-Llama-3-8B", "llama", 32, 4096, 128256),
+        *(ModelInfo("own", "llama", layers) for layers in (2, 3, 4, 8, 12, 30)),
+    ],
+    ids=lambda model: f"{model.reference.rpartition('/')[2]}-{model.n_layers}",
+)
+def test_the_fixed_layer_is_the_one_that_rome_edits(model):
+    """As the ablation has it (MOSE, Fig. 4)."""
+    mose, rome = (recipe_from_dict({"method": name}, model) for name in ("mose", "rome"))
+    assert (mose.method.fixed_layer,) == rome.layers
+    assert mose.method.fixed_layer in mose.layers
