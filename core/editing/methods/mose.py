@@ -34,7 +34,9 @@ POCKET = {
         " turned, which keeps its length.",
     ),
     "clamp": Default(1.0, "A turn reaches the direction of a value, not its length: so it is sought further out."),
-    "stop_loss": Default(0.01, "As the clamp: of 50 facts (seed 101) .90 are said exactly then, .78 with MEMIT’s values."),
+    "stop_loss": Default(
+        0.01, "As the clamp: of 50 facts (seed 101) .90 are said exactly then, .78 with MEMIT’s values."
+    ),
 }
 
 
