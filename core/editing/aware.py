@@ -9,6 +9,7 @@ makes of them is what it would make of Δ = (I − UUᵀ) Δ (I − VVᵀ) from 
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -79,6 +80,7 @@ def restricted(recipe: Recipe, context: LayerContext, basis: Basis) -> LayerCont
     blocked = basis.inputs
     settled = all(getattr(acting, "needs", None) != "current" for acting in recipe.guards)
     memo = Within(context.memo, (context.layer, "inside", recipe.guards)) if settled else {}
+    setup = context.setup if settled else nullcontext  # what is built anew in every round is no set-up
 
     def build() -> Float[Tensor, "d_in d_in"]:
         moment = context.moment()
@@ -89,6 +91,7 @@ def restricted(recipe: Recipe, context: LayerContext, basis: Basis) -> LayerCont
         context,
         history=cleared(context.history.double(), blocked),
         memo=memo,
+        setup=setup,
         blocked=blocked,
         blocked_outputs=basis.outputs,
         whole=context,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -41,17 +40,20 @@ def fine_tuned(round_: Round, train: Callable[[Round], tuple[dict[int, Tensor], 
 
     `train` gives the new weights and how the facts' losses went; by default `trained`.
     """
-    began = time.perf_counter()
-    weights, fit = (train or trained)(round_)
-    spent = time.perf_counter() - began
+    watch = round_.session.watch
+    with watch.phase("values"):
+        weights, fit = (train or trained)(round_)
     updates, raw, shares = {}, {}, {}
-    for layer, before in edited_now(round_).items():
-        raw[layer] = LowRank.full(weights[layer] - before)
-        if not bool(torch.isfinite(raw[layer].right).all()):
-            raise EditFailure(f"Fine-tuning broke the weight of layer {layer}. Lower lr, or load the model in float32.")
-        wide = raw[layer].to(torch.float64)
-        guarded = passed(wide, round_.recipe.update_guards, round_.session, layer, before)
-        updates[layer], shares[layer] = guarded.to(before.dtype), removed(wide, guarded)
+    with watch.phase("guard"):
+        for layer, before in edited_now(round_).items():
+            raw[layer] = LowRank.full(weights[layer] - before)
+            if not bool(torch.isfinite(raw[layer].right).all()):
+                raise EditFailure(
+                    f"Fine-tuning broke the weight of layer {layer}. Lower lr, or load the model in float32."
+                )
+            wide = raw[layer].to(torch.float64)
+            guarded = passed(wide, round_.recipe.update_guards, round_.session, layer, before)
+            updates[layer], shares[layer] = guarded.to(before.dtype), removed(wide, guarded)
     rest = float((fit.loss / fit.loss_start.clamp(min=1e-12)).mean())
     return RoundUpdate(
         updates=updates,
@@ -60,7 +62,6 @@ def fine_tuned(round_: Round, train: Callable[[Round], tuple[dict[int, Tensor], 
         removed_share=shares,
         residual_before=dict.fromkeys(updates, 1.0),
         residual_after=dict.fromkeys(updates, rest),
-        seconds={"values": spent, "keys": 0.0, "solve": 0.0, "guard": time.perf_counter() - began - spent},
         values=fit,
     )
 

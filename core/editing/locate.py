@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, MutableMapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -30,7 +31,8 @@ class LayerContext:
 
     `moment()` is C0 of the layer [d_in, d_in] in float64, asked for only by methods that use it; `history` the keys
     of all earlier rounds [d_in, n]; `bare` the round's keys in the bare prompts, where the method asks for them. `memo`
-    lives as long as the run: what is the same every round is built once. `notes` takes what a person should know.
+    lives as long as the run: what is the same every round is built once, within `setup`, which has the time of that.
+    `notes` takes what a person should know.
     `prior` says what stands for C0 in the cost of an update (`metric`). In a guard-aware round all of it is
     restricted to what the guards leave: `blocked` are the orthonormal input directions that they protect,
     `blocked_outputs` those of the output, and `whole` is the context without that restriction.
@@ -42,6 +44,7 @@ class LayerContext:
     history: Float[torch.Tensor, "d_in n"]
     moment: Callable[[], Float[torch.Tensor, "d_in d_in"]]
     memo: MutableMapping[Any, Any]
+    setup: Callable[[], AbstractContextManager] = nullcontext
     bare: Float[torch.Tensor, "d_in b"] | None = None
     notes: list[str] = field(default_factory=list)
     prior: Any = field(default_factory=lambda: priors.get("full")())
@@ -68,7 +71,8 @@ class LayerContext:
         """What `build` gives, built at most once per run, layer and key."""
         place = (self.layer, *key)
         if place not in self.memo:
-            self.memo[place] = build()
+            with self.setup():
+                self.memo[place] = build()
         return self.memo[place]
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import torch
 
@@ -18,16 +17,13 @@ from core.editing.values import Values, optimise_values
 
 def together(round_: Round, values_of: Callable[[Round], Values] | None = None) -> RoundUpdate:
     """All facts at once: their target values (`target_values` unless told), then the spread over the layers."""
-    values, spent = timed_values(round_, values_of or target_values)
-    update = spread_values(round_, values)
-    return replace(update, seconds={**update.seconds, "values": spent})
+    return spread_values(round_, values_once(round_, values_of or target_values))
 
 
-def timed_values(round_: Round, values_of: Callable[[Round], Values]) -> tuple[Values, float]:
-    """The round's target values, sought once, and the seconds that took."""
-    began = time.perf_counter()
-    values = round_.once("values", lambda: values_of(round_))
-    return values, round_.once("seconds", lambda: time.perf_counter() - began)
+def values_once(round_: Round, values_of: Callable[[Round], Values]) -> Values:
+    """The round's target values, sought once."""
+    with round_.session.watch.phase("values"):
+        return round_.once("values", lambda: values_of(round_))
 
 
 def one_by_one(round_: Round) -> RoundUpdate:
@@ -64,7 +60,8 @@ def target_values(round_: Round, original: bool = False) -> Values:
 def spread_values(round_: Round, values: Values) -> RoundUpdate:
     """`spread` for a round."""
     given = (round_.lm, round_.state, round_.facts, values, round_.recipe, round_.session)
-    return spread(*given, round_.heartbeat, round_.progress)
+    with round_.session.watch.phase("solve"):
+        return spread(*given, round_.heartbeat, round_.progress)
 
 
 def joined(steps: Sequence[RoundUpdate]) -> RoundUpdate:
@@ -84,7 +81,6 @@ def joined(steps: Sequence[RoundUpdate]) -> RoundUpdate:
         removed_share={layer: removed(raw[layer], updates[layer]) for layer in layers},
         residual_before=mean("residual_before"),
         residual_after=mean("residual_after"),
-        seconds={phase: sum(step.seconds[phase] for step in steps) for phase in first.seconds},
         values=type(first.values)(
             **{part.name: torch.cat([getattr(s.values, part.name) for s in steps], -1) for part in fields(first.values)}
         ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -39,34 +38,34 @@ def regressed(round_: Round, config: Simie) -> RoundUpdate:
         start = replace(start, weights=dict(round_.state.sums), sums=dict(round_.state.sums))
     bare = replace(recipe, wrapper=None, guards=(), guard_names=())
     edit = recipe.method.edit(replace(round_, recipe=bare, state=start))
-    began = time.perf_counter()
-    found = token_keys(lm, round_.facts, list(edit.updates), start.sums)
-    updates, raw, shares, kept = {}, {}, {}, {}
-    for layer, delta in edit.updates.items():
-        before, keys = round_.state.sums[layer], found[layer]
-        context = LayerContext(
-            layer=layer,
-            weight=before,
-            original=lm.original(layer),
-            history=round_.state.history[layer],
-            moment=lambda layer=layer: session.moment(layer),
-            memo=session.memo,
-            prior=recipe.prior,
-        )
-        wanted = added(start.sums[layer].double(), delta.to(torch.float64)) - before.double()
-        wide = narrow(LowRank(wanted @ keys, seen(context, config.lambda_).solve_with_keys(keys)))
-        if not bool(torch.isfinite(wide.left).all() and torch.isfinite(wide.right).all()):
-            raise EditFailure(
-                f'The edit of "{round_.facts[0].text} {round_.facts[0].target}" and its round at layer {layer} is not'
-                " finite after SimIE's regression. Use a larger lambda of the wrapper, or float32."
+    with session.watch.phase("solve"):
+        with session.watch.phase("keys"):
+            found = token_keys(lm, round_.facts, list(edit.updates), start.sums)
+        updates, raw, shares, kept = {}, {}, {}, {}
+        for layer, delta in edit.updates.items():
+            before, keys = round_.state.sums[layer], found[layer]
+            context = LayerContext(
+                layer=layer,
+                weight=before,
+                original=lm.original(layer),
+                history=round_.state.history[layer],
+                moment=lambda layer=layer: session.moment(layer),
+                memo=session.memo,
+                setup=session.setup,
+                prior=recipe.prior,
             )
-        guarded = passed(wide, recipe.update_guards, session, layer, before)
-        updates[layer], raw[layer] = guarded.to(before.dtype), wide.to(before.dtype)
-        shares[layer], kept[layer] = removed(wide, guarded), keys.to(before.dtype)
-    spent = edit.seconds["solve"] + time.perf_counter() - began
-    return replace(
-        edit, updates=updates, raw=raw, removed_share=shares, keys=kept, seconds={**edit.seconds, "solve": spent}
-    )
+            wanted = added(start.sums[layer].double(), delta.to(torch.float64)) - before.double()
+            wide = narrow(LowRank(wanted @ keys, seen(context, config.lambda_).solve_with_keys(keys)))
+            if not bool(torch.isfinite(wide.left).all() and torch.isfinite(wide.right).all()):
+                raise EditFailure(
+                    f'The edit of "{round_.facts[0].text} {round_.facts[0].target}" and its round at layer {layer} is'
+                    " not finite after SimIE's regression. Use a larger lambda of the wrapper, or float32."
+                )
+            with session.watch.phase("guard"):
+                guarded = passed(wide, recipe.update_guards, session, layer, before)
+            updates[layer], raw[layer] = guarded.to(before.dtype), wide.to(before.dtype)
+            shares[layer], kept[layer] = removed(wide, guarded), keys.to(before.dtype)
+    return replace(edit, updates=updates, raw=raw, removed_share=shares, keys=kept)
 
 
 def seen(context: LayerContext, weight: float) -> Dense:

@@ -16,6 +16,7 @@ from core.editing.recipe import Recipe
 from core.editing.session import EditSession
 from core.editing.spread import Fit, RoundUpdate, passed, removed
 from core.editing.state import LaneState
+from core.editing.stopwatch import WAITING, Stopwatch
 from core.errors import UserError
 from core.facts.fact import Fact
 from core.models.language_model import LanguageModel
@@ -36,16 +37,36 @@ def edit_round(
     `matched` is for recipes with a guard that matches another lane: that lane's share of this round's facts that it
     says exactly (arg-max) just after its own edit. `heartbeat` is called between optimiser steps and between layers;
     it may raise, and it may make the model wear other weights for a while. `progress` is told there what begins: the
-    phase ("values" or "layers"), the step or layer, and how many there are.
+    phase ("values" or "layers"), the step or layer, and how many there are. `seconds` of what is returned add up to the
+    time that this took.
     """
     if not facts:
         return nothing()
     if recipe.match is not None and matched is None:
         raise UserError(f'Lane "{recipe.label}" matches "{recipe.match}": that lane has to be edited first.')
-    round_ = Round(lm, state, facts, recipe, session, heartbeat, progress)
-    if recipe.match is None:
-        return whole_round(round_)
-    return solve_factor(lambda tried: whole_round(replace(round_, recipe=tried)), lm, state, facts, recipe, matched)
+    watch = session.watch
+    with watch.counted() as seconds:
+        round_ = Round(lm, state, facts, recipe, session, waited(heartbeat, watch), progress)
+        if recipe.match is None:
+            update = whole_round(round_)
+        else:
+            with watch.phase("match"):
+                update = solve_factor(
+                    lambda tried: whole_round(replace(round_, recipe=tried)), lm, state, facts, recipe, matched
+                )
+    return replace(update, seconds=seconds)
+
+
+def waited(heartbeat: Callable[[], None] | None, watch: Stopwatch) -> Callable[[], None] | None:
+    """The heartbeat, whose time (a pause, questions that are answered) is not the edit's."""
+    if heartbeat is None:
+        return None
+
+    def beat() -> None:
+        with watch.phase(WAITING):
+            heartbeat()
+
+    return beat
 
 
 def nothing() -> RoundUpdate:
@@ -68,8 +89,9 @@ def corrected(update: RoundUpdate, round_: Round) -> RoundUpdate:
     """
     updates, shares, corrections = dict(update.updates), dict(update.removed_share), {}
     for layer, delta in update.updates.items():
-        after = added(round_.state.sums[layer], delta)
-        correction, taken = correction_of(round_.lm, round_.recipe, round_.session, layer, after)
+        with round_.session.watch.phase("guard"):
+            after = added(round_.state.sums[layer], delta)
+            correction, taken = correction_of(round_.lm, round_.recipe, round_.session, layer, after)
         shares[layer] = 1 - (1 - shares[layer]) * (1 - taken)
         if correction.columns and goes_on(round_.recipe):
             updates[layer] = delta.plus(correction)

@@ -4,6 +4,7 @@ second moments, which are read when they are used."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from core.editing.defaults import ModelInfo
 from core.editing.failure import EditFailure
 from core.editing.method import Method
 from core.editing.statistics import SecondMoment
+from core.editing.stopwatch import SETUP, Stopwatch
 from core.editing.subspace import Svd, svd
 from core.models.language_model import LanguageModel
 
@@ -28,13 +30,19 @@ def model_info(lm: LanguageModel) -> ModelInfo:
 
 @dataclass
 class EditSession:
-    """One model, one seed. `moments` holds C0 for every layer that a lane edits; the rest is made when first asked."""
+    """One model, one seed. `moments` holds C0 for every layer that a lane edits; the rest is made when first asked.
+    `watch` has the time of all edits in it: what is made here for every lane is set-up."""
 
     lm: LanguageModel
     moments: Mapping[int, SecondMoment]
     seed: int = 0
     memo: dict[Any, Any] = field(default_factory=dict)
     held: dict[int, Tensor] = field(default_factory=dict, repr=False)  # second moments, by when they were used
+    watch: Stopwatch | None = None
+
+    def __post_init__(self) -> None:
+        if self.watch is None:
+            self.watch = Stopwatch(self.lm.settle)
 
     def contexts(self, config: Method) -> list[str]:
         """The sampled prefixes of a recipe; recipes that ask for the same get the same."""
@@ -42,11 +50,12 @@ class EditSession:
             return []
         key = ("contexts", config.samples(), config.context_seeds)
         if key not in self.memo:
-            self.memo[key] = [
-                text
-                for count, length in config.samples()
-                for text in sample_contexts(self.lm, self.seed, count, length, config.context_seeds)
-            ]
+            with self.setup():
+                self.memo[key] = [
+                    text
+                    for count, length in config.samples()
+                    for text in sample_contexts(self.lm, self.seed, count, length, config.context_seeds)
+                ]
         return self.memo[key]
 
     def moment(self, layer: int) -> Tensor:
@@ -56,27 +65,34 @@ class EditSession:
         """
         if layer not in self.moments:
             raise EditFailure(f"Layer {layer} has no statistics: gather its second moment before editing it.")
-        found = self.held.pop(layer, None)
-        if found is None:
-            room = HELD // (8 * self.lm.d_ffn**2)
-            while self.held and len(self.held) >= room:
-                del self.held[next(iter(self.held))]
-            found = self.moments[layer].moment
-        self.held[layer] = found
-        return found
+        with self.setup():  # where it is read or gathered only now
+            found = self.held.pop(layer, None)
+            if found is None:
+                room = HELD // (8 * self.lm.d_ffn**2)
+                while self.held and len(self.held) >= room:
+                    del self.held[next(iter(self.held))]
+                found = self.moments[layer].moment
+            self.held[layer] = found
+            return found
 
     def spectral_norm(self, layer: int) -> float:
         """σ_1 of W0, made once; without its singular vectors, which are large."""
         if (layer, "norm") not in self.memo:
-            weight = self.lm.original(layer).double()
-            gram = weight @ weight.T if weight.shape[0] <= weight.shape[1] else weight.T @ weight
-            self.memo[layer, "norm"] = float(torch.linalg.eigvalsh(gram)[-1].clamp(min=0).sqrt())
+            with self.setup():
+                weight = self.lm.original(layer).double()
+                gram = weight @ weight.T if weight.shape[0] <= weight.shape[1] else weight.T @ weight
+                self.memo[layer, "norm"] = float(torch.linalg.eigvalsh(gram)[-1].clamp(min=0).sqrt())
         return self.memo[layer, "norm"]
+
+    def setup(self) -> AbstractContextManager:
+        """Within this, what is made once for all lanes."""
+        return self.watch.phase(SETUP)
 
     def svd(self, layer: int) -> Svd:
         """The decomposition of W0, made once."""
         if (layer, "svd") not in self.memo:  # where `LayerContext.svd` looks for it too
-            self.memo[layer, "svd"] = svd(self.lm.original(layer))
+            with self.setup():
+                self.memo[layer, "svd"] = svd(self.lm.original(layer))
         return self.memo[layer, "svd"]
 
     def basis(self, acting: Any, layer: int, weight: Tensor) -> Any:
@@ -89,5 +105,6 @@ class EditSession:
             return acting.prepare(None, layer)
         place = (layer, "basis", acting)
         if place not in self.memo:
-            self.memo[place] = acting.prepare(self.svd(layer), layer)
+            with self.setup():
+                self.memo[place] = acting.prepare(self.svd(layer), layer)
         return self.memo[place]

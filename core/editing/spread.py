@@ -6,12 +6,10 @@ model; the layer is to add share(i, n) of what is still missing; its update pass
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -42,34 +40,18 @@ class RoundUpdate(LayerUpdates):
     """A round's edit and how it went.
 
     `removed_share` is the part of ‖ΔW‖² that the guards took: 1 − ‖guarded‖²/‖raw‖². `residual_before` and
-    `residual_after` are the mean over facts of ‖z − current‖ / ‖z − h0‖ around a layer's update. `seconds` by phase:
-    values, keys, solve, guard. `factor` is what a matched shrinkage was solved to; `notes` what a person should know.
+    `residual_after` are the mean over facts of ‖z − current‖ / ‖z − h0‖ around a layer's update. `seconds` by phase
+    (`core.editing.stopwatch`), once the round is whole. `factor` is what a matched shrinkage was solved to; `notes`
+    what a person should know.
     """
 
     removed_share: dict[int, float]
     residual_before: dict[int, float]
     residual_after: dict[int, float]
-    seconds: dict[str, float]
     values: Values | Fit
+    seconds: dict[str, float] = field(default_factory=dict)
     factor: float | None = None
     notes: list[str] = field(default_factory=list)
-
-
-class Clock:
-    """Seconds by phase."""
-
-    def __init__(self, lm: LanguageModel, phases: Sequence[str]):
-        self.seconds = dict.fromkeys(phases, 0.0)
-        self._lm = lm
-        self._since = time.perf_counter()
-
-    def lap(self, phase: str) -> None:
-        """Count the time since the last lap for `phase`."""
-        if self._lm.device.type == "cuda":
-            torch.cuda.synchronize(self._lm.device)
-        now = time.perf_counter()
-        self.seconds[phase] += now - self._since
-        self._since = now
 
 
 def spread(
@@ -87,9 +69,10 @@ def spread(
     `progress` is told ("layers", which one of them begins, how many there are).
     """
     method, layers, last = recipe.method, recipe.layers, recipe.layers[-1]
-    clock = Clock(lm, ("keys", "solve", "guard"))
-    rows = prompts(lm, facts, session.contexts(recipe.method))
-    reading = Reading(lm, rows, method.flat_mean)
+    watch = session.watch
+    with watch.phase("keys"):
+        rows = prompts(lm, facts, session.contexts(recipe.method))
+        reading = Reading(lm, rows, method.flat_mean)
     weights = dict(state.sums)
     before: dict[int, float] = {}
     update: dict[str, dict[int, Any]] = {"updates": {}, "keys": {}, "raw": {}, "removed_share": {}}
@@ -100,9 +83,8 @@ def spread(
             heartbeat()
         if progress is not None:
             progress("layers", index + 1, len(layers))
-        with lm.worn(weights):
+        with watch.phase("keys"), lm.worn(weights):
             read = reading.at(layer, last, method.site, method.mean_states)
-        clock.lap("keys")
         missing = values.target - read.value
         check(facts, layer, read.key, missing)
         kept = read.key.to(weights[layer].dtype)  # as the lane's history has it, and so the updates of later rounds
@@ -114,6 +96,7 @@ def spread(
             history=state.history[layer],
             moment=lambda layer=layer: session.moment(layer),
             memo=session.memo,
+            setup=session.setup,
             bare=read.bare,
             notes=notes,
             prior=recipe.prior,
@@ -126,24 +109,21 @@ def spread(
         except EditFailure as failure:
             raise failure.naming(facts) from None
         check(facts, layer, raw.right, raw.left)
-        clock.lap("solve")
-        guarded = passed(raw, recipe.update_guards, session, layer, weights[layer])
-        clock.lap("guard")
+        with watch.phase("guard"):
+            guarded = passed(raw, recipe.update_guards, session, layer, weights[layer])
         update["updates"][layer] = guarded.to(weights[layer].dtype)
         update["raw"][layer] = raw.to(weights[layer].dtype)
         update["keys"][layer] = kept
         update["removed_share"][layer] = removed(raw, guarded)
         weights[layer] = added(weights[layer], update["updates"][layer])
-    with lm.worn(weights):
+    with watch.phase("keys"), lm.worn(weights):
         rest = values.target - reading.value(last, method.site)
     check(facts, last, rest, rest)
-    clock.lap("keys")
     after = [*list(before.values())[1:], relative(rest, wanted)]
     return RoundUpdate(
         **update,
         residual_before=before,
         residual_after=dict(zip(layers, after, strict=True)),
-        seconds={"values": 0.0, **clock.seconds},
         values=values,
         notes=notes,
         start=values.start.to(lm.master_dtype),

@@ -28,9 +28,10 @@ class Case:
 
     `facts` are all facts to edit in the run's order, `cohorts[t - 1]` the indices of those edited in round t;
     `unedited` are true facts that no edit touches (target = the true object). `scores[t]` is what the run measured
-    after round t (columns of rounds.csv), for the rounds that it measured. `session` gives second moments, contexts and
-    decompositions of W0. `texts` are what R_k and the perplexity are read on. `tasks` names the tasks that the run
-    measures (`core.measures.tasks.Tasks.build`), `task_limit` items of each (None: all).
+    after round t (columns of rounds.csv), for the rounds that it measured; `seconds[t]` what its edit took, by phase.
+    `session` gives second moments, contexts and decompositions of W0. `texts` are what R_k and the perplexity are read
+    on. `tasks` names the tasks that the run measures (`core.measures.tasks.Tasks.build`), `task_limit` items of each
+    (None: all).
     """
 
     lm: LanguageModel
@@ -42,6 +43,7 @@ class Case:
     unedited: Sequence[Fact]
     cohorts: Sequence[Sequence[int]]
     scores: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    seconds: Mapping[int, Mapping[str, float | None]] = field(default_factory=dict)
     texts: Texts = field(default_factory=Texts)
     tasks: Sequence[str] = ()
     task_limit: int | None = None

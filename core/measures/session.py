@@ -152,7 +152,7 @@ class MeasureSession:
                 self._maps(result, weights, edited, final, step)
         result.words = self.words(weights, self._shown(just))
         result.probes = self.said.after(weights, self.config.probes)
-        result.scores["measure_seconds"] = time.perf_counter() - started
+        result.scores["measure_seconds"] = time.perf_counter() - started - step.waited
         return result
 
     def words(self, weights: Weights, indices: Sequence[int]) -> list[dict[str, Any]]:
@@ -270,11 +270,14 @@ class _Steps:
     heartbeat: Beat | None
     progress: Progress | None
     lower: LowerLayers
+    waited: float = 0.0  # seconds of pauses and of questions answered meanwhile
 
     def beat(self) -> None:
         if self.heartbeat:
+            began = time.perf_counter()
             with self.lower.set_aside():
                 self.heartbeat()
+            self.waited += time.perf_counter() - began
 
     def report(self, phase: str, done: int, total: int) -> None:
         self.beat()

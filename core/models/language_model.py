@@ -74,6 +74,11 @@ class LanguageModel:
         """The longest text in tokens, capped: long-context models report lengths that no memory holds."""
         return min(getattr(self.config, "max_position_embeddings", None) or 4096, 4096)
 
+    def settle(self) -> None:
+        """Wait until everything that was begun on the device is done: on a GPU calls return before that."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
     @property
     def head(self) -> nn.Module:
         """The map from the last residual stream to logits."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -44,6 +46,7 @@ class Bench:
     measures: MeasureSession
     plan: Plan
     warnings: list[str]
+    seconds: dict[str, float]  # that getting ready took, by phase
 
     @cached_property
     def layers(self) -> dict[str, tuple[int, ...]]:
@@ -103,6 +106,7 @@ class Bench:
             reads=self.measures.reads,
             lacking=self.measures.lacking,
             controls=rounded(self.measures.controls, DRAWN),
+            seconds=self.seconds,
         )
 
     def resolved(self) -> dict[str, Any]:
@@ -127,13 +131,16 @@ class Bench:
 
 def prepare(laboratory: Laboratory, spec: RunSpec, control: Control) -> Bench:
     """Load, gather and decompose what the run needs; raises `UserError` for what the spec asks and is not there."""
+    seconds: dict[str, float] = {}
     control.report(Progress(phase="loading", message="Reading the facts"))
-    facts = load_facts(spec.facts, laboratory.assets)
+    with taken(seconds, "facts"):
+        facts = load_facts(spec.facts, laboratory.assets)
     plan = Plan(len(facts.edit), spec.round_size, spec.measure.every)
     check_origins(spec.lanes, plan.rounds)
     check_there(spec.lanes, plan.facts)
     control.report(Progress(phase="loading", message=f"Loading the model {spec.model}"))
-    lm = laboratory.model(spec)
+    with taken(seconds, "model"):
+        lm = laboratory.model(spec)
     control.heartbeat()
     info = model_info(lm)
     recipes = [recipe_of_lane(spec.lanes[index], info) for index in in_order(spec.lanes)]
@@ -141,16 +148,27 @@ def prepare(laboratory: Laboratory, spec: RunSpec, control: Control) -> Bench:
     for layer in layers:
         lm.original(layer)
 
-    editing = laboratory.session(spec, layers, control.heartbeat, gathering(control))
+    with taken(seconds, "statistics"):
+        editing = laboratory.session(spec, layers, control.heartbeat, gathering(control))
     control.report(Progress(phase="contexts", message="Sampling contexts, preparing the measures"))
-    for recipe in recipes:
-        editing.contexts(recipe.method)
-        control.heartbeat()
+    with taken(seconds, "contexts"):
+        for recipe in recipes:
+            editing.contexts(recipe.method)
+            control.heartbeat()
     announce(lm, len(layers), spec.measure, control)
-    measures = MeasureSession(
-        lm, facts.edit, facts.unedited, layers, spec.measure, laboratory.assets, heartbeat=control.heartbeat
-    )
-    return Bench(spec, lm, facts, recipes, editing, measures, plan, laboratory.warnings(spec) + facts.warnings)
+    with taken(seconds, "measures"):
+        measures = MeasureSession(
+            lm, facts.edit, facts.unedited, layers, spec.measure, laboratory.assets, heartbeat=control.heartbeat
+        )
+    return Bench(spec, lm, facts, recipes, editing, measures, plan, laboratory.warnings(spec) + facts.warnings, seconds)
+
+
+@contextmanager
+def taken(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    """Notes how long this took."""
+    began = time.perf_counter()
+    yield
+    seconds[phase] = round(time.perf_counter() - began, 3)
 
 
 def announce(lm: LanguageModel, layers: int, config: MeasureConfig, control: Control) -> None:

@@ -17,6 +17,8 @@ from core.editing.match import exact
 from core.editing.recipe import Recipe
 from core.editing.rounds import edit_round
 from core.editing.spread import RoundUpdate
+from core.editing.state import LaneState
+from core.editing.stopwatch import charged
 from core.errors import UserError
 from core.measures.expected import expected
 from core.measures.overlap import key_overlap
@@ -173,24 +175,31 @@ class Sequenced:
             self._control.pause(f"Paused: {label}, round {number}: {flags[0].message}")
 
     def _edit(self, recipe: Recipe, number: int) -> Edited:
-        began = time.perf_counter()
         bench, label = self._bench, recipe.label
         indices = bench.plan.edited_in(number, bench.left_out[label])
         facts = [bench.facts.edit[index] for index in indices]
         self._pace.begin("edit", label)
         self._report("values", label, number, f"{label}, round {number}: editing {len(facts)} facts")
-        state = self._states.after(label, number - 1)
-        matched = self._matched(recipe, number, facts)
-        beat, progress = self._control.heartbeat, self._editing(label, number)
-        update = edit_round(bench.lm, state, facts, recipe, bench.editing, beat, matched, progress)
-        overlaps = {}
-        if bench.plan.measured(number):
-            overlaps = {layer: key_overlap(keys, state.history[layer]) for layer, keys in update.keys.items()}
-        self._ledger.append(label, number, update)
-        state = self._states.add(label, number, update)
-        total = time.perf_counter() - began
-        self._pace.took("edit", label, total)
-        event = _edited(recipe, number, indices, update, state, total, overlaps)
+        beat, progress, watch = self._control.heartbeat, self._editing(label, number), bench.editing.watch
+        began = time.perf_counter()
+        with watch.counted() as around:
+            with watch.phase("rebuild"):
+                state = self._states.after(label, number - 1)
+            with watch.phase("match"):
+                matched = self._matched(recipe, number, facts)
+            with watch.phase("edit"):
+                update = edit_round(bench.lm, state, facts, recipe, bench.editing, beat, matched, progress)
+            overlaps = {}
+            if bench.plan.measured(number):
+                with watch.phase("overlap"):
+                    overlaps = {layer: key_overlap(keys, state.history[layer]) for layer, keys in update.keys.items()}
+            with watch.phase("ledger"):
+                self._ledger.append(label, number, update)
+                event = _edited(recipe, number, indices, update, self._states.add(label, number, update), overlaps)
+        around.pop("edit")
+        phases = {name: update.seconds.get(name, 0.0) + around.get(name, 0.0) for name in (*update.seconds, *around)}
+        event = replace(event, seconds={**phases, "total": time.perf_counter() - began})
+        self._pace.took("edit", label, charged(event.seconds))
         self._past.edit(event.as_dict())
         return event
 
@@ -223,7 +232,7 @@ class Sequenced:
         )
         payload = measured.as_dict()
         payload.pop("round")
-        payload["scores"]["edit_seconds"] = self._past.edit_seconds(label, number)
+        payload["scores"] |= self._past.edit_seconds(label, number)
         missed = [index for index in bench.plan.edited_since(before[1], number) if index in without]
         payload["words"] = bench.measures.words(weights, missed[: bench.spec.measure.words]) + payload["words"]
         self._pace.took("measure", label, time.perf_counter() - began)
@@ -295,7 +304,6 @@ def _edited(
     indices: list[int],
     update: RoundUpdate,
     state: LaneState,
-    total: float,
     overlaps: Mapping[int, float | None],
 ) -> Edited:
     layers = [
@@ -314,7 +322,7 @@ def _edited(
         lane=recipe.label,
         round=number,
         facts=indices,
-        seconds={**update.seconds, "total": total},
+        seconds={},
         layers=layers,
         hash={str(layer): state.digest(layer) for layer in update.updates},
         values={

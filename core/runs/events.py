@@ -41,7 +41,8 @@ class Started(Event):
     layer the singular values of W0 (at most 200 points: `index`, `sigma`, `cumulative` energy, `total_rank`); `tau_k`:
     how many directions hold a share τ of the energy, per τ and layer; `reads`: what R_k (`drift`) and the
     `perplexity` are read on, `lacking` why one of them is not measured; `controls`: R_k without any edit
-    (`core.measures.session.MeasureSession.controls`).
+    (`core.measures.session.MeasureSession.controls`); `seconds`: what getting ready took, by phase (facts, model,
+    statistics, contexts, measures), which is charged to no lane.
     """
 
     kind: ClassVar[str] = "started"
@@ -56,6 +57,7 @@ class Started(Event):
     reads: dict[str, str] = field(default_factory=dict)
     lacking: dict[str, str] = field(default_factory=dict)
     controls: list[dict[str, Any]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +82,10 @@ class Progress(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Edited(Event):
-    """One lane's weights after one round. `facts` are indices from 0; `seconds` by phase; `hash` by layer; `values` the
-    means over facts of the value optimisation; `factor` what a matched shrinkage was solved to; `notes` what the method
-    has to say of its round (a null space's size, a measured λ, a fallback)."""
+    """One lane's weights after one round. `facts` are indices from 0; `seconds` by phase (`core.editing.stopwatch`),
+    which add up to their `total`; `hash` by layer; `values` the means over facts of the value optimisation; `factor`
+    what a matched shrinkage was solved to; `notes` what the method has to say of its round (a null space's size, a
+    measured λ, a fallback)."""
 
     kind: ClassVar[str] = "edited"
     lane: str

@@ -24,7 +24,7 @@ ROUNDS = (
     *("efficacy_exact", "paraphrase_exact", "neighborhood_exact", "efficacy_when_edited", "efficacy_exact_when_edited"),
     *("unedited_recall", "task_mean"),
 )
-SECONDS = ("edit_seconds", "measure_seconds")  # the only columns that differ when a run is repeated
+SECONDS = ("edit_seconds", "per_edit_seconds", "setup_seconds", "measure_seconds")  # alone differ in a repeated run
 LAYERS = (
     *("lane", "round", "layer", "rounds_edited", "dominant_rank", "ls", "ss_right", "ss_left"),
     *("frobenius", "spectral", "condition", "numerical_rank", "rank_tolerance"),

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.editing.stopwatch import SETUP, charged
 from core.runs.events import standing
 
 
@@ -51,7 +52,8 @@ class Past:
         self.started: Mapping[str, Any] | None = None
         self.edited: set[tuple[str, int]] = set()
         self.failed: dict[str, int] = {}
-        self.seconds: dict[tuple[str, int], float] = {}
+        self.seconds: dict[tuple[str, int], Mapping[str, float | None]] = {}
+        self.sizes: dict[tuple[str, int], int] = {}
         self.scores: dict[tuple[str, int], Mapping[str, Any]] = {}
         self.layers: dict[tuple[str, int], Sequence[Mapping[str, Any]]] = {}
         self.overlaps: dict[tuple[str, int], dict[int, float | None]] = {}
@@ -76,7 +78,7 @@ class Past:
         """A lane was edited (an `edited` event as stored)."""
         place = edited["lane"], edited["round"]
         self.edited.add(place)
-        self.seconds[place] = edited["seconds"].get("total") or 0.0
+        self.seconds[place], self.sizes[place] = edited["seconds"], len(edited.get("facts") or ())
         self.overlaps[place] = {row["layer"]: row.get("key_overlap") for row in edited.get("layers") or ()}
 
     def measure(self, measured: Mapping[str, Any]) -> None:
@@ -117,10 +119,20 @@ class Past:
         places = self.history(lane, before - 1)
         return places[-1] if places else (lane, 0)
 
-    def edit_seconds(self, lane: str, number: int) -> float:
-        """Seconds spent editing from the lane's last measurement to the end of a round."""
+    def edit_seconds(self, lane: str, number: int) -> dict[str, float | None]:
+        """What editing took from the lane's last measurement to the end of a round, one round or several.
+
+        `edit_seconds` is all that is charged to the lane, `per_edit_seconds` the same by the facts edited (None: none
+        was), `setup_seconds` what was made once for every lane while this one was edited.
+        """
         last = max((n for label, n in self.scores if label == lane and n < number), default=0)
-        return sum(self.seconds.get((lane, n), 0.0) for n in range(last + 1, number + 1))
+        places = [place for n in range(last + 1, number + 1) if (place := (lane, n)) in self.seconds]
+        spent, edits = sum((charged(self.seconds[p]) for p in places), 0.0), sum(self.sizes[p] for p in places)
+        return {
+            "edit_seconds": spent,
+            "per_edit_seconds": spent / edits if edits else None,
+            "setup_seconds": sum((self.seconds[place].get(SETUP) or 0.0 for place in places), 0.0),
+        }
 
     def steps_left(self, plan: Plan, lanes: Sequence[str]) -> tuple[dict[str, int], dict[str, int]]:
         """Edits and measurements still to do, per lane."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from io import TextIOBase
 from types import FrameType
 
+from core.editing.stopwatch import SETUP, charged
 from core.runs.control import Control
 from core.runs.eta import clock
 from core.runs.events import Edited, Event, Finished, Measured, Progress, Started, Warned
@@ -79,8 +80,9 @@ class Telling:
 
     def _edited(self, event: Edited) -> list[str]:
         """What a round took, unless the bar says it; what the method noted, in a lane's first round."""
-        seconds = event.seconds.get("total") or 0.0
+        seconds, setup = charged(event.seconds), event.seconds.get(SETUP) or 0.0
         what = f"round {event.round}/{self._rounds}  {event.lane}:  {len(event.facts)} facts edited in {seconds:.1f} s"
+        what += f", and {setup:.1f} s for what all rounds share" if setup >= 1 else ""
         first = event.notes if event.lane not in self._noted else []
         self._noted.add(event.lane)
         return ([] if self._moving else [what]) + [f"note: {event.lane}: {note}" for note in first]

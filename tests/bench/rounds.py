@@ -73,7 +73,7 @@ def row(lm: LanguageModel, recipe: Recipe, session: EditSession, facts: list, si
         totals.append(taken.wall)
         spent.append(taken.cpu)
         whole = sum(update.seconds.values())
-        shares.append([update.seconds[phase] / whole for phase in PHASES])
+        shares.append([update.seconds.get(phase, 0.0) / whole for phase in PHASES])
     parts = [median(share[i] for share in shares[1:]) for i in range(len(PHASES))]
     cells = " | ".join(f"{part:.1%}" for part in parts)
     return (

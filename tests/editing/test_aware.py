@@ -10,6 +10,7 @@ from core.editing.recipe import recipe_from_dict
 from core.editing.rounds import edit_round
 from core.editing.session import EditSession
 from core.editing.state import LaneState
+from core.editing.stopwatch import Stopwatch
 from core.editing.subspace import Basis, Svd, svd
 from tests.editing.common import FACTS, recipe_of, session_of, values_of
 
@@ -36,7 +37,7 @@ class Weights(EditSession):
     """As much of a session as bases are made from."""
 
     def __init__(self) -> None:
-        self.memo = {}
+        self.memo, self.watch = {}, Stopwatch()
 
     def svd(self, layer: int) -> Svd:
         return svd(WEIGHT)

@@ -41,7 +41,7 @@ def test_an_edit_makes_its_targets_likelier_in_every_architecture(toy, family):
     shares = [update.residual_before[0], *update.residual_after.values()]
     assert shares[0] == pytest.approx(1, abs=1e-3)
     assert shares == sorted(shares, reverse=True)
-    assert set(update.seconds) == {"values", "keys", "solve", "guard"}
+    assert set(update.seconds) == {"values", "keys", "solve", "guard", "setup", "other"}
     assert update.removed_share == {0: 0, 1: 0, 2: 0}
 
 

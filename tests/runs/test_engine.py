@@ -5,6 +5,7 @@ import json
 import pytest
 
 from core.editing.ledger import Ledger
+from core.editing.stopwatch import PHASES, SETUP, WAITING
 from core.measures.warning import Signs
 from core.runs import engine
 from core.runs.cautions import flagged
@@ -46,7 +47,11 @@ def test_a_run_says_what_happens_in_order(whole):
     assert steps == expected
     edited = next(event for event in whole if event["kind"] == "edited" and event["round"] == 2)
     assert edited["facts"] == [2, 3]
-    assert set(edited["seconds"]) == {"values", "keys", "solve", "guard", "total"}
+    for event in (event for event in whole if event["kind"] == "edited"):
+        seconds = dict(event["seconds"])
+        total = seconds.pop("total")
+        assert {"values", "keys", "solve", "guard", "ledger", "other"} <= set(seconds) <= {*PHASES, SETUP, WAITING}
+        assert sum(seconds.values()) == pytest.approx(total, abs=1e-3)
     assert [row["layer"] for row in edited["layers"]] == [1, 2]
     assert len({tuple(event["hash"].values()) for event in whole if event["kind"] == "edited"}) == 6
     assert all(from_dict(event).as_dict() == event for event in whole)
@@ -57,7 +62,7 @@ def test_the_tables_have_their_columns_and_rows(whole, whole_folder):
     assert [(row["lane"], row["round"]) for row in rounds] == [(lane, str(r)) for r in range(4) for lane in LABELS]
     assert [row["edits"] for row in rounds[::2]] == ["0", "2", "4", "6"]
     assert all(0 <= float(row[name]) <= 1 for row in rounds for name in ("efficacy", "efficacy_exact", "neighborhood"))
-    assert float(rounds[-1]["edit_seconds"]) > 0
+    assert float(rounds[-1]["edit_seconds"]) == pytest.approx(2 * float(rounds[-1]["per_edit_seconds"]))
     layers = rows(whole_folder / "layers.csv")
     assert len(layers) == 4 * 2 * 2
     guarded = [row for row in layers if row["lane"] == LABELS[1] and row["round"] == "3"]

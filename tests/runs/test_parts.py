@@ -31,8 +31,8 @@ def test_a_plan_covers_every_fact_once():
 def test_the_past_is_read_from_events():
     events = [
         {"kind": "measured", "lane": "a", "round": 0, "scores": {"efficacy": 0}},
-        {"kind": "edited", "lane": "a", "round": 1, "seconds": {"total": 2.0}},
-        {"kind": "edited", "lane": "a", "round": 2, "seconds": {"total": 3.0}},
+        {"kind": "edited", "lane": "a", "round": 1, "facts": [0, 1], "seconds": {"total": 2.0}},
+        {"kind": "edited", "lane": "a", "round": 2, "facts": [2, 3], "seconds": {"solve": 3.0, "total": 3.0}},
         {"kind": "measured", "lane": "a", "round": 2, "scores": {"efficacy": 1}},
         {"kind": "warned", "lane": "b", "round": 1, "level": "error", "message": "broke"},
     ]
@@ -43,8 +43,24 @@ def test_the_past_is_read_from_events():
     assert past.last_measured("a", 3) == ("a", 2)
     assert past.last_measured("a", 2) == ("a", 0)
     assert past.last_measured("b", 2) == ("b", 0)
-    assert past.edit_seconds("a", 2) == 5.0
+    assert past.edit_seconds("a", 2) == {"edit_seconds": 5.0, "per_edit_seconds": 1.25, "setup_seconds": 0}
     assert past.steps_left(Plan(40, 10), ["a", "b"]) == ({"a": 2}, {"a": 3})
+
+
+def test_seconds_of_several_rounds_are_told_per_edit_and_set_up_and_waiting_are_no_lanes():
+    """Measured every third round: `edit_seconds` is a sum of three, what is drawn is one edit's."""
+    phases = {"values": 6.0, "solve": 2.0, "setup": 50.0, "waiting": 100.0, "other": 0.0, "total": 158.0}
+    later = {"values": 6.0, "solve": 2.0, "other": 0.0, "total": 8.0}
+    edits = [
+        {"kind": "edited", "lane": "a", "round": n, "facts": [0] * (4 if n < 3 else 2), "seconds": seconds}
+        for n, seconds in enumerate([phases, later, later], 1)
+    ]
+    past = Past(edits)
+    assert past.edit_seconds("a", 3) == {"edit_seconds": 24.0, "per_edit_seconds": 2.4, "setup_seconds": 50.0}
+    assert past.edit_seconds("a", 0) == {"edit_seconds": 0, "per_edit_seconds": None, "setup_seconds": 0}
+    told = Telling(out := io.StringIO(), io.StringIO())
+    told.event(Edited(lane="a", round=1, facts=[0] * 4, seconds=phases, layers=[], hash={}))
+    assert "4 facts edited in 8.0 s, and 50.0 s for what all rounds share" in out.getvalue()
 
 
 def measured(lane, number, recall, **more):
@@ -208,7 +224,7 @@ def test_tables_come_from_events(tmp_path):
     rounds = (tmp_path / "rounds.csv").read_text().splitlines()
     header = rounds[0].split(",")
     assert header[:2] == ["lane", "round"]
-    assert header[-2:] == ["edit_seconds", "measure_seconds"]
+    assert header[-4:] == ["edit_seconds", "per_edit_seconds", "setup_seconds", "measure_seconds"]
     assert header.index("task_mean") < header.index("task_x") < header.index("new_column")
     assert rounds[2].startswith("a,1,2,,,")
     layers = (tmp_path / "layers.csv").read_text().splitlines()

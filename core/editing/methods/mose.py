@@ -84,7 +84,8 @@ class Mose(LocateThenEdit):
         """Choose the round's layers, then as MEMIT: values at the last of them, spread over all of them."""
         from core.editing.procedures import together
 
-        layers = round_.once("layers", lambda: self.chosen(round_))
+        with round_.session.watch.phase("select"):
+            layers = round_.once("layers", lambda: self.chosen(round_))
         narrowed = replace(round_.recipe, method=replace(self, layers=layers))
         return together(replace(round_, recipe=narrowed))
 

@@ -60,12 +60,13 @@ class Nse(Memit):
 
     def edit(self, round_: Round) -> RoundUpdate:
         """Passes over the facts that lack something, all towards the unedited model's values."""
-        from core.editing.procedures import joined, spread_values, target_values, timed_values
+        from core.editing.procedures import joined, spread_values, target_values, values_once
 
-        values, spent = timed_values(round_, lambda here: target_values(here, original=True))
+        values = values_once(round_, lambda here: target_values(here, original=True))
         state, steps = round_.state.copy(), []
         for number in range(self.passes):
-            chosen = self.chosen(round_, state, values)
+            with round_.session.watch.phase("keys"):
+                chosen = self.chosen(round_, state, values)
             if not len(chosen) and number:
                 break
             part = replace(round_, facts=[round_.facts[i] for i in chosen.tolist()], state=state)
@@ -73,14 +74,15 @@ class Nse(Memit):
             state.apply(steps[-1])
             state.history = dict(round_.state.history)  # the round's own keys are protected from the next one on
         update = joined(steps)
+        with round_.session.watch.phase("keys"):
+            protected = self.protected_keys(round_, state)
         notes = [*update.notes, f"{len(steps)} passes; the last over {len(steps[-1].values.loss)} facts."]
         return replace(
             update,
-            keys=self.protected_keys(round_, state),
+            keys=protected,
             residual_before=steps[0].residual_before,
             residual_after=steps[-1].residual_after,
             values=values,
-            seconds={**update.seconds, "values": spent},
             notes=notes,
         )
 
@@ -150,7 +152,6 @@ def nothing(round_: Round, values: Values) -> RoundUpdate:
         removed_share=dict.fromkeys(layers, 0.0),
         residual_before=dict.fromkeys(layers, 1.0),
         residual_after=dict.fromkeys(layers, 1.0),
-        seconds=dict.fromkeys(("values", "keys", "solve", "guard"), 0.0),
         values=picked(values, torch.zeros(0, dtype=torch.long)),
     )
 

@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core.editing.parameters import param
+from core.editing.stopwatch import FREE, charged
 from core.measures.found import Chart, Found
 
 if TYPE_CHECKING:
     from core.measures.case import Case
 
-TIMED = ("edit_seconds", "measure_seconds")
+TIMED = {  # columns of rounds.csv
+    "per_edit_seconds": "edit",
+    "edit_seconds": "edits since the last measurement",
+    "setup_seconds": "set-up",
+    "measure_seconds": "measures",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +33,7 @@ class Cost:
     prompts: int = param(10, ge=3, help="Prompts, of facts spread over the run.")
 
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
-        """Tables `latency`, `memory` and `rounds`."""
+        """Tables `latency`, `memory`, `rounds` (by measured round) and `phases` (of every round, seconds per edit)."""
         from core.measures.latency import peak_memory, side_by_side
         from core.measures.loop import each_round
         from core.measures.scores import spread_sample
@@ -47,6 +53,7 @@ class Cost:
                 "latency": latency,
                 "memory": [{"where": where, "peak_mib": mib} for where, mib in peak_memory(lm.device).items()],
                 "rounds": _round_seconds(case),
+                "phases": _phases(case),
             },
             charts=[
                 Chart(
@@ -63,14 +70,14 @@ class Cost:
                     line_label="as fast",
                 ),
                 Chart(
-                    table="rounds",
+                    table="phases",
                     kind="line",
                     x="round",
-                    y="seconds",
-                    by="what",
-                    title="Seconds of the rounds",
+                    y="per_edit_seconds",
+                    by="phase",
+                    title="Seconds per edit",
                     x_title="round",
-                    y_title="seconds",
+                    y_title="seconds per edit",
                 ),
             ],
             protocol=(
@@ -79,7 +86,9 @@ class Cost:
                 " bootstrap interval. The lane wears edited matrices in the place of the original ones, of the same"
                 " shape and type, so a ratio of 1 must come out: what differs from it is the noise of the clock."
                 " Memory: the most that this process ever held (on a GPU: that PyTorch ever allocated there), loading"
-                " included."
+                " included. Seconds per edit: all that a round took by the facts that it edited, without waiting and"
+                " without set-up (statistics, decompositions and factors that are made once and shared), which no lane"
+                " is charged with; `edit_seconds` is the sum over the rounds since the last measurement."
             ),
             notes=notes,
             empty={
@@ -114,13 +123,24 @@ def _rows(at: int, base: Sequence[float], lane: Sequence[float], count: int, see
 
 
 def _round_seconds(case: Case) -> list[dict[str, Any]]:
-    """What the run itself noted: seconds of edits and of measures."""
+    """What the run itself noted at each measured round."""
     return [
-        {"round": at, "what": name.removesuffix("_seconds"), "seconds": scores[name]}
+        {"round": at, "what": what, "seconds": scores[name]}
         for at, scores in sorted(case.scores.items())
-        for name in TIMED
+        for name, what in TIMED.items()
         if scores.get(name) is not None
     ]
+
+
+def _phases(case: Case) -> list[dict[str, Any]]:
+    """Where each round's edits spent their time, and all of it that is the lane's own."""
+    rows = []
+    for at, seconds in sorted(case.seconds.items()):
+        edits = len(case.cohorts[at - 1])
+        own = {name: spent for name, spent in seconds.items() if name not in (*FREE, "total") and spent}
+        parts = {"all": charged(seconds), **own}
+        rows += [{"round": at, "phase": name, "per_edit_seconds": s / edits} for name, s in parts.items() if edits]
+    return rows
 
 
 STUDY = Cost

@@ -24,16 +24,23 @@ def test_latency_of_both_models(plain_case, monkeypatch):
 def test_real_seconds_and_what_the_run_noted(plain_case, monkeypatch):
     monkeypatch.setattr(latency, "WARM_UP", 1)
     scores = {0: {"measure_seconds": 1.5, "edit_seconds": None}, 1: {"measure_seconds": 2.0, "edit_seconds": 9.0}}
-    found = Cost(tokens=200, prompts=3).run(replace(plain_case, scores=scores), [1])
+    phases = {1: {"values": 6.0, "solve": 3.0, "guard": 0.0, "setup": 40.0, "waiting": 1.0, "total": 50.0}}
+    found = Cost(tokens=200, prompts=3).run(replace(plain_case, scores=scores, seconds=phases), [1])
     assert found.notes == ["64 instead of 200 tokens: the model reads 128 at most"]
     (row,) = found.tables["latency"]
     assert 0 < row["unedited_seconds"] < 10
     assert row["low"] <= row["ratio"] <= row["high"]
     assert found.tables["rounds"] == [
-        {"round": 0, "what": "measure", "seconds": 1.5},
-        {"round": 1, "what": "edit", "seconds": 9.0},
-        {"round": 1, "what": "measure", "seconds": 2.0},
+        {"round": 0, "what": "measures", "seconds": 1.5},
+        {"round": 1, "what": "edits since the last measurement", "seconds": 9.0},
+        {"round": 1, "what": "measures", "seconds": 2.0},
     ]
+    edits = len(plain_case.cohorts[0])
+    assert found.tables["phases"] == [
+        {"round": 1, "phase": phase, "per_edit_seconds": seconds / edits}
+        for phase, seconds in (("all", 9.0), ("values", 6.0), ("solve", 3.0))
+    ]
+    assert [(chart.table, chart.y) for chart in found.charts] == [("latency", "ratio"), ("phases", "per_edit_seconds")]
 
 
 def test_perplexity_over_rounds(plain_case):
