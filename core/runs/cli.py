@@ -14,7 +14,7 @@ from filelock import Timeout
 from core.errors import UserError
 from core.runs.additions import add_lanes, more_lanes
 from core.runs.control import Control
-from core.runs.events import Finished, Warned
+from core.runs.events import Finished, Warned, standing
 from core.runs.spec import RunSpec
 from core.runs.store import Run, Store
 from core.runs.terminal import Telling, interruptible, quiet
@@ -62,7 +62,8 @@ def _perform(store: Store, run: Run) -> int:
     from core.runs.laboratory import Laboratory
     from core.runs.perform import perform
 
-    telling, cut_short = Telling(), []
+    told = [event for event in standing(event for _, event in store.events(run.id)) if event["kind"] == "started"]
+    telling, cut_short = Telling(rounds=told[-1]["rounds"] if told else 0), []
 
     def seen(event: Any) -> None:
         telling.event(event)
@@ -71,9 +72,11 @@ def _perform(store: Store, run: Run) -> int:
 
     control = Control(report=telling.progress, give_way=lambda: True)  # nobody could tell a paused run to go on
     quiet()
-    with interruptible(control, "go on with --resume"):
-        end: Finished = perform(store, run, Laboratory(cache_home(store.home)), control, seen)
-    telling.end()
+    try:
+        with interruptible(control, "go on with --resume"):
+            end: Finished = perform(store, run, Laboratory(cache_home(store.home)), control, seen)
+    finally:
+        telling.end()
     if end.status == "failed":
         print(f"error: {end.message}", file=sys.stderr)
     if end.status == "done":

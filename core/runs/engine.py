@@ -264,7 +264,7 @@ class Sequenced:
         self._folder.write_facts(rows)
 
     def _report(self, phase: str, lane: str | None, number: int, message: str, done: int = 0, total: int = 0) -> None:
-        plan, lanes = self._bench.plan, len(self._bench.recipes)
+        done = len(self._past.edited)
         self._control.report(
             Progress(
                 phase=phase,
@@ -274,8 +274,8 @@ class Sequenced:
                 total=total,
                 message=message,
                 eta_seconds=self._pace.left(),
-                run_done=len(self._past.edited),
-                run_total=plan.rounds * lanes - sum(number for _, number in self._past.origins.values()),
+                run_done=done,
+                run_total=done + self._pace.edits_left,
             )
         )
 

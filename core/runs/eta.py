@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 
 class Pace:
     """Seconds left in a piece of work whose size is known; starts to count when it is made."""
 
-    def __init__(self) -> None:
-        self._began = time.monotonic()
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now, self._began = now, now()
         self._expected: float | None = None
 
     def expect(self, seconds: int | float) -> None:
         """Begin now, with an estimate to go by until a part is done."""
-        self._began, self._expected = time.monotonic(), float(seconds)
+        self._began, self._expected = self._now(), float(seconds)
 
     def left(self, done: int | float, total: int | float) -> float | None:
         """Seconds until `total` at the pace of the first `done`; None until there is something to go by."""
-        gone = time.monotonic() - self._began
+        gone = self._now() - self._began
         if done <= 0 or total <= 0:
             return None if self._expected is None else max(0.0, self._expected - gone)
         return max(0.0, gone * (total - done) / done)
@@ -51,8 +52,14 @@ class RunPace:
         self._going = None
         self._left = {key: 0 if key[1] == lane else count for key, count in self._left.items()}
 
+    @property
+    def edits_left(self) -> int:
+        """Edits still to do, of lanes that have not ended early."""
+        return sum(count for (kind, _), count in self._left.items() if kind == "edit")
+
     def left(self) -> float | None:
-        """Seconds until the end; a lane that has not begun is taken to be like the others. None at first.
+        """Seconds until the end; a lane that has not begun is taken to be like the others. None at first, and where
+        nothing is left that the pace of edits and measurements tells of.
 
         What goes on counts for what it has still to take, and for nothing once it takes longer than the ones before.
         """
@@ -66,7 +73,7 @@ class RunPace:
             total += count * mean
             if count and self._going is not None and self._going[0] == (kind, lane):
                 total -= min(mean, time.monotonic() - self._going[1])
-        return total
+        return total if total > 0 else None
 
 
 def clock(seconds: int | float | None) -> str:

@@ -110,6 +110,8 @@ def test_a_full_disk_stops_the_run_which_then_goes_on(done, spec_file, tmp_path,
     assert "is full; make room, then resume" in capsys.readouterr().out
     monkeypatch.setattr(engine.Ledger, "append", true)
     assert main(["run", str(spec_file()), "--out", str(out), "--resume"]) == 0
+    assert "round 3/3  guarded:" in (told := capsys.readouterr().out)
+    assert "/0" not in told
     for name in TABLES:
         assert table(out / name) == table(done / name)
 
@@ -120,6 +122,8 @@ def test_a_longer_spec_adds_its_lanes(done, make_spec, spec_file, tmp_path, caps
     assert main(["run", str(spec_file(lanes=lanes[::-1])), "--out", str(out), "--resume"]) == 2
     assert 'has a lane "plain" already' in capsys.readouterr().err
     assert main(["run", str(spec_file()), "--out", str(out), "--resume"]) == 0
+    assert "round 3/3  guarded:" in (told := capsys.readouterr().out)
+    assert "/0" not in told
     for name in TABLES:
         assert table(out / name) == table(done / name)
     assert main(["run", str(spec_file()), "--out", str(out), "--resume"]) == 0
@@ -183,6 +187,8 @@ def test_a_run_that_was_killed_goes_on_to_the_same_tables(done, spec_file, tmp_p
     assert (out / "events.jsonl").read_text().count('"kind":"edited"') < 6
     assert "Traceback" not in said
     assert main(["run", str(spec_file()), "--out", str(out), "--resume"]) == 0
+    assert "round 3/3  guarded:" in (told := capsys.readouterr().out)
+    assert "/0" not in told
     for name in TABLES:
         assert table(out / name) == table(done / name)
 

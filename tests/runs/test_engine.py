@@ -208,8 +208,10 @@ def test_progress_tells_the_phase_and_the_time_left(laboratory, make_spec, tmp_p
     performed(laboratory, make_spec(), tmp_path, Control(report=seen.append))
     assert {"loading", "contexts", "values", "layers", "scores", "inside"} <= {progress.phase for progress in seen}
     assert "plain, round 1: layer 1 of 2" in [progress.message for progress in seen]
-    assert seen[-1].run_total == 6
-    assert seen[-1].eta_seconds is not None
+    assert {progress.run_total for progress in seen if progress.phase == "values"} == {6}
+    assert any(progress.eta_seconds for progress in seen)
+    assert seen[-1].message == "guarded: asking for every fact"
+    assert (seen[-1].run_done, seen[-1].eta_seconds) == (6, None)  # no edit or measurement is left to tell by
 
 
 def test_what_r_k_and_perplexity_are_read_on_is_told_at_the_start(laboratory, make_spec, tmp_path):

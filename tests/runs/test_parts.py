@@ -13,7 +13,7 @@ from core.runs.eta import Pace, RunPace, clock
 from core.runs.events import Edited, Finished, Measured, Progress, Started, Warned
 from core.runs.folder import RunFolder, csv_text, replace_text
 from core.runs.plan import Past, Plan
-from core.runs.terminal import Telling
+from core.runs.terminal import SILENT, Telling
 from core.runs.turns import in_turn
 
 
@@ -289,6 +289,59 @@ def test_a_run_told_on_a_terminal_and_to_a_file():
     assert lines.getvalue().splitlines()[0] == "Loading the model"
     assert "2 facts edited in 1.5 s" in lines.getvalue()
     assert lines.getvalue().splitlines()[-1] == "All done."
+    telling.end()
+
+
+def test_a_file_hears_where_long_work_stands_also_while_nothing_is_reported():
+    now, lines = [0.0], io.StringIO()
+    telling = Telling(lines, io.StringIO(), now=lambda: now[0])
+
+    def at(seconds: float, **progress) -> str:
+        now[0] = seconds
+        before = len(lines.getvalue())
+        if progress:
+            telling.progress(Progress(**progress))
+        else:
+            telling.still()  # as the thread does
+        return lines.getvalue()[before:].strip()
+
+    here = {"phase": "values", "lane": "a", "round": 1, "total": 25}
+    assert at(0, phase="loading", message="Loading the model") == "Loading the model"
+    assert at(SILENT - 1) == ""
+    assert at(SILENT) == "… Loading the model (for 20 s)"
+    assert at(SILENT + 1) == ""
+    assert at(2 * SILENT) == "… Loading the model (for 40 s)"
+    assert at(41, **here, done=0, message="a, round 1: editing") == ""
+    assert at(51, **here, done=5, message="a, round 1: step 5") == ""
+    assert at(61, **here, done=10, message="a, round 1: step 10") == (
+        "… a, round 1: step 10 (40%, 30 s left of this step, for 20 s)"
+    )
+    assert at(81, **here, done=20, message="a, round 1: step 20", eta_seconds=300, run_done=1, run_total=8) == (
+        "… a, round 1: step 20 (80%, 12% of the run, 5 min left, for 40 s)"
+    )
+    telling.end()
+
+
+def test_no_share_of_nothing_is_told():
+    """A run that is taken on again told its first event long ago; where a size is not known, none is said."""
+    lines, bar = io.StringIO(), Terminal()
+    telling = Telling(lines, bar, rounds=40)
+    telling.event(Measured(lane="a", round=17, scores={"efficacy": 0.5}))
+    telling.progress(Progress(phase="loading", message="Loading the model"))
+    telling.end()
+    assert "round 17/40  a:" in lines.getvalue()
+    assert "/0" not in bar.getvalue()
+    telling = Telling(lines := io.StringIO(), io.StringIO())
+    telling.event(Measured(lane="a", round=17, scores={"efficacy": 0.5}))
+    assert lines.getvalue().startswith("round 17  a:")
+
+
+def test_no_time_is_said_to_be_left_where_nothing_is_counted_any_more():
+    pace = RunPace({"a": 1, "b": 3}, {"a": 0, "b": 0})
+    pace.took("edit", "a", 2.0)
+    assert pace.edits_left == 3
+    pace.drop("b")
+    assert (pace.edits_left, pace.left()) == (0, None)  # facts are asked at the end, which is no edit
 
 
 def test_what_a_method_notes_is_told_once_a_lane():
