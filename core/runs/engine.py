@@ -181,7 +181,6 @@ class Sequenced:
         self._pace.begin("edit", label)
         self._report("values", label, number, f"{label}, round {number}: editing {len(facts)} facts")
         beat, progress, watch = self._control.heartbeat, self._editing(label, number), bench.editing.watch
-        began = time.perf_counter()
         with watch.counted() as around:
             with watch.phase("rebuild"):
                 state = self._states.after(label, number - 1)
@@ -198,7 +197,7 @@ class Sequenced:
                 event = _edited(recipe, number, indices, update, self._states.add(label, number, update), overlaps)
         around.pop("edit")
         phases = {name: update.seconds.get(name, 0.0) + around.get(name, 0.0) for name in (*update.seconds, *around)}
-        event = replace(event, seconds={**phases, "total": time.perf_counter() - began})
+        event = replace(event, seconds={**phases, "total": sum(phases.values())})
         self._pace.took("edit", label, charged(event.seconds))
         self._past.edit(event.as_dict())
         return event

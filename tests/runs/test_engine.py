@@ -51,7 +51,7 @@ def test_a_run_says_what_happens_in_order(whole):
         seconds = dict(event["seconds"])
         total = seconds.pop("total")
         assert {"values", "keys", "solve", "guard", "ledger", "other"} <= set(seconds) <= {*PHASES, SETUP, WAITING}
-        assert sum(seconds.values()) == pytest.approx(total, abs=1e-3)
+        assert sum(seconds.values()) == pytest.approx(total)
     assert [row["layer"] for row in edited["layers"]] == [1, 2]
     assert len({tuple(event["hash"].values()) for event in whole if event["kind"] == "edited"}) == 6
     assert all(from_dict(event).as_dict() == event for event in whole)
