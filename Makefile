@@ -1,5 +1,6 @@
 # make run    the lab in a browser          make test   everything that has to hold
-# make bench  what it costs, in numbers     make clean  forget the virtual environment
+# make bench  what it costs, in numbers     make fuzz   ten thousand inputs of any kind
+# make clean  forget the virtual environment
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,6 +15,9 @@ test: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
+
+fuzz: $(INSTALLED)
+	$(BIN)/python -m pytest -m fuzz --hypothesis-profile fuzz
 
 bench: $(INSTALLED)
 	$(BIN)/python -m tests.bench.values
@@ -31,4 +35,4 @@ $(INSTALLED): requirements.txt
 clean:
 	rm -rf $(VENV)
 
-.PHONY: run test bench clean
+.PHONY: run test fuzz bench clean

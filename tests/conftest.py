@@ -1,5 +1,8 @@
-"""Shapes and types are checked in every test: jaxtyping's annotations, enforced by beartype."""
+"""Shapes and types are checked in every test: jaxtyping's annotations, enforced by beartype. `make fuzz` asks for the
+profile "fuzz", which tries many more inputs (`tests.fuzzing`)."""
 
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 install_import_hook("core", "beartype.beartype")
+settings.register_profile("fuzz", deadline=None, print_blob=True)

@@ -7,11 +7,12 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
-from core.errors import one_line
+from core.errors import clipped, one_line
 
 LONGEST = 2_000  # characters of one cell: a prompt longer than this is a pasted document, not a fact
 
 LONGEST_BITS = 6_643  # of a whole number with as many digits: more cannot be written as text
+LONGEST_MESSAGE = 300  # characters of what is wrong with a cell: a row has many
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class CellError(ValueError):
     """A cell that cannot be read: raised while a row is parsed, turned into a `Problem` with its row."""
 
     def __init__(self, column: str, message: str):
-        super().__init__(message)
-        self.column = column
+        super().__init__(clipped(one_line(message), LONGEST_MESSAGE))
+        self.column = clipped(one_line(column), LONGEST_MESSAGE)
 
 
 def is_filled(value: Any) -> bool:

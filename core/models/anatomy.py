@@ -62,7 +62,7 @@ def anatomy_of(model: nn.Module) -> Anatomy:
         layers = model.get_submodule(anatomy.layers)
         for part in (anatomy.down, anatomy.mlp, anatomy.after):
             layers[0].get_submodule(part)
-    except AttributeError as error:
+    except (AttributeError, IndexError) as error:
         raise UserError(
             f"This {model_type} model ({type(model).__name__}) has no part {anatomy.layers}[…].{anatomy.down}: {error}."
             " Load it with its language-modelling class, or add its anatomy to core/models/anatomy.py."

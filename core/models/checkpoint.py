@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassFieldValidationError
 from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import PreTrainedTokenizerBase
@@ -116,7 +118,7 @@ def damaged(path: Path) -> bool:
 
 
 def wrong_file(error: Exception) -> str | None:
-    """What a file of weights must be like that raised this, wherever it lies; None of other errors."""
+    """What is wrong with the file that raised this, wherever it lies; None of other errors."""
     if isinstance(error, SafetensorError):
         return "a file of weights (safetensors) is cut off or damaged: fetch or save it anew"
     if isinstance(error, pickle.UnpicklingError):
@@ -124,6 +126,9 @@ def wrong_file(error: Exception) -> str | None:
             "its weights are a pickle that is damaged, or that holds code besides tensors, which is not run. Give a"
             " checkpoint in safetensors"
         )
+    if isinstance(error, StrictDataclassFieldValidationError):
+        field = re.search(r"field '(\w+)'", str(error))
+        return f"config.json: {field[1] if field else 'a setting'} has a value that no model of this kind has"
     if isinstance(error, EOFError):
         return "a file of weights is empty or cut off: fetch or save it anew"
     return None

@@ -22,6 +22,7 @@ DTYPES = {
     "float16": torch.float16,
     "float64": torch.float64,
 }
+SPOKEN = (OSError, ValueError, ImportError)  # whose texts transformers writes for people
 DEVICES = ("cpu", "cuda", "mps")
 
 
@@ -47,12 +48,15 @@ def load_model(
     place = resolve_device(device)
     path, local = resolve_reference(reference, assets)
     options: dict[str, Any] = {"local_files_only": local, "trust_remote_code": trust_remote_code}
+    reading = "config.json"
     try:
         config = AutoConfig.from_pretrained(path, **options)
         if config.is_encoder_decoder:
             kind = f"{reference} ({config.model_type}) is an encoder and a decoder"
             raise UserError(f"{kind}. Give a causal language model, such as GPT-2 or Llama.")
+        reading = "the tokenizer's files"
         tokenizer = AutoTokenizer.from_pretrained(path, **options)
+        reading = "the weights with config.json"
         placement = {} if place.type == "cpu" else {"device_map": {"": place}}
         model, report = AutoModelForCausalLM.from_pretrained(
             path,
@@ -66,7 +70,7 @@ def load_model(
     except (UserError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # whatever transformers, tokenizers, safetensors and pickle raise for files they get
-        raise UserError(explain(reference, Path(path) if local else None, error)) from error
+        raise UserError(explain(reference, Path(path) if local else None, error, reading)) from error
     notes = check_report(reference, report)
     check_finite(reference, model)
     if not getattr(tokenizer, "is_fast", False):
@@ -135,14 +139,18 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
 
-def explain(reference: str, folder: Path | None, error: Exception) -> str:
-    """One line for the person from what transformers raised; `folder` is the model's, if it is one here."""
+def explain(reference: str, folder: Path | None, error: Exception, reading: str = "the model") -> str:
+    """One line for the person from what transformers raised while it was `reading` something; `folder` is the model's,
+    if it is one here."""
     said = " ".join(str(error).split())
     low = said.lower()
+    why = (folder and culprit(folder)) or wrong_file(error)
+    if why is None and not isinstance(error, SPOKEN):
+        why = f"{reading} cannot be made sense of; take all files of the model from one place"
     if folder is not None:
-        why = culprit(folder) or wrong_file(error) or said[:300]
+        why = why or said[:300]
         return f"The folder of {reference!r} could not be loaded as a causal language model: {why}"
-    if why := wrong_file(error):
+    if why:
         return f"The model {reference!r} could not be loaded: {why}"
     if "gated" in low or "restricted" in low or "401" in low and "private" not in low:
         return (

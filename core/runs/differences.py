@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from core.errors import path, shown
+from core.errors import one_line, path, shown
 from core.runs.events import plain
 
 SPELLED_OUT = 5  # differences in one message
@@ -14,7 +14,10 @@ SAME = "This spec was run before; model, packages, settings and statistics are w
 
 def compared(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[bool, str]:
     """(whether all is as it was, a sentence that says so or what differs): of what a spec stood on before, and now."""
-    found = [f"{path(where)} was {shown(old)}, is {shown(new)}" for where, old, new in differing(before, plain(now))]
+    found = [
+        one_line(f"{path(where)} was {shown(old)}, is {shown(new)}")
+        for where, old, new in differing(before, plain(now))
+    ]
     if not found:
         return True, SAME
     more = f"; and {len(found) - SPELLED_OUT:,} more" if len(found) > SPELLED_OUT else ""

@@ -8,8 +8,9 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from core.errors import UserError, nearest, path, shown
+from core.errors import UserError, clipped, nearest, one_line, path, shown
 
+LONGEST_PROBLEM = 600  # characters of one
 MOST_SHOWN = 3  # problems spelled out in the one line that the command line prints
 
 
@@ -19,6 +20,10 @@ class SpecProblem:
 
     where: str
     message: str
+
+    def __post_init__(self) -> None:
+        for name in ("where", "message"):
+            object.__setattr__(self, name, clipped(one_line(getattr(self, name)), LONGEST_PROBLEM))
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message
@@ -38,7 +43,10 @@ def told(error: ValidationError, model: type[BaseModel]) -> list[SpecProblem]:
     """Pydantic's findings about a dictionary that should be a `model`, one problem per field, in plain words."""
     problems: dict[str, SpecProblem] = {}
     for found in error.errors(include_url=False):
-        location = [part for part in found["loc"] if not _names_a_type(part, model)]
+        *inside, last = found["loc"] or ("",)
+        location = [part for part in inside if not _names_a_type(part, model)]
+        if found["type"] == "extra_forbidden" or not _names_a_type(last, model):  # a field may be called anything
+            location.append(last)
         where = path(location)
         problems.setdefault(where, SpecProblem(where, _words(found, location, model)))
     return list(problems.values())

@@ -131,6 +131,8 @@ REFUSED = [
         "facts.items[0].target: a number of more than 2,000 digits",
     ),
     (spec(facts={"items": [{**FACT, "target": float("inf")}]}), "facts.items[0].target: inf is not a finite number"),
+    (spec(**{"round-size": 3}), 'round-size: unknown field; did you mean "round_size"?'),
+    (spec(measure={"int": 3}), "measure.int: unknown field"),
     (spec(**{"a\nb": 1}), "a b: unknown field"),
     (spec(lanes=[{"method": "memit", 3: 4}]), "lanes[0][3]"),
     (spec(lanes=nested(50)), "lanes[0][0]: nested too deeply"),
