@@ -35,7 +35,7 @@ CONTENTS = st.one_of(
 
 
 @pytest.mark.fuzz
-@inputs(80, 3000)
+@inputs(60, 2500)
 @given(content=CONTENTS, suffix=st.sampled_from(SUFFIXES), skip=st.booleans())
 def test_a_file_may_hold_anything(tmp_path, content, suffix, skip):
     path = tmp_path / f"facts{suffix}"
@@ -51,7 +51,7 @@ def test_a_file_may_hold_anything(tmp_path, content, suffix, skip):
 
 
 @pytest.mark.fuzz
-@inputs(60, 1500)
+@inputs(40, 1200)
 @given(content=CONTENTS, suffix=st.sampled_from(sources.UPLOADED))
 def test_an_upload_may_hold_anything(tmp_path, content, suffix):
     path = tmp_path / f"facts{suffix}"
@@ -68,7 +68,7 @@ def test_an_upload_may_hold_anything(tmp_path, content, suffix):
 
 
 @pytest.mark.fuzz
-@inputs(60, 1500)
+@inputs(40, 1200)
 @given(content=CONTENTS)
 def test_a_paste_may_hold_anything(content):
     try:

@@ -38,7 +38,7 @@ def written(folder, model, name, content):
 
 
 @pytest.mark.fuzz
-@inputs(20, 600)
+@inputs(15, 500)
 @given(data=st.data())
 def test_a_file_of_weights_may_hold_anything(tmp_path, model, data):
     whole = (model / "model.safetensors").read_bytes()
@@ -51,7 +51,7 @@ SMALL = st.sampled_from([None, -1, 0, 1, 3, 33, 1.5, "x", "", [], {}, True, "flo
 
 
 @pytest.mark.fuzz
-@inputs(20, 600)
+@inputs(15, 500)
 @given(data=st.data())
 def test_a_configuration_may_say_anything(tmp_path, model, data):
     settings = json.loads((model / "config.json").read_text())

@@ -69,7 +69,7 @@ def taken(read):
 
 
 @pytest.mark.fuzz
-@inputs(80, 2500)
+@inputs(60, 2000)
 @given(data=altered(SPEC) | ANYTHING)
 def test_a_spec_may_say_anything(data):
     taken(lambda: RunSpec.from_dict(data))
@@ -85,7 +85,7 @@ def test_a_file_of_a_spec_may_hold_anything(tmp_path, content):
 
 
 @pytest.mark.fuzz
-@inputs(60, 1000)
+@inputs(30, 800)
 @given(name=st.sampled_from(studies.names()) | TEXTS, options=st.data())
 def test_a_study_may_be_given_anything(name, options):
     known = [p["name"] for p in _study(name)]
