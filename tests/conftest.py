@@ -5,4 +5,6 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 install_import_hook("core", "beartype.beartype")
+settings.register_profile("unhurried", deadline=None)  # how long an input takes is not what these tests are about
 settings.register_profile("fuzz", deadline=None, print_blob=True)
+settings.load_profile("unhurried")

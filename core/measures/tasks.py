@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import LONGEST_SHOWN, UserError
+from core.json_text import JsonError, loads
 from core.measures.harness import Harness, HarnessModel, load_harness, quiet
 from core.names import is_path
 
@@ -198,17 +199,24 @@ def _local_task(harness: Harness, file: Path) -> Any:
 def _rows(file: Path) -> list[dict[str, Any]]:
     """The rows of a JSONL task; `UserError` names the line that is wrong."""
     rows = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
+        why = "a field is missing, or of another kind"
         try:
-            row = json.loads(line)
-            rows.append({"prompt": row["prompt"], "choices": list(row["choices"]), "answer": int(row["answer"])})
-            row["choices"][rows[-1]["answer"]]
-        except (ValueError, TypeError, KeyError, IndexError) as error:
-            raise UserError(
-                f'{file}, line {number}: a task row is {{"prompt": ..., "choices": [...], "answer": index}} ({error})'
-            ) from None
+            row = loads(line)
+        except JsonError as error:
+            row, why = None, str(error)
+        match row:
+            case {"prompt": str(prompt), "choices": [*choices], "answer": int(answer)} if 0 <= answer < len(choices):
+                rows.append({"prompt": prompt, "choices": choices, "answer": answer})
+            case _:
+                shape = '{"prompt": ..., "choices": [...], "answer": index}'
+                raise UserError(f"{file}, line {number}: a task row is {shape} ({why})")
     if not rows:
         raise UserError(f"{file}: no rows; a task needs at least one")
     return rows

@@ -144,9 +144,16 @@ def test_bad_tasks_are_named(lm, tmp_path, offline):
     (tmp_path / "mine.jsonl").write_text('{"prompt": "a", "choices": ["b"], "answer": 0}\n{"prompt": "a"}\n')
     with pytest.raises(UserError, match=r"mine.jsonl, line 2: a task row is"):
         Tasks.build(lm, [str(tmp_path)])
-    (tmp_path / "mine.jsonl").write_text('{"prompt": "a", "choices": ["b"], "answer": 1}')
-    with pytest.raises(UserError, match="line 1"):
-        Tasks.build(lm, [str(tmp_path)])
+    for row, why in (
+        ('{"prompt": "a", "choices": ["b"], "answer": 1}', "a field is missing, or of another kind"),
+        ('{"prompt": "a", "choices": ["b"], "answer": -1}', "a field is missing, or of another kind"),
+        ('{"prompt": "a", "choices": ["b"], "answer": 0, "answer": 0}', '"answer" is given twice'),
+        ("[" * 9_999, "nested too deeply"),
+        ("{", "not JSON"),
+    ):
+        (tmp_path / "mine.jsonl").write_text(row)
+        with pytest.raises(UserError, match=f"line 1: a task row is .*{why}"):
+            Tasks.build(lm, [str(tmp_path)])
     (tmp_path / "mine.jsonl").write_text("\n")
     with pytest.raises(UserError, match="no rows"):
         Tasks.build(lm, [str(tmp_path)])
