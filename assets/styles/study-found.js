@@ -38,7 +38,8 @@ EditLab.studyFound = (body, id, result, run, other = null) => {
   /** How many rows of a table are here, where they are not all. */
   function cut(name) {
     const { values, rows } = result.tables[name],
-      here = (values[0]?.at || values[0] || []).length;
+      first = values[0] || [],
+      here = (Array.isArray(first) ? first : first.at).length;
     return here < rows ? here.toLocaleString("en") : "";
   }
   /** Why tables have no rows. */
@@ -90,14 +91,11 @@ EditLab.studyFound = (body, id, result, run, other = null) => {
 EditLab.studiesBeside = (body, results, run, written) => {
   const lab = EditLab,
     { h } = lab;
-  const asked = ({ found }) => ({
-    lanes: (found.lanes || []).join(", "),
-    rounds: Object.entries(found.rounds || {})
-      .map(([lane, rounds], _, all) => `${all.length > 1 ? `${lane}: ` : ""}${rounds.join(", ")}`)
-      .filter((text, i, all) => all.indexOf(text) === i)
-      .join("; "),
-    ...found.options,
-  });
+  const roundsOf = ({ rounds = {} }) => {
+    const each = Object.values(rounds).map((numbers) => numbers.join(", "));
+    return new Set(each).size < 2 ? each[0] : Object.keys(rounds).map((lane, i) => `${lane}: ${each[i]}`).join("; ");
+  };
+  const asked = ({ found }) => ({ lanes: (found.lanes || []).join(", "), rounds: roundsOf(found), ...found.options });
   const [one, other] = results.map(asked),
     said = (value) => (value === undefined ? "–" : String(written(value)) || "automatic");
   const differ = Object.keys({ ...one, ...other }).filter((name) => said(one[name]) !== said(other[name]));

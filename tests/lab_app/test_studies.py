@@ -270,6 +270,7 @@ def test_two_results_of_a_study_are_compared(visit: Any, served: Any) -> None:
     rows = page.locator(f"{HERE} .differences tbody tr")
     assert [row.split() for row in rows.all_inner_texts()][-1] == ["energy", "0.7", "0.5"]
     assert rows.first.inner_text().startswith("rounds")
+    assert "this page has no more" not in page.inner_text(f"{HERE} .pair")
     assert page.locator(f"{HERE} .pair > section").count() == 2
     page.locator(f"{HERE} .pair .charts .panel").first.scroll_into_view_if_needed()
     plots = f"[...document.querySelectorAll('{HERE} .pair > section')].map(side => side.querySelector('.charts .plot'))"

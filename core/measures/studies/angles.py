@@ -43,7 +43,9 @@ class Angles:
     )
 
     cells: int = param(
-        40_000, ge=1, help="Most similarities that are kept one by one, of all heat maps of a lane; beyond: binned."
+        10_000,
+        ge=1,
+        help="Most similarities of a layer's side, over all asked rounds, kept one by one; beyond: binned.",
     )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
@@ -83,7 +85,7 @@ class Angles:
                     table.append({"round": t, "layer": layer, "where": f"layer {layer}", "weight": what} | found.row)
                     if what == EDITED:
                         angles += found.angles(t, layer)
-                        similarity += found.similarity(t, layer, self.cells // (2 * len(layers) * len(rounds)))
+                        similarity += found.similarity(t, layer, self.cells // len(rounds))
         case.report(len(rounds) + 1, len(rounds) + 1)
         return Found(
             tables={"angles": angles, "layers": table, "similarity": similarity},

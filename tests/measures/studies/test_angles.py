@@ -58,13 +58,13 @@ def test_a_turn_keeps_norm_and_condition_and_moves_the_rest(found, plain_case):
 
 
 def test_large_heat_maps_are_binned_and_say_so(plain_case):
-    found = Angles(tau=0.9, cells=4 * 500).run(plain_case, [3])
+    found = Angles(tau=0.9, cells=1000).run(plain_case, [3, 1])
     heat = rows(found.tables["similarity"], where="round 3, layer 1, output side")
     k = rows(found.tables["layers"], layer=1, weight=EDITED)[0]["k"]
     assert k * 32 > 500
     assert sum(row["largest_of"] for row in heat) == k * 32
     assert max(row["largest_of"] for row in heat) > 1
-    assert "4 are binned (0 are not)" in found.protocol
+    assert "8 are binned (0 are not)" in found.protocol
 
 
 def test_nothing_edited(null_case):
