@@ -49,7 +49,8 @@ class Reader:
     rounds: int = 0
     warnings: list[Value] = field(default_factory=list)
     noted: set[str] = field(default_factory=set)  # lanes whose method's notes were shown: those of their first round
-    moved: set[int] = field(default_factory=set)  # layers that any lane has edited so far
+    moved: dict[str, dict[int, int]] = field(default_factory=dict)  # by lane: edited layers, since which round
+    begins: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # where lanes branched from
     trouble: Callable[[], str] = lambda: ""  # why no worker can be started
     beside: Mapping[str, Beside] = field(default_factory=dict)
     seen: dict[str, Value] = field(default_factory=dict)  # of what stands beside the run
@@ -91,13 +92,14 @@ class Reader:
     def _anew(self) -> list[tuple[int, dict[str, Any]]]:
         """All events again, after rounds were undone or lanes added: they take the place of what was sent."""
         self.rows, self.warnings, self.noted, self.after = {name: [] for name in FEEDS}, [], set(), 0
-        self.feed, self.moved = secrets.token_hex(4), set()
+        self.feed, self.moved, self.begins = secrets.token_hex(4), {}, {}
         return self.store.events(self.run)
 
     def _take(self, event: Mapping[str, Any], kept: set[int] | None) -> None:
         kind = event["kind"]
         if kind == "started":
             self.rounds = event["rounds"]
+            self.begins = {lane["label"]: lane["from"] for lane in event["lanes"] if lane.get("from")}
             self._start(event)
         elif kind == "measured":
             whole = kept is None or event["round"] in kept
@@ -108,14 +110,22 @@ class Reader:
                 self._add("words", words(event))
             edits = (event.get("scores") or {}).get("edits")
             row = {"lane": event["lane"], "round": event["round"], "edits": edits}
-            self._add("status", row | {"moved": sorted(self.moved)})
+            self._add("status", row | {"moved": sorted(self._moved(event["lane"], event["round"]))})
         elif kind == "edited":
-            self.moved |= {row["layer"] for row in event.get("layers") or ()}
+            own = self.moved.setdefault(event["lane"], {})
+            for found in event.get("layers") or ():
+                own.setdefault(found["layer"], event["round"])
             for note in event.get("notes") or () if event["lane"] not in self.noted else ():
                 self._warn({"message": note, "level": "info", "lane": event["lane"], "round": event["round"]})
             self.noted.add(event["lane"])
         elif kind == "warned":
             self._warn(event)
+
+    def _moved(self, lane: str, number: int) -> set[int]:
+        """The layers that a lane has edited up to a round, those of the lane that it branched from among them."""
+        own = {layer for layer, since in self.moved.get(lane, {}).items() if since <= number}
+        begins = self.begins.get(lane)
+        return own | self._moved(begins["lane"], min(number, begins["round"])) if begins else own
 
     def _warn(self, event: Mapping[str, Any]) -> None:
         kept = {name: event.get(name) for name in ("message", "level", "lane", "round")}

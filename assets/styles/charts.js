@@ -84,10 +84,20 @@ EditLab.charts = (() => {
     for (const layer of model.start?.w0 || []) all.add(layer.layer);
     return [...all].sort((a, b) => a - b);
   }
+  /** The shown lanes that have edited a layer: a method may choose others in each round. */
+  const editing = (number) => lab.shown().filter((lane) => lab.run.moved[lane]?.includes(number));
+  function leftAlone(number) {
+    const begun = lab.shown().filter((lane) => lab.run.moved[lane]?.length),
+      others = begun.filter((lane) => !editing(number).includes(lane));
+    if (!others.length) return "";
+    if (others.length === begun.length) return ", not edited";
+    return `, not by ${others.length === 1 ? others[0] : `${others.length} lanes`}`;
+  }
   function layer(model) {
-    const known = layersOf(model),
-      edited = known.filter((number) => lab.run.moved.includes(number));
-    return known.includes(lab.view.layer) ? lab.view.layer : (edited.length ? edited : known).at(-1);
+    const known = layersOf(model);
+    if (known.includes(lab.view.layer)) return lab.view.layer;
+    const most = Math.max(...known.map((number) => editing(number).length)); // where lanes can be compared
+    return known.filter((number) => editing(number).length === most).at(-1);
   }
   const layerSwitch = (model) => ({
     name: "layer",
@@ -95,7 +105,7 @@ EditLab.charts = (() => {
     chosen: layer(model),
     values: layersOf(model).map((number) => [
       number,
-      `layer ${number}${lab.run.moved.length && !lab.run.moved.includes(number) ? ", not edited" : ""}`,
+      `layer ${number}${leftAlone(number)}`,
     ]),
   });
   const inLayer = (row, list, number) => (row?.[list] || []).find((found) => found.layer === number);

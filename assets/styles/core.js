@@ -2,7 +2,7 @@
 // Text that people typed is only ever set with textContent (h() below), never as markup.
 window.EditLab = (() => {
   const view = { run: "", round: null, layer: null, hidden: new Set() };
-  const run = { lanes: [], layers: {}, rounds: 0, facts: 0, model: {}, measured: [], edits: {}, moved: [] };
+  const run = { lanes: [], layers: {}, rounds: 0, facts: 0, model: {}, measured: [], edits: {}, moved: {} };
   const listeners = new Set();
   const kinds = {},
     chosen = {}; // chosen: what the form says that no spec holds
@@ -111,7 +111,7 @@ window.EditLab = (() => {
   /** Another run on this page: its id goes into the address, so that a reload or a friend finds it again. */
   function opened(id) {
     if (!id || id === view.run) return;
-    Object.assign(run, { lanes: [], layers: {}, rounds: 0, measured: [], edits: {}, moved: [] });
+    Object.assign(run, { lanes: [], layers: {}, rounds: 0, measured: [], edits: {}, moved: {} });
     view.hidden.clear();
     const address = new URL(location.href),
       started = address.searchParams.get("run") !== id;

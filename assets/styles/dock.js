@@ -50,7 +50,7 @@ EditLab.kinds.dock = ({ element, props, watch, trigger }) => {
         });
       else {
         rounds.add(row.round);
-        run.moved = row.moved || []; // the layers that any lane has edited by then: not all that may be
+        run.moved[row.lane] = row.moved || []; // the layers that a lane has edited by then: not all that it may
         edits[row.round] = Math.max(row.edits ?? 0, edits[row.round] ?? 0); // a lane may leave facts out
       }
     }

@@ -312,7 +312,7 @@ EditLab.studyChart = (chart, table, beside = null) => {
           y: [1 - (tall * (row + 1) - bottom) / height, 1 - (tall * row + top) / height],
         };
         const [x, y] = axes(found, numeric);
-        const first = i - (split ? i % together : 0), // lanes are read against one another
+        const first = chart.kind === "scatter" ? 0 : i - (split ? i % together : 0), // what is read against one another
           alike = (letter) => (first === i || heatmap ? undefined : anchor(letter, first));
         layout[axisName("x", i)] = { ...x, domain: domain.x, anchor: anchor("y", i), matches: numeric ? alike("x") : undefined };
         layout[axisName("y", i)] = { ...y, domain: domain.y, anchor: anchor("x", i), matches: alike("y") };

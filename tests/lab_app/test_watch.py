@@ -52,17 +52,29 @@ def test_what_a_method_notes_is_told_once_a_lane(store):
     assert told == [{"message": "a null space of 7", "level": "info", "lane": "new", "round": 2}]
 
 
-def test_pages_are_told_which_layers_were_really_edited(store):
+def test_pages_are_told_which_layers_a_lane_really_edited(store):
     run = record(store, rounds=1)
     reader = Reader(store, run)
     reader.poll()
-    edited = Edited(lane=LANES[0], round=2, facts=[], seconds={}, layers=[{"layer": 17}], hash={})
-    store.append(run, [edited, measured(LANES[0], 2, 6, 50)])
-    (row,) = [json.loads(row) for row in reader.rows["status"]][-1:] if reader.poll() else []
-    assert 17 in row["moved"]
-    store.append(run, [Undone(to=1)], status="paused", message="Round 2 is undone.")
-    reader.poll()
-    assert 17 not in json.loads(reader.rows["status"][-1])["moved"]
+
+    def edited(lane, number, layer):
+        return Edited(lane=lane, round=number, facts=[], seconds={}, layers=[{"layer": layer}], hash={})
+
+    def moved():
+        reader.poll()
+        rows = [json.loads(row) for row in reader.rows["status"]]
+        return {row["lane"]: set(row["moved"]) for row in rows if "moved" in row}
+
+    before = moved()
+    store.append(run, [edited(LANES[0], 2, 17), measured(LANES[0], 2, 6, 50)])
+    assert moved() == before | {LANES[0]: before[LANES[0]] | {17}}
+    store.append(run, [edited(LANES[0], 3, 18), measured(LANES[0], 3, 6, 50)])
+    again = started(3, 150, (*LANES, "branch"))
+    again.lanes[-1]["from"] = {"lane": LANES[0], "round": 2}
+    store.append(run, [again, edited("branch", 3, 19), measured("branch", 3, 6, 50)])
+    assert moved()["branch"] == before[LANES[0]] | {17, 19}
+    store.append(run, [Undone(to=1)], status="paused", message="Rounds are undone.")
+    assert moved()[LANES[0]] == before[LANES[0]]
 
 
 def test_undone_rounds_are_taken_back_from_the_page(store):
