@@ -31,6 +31,7 @@ from core.runs.store import Store
 from core.runs.study import case_of, study
 from core.runs.study_queue import Asked
 from tests.runs.at_work import LITTLE, answered, kinds, long, queued, status, until
+from tests.runs.conftest import LANE
 from tests.runs.tables import TABLES, table
 
 
@@ -200,6 +201,27 @@ def test_lanes_that_are_compared_are_studied_together(done, norms, monkeypatch):
         "lane": "plain",
         "why": "nothing of it could be measured; the notes say what was left out",
     }
+
+
+def test_values_are_read_where_each_lane_s_rounds_aimed(make_spec, tmp_path):
+    shared = {name: value for name, value in LANE.items() if name not in ("method", "layers", "lambda")}
+    lanes = [
+        {**shared, "name": "mose", "method": "mose", "layers": [0, 1, 2, 3], "select": "fixed", "fixed_layer": 1},
+        {**LANE, "name": "memit"},
+    ]
+    spec, out = tmp_path / "spec.json", tmp_path / "out"
+    spec.write_text(json.dumps(make_spec(lanes=lanes, measure=LITTLE)))
+    assert main(["run", str(spec), "--out", str(out)]) == 0
+    found = study(out, "values", {}, rounds="all")
+    events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+    edited = {(event["lane"], event["round"]): event["layers"][-1] for event in events if event["kind"] == "edited"}
+    assert {row["layer"] for (lane, _), row in edited.items() if lane == "mose"} == {1}  # 2 and 3 were candidates only
+    fresh = {(row["lane"], row["round"]): row for row in found["tables"]["reached"] if row["round"] == row["cohort"]}
+    assert set(fresh) == set(edited)
+    for place, row in fresh.items():
+        assert row["layer"] == edited[place]["layer"]
+        assert row["missing"] == pytest.approx(edited[place]["residual_after"], rel=1e-4)
+    assert {row["lane"]: "measures no tasks" in row["why"] for row in found["empty"]} == {"mose": True, "memit": True}
 
 
 BAD = [
