@@ -120,7 +120,8 @@ Object.assign(
               y1: 1,
               line: { color: lab.colour(lane), width: 1.8, dash: "dot" },
             });
-        const taus = [...new Set(guarded.map(([lane]) => model.start?.tau?.[lane]))];
+        const share = (lane) => `${model.start?.tau?.[lane]}${model.start?.by?.[lane] === "count" ? " of their number" : ""}`;
+        const taus = [...new Set(guarded.map(([lane]) => share(lane)))];
         const at = taus.length === 1 ? ` at τ = ${taus[0]}` : " at each lane’s τ";
         const each = (found, title) => found.map(([lane, k]) => figure(lane, String(k ?? "–"), title));
         const one = ranks.length === 1 && taus.length === 1;
@@ -169,7 +170,17 @@ Object.assign(
         for (const [lane, rows] of lanesOf(model)) {
           traces.push(line(lane, rows, from(state.measure), { format: ".3f", name: MEASURES[state.measure] }));
           traces.push(
-            line(lane, rows, from("drift_right"), { xaxis: "x2", yaxis: "y2", format: ".2g", name: "drift" }),
+            line(lane, rows, from("drift_right"), { xaxis: "x2", yaxis: "y2", format: ".2g", name: "drift, right" }),
+          );
+          traces.push(
+            line(lane, rows, from("drift_left"), {
+              xaxis: "x2",
+              yaxis: "y2",
+              format: ".2g",
+              name: "drift, left",
+              dash: "dot",
+              opacity: 0.75,
+            }),
           );
         }
         const now = (name) =>
@@ -179,7 +190,8 @@ Object.assign(
           revision: number,
           numbers: [
             say(`${MEASURES[state.measure]} to W₀`, now(state.measure)),
-            say("Drift inside the block", now("drift_right")),
+            say("Drift inside the block, right", now("drift_right")),
+            say("left (dotted)", now("drift_left")),
           ],
           layout: {
             margin,

@@ -16,11 +16,14 @@ EditLab.laneCard = (props, at) => {
       .filter(Boolean)
       .join(" + ");
 
-  /** How many directions a share τ of the energy is, per layer: read off the spectra of W0 that a run began with. */
-  function ranks(tau) {
+  const halfToEven = (x) => (x % 1 === 0.5 ? 2 * Math.round(x / 2) : Math.round(x));
+  /** How many directions a share τ of the energy (or of their number) is, per layer: read off the spectra of W0 that a
+      run began with. */
+  function ranks(tau, by) {
     const curves = lab.run.curves || props().curves || [];
     return curves.length
       ? curves.map(({ layer, i, share }) => {
+          if (by === "count") return [layer, Math.max(1, halfToEven(tau * i.at(-1)))];
           const after = share.findIndex((value) => value >= tau - 1e-9);
           if (after <= 0) return [layer, after ? i.at(-1) : 1];
           const part = (tau - share[after - 1]) / (share[after] - share[after - 1]);
@@ -29,8 +32,12 @@ EditLab.laneCard = (props, at) => {
       : null;
   }
   function tauSays(lane) {
-    const found = ranks(lane.tau ?? known("guards", lane.guard)?.tau ?? 0.1);
-    if (!found) return "protects the first singular directions that hold this share of the energy";
+    const by = lane.guard_options?.by || "energy";
+    const found = ranks(lane.tau ?? known("guards", lane.guard)?.tau ?? 0.1, by);
+    if (!found)
+      return by === "count"
+        ? "protects this share of the singular directions, the first ones"
+        : "protects the first singular directions that hold this share of the energy";
     const same = new Set(found.map(([, k]) => k)).size === 1;
     const ks = same ? found[0][1] : found.map(([, k]) => k).join(", ");
     return `protects k = ${ks} directions in layers ${found.map(([layer]) => layer).join(", ")}`;

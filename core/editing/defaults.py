@@ -12,13 +12,14 @@ from core.editing import methods
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What defaults depend on."""
+    """What defaults depend on: the model, and the data set that the facts are from ("" where they are typed)."""
 
     reference: str
     model_type: str
     n_layers: int
     d_model: int = 0
     vocab_size: int = 0
+    facts: str = ""
 
 
 @dataclass(frozen=True)
@@ -31,71 +32,94 @@ class Default:
 
 
 @dataclass(frozen=True)
-class Published:
-    """Settings that a paper's code uses for one model, told by type, depth, width and vocabulary, where these are given
-    and known; by a part of its name where its vocabulary is not."""
+class Known:
+    """A model that settings were published for, told by its type, depth, width and vocabulary."""
 
+    name: str
     model_type: str
     n_layers: int
-    source: str
-    values: dict[str, Any]
-    named: str = ""
-    d_model: int = 0
-    vocab_size: int = 0
+    d_model: int
+    vocab_size: int
+
+    def named(self, model: ModelInfo) -> bool:
+        """Whether a model bears its name."""
+        return self.name.lower() in model.reference.lower()
 
     def fits(self, model: ModelInfo) -> bool:
-        """Whether the model is the one that they were used for."""
+        """Whether a model has its shape. Where its width or vocabulary is not known, its name has to tell."""
+        shape = [(self.d_model, model.d_model), (self.vocab_size, model.vocab_size)]
         if (self.model_type, self.n_layers) != (model.model_type, model.n_layers):
             return False
-        if self.d_model and model.d_model and self.d_model != model.d_model:
+        if any(there and own != there for own, there in shape):
             return False
-        if self.vocab_size and model.vocab_size:
-            return self.vocab_size == model.vocab_size
-        return self.named in model.reference.lower()
+        return all(there for _, there in shape) or self.named(model)
 
 
-EASY_EDIT = "EasyEdit's configuration"
+GPT2_XL = Known("gpt2-xl", "gpt2", 48, 1600, 50257)
+GPT_J = Known("GPT-J-6B", "gptj", 28, 4096, 50400)
+LLAMA_2 = Known("Llama-2-7B", "llama", 32, 4096, 32000)
+LLAMA_2_13B = Known("Llama-2-13B", "llama", 40, 5120, 32000)
+LLAMA_3 = Known("Llama-3-8B", "llama", 32, 4096, 128256)
+MISTRAL = Known("Mistral-7B", "mistral", 32, 4096, 32000)
+QWEN = Known("Qwen2.5-7B", "qwen2", 28, 3584, 152064)
+
+
+@dataclass(frozen=True)
+class Published:
+    """Settings that `source` has for a model."""
+
+    model: Known
+    source: str
+    values: dict[str, Any]
+
+    def reason(self, model: ModelInfo) -> str:
+        """Whose settings they are, for a model that they fit."""
+        same = "" if self.model.named(model) else ", whose shape this model has"
+        return f"From {self.source} for {self.model.name}{same}."
+
+
 MEMIT_CODE = "the MEMIT authors' configuration"
-ALPHA_EDIT = "the AlphaEdit authors' configuration"
+EASY_EDIT = "EasyEdit's configuration of MEMIT"
+ALPHA_EDIT = "the AlphaEdit authors' configuration of MEMIT and AlphaEdit"
+NOT_PUBLISHED = "Not published for this model:"
 
 ALSO = "; EasyEdit's has lr .5, clamp 4, weight_decay .001"
 EARLY = (4, 5, 6, 7, 8)
 CAUTIOUS = {"steps": 25, "lr": 0.1, "clamp": 0.75, "weight_decay": 0.5, "kl": 0.0625, "lambda": 15000.0}
 WIDE = {"steps": 25, "lr": 0.5, "clamp": 4.0, "weight_decay": 1e-3, "kl": 0.0625, "lambda": 15000.0}
-LLAMA_2 = {"named": "llama-2", "d_model": 4096, "vocab_size": 32000}
-LLAMA_3 = {"d_model": 4096, "vocab_size": 128256}
 
 PUBLISHED = (
     Published(
-        "gpt2",
-        48,
+        GPT2_XL,
         MEMIT_CODE,
         {"layers": (13, 14, 15, 16, 17), **CAUTIOUS, "steps": 20, "lr": 0.5, "lambda": 20000.0},
-        d_model=1600,
     ),
-    Published("gptj", 28, MEMIT_CODE, {"layers": (3, 4, 5, 6, 7, 8), **CAUTIOUS, "lr": 0.5}, d_model=4096),
-    Published("llama", 32, EASY_EDIT, {"layers": EARLY, **WIDE}, **LLAMA_2),
-    Published("llama", 32, ALPHA_EDIT, {"layers": EARLY, **CAUTIOUS}, **LLAMA_3),
-    Published("mistral", 32, EASY_EDIT, {"layers": EARLY, **WIDE}, d_model=4096),
+    Published(GPT_J, MEMIT_CODE, {"layers": (3, 4, 5, 6, 7, 8), **CAUTIOUS, "lr": 0.5}),
+    Published(LLAMA_2, EASY_EDIT, {"layers": EARLY, **WIDE}),
+    Published(LLAMA_3, ALPHA_EDIT, {"layers": EARLY, **CAUTIOUS}),
+    Published(MISTRAL, EASY_EDIT, {"layers": EARLY, **WIDE}),
     Published(
-        "qwen2", 28, f"the BetaEdit authors' configuration (of two in use, the cautious one{ALSO})",
-        {"layers": EARLY, **CAUTIOUS}, d_model=3584,
+        QWEN,
+        f"the BetaEdit authors' configuration (of two in use, the cautious one{ALSO})",
+        {"layers": EARLY, **CAUTIOUS},
     ),
-)  # fmt: skip
+)
 
 UNKNOWN: dict[str, Default] = {
     "lr": Default(
-        0.1, "The cautious one of those published (Llama-3, Qwen2.5), taken as a share of each fact's state."
+        0.1,
+        f"{NOT_PUBLISHED} the cautious one of those that are (Llama-3, Qwen2.5), taken as a share of each fact's"
+        " state.",
     ),
     "relative_lr": Default(True, "How large this model's states are was not published: a step is a share.", "lr"),
     "clamp": Default(
-        0.75, "As published for GPT-2 XL, GPT-J and Llama-3; the careful one of two in use (the other is 4)."
+        0.75, f"{NOT_PUBLISHED} as for GPT2-XL, GPT-J and Llama-3; the careful one of two in use (the other is 4)."
     ),
     "weight_decay": Default(0.5, "Published together with this clamp."),
     "lambda": Default(
         None,
-        "As measured: published ones are .8 to 3 times the inputs of their layers, which is the size of a typical key,"
-        " E kᵀ C0⁻¹ k. Here that is taken from the layer's own statistics.",
+        f"{NOT_PUBLISHED} as measured. Published ones are .8 to 3 times the inputs of their layers, which is the size"
+        " of a typical key, E kᵀ C0⁻¹ k. Here that is taken from the layer's own statistics.",
     ),
 }
 
@@ -142,11 +166,10 @@ def value_defaults(model: ModelInfo, site: str = "block") -> dict[str, Default]:
 
 
 def published(model: ModelInfo, known: Sequence[Published]) -> dict[str, Default]:
-    """The first of `known` settings that are for this model; empty if none is."""
+    """The first of `known` settings that are for this model, each with whose they are; empty if none is."""
     for one in known:
-        if one.fits(model):
-            reason = f"From {one.source} for this model."
-            return {name: Default(value, reason) for name, value in one.values.items()}
+        if one.model.fits(model):
+            return {name: Default(value, one.reason(model)) for name, value in one.values.items()}
     return {}
 
 

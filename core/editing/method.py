@@ -86,6 +86,10 @@ class Method:
         """The sampled prefixes that facts are put behind: (how many, how many tokens each), bare prompts aside."""
         return ()
 
+    def idle(self) -> dict[str, str]:
+        """Fields without effect as the others stand, by spec name, and why."""
+        return {}
+
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:
         """Hyperparameters that should differ from the class's defaults on this model, by spec name."""

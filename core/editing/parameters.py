@@ -28,11 +28,15 @@ def param(
     choices: tuple | None = None,
     in_label: bool = False,
     names: Names | None = None,
+    offers: tuple[tuple[Any, str], ...] = (),
+    before: Any = None,
 ) -> Any:
     """A field of a method's or guard's configuration.
 
     `name` is what a spec calls it, where Python cannot (`lambda`); `symbol` how equations write it; `in_label` puts it
-    into a lane's label even at its default. Free text says what it `names`: a model, data, tasks, or nothing (text).
+    into a lane's label even at its default; `offers` are values in use, each with what it is. `before` is what a
+    recorded recipe means that was written before there was this field, where that is not the default. Free text says
+    what it `names`: a model, data, tasks, or nothing (text).
     """
     metadata = {
         "help": help,
@@ -45,6 +49,8 @@ def param(
         "choices": choices,
         "in_label": in_label,
         "names": names,
+        "offers": offers,
+        "before": before,
     }
     return field(default=default, metadata=metadata)
 
@@ -65,6 +71,7 @@ class Parameter:
     le: int | float | None
     lt: int | float | None
     choices: tuple | None
+    offers: tuple = ()
 
 
 def parameters(config: type) -> list[Parameter]:
@@ -76,6 +83,13 @@ def values(config: Any) -> dict[str, Any]:
     """A configuration's hyperparameters under their spec names, as JSON types."""
     given = {p.name: getattr(config, p.attribute) for p in parameters(type(config))}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+
+
+def recorded(config: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Hyperparameters as a run recorded them, with those that there were not yet as they were then (`param`'s
+    `before`)."""
+    absent = {entry.metadata.get("name") or entry.name: entry.metadata.get("before") for entry in fields(config)}
+    return {name: value for name, value in absent.items() if value is not None and name not in given} | dict(given)
 
 
 def build(config: type[Config], given: Mapping[str, Any], what: str) -> Config:
@@ -142,5 +156,6 @@ def _parameter(entry: Field) -> Parameter:
         default=None if entry.default is MISSING else entry.default,
         symbol=meta.get("symbol", ""),
         help=meta.get("help", ""),
+        offers=meta.get("offers") or (),
         **{key: meta.get(key) for key in ("ge", "gt", "le", "lt", "choices")},
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.editing import guards, methods, priors, wrappers
-from core.editing.defaults import ModelInfo, defaults
+from core.editing.defaults import Default, ModelInfo, defaults
 from core.editing.method import Method
 from core.editing.parameters import build, parameters, values
 from core.errors import UserError
@@ -45,17 +45,33 @@ class Recipe:
     @property
     def update_guards(self) -> tuple[Any, ...]:
         """The guards that act on each update: those before the first that looks at the accumulated change."""
-        return self.guards[: self._first_accumulated]
+        return self.layer_guards + self.round_guards
+
+    @property
+    def layer_guards(self) -> tuple[Any, ...]:
+        """Of them those that act before the next layer is solved."""
+        return self.guards[: self._first(guards.AFTER)]
+
+    @property
+    def round_guards(self) -> tuple[Any, ...]:
+        """Of them those that act once all layers are solved: the first of that kind, and all after it."""
+        return self.guards[self._first(guards.AFTER) : self._first(guards.ACCUMULATED)]
 
     @property
     def total_guards(self) -> tuple[Any, ...]:
         """The guards that act on the accumulated change: the first that looks at it, and all after it."""
-        return self.guards[self._first_accumulated :]
+        return self.guards[self._first(guards.ACCUMULATED) :]
+
+    def _first(self, moment: str) -> int:
+        """The place of the first guard that acts at a moment or a later one."""
+        late = guards.MOMENTS[guards.MOMENTS.index(moment) :]
+        return next((place for place, acting in enumerate(self.guards) if acting.when in late), len(self.guards))
 
     @property
-    def _first_accumulated(self) -> int:
-        looks = [getattr(acting, "accumulated", False) for acting in self.guards]
-        return looks.index(True) if True in looks else len(looks)
+    def idle(self) -> dict[str, str]:
+        """Fields without effect as the others stand, and why; those of a prior or wrapper behind its name."""
+        found = {**self.method.idle(), **self.prior.idle(self.method)}
+        return found | (self.wrapper.idle() if self.wrapper else {})
 
     @property
     def match(self) -> str | None:
@@ -92,13 +108,12 @@ def recipe_from_dict(lane: Mapping[str, Any], model: ModelInfo | None = None) ->
         raise UserError(f"A lane needs a method: {', '.join(methods.names())}.")
     name = lane["method"]
     config = methods.get(name)
-    prior_name, prior = part_from(lane.get("prior") or "full", "prior", priors)
+    prior_name, prior = part_from(lane.get("prior") or "full", "prior", priors, prior_usual(lane, model))
     wrapped = lane.get("wrapper")
-    wrapper_name, wrapper = part_from(wrapped, "wrapper", wrappers, model) if wrapped is not None else (None, None)
-    known = {p.name for p in parameters(config)}
-    usual = defaults(model, name) if model is not None else {}
-    given = {key: one.value for key, one in usual.items() if key in known and one.unless not in lane}
-    given |= {key: value for key, value in prior.implies.items() if key in known}
+    wrapper_name, wrapper = (
+        part_from(wrapped, "wrapper", wrappers, wrapper_usual(lane, model)) if wrapped is not None else (None, None)
+    )
+    given = {key: one.value for key, one in usual(lane, model).items()}
     given |= {key: value for key, value in lane.items() if key not in NOT_PARAMETERS}
     method = build(config, given, f"The method {name}")
     if model is not None and method.layers and max(method.layers) >= model.n_layers:
@@ -113,15 +128,43 @@ def recipe_from_dict(lane: Mapping[str, Any], model: ModelInfo | None = None) ->
     return Recipe(label, name, method, guard_names, acting, prior_name, prior, wrapper_name, wrapper)
 
 
-def part_from(given: Any, kind: str, package: Any, model: ModelInfo | None = None) -> tuple[str, Any]:
-    """A lane's prior or wrapper: its name, or `{"name": …}` with hyperparameters; some have their own for a model."""
+def usual(lane: Mapping[str, Any], model: ModelInfo | None) -> dict[str, Default]:
+    """What a lane's method has where the lane says nothing, and why: the model's settings, those that the paper of its
+    prior has for the model, and those that go with the prior. The method's own defaults stand for all else."""
+    known = {entry.name for entry in parameters(methods.get(lane["method"]))}
+    prior = priors.get(named(lane.get("prior") or "full")["name"])
+    found: dict[str, Default] = {}
+    if model is not None:
+        found = {**defaults(model, lane["method"]), **prior.suits(model, lane["method"])}
+    found |= prior.implies
+    return {key: one for key, one in found.items() if key in known and one.unless not in lane}
+
+
+def prior_usual(lane: Mapping[str, Any], model: ModelInfo | None) -> dict[str, Default]:
+    """What a lane's prior has for the model where the lane says nothing."""
+    entry = named(lane.get("prior") or "full")
+    if model is None or not isinstance(entry, Mapping) or entry.get("name") not in priors.names():
+        return {}
+    found = priors.get(entry["name"]).usual(model, lane["method"])
+    return {key: one for key, one in found.items() if one.unless not in entry}
+
+
+def wrapper_usual(lane: Mapping[str, Any], model: ModelInfo | None) -> dict[str, Default]:
+    """What a lane's wrapper has for the model where the lane says nothing."""
+    entry = named(lane.get("wrapper"))
+    if model is None or not isinstance(entry, Mapping) or entry.get("name") not in wrappers.names():
+        return {}
+    return wrappers.get(entry["name"]).usual(model)
+
+
+def part_from(given: Any, kind: str, package: Any, standing: Mapping[str, Default]) -> tuple[str, Any]:
+    """A lane's prior or wrapper: its name, or `{"name": …}` with hyperparameters; `standing` are those of a model."""
     entry = named(given)
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
         known = f'"{package.names()[0]}", or {{"name": "{package.names()[0]}", …}} with its hyperparameters'
         raise UserError(f"A {kind} is a name, such as {known}; not {given!r}.")
     config = package.get(entry["name"])
-    usual = config.usual(model) if model is not None and hasattr(config, "usual") else {}
-    settings = {key: default.value for key, default in usual.items()}
+    settings = {key: default.value for key, default in standing.items()}
     settings |= {key: value for key, value in entry.items() if key != "name"}
     return entry["name"], build(config, settings, f"The {kind} {entry['name']}")
 

@@ -55,7 +55,11 @@ def regressed(round_: Round, config: Simie) -> RoundUpdate:
                 prior=recipe.prior,
             )
             wanted = added(start.sums[layer].double(), delta.to(torch.float64)) - before.double()
-            wide = narrow(LowRank(wanted @ keys, seen(context, config.lambda_).solve_with_keys(keys)))
+            try:
+                wide = narrow(LowRank(wanted @ keys, seen(context, config.lambda_).solve_with_keys(keys)))
+            except EditFailure as failure:  # its columns are tokens, and its levers the wrapper's
+                advice = "Use a larger lambda of the wrapper, or load the model in float32."
+                raise EditFailure(f"{failure} {advice}") from None
             if not bool(torch.isfinite(wide.left).all() and torch.isfinite(wide.right).all()):
                 raise EditFailure(
                     f'The edit of "{round_.facts[0].text} {round_.facts[0].target}" and its round at layer {layer} is'

@@ -75,8 +75,8 @@ def one_plus(gram: Float[torch.Tensor, "n n"], layer: int, of_facts: bool = Fals
         sizes = matrix.diagonal()
         broken = (~torch.isfinite(sizes)).nonzero()
         raise EditFailure(
-            f"Layer {layer}: its keys cannot be weighed against its statistics (they are too large, or not finite)."
-            " Set a ridge, e.g. 0.01, or a larger lambda, or use float32.",
+            f"Layer {layer}: its keys cannot be weighed against its statistics (they are too large, or not finite).",
             fact=None if not of_facts else int(broken[0]) if len(broken) else int(sizes.argmax()),
+            too_large=True,
         )
     return lower

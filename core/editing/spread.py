@@ -1,7 +1,8 @@
 """From target values to weight updates: the residual is spread over the edited layers, lowest first (MEMIT, Alg. 1).
 
 For layer l, the i-th of n: keys at l and the current value at the last edited layer are read from the partly edited
-model; the layer is to add share(i, n) of what is still missing; its update passes the guards and is worn by the next.
+model; the layer is to add share(i, n) of what is still missing; its update passes the guards that act within a layer
+and is worn by the next. Guards that act after all layers follow at the end.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from core.editing.aware import layer_update
-from core.editing.failure import EditFailure
+from core.editing.failure import EditFailure, remedy
 from core.editing.keys import Reading, finite, prompts
-from core.editing.locate import LayerContext
+from core.editing.locate import LayerContext, LocateThenEdit
 from core.editing.lowrank import LowRank, added
 from core.editing.recipe import Recipe
 from core.editing.session import EditSession
@@ -40,9 +41,9 @@ class RoundUpdate(LayerUpdates):
     """A round's edit and how it went.
 
     `removed_share` is the part of ‖ΔW‖² that the guards took: 1 − ‖guarded‖²/‖raw‖². `residual_before` and
-    `residual_after` are the mean over facts of ‖z − current‖ / ‖z − h0‖ around a layer's update. `seconds` by phase
-    (`core.editing.stopwatch`), once the round is whole. `factor` is what a matched shrinkage was solved to; `notes`
-    what a person should know.
+    `residual_after` are the mean over facts of ‖z − current‖ / ‖z − h0‖ around a layer's update; after the last one
+    all guards have acted. `seconds` by phase (`core.editing.stopwatch`), once the round is whole. `factor` is what a
+    matched shrinkage was solved to; `notes` what a person should know.
     """
 
     removed_share: dict[int, float]
@@ -77,6 +78,7 @@ def spread(
     before: dict[int, float] = {}
     update: dict[str, dict[int, Any]] = {"updates": {}, "keys": {}, "raw": {}, "removed_share": {}}
     notes: list[str] = []
+    solved: dict[int, tuple[LowRank, LowRank]] = {}
     wanted = values.delta.norm(dim=0)
     for index, layer in enumerate(layers):
         if heartbeat is not None:
@@ -86,7 +88,7 @@ def spread(
         with watch.phase("keys"), lm.worn(weights):
             read = reading.at(layer, last, method.site, method.mean_states)
         missing = values.target - read.value
-        check(facts, layer, read.key, missing)
+        check(facts, method, layer, read.key, missing)
         kept = read.key.to(weights[layer].dtype)  # as the lane's history has it, and so the updates of later rounds
         before[layer] = relative(missing, wanted)
         context = LayerContext(
@@ -107,18 +109,26 @@ def spread(
                 recipe, kept.double(), at_weight(lm, layer, share, weights[layer], read.bare), context, session
             )
         except EditFailure as failure:
-            raise failure.naming(facts) from None
-        check(facts, layer, raw.right, raw.left)
+            raise failure.naming(facts, method) from None
+        check(facts, method, layer, raw.right, raw.left)
         with watch.phase("guard"):
-            guarded = passed(raw, recipe.update_guards, session, layer, weights[layer])
+            guarded = passed(raw, recipe.layer_guards, session, layer, weights[layer])
+        solved[layer] = raw, guarded
         update["updates"][layer] = guarded.to(weights[layer].dtype)
         update["raw"][layer] = raw.to(weights[layer].dtype)
         update["keys"][layer] = kept
         update["removed_share"][layer] = removed(raw, guarded)
         weights[layer] = added(weights[layer], update["updates"][layer])
+    for layer, (raw, guarded) in solved.items() if recipe.round_guards else ():
+        before_it = state.sums[layer]
+        with watch.phase("guard"):
+            left = passed(guarded, recipe.round_guards, session, layer, before_it)
+        update["updates"][layer] = left.to(before_it.dtype)
+        update["removed_share"][layer] = removed(raw, left)
+        weights[layer] = added(before_it, update["updates"][layer])
     with watch.phase("keys"), lm.worn(weights):
         rest = values.target - reading.value(last, method.site)
-    check(facts, last, rest, rest)
+    check(facts, method, last, rest, rest)
     after = [*list(before.values())[1:], relative(rest, wanted)]
     return RoundUpdate(
         **update,
@@ -165,7 +175,7 @@ def relative(missing: Tensor, wanted: Tensor) -> float:
     return float((missing.norm(dim=0) / wanted.clamp(min=1e-12)).mean())
 
 
-def check(facts: Sequence[Fact], layer: int, *numbers: Tensor) -> None:
+def check(facts: Sequence[Fact], method: LocateThenEdit, layer: int, *numbers: Tensor) -> None:
     """`EditFailure` naming the first fact whose column is not finite."""
     for matrix in numbers:
         good = finite(matrix)
@@ -173,5 +183,5 @@ def check(facts: Sequence[Fact], layer: int, *numbers: Tensor) -> None:
             fact = facts[min(good.index(False), len(facts) - 1)]
             raise EditFailure(
                 f'The edit of "{fact.text} {fact.target}" at layer {layer} is not finite: the model is too far from'
-                " where it began, or its type too narrow. Use fewer rounds, a larger lambda or a ridge, or float32."
+                f" where it began, or its type too narrow. Use fewer rounds. {remedy(method)}"
             )

@@ -8,6 +8,8 @@ from jaxtyping import Float
 
 from core.lazy import torch
 
+SLACK = 1e-9  # a cumulative share this close to τ has reached it
+
 
 @dataclass(frozen=True)
 class Svd:
@@ -61,7 +63,7 @@ def svd(weight: Float[torch.Tensor, "d_out d_in"]) -> Svd:
 def rank_by_energy(sigma: Float[torch.Tensor, " n"], tau: float) -> int:
     """The smallest k with σ_1 + … + σ_k ≥ τ · Σσ. Energy is the sum of σ, not of σ² (REVIVE, §3)."""
     share = sigma.double().cumsum(0) / sigma.double().sum()
-    return min(int((share < tau).sum()) + 1, len(sigma))
+    return min(int((share < tau - SLACK).sum()) + 1, len(sigma))
 
 
 def rank_by_count(sigma: Float[torch.Tensor, " n"], tau: float) -> int:
@@ -69,7 +71,7 @@ def rank_by_count(sigma: Float[torch.Tensor, " n"], tau: float) -> int:
     return min(max(1, round(tau * len(sigma))), len(sigma))
 
 
-RANKS = {"energy": rank_by_energy, "count": rank_by_count}
+RANKS = {"energy": rank_by_energy, "count": rank_by_count}  # guards, panels and events take k from here alone
 
 
 def dominant(decomposition: Svd, tau: float, by: str = "energy") -> Basis:

@@ -132,12 +132,14 @@ class MeasureSession:
         final: bool = False,
         heartbeat: Beat | None = None,
         progress: Progress | None = None,
+        by: str = "energy",
     ) -> Measurement:
         """Measure the model that wears `weights`, after `round` rounds.
 
         `edited`: indices of the facts edited so far, in their order; `just`: those edited since the last measurement;
-        `tau`: the guard's; `layers`: those of the lane; `previous`: `scores` of the lane's last measurement, which
-        carries `efficacy_when_edited` on (rounded or not); `final`: after the last round more is measured. `heartbeat`
+        `tau`: the guard's, a share of Σσ or, `by` "count", of the number of σ; `layers`: those of the lane; `previous`:
+        `scores` of the lane's last measurement, which carries `efficacy_when_edited` on (rounded or not); `final`:
+        after the last round more is measured. `heartbeat`
         is called between pieces and may wear other weights or raise.
         """
         started = time.perf_counter()
@@ -147,7 +149,7 @@ class MeasureSession:
             with self.lm.worn(weights):
                 self._outside(result, edited, just, previous, final, step)
             if self.references:
-                self._inside(result, weights, self.layers if layers is None else layers, tau or TAU, step)
+                self._inside(result, weights, self.layers if layers is None else layers, (tau or TAU, by), step)
             if self.panel:
                 self._maps(result, weights, edited, final, step)
         result.words = self.words(weights, self._shown(just))
@@ -202,8 +204,11 @@ class MeasureSession:
         result.scores |= {f"task_{name}": value for name, value in found.items()}
         step.report("tasks", len(found), len(found))
 
-    def _inside(self, result: Measurement, weights: Weights, layers: Sequence[int], tau: float, step: _Steps) -> None:
-        """Spectra, similarity and R_k of the lane's layers."""
+    def _inside(
+        self, result: Measurement, weights: Weights, layers: Sequence[int], share: tuple[float, str], step: _Steps
+    ) -> None:
+        """Spectra, similarity and R_k of the lane's layers; `share`: τ, and what it is a share of."""
+        tau, by = share
         states = self.probe.read(weights, layers) if isinstance(self.probe, Probe) else {}
         note = self.probe.note() if isinstance(self.probe, Probe) else self.probe
         if note:
@@ -214,7 +219,7 @@ class MeasureSession:
             if not bool(torch.isfinite(weight).all()):
                 result.notes.append(f"layer {layer} holds numbers that are not finite; nothing inside it was measured")
                 continue
-            found = compare(self.references[layer], weight, tau, self.config.top_rank == "recomputed")
+            found = compare(self.references[layer], weight, tau, self.config.top_rank == "recomputed", by=by)
             row: dict[str, Any] = {"layer": layer} | found.row
             if math.isinf(row["condition"]):
                 result.notes.append(

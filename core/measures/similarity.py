@@ -60,8 +60,10 @@ def compare(
     tau: float,
     recompute_rank: bool = False,
     now: Spectrum | None = None,
+    by: str = "energy",
 ) -> Similarity:
     """Everything that one decomposition of W_t tells: `now`, if it is there already with its first k vectors or more.
+    `by` says what τ is a share of, as in REVIVE.
 
     The row: `dominant_rank` (k at τ of W_t itself), `k` (the rank that LS, SS and drift use: that of W0, or W_t's
     own where `recompute_rank`), `ls`, `ss_right` and `ss_left` (of the first singular vector: its best match in W0),
@@ -69,9 +71,9 @@ def compare(
     σ, infinite for a singular matrix), `numerical_rank` (σ above `rank_tolerance` · σ_1), `drift_right`, `drift_left`,
     `change` (‖W_t−W0‖_F/‖W0‖_F).
     """
-    k0 = reference.rank_at(tau)
+    k0 = reference.rank_at(tau, by)
     now = now or spectrum(weight, None if recompute_rank else k0)
-    own = dominant_rank(now.sigma, tau)
+    own = dominant_rank(now.sigma, tau, by)
     k = own if recompute_rank else k0
     right = vector_similarity(now.vh[:k], reference.spectrum.vh)
     left = vector_similarity(now.u[:, :k].T, reference.spectrum.u.T)

@@ -14,9 +14,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from core.editing.subspace import RANKS
+
 POINTS = 96  # of a curve that is drawn
 SQUARED = 1e5  # κ up to which a Gram matrix tells singular values well enough
-SLACK = 1e-9  # a cumulative share this close to τ has reached it
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,10 @@ def cumulative_energy(sigma: Float[Tensor, " r"]) -> Float[Tensor, " r"]:
     return sigma.double().cumsum(0) / total.clamp(min=torch.finfo(torch.float64).tiny)
 
 
-def dominant_rank(sigma: Float[Tensor, " r"], tau: float) -> int:
-    """The smallest k whose first k singular values hold at least a share τ of Σσ (1 ≤ k ≤ r)."""
-    reached = cumulative_energy(sigma) >= tau - SLACK
-    return int(reached.int().argmax()) + 1 if bool(reached.any()) else len(sigma)
+def dominant_rank(sigma: Float[Tensor, " r"], tau: float, by: str = "energy") -> int:
+    """The smallest k whose first k singular values hold at least a share τ of Σσ (1 ≤ k ≤ r); with `by` "count" the
+    share τ of their number. The same k as the guards'."""
+    return RANKS[by](sigma, tau)
 
 
 def thin(count: int, limit: int = POINTS) -> list[int]:
@@ -150,6 +151,6 @@ class Reference:
         full = spectrum(weight)
         return cls(layer, weight, replace(full, u=full.u.to(weight.dtype), vh=full.vh.to(weight.dtype)))
 
-    def rank_at(self, tau: float) -> int:
+    def rank_at(self, tau: float, by: str = "energy") -> int:
         """k at τ: how many singular directions of W0 are dominant."""
-        return dominant_rank(self.spectrum.sigma, tau)
+        return dominant_rank(self.spectrum.sigma, tau, by)

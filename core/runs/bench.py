@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -28,6 +28,7 @@ from core.runs.laboratory import Laboratory
 from core.runs.lanes import ancestors, check_origins, in_order, origin, recipe_of_lane
 from core.runs.left_out import check_there, left_out
 from core.runs.plan import Plan
+from core.runs.recorded import as_begun
 from core.runs.spec import RunSpec
 
 TAUS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)  # whose ranks the page shows beside the slider
@@ -71,7 +72,8 @@ class Bench:
         """The event that opens the run."""
         lm, shown = self.lm, [recipe_of(self.recipes, label) for label in self.spec.labels()]
         references = self.measures.references
-        taus = sorted({*TAUS, *(tau for recipe in shown if (tau := tau_of(recipe)) is not None)})
+        shares = {recipe.label: share_of(recipe) for recipe in shown}
+        taus = sorted({*TAUS, *(share["tau"] for share in shares.values() if share)})
         begins = {label: {"lane": lane, "round": round_} for label, (lane, round_) in self.origins.items()}
         without = {lane["name"]: lane.get("without") for lane in self.spec.lanes}
         return Started(
@@ -107,6 +109,11 @@ class Bench:
             lacking=self.measures.lacking,
             controls=rounded(self.measures.controls, DRAWN),
             seconds=self.seconds,
+            lane_k={
+                label: {str(layer): reference.rank_at(**share) for layer, reference in references.items()}
+                for label, share in shares.items()
+                if share
+            },
         )
 
     def resolved(self) -> dict[str, Any]:
@@ -129,8 +136,11 @@ class Bench:
         }
 
 
-def prepare(laboratory: Laboratory, spec: RunSpec, control: Control) -> Bench:
-    """Load, gather and decompose what the run needs; raises `UserError` for what the spec asks and is not there."""
+def prepare(laboratory: Laboratory, spec: RunSpec, control: Control, started: Mapping[str, Any] | None = None) -> Bench:
+    """Load, gather and decompose what the run needs; raises `UserError` for what the spec asks and is not there.
+
+    `started`: the event that opened the run, where it goes on; its lanes stay what they were.
+    """
     seconds: dict[str, float] = {}
     control.report(Progress(phase="loading", message="Reading the facts"))
     with taken(seconds, "facts"):
@@ -142,8 +152,9 @@ def prepare(laboratory: Laboratory, spec: RunSpec, control: Control) -> Bench:
     with taken(seconds, "model"):
         lm = laboratory.model(spec)
     control.heartbeat()
-    info = model_info(lm)
-    recipes = [recipe_of_lane(spec.lanes[index], info) for index in in_order(spec.lanes)]
+    info = replace(model_info(lm), facts=data_set(facts))
+    lanes = as_begun(spec.lanes, started)
+    recipes = [recipe_of_lane(lanes[index], info) for index in in_order(spec.lanes)]
     layers = sorted({layer for recipe in recipes for layer in recipe.layers})
     for layer in layers:
         lm.original(layer)
@@ -171,6 +182,12 @@ def taken(seconds: dict[str, float], phase: str) -> Iterator[None]:
     seconds[phase] = round(time.perf_counter() - began, 3)
 
 
+def data_set(facts: FactSet) -> str:
+    """The data set that all facts to edit are from; "" where they are from several, or typed."""
+    sources = {fact.source for fact in facts.edit}
+    return (sources.pop() or "") if len(sources) == 1 else ""
+
+
 def announce(lm: LanguageModel, layers: int, config: MeasureConfig, control: Control) -> None:
     """Say how long the measures inside so many layers will take, before they are prepared, if that is long."""
     for words in expected(lm, layers, config):
@@ -192,9 +209,9 @@ def recipe_of(recipes: list[Recipe], label: str) -> Recipe:
     return next(recipe for recipe in recipes if recipe.label == label)
 
 
-def tau_of(recipe: Recipe) -> float | None:
-    """The τ of a lane's first guard that has one."""
-    return next((guard.tau for guard in recipe.guards if hasattr(guard, "tau")), None)
+def share_of(recipe: Recipe) -> dict[str, Any]:
+    """`{"tau", "by"}` of a lane's first guard that has a τ: what is dominant in its measures; nothing without one."""
+    return next(({"tau": guard.tau, "by": guard.by} for guard in recipe.guards if hasattr(guard, "tau")), {})
 
 
 def versions() -> dict[str, str]:

@@ -22,7 +22,7 @@ from core.editing.stopwatch import charged
 from core.errors import UserError
 from core.measures.expected import expected
 from core.measures.overlap import key_overlap
-from core.runs.bench import Bench, prepare, recipe_of, tau_of
+from core.runs.bench import Bench, prepare, recipe_of, share_of
 from core.runs.cautions import cautions, flagged
 from core.runs.control import Control
 from core.runs.differences import compared
@@ -30,6 +30,7 @@ from core.runs.eta import RunPace
 from core.runs.events import Edited, Event, Measured, Progress, Warned
 from core.runs.folder import RunFolder
 from core.runs.laboratory import Laboratory
+from core.runs.lane_notes import lane_notes
 from core.runs.plan import Past
 from core.runs.spec import RunSpec
 from core.runs.states import States
@@ -46,8 +47,9 @@ def run(
 
     Raises `UserError` for a spec that cannot be run (before the first event) and `Interrupted` when `control` says so.
     """
-    bench = prepare(laboratory, spec, control)
-    sequence = Sequenced(bench, folder, Past(committed), control)
+    past = Past(committed)
+    bench = prepare(laboratory, spec, control, past.started)
+    sequence = Sequenced(bench, folder, past, control)
     yield from sequence.events()
 
 
@@ -94,6 +96,10 @@ class Sequenced:
                 yield Warned(level="info", message=OTHER_VERSIONS)
         if started is not None and started.get("reads", bench.measures.reads) != bench.measures.reads:
             yield Warned(message=OTHER_TEXTS)
+        known = [lane["label"] for lane in started["lanes"]] if started is not None else []
+        for label, message in lane_notes(bench.spec.lanes, {recipe.label: recipe for recipe in bench.recipes}):
+            if label not in known:
+                yield Warned(level="warn", lane=label, round=0, message=message)
         if started is None:
             if bench.spec.resolved is not None:
                 same, message = compared(bench.spec.resolved, bench.resolved())
@@ -122,12 +128,12 @@ class Sequenced:
     def _unedited(self, label: str, payload: Mapping[str, Any]) -> Measured:
         """The base model's measurement as a lane sees it: its layers, and k at its τ."""
         recipe = recipe_of(self._bench.recipes, label)
-        tau = tau_of(recipe)
+        share = share_of(recipe)
         own: dict[str, Any] = dict(payload)
         for part in ("layers", "spectra", "similarity", "drift"):
             own[part] = [row for row in payload[part] if row["layer"] in recipe.layers]
-        if tau is not None:
-            ranks = {layer: reference.rank_at(tau) for layer, reference in self._bench.measures.references.items()}
+        if share:
+            ranks = {layer: reference.rank_at(**share) for layer, reference in self._bench.measures.references.items()}
             own["layers"] = [
                 row | {name: ranks[row["layer"]] for name in ("dominant_rank", "k") if name in row}
                 for row in own["layers"]
@@ -222,7 +228,7 @@ class Sequenced:
             bench.plan.edited_by(number, without),
             bench.plan.edited_since(before[1], number, without),
             number,
-            tau=tau_of(recipe),
+            **share_of(recipe),
             layers=bench.layers[label],
             previous=self._past.scores.get(before),
             final=number == bench.plan.rounds,

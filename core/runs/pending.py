@@ -25,6 +25,7 @@ from core.runs.events import Progress
 from core.runs.laboratory import Laboratory
 from core.runs.lanes import recipe_of_lane
 from core.runs.record import Record
+from core.runs.recorded import as_begun
 from core.runs.spec import RunSpec
 from core.runs.store import Run
 
@@ -73,7 +74,7 @@ def compute(
         raise UserError(f"the model {spec.model} is no longer the one that this run was begun with: put that one back")
     if number in there.rounds(lane):
         return there
-    entry = next(entry for entry in (run.spec or {})["lanes"] if entry["name"] == lane)
+    entry = next(entry for entry in as_begun((run.spec or {})["lanes"], record.started) if entry["name"] == lane)
     recipe, ledger = recipe_of_lane(entry, model_info(lm)), Ledger(record.folder.ledger)
     report = _reports(lane, number, control)
     control.report(Progress(phase="loading", lane=lane, round=number, message=f"{lane}: rebuilding round {number - 1}"))

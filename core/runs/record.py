@@ -12,6 +12,7 @@ from core.errors import UserError, nearest
 from core.runs.events import standing
 from core.runs.folder import RunFolder
 from core.runs.plan import Past
+from core.runs.recorded import recorded_recipe
 from core.runs.spec import MOST_ROWS, RunSpec
 
 
@@ -78,7 +79,7 @@ class Record:
 
     def recipe(self, lane: str) -> dict[str, Any]:
         """What the lane was edited by, every hyperparameter resolved."""
-        return next(entry["recipe"] for entry in self.started["lanes"] if entry["label"] == lane)
+        return next(recorded_recipe(entry["recipe"]) for entry in self.started["lanes"] if entry["label"] == lane)
 
 
 def written_events(folder: RunFolder) -> str:

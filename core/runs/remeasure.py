@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.measures.session import MeasureSession
-from core.runs.bench import announce, tau_of
+from core.runs.bench import announce, share_of
 from core.runs.control import Control
 from core.runs.eta import Pace
 from core.runs.events import Measured, Progress
@@ -75,7 +75,7 @@ def remeasure(
             plan.edited_by(number, run.left_out(lane)),
             (),
             number,
-            tau=tau_of(run.recipe(lane)),
+            **share_of(run.recipe(lane)),
             layers=run.layers(lane),
             final=number == plan.rounds,
             heartbeat=control.heartbeat,

@@ -227,7 +227,7 @@ def chosen(guard: Any) -> Any:
     if not isinstance(guard, Mapping) or not isinstance(guard.get("name"), str):
         raise UserError('the guard should be an object with its name, such as {"name": "revive", "tau": 0.1}, or null')
     config = guards.get(guard["name"])
-    if getattr(config, "accumulated", False):
+    if config.when == guards.ACCUMULATED:
         raise UserError(f"{config.title} acts on all that was changed since W0, not on one round: choose it in a lane")
     if guard.get("match") is not None:
         raise UserError('"match" is solved for while a round is edited: give a factor, or choose it in a lane')

@@ -91,7 +91,8 @@ def snippet(record: Record, name: str) -> str:
 
 def _in_quotes(record: Record) -> str:
     """The spec as JSON that cannot end a raw string in single quotes: those are written as JSON's own escape."""
-    return json.dumps(record.spec.as_dict(), indent=2, ensure_ascii=False).replace("'", "\\u0027")
+    spec = {**record.spec.as_dict(), "lanes": as_begun(record.spec.lanes, record.started)}
+    return json.dumps(spec, indent=2, ensure_ascii=False).replace("'", "\\u0027")
 
 
 def _plain(name: str) -> str:

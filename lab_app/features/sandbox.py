@@ -90,7 +90,7 @@ def offered() -> list[dict[str, Any]]:
     for name in guards.names():
         config = guards.get(name)
         entry = guards.dial(config)
-        if entry is not None and not getattr(config, "accumulated", False):
+        if entry is not None and config.when != guards.ACCUMULATED:
             low, high = guards.reach(entry)
             start = entry.default if entry.default is not None else 0.5
             symbol = "τ" if entry.name == "tau" else entry.name  # RECT's k would be read as the rank

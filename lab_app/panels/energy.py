@@ -26,19 +26,27 @@ def curve(spectrum: Mapping[str, Any], most: int = 40) -> Payload:
 
 
 def start(event: Mapping[str, Any]) -> Payload:
-    """W0's own spectra, finer than those of the rounds; each lane's τ, and k of W0 at it for every layer."""
+    """W0's own spectra, finer than those of the rounds; each lane's τ, what it is a share of, and k of W0 for every
+    layer. Runs that recorded no k of each lane's own have it by energy."""
     taus = {lane["label"]: tau(lane.get("recipe") or {}) for lane in event.get("lanes") or []}
-    known = event.get("tau_k") or {}
+    known, own = event.get("tau_k") or {}, event.get("lane_k") or {}
     return {
         "w0": [curve(spectrum, 60) for spectrum in event.get("spectra") or []],
         "tau": taus,
-        "k0": {label: known.get(str(asked)) or {} for label, asked in taus.items()},
+        "by": {lane["label"]: by(lane.get("recipe") or {}) for lane in event.get("lanes") or []},
+        "k0": {label: own.get(label) or known.get(str(asked)) or {} for label, asked in taus.items()},
     }
 
 
 def tau(recipe: Mapping[str, Any]) -> float:
     """The τ at which a lane is measured: that of its first guard that has one, or the usual one."""
     return next((guard["tau"] for guard in recipe.get("guards") or () if guard.get("tau") is not None), TAU)
+
+
+def by(recipe: Mapping[str, Any]) -> str:
+    """What that τ is a share of: "energy", or "count", the number of singular values."""
+    found = next((guard.get("by") for guard in recipe.get("guards") or () if guard.get("tau") is not None), None)
+    return found or "energy"
 
 
 def energy(event: Mapping[str, Any]) -> Payload | None:

@@ -45,7 +45,7 @@ PANEL = Panel(
     explanation="LS compares the strongest part of the edited matrix with that of the unedited one, SS asks whether "
     "its first singular direction is still found there: 1 is untouched, 0 is unrelated. Both can fall under a guard "
     "that holds, because directions grown elsewhere outrank the old ones; so the drift inside the protected block "
-    "stands beside them, and only a leak moves it from zero.",
+    "stands beside them, on the right (inputs) and on the left (outputs), and only a leak moves it from zero.",
     equation=formula(
         words("LS"),
         "=",
@@ -60,9 +60,13 @@ PANEL = Panel(
         row("|", "⟨", both("v", "t", "(1)"), ",", both("v", "0", "(j)"), "⟩", "|"),
     )
     + formula(
-        words("drift"),
+        words("drift, right"),
         "=",
         frac(norm("(", sub("W", "t"), "−", sub("W", "0"), ")", sub("V", "k")), norm(sub("W", "0"))),
+        ",",
+        words(" left"),
+        "=",
+        frac(norm(both("U", "k", "⊤"), "(", sub("W", "t"), "−", sub("W", "0"), ")"), norm(sub("W", "0"))),
     ),
     row=similarity,
 )

@@ -1,5 +1,6 @@
 """Published settings, number by number, and what a model gets for which there are none."""
 
+from dataclasses import replace
 from statistics import median
 
 import pytest
@@ -11,7 +12,7 @@ from core.editing.methods.emmet import Emmet
 from core.editing.methods.memit import Memit, weight
 from core.editing.methods.nse import Nse
 from core.editing.parameters import build, values
-from core.editing.recipe import recipe_from_dict
+from core.editing.recipe import prior_usual, recipe_from_dict
 from tests.editing.algebra import D_IN, EXACT, KEYS, MOMENT, RESIDUAL, context, eye
 
 GPT2_XL = ModelInfo("openai-community/gpt2-xl", "gpt2", 48, 1600, 50257)
@@ -77,6 +78,92 @@ def test_settings_beside_the_table():
     assert (lowrank.method.history, lowrank.prior.gamma, lowrank.prior.interval, lowrank.prior.max_rank) == (
         True, 0.99, 500, 3000,
     )  # fmt: skip
+
+
+QWEN_15 = ModelInfo("Qwen/Qwen2.5-1.5B", "qwen2", 28, 1536, 151936)
+LLAMA_2_13 = ModelInfo("meta-llama/Llama-2-13b-hf", "llama", 40, 5120, 32000)
+YI = ModelInfo("01-ai/Yi-6B", "llama", 32, 4096, 64000)
+MISTRAL_3 = ModelInfo("mistralai/Mistral-7B-v0.3", "mistral", 32, 4096, 32768)
+LOCATE = ("memit", "rome", "r_rome", "emmet", "pmet", "nse", "alphaedit", "ft_l", "ft_m", "mose_oft")
+
+
+@pytest.mark.parametrize("model", [QWEN_15, YI, MISTRAL_3, OWN], ids=lambda model: model.reference)
+@pytest.mark.parametrize("method", LOCATE)
+def test_a_model_of_another_shape_gets_nobody_elses_settings(model, method):
+    """Depth alone does not make Qwen2.5-1.5B a 7B, nor the vocabulary of one model another's."""
+    assert not any(one.reason.startswith("From ") for one in defaults(model, method).values())
+
+
+def test_what_was_published_for_llama_2_13b():
+    assert defaults(LLAMA_2_13, "mose_oft")["layers"].value == (19, 20, 21)
+    for method in ("memit", "rome", "emmet", "pmet", "nse", "alphaedit", "ft_l"):
+        assert not any(one.reason.startswith("From ") for one in defaults(LLAMA_2_13, method).values()), method
+
+
+def test_nse_has_bounds_of_the_three_models_that_it_was_published_for_and_shares_elsewhere():
+    for model in (GPT2_XL, GPT_J, LLAMA_3, LLAMA_31):
+        assert recipe_from_dict({"method": "nse"}, model).method.bounds == "absolute"
+    for model in (LLAMA_2, QWEN, MISTRAL, YI, OWN):
+        assert recipe_from_dict({"method": "nse"}, model).method.bounds == "relative"
+
+
+def test_the_label_says_whose_settings_they_are():
+    assert defaults(GPT_J, "memit")["lr"].reason == "From the MEMIT authors' configuration for GPT-J-6B."
+    same = defaults(LLAMA_31, "memit")["lr"].reason
+    assert "for Llama-3-8B, whose shape this model has" in same
+    assert "for Llama-3-8B, whose" not in defaults(LLAMA_3, "memit")["lr"].reason
+    assert defaults(QWEN, "rome")["layers"].reason == "From EasyEdit's configuration of ROME for Qwen2.5-7B."
+    assert defaults(QWEN, "alphaedit")["beta"].reason.startswith("Not published for this model")
+    assert "No published setting" in defaults(QWEN_15, "rome")["layers"].reason
+
+
+def test_where_a_model_does_not_tell_its_width_its_name_has_to():
+    assert defaults(ModelInfo("meta-llama/Meta-Llama-3-8B", "llama", 32), "nse")["bounds"].value == "absolute"
+    assert "bounds" not in defaults(ModelInfo("/models/mine", "llama", 32), "nse")
+    assert "bounds" in defaults(ModelInfo("/models/mine", "llama", 32, 4096, 128256), "nse")
+
+
+FASTEDIT = {  # Table 3
+    (GPT2_XL, "counterfact"): (1852, 1852, 1852), (GPT2_XL, "zsre"): (1852, 1852, 2820),
+    (GPT_J, "counterfact"): (5911, 5911, 5911), (GPT_J, "zsre"): (3326, 3326, 5911),
+    (LLAMA_3, "counterfact"): (5958, 9104, 1472), (LLAMA_3, "zsre"): (3875, 3875, 1472),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FASTEDIT, ids=lambda case: f"{case[0].reference} {case[1]}")
+def test_the_low_rank_prior_brings_its_papers_settings(case):
+    model, facts = case
+    layers = {GPT2_XL: XL, GPT_J: J, LLAMA_3: EARLY}[model]
+    for method, rank in zip(("memit", "emmet", "alphaedit"), FASTEDIT[case], strict=True):
+        recipe = recipe_from_dict({"method": method, "prior": "lowrank"}, replace(model, facts=facts))
+        assert (recipe.prior.rank, recipe.layers) == (rank, layers)
+        assert values(recipe.method).get("lambda", 15000.0) == 15000.0
+        plain = recipe_from_dict({"method": "memit"}, model).method
+        assert (recipe.method.lr, recipe.method.clamp, recipe.method.steps) == (plain.lr, plain.clamp, plain.steps)
+
+
+def test_what_a_lane_of_the_prior_says_itself_stands():
+    lane = {"method": "emmet", "prior": {"name": "lowrank", "energy": 0.6}, "layers": [5], "lambda": 1}
+    recipe = recipe_from_dict(lane, GPT_J)
+    assert (recipe.prior.rank, recipe.prior.energy, recipe.layers, recipe.method.lambda_) == (None, 0.6, (5,), 1.0)
+    assert recipe_from_dict({"method": "emmet", "prior": {"name": "lowrank", "rank": 7}}, GPT_J).prior.rank == 7
+    assert recipe_from_dict({"method": "emmet"}, GPT_J).layers == (5,)
+    assert recipe_from_dict({"method": "memit", "prior": "lowrank"}, LLAMA_2).prior.rank is None
+
+
+def test_typed_facts_get_counterfacts_rank_and_are_told_so():
+    here = {"method": "memit", "prior": "lowrank"}
+    assert prior_usual(here, LLAMA_3)["rank"].value == 5958
+    assert "of neither data set" in prior_usual(here, LLAMA_3)["rank"].reason
+    assert "neither" not in prior_usual(here, replace(LLAMA_3, facts="zsre"))["rank"].reason
+
+
+def test_the_embedded_model_keeps_its_ridge_with_either_prior():
+    """What the two lanes then differ in besides the prior is whether earlier keys are protected."""
+    pocket = ModelInfo("pocket", "llama", 8, 256, 12000)
+    full, low = (recipe_from_dict({"method": "memit", "prior": prior}, pocket).method for prior in ("full", "lowrank"))
+    assert low == replace(full, history=True)
+    assert full.ridge == 10.0
 
 
 def test_each_says_where_it_is_from():

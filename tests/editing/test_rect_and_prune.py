@@ -157,6 +157,51 @@ def test_guards_after_prune_act_on_the_pruned_change(lm, session):
     assert float((u[:, :k].T @ unpruned).norm()) > 0.01 * float(unpruned.norm())
 
 
+def rect_round(lm, session, *guards: dict):
+    recipe = recipe_of(lm, *guards)
+    return recipe, edit_round(lm, LaneState.base(lm, recipe.layers), FACTS, recipe, session)
+
+
+def test_rect_acts_once_all_layers_are_solved(lm, session):
+    """The authors' order: what a lane without a guard solves, of which each layer's update is filtered afterwards."""
+    _, plain = rect_round(lm, session)
+    recipe, update = rect_round(lm, session, {"name": "rect", "keep": 0.2})
+    assert (recipe.layer_guards, recipe.round_guards) == ((), recipe.guards)
+    for layer in recipe.layers:
+        assert torch.equal(update.raw[layer].dense(), plain.updates[layer].dense())
+        change, original = plain.updates[layer].dense().double(), lm.original(layer)
+        ratio = change.abs() / (original.double().abs() + 1e-8)
+        least = ratio.flatten().sort(descending=True).values[round(0.2 * ratio.numel()) - 1]
+        expected = torch.where(ratio >= least, change, 0.0)
+        torch.testing.assert_close(update.updates[layer].dense().double(), expected, rtol=1e-5, atol=1e-9)
+        taken = 1 - float((expected**2).sum() / (change**2).sum())
+        assert update.removed_share[layer] == pytest.approx(taken, rel=1e-4)
+    assert update.residual_before == plain.residual_before  # the solve did not hear of it
+    assert update.residual_after[recipe.layers[-1]] > plain.residual_after[recipe.layers[-1]]  # what is left did
+
+
+def test_within_a_layer_the_next_ones_make_up_for_what_rect_cuts(lm, session):
+    _, plain = rect_round(lm, session)
+    recipe, update = rect_round(lm, session, {"name": "rect", "keep": 0.2, "when": "within"})
+    first, last = recipe.layers[0], recipe.layers[-1]
+    assert torch.equal(update.raw[first].dense(), plain.updates[first].dense())
+    assert update.residual_before[last] > plain.residual_before[last]
+    assert update.raw[last].norm() > 1.05 * plain.raw[last].norm()
+
+
+def test_guards_after_rect_act_after_all_layers_too_and_revive_by_itself_within_each(lm, session):
+    revive = {"name": "revive", "tau": 0.3}
+    recipe, update = rect_round(lm, session, {"name": "rect"}, revive)
+    assert (recipe.layer_guards, recipe.round_guards) == ((), recipe.guards)
+    for layer, delta in update.updates.items():
+        u, sigma, vh = torch.linalg.svd(lm.original(layer).double(), full_matrices=False)
+        k = int((sigma.cumsum(0) / sigma.sum() < 0.3).sum()) + 1
+        change = delta.dense().double()
+        assert float((u[:, :k].T @ change).norm()) + float((change @ vh[:k].T).norm()) < 1e-5 * float(change.norm())
+    recipe, _ = rect_round(lm, session, revive, {"name": "rect"})
+    assert (recipe.layer_guards, recipe.round_guards) == (recipe.guards[:1], recipe.guards[1:])
+
+
 def test_a_sparse_round_is_recorded_in_full(lm, tmp_path):
     session, ledger = session_of(lm), Ledger(tmp_path)
     recipe = recipe_of(lm, {"name": "rect", "keep": 0.2})

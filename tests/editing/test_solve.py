@@ -3,9 +3,14 @@
 import pytest
 import torch
 
-from core.editing.failure import EditFailure
+from core.editing.failure import EditFailure, remedy
+from core.editing.methods.alphaedit import AlphaEdit
+from core.editing.methods.emmet import Emmet
 from core.editing.methods.memit import Memit
+from core.editing.methods.mose import Mose
+from core.editing.methods.rome import Rome
 from core.editing.metric import Dense
+from core.editing.priors.lowrank import LowRankPrior
 from core.editing.rounds import edit_round
 from core.editing.solve import by_factor, factor, one_plus
 from core.editing.state import LaneState
@@ -70,12 +75,41 @@ def test_numbers_that_are_not_finite_are_told(bad):
 def test_the_key_to_blame_is_known():
     keys = KEYS.clone()
     keys[:, 2] *= 1e200
-    with pytest.raises(EditFailure, match=r"Layer 3.*ridge") as failure:
+    with pytest.raises(EditFailure, match="Layer 3") as failure:
         Dense(MOMENT, 3).solve_with_keys(keys)
     assert failure.value.fact == 2
-    told = failure.value.naming([*FACTS[:2], FACTS[2], FACTS[0]])
+    told = failure.value.naming([*FACTS[:2], FACTS[2], FACTS[0]], Memit())
+    assert "Set a ridge, e.g. 0.01, use a larger lambda, or load the model in float32." in str(told)
     assert f'"{FACTS[2].text} {FACTS[2].target}"' in str(told)
     assert "Layer 3" in str(told)
+
+
+@pytest.mark.parametrize(
+    "method, said",
+    [
+        (Memit(), "Set a ridge, e.g. 0.01, use a larger lambda, or load the model in float32."),
+        (AlphaEdit(), "Use a larger beta, or load the model in float32."),
+        (Emmet(), "Set a ridge, e.g. 0.01, or load the model in float32."),  # λ cancels there
+        (Emmet(history=True), "Set a ridge, e.g. 0.01, use a larger lambda, or load the model in float32."),
+        (Rome(), "Set a ridge, e.g. 0.01, or load the model in float32."),
+        (Rome(moment=False), "Load the model in float32."),
+        (Mose(), "Use a larger ratio, or load the model in float32."),
+    ],
+)
+def test_advice_names_fields_that_the_method_has_and_that_have_an_effect(method, said):
+    assert remedy(method) == said
+
+
+def test_alphaedit_with_nothing_to_change_says_what_would_open_it():
+    """Under the low-rank prior the threshold has no effect: the prior's energy or rank has."""
+    method = AlphaEdit()
+    with pytest.raises(EditFailure, match='raise "threshold", or set "relative"'):
+        AlphaEdit(threshold=1e-12).update(KEYS, RESIDUAL, context())
+    with pytest.raises(EditFailure, match=r"lower the prior's energy \(γ₀, 1 now\)") as failure:
+        method.update(KEYS, RESIDUAL, context(prior=LowRankPrior(energy=1.0)))
+    assert "threshold" not in str(failure.value)
+    with pytest.raises(EditFailure, match="give a smaller rank"):
+        method.update(KEYS, RESIDUAL, context(prior=LowRankPrior(rank=D_IN)))
 
 
 def test_a_lane_stops_with_fact_layer_and_what_to_do(lm, monkeypatch):

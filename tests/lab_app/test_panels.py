@@ -69,6 +69,10 @@ def test_k_of_the_unedited_matrix_is_each_lanes_own():
     begun = PANEL["energy"].start(event)
     assert begun["tau"] == {LANES[0]: 0.1, LANES[1]: 0.2}
     assert begun["k0"] == {LANES[0]: event["tau_k"]["0.1"], LANES[1]: event["tau_k"]["0.2"]}
+    assert begun["by"] == dict.fromkeys(LANES, "energy")
+    event["lanes"][1]["recipe"]["guards"] = [{"name": "revive", "tau": 0.2, "by": "count"}]
+    counted = PANEL["energy"].start(event | {"lane_k": {LANES[1]: {"1": 51}}})
+    assert (counted["k0"][LANES[1]], counted["by"][LANES[1]]) == ({"1": 51}, "count")
     assert PANEL["energy"].start({**event, "tau_k": {}})["k0"] == {LANES[0]: {}, LANES[1]: {}}
 
 

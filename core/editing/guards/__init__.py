@@ -1,7 +1,14 @@
 """Guards, one file each: what is allowed to stay of an update. A module exports its configuration class as GUARD.
 
-A guard has `title`, `paper`, `needs` ("original", "current" or None: whose singular vectors it looks at),
-`prepare(svd, layer) -> basis` and `apply(delta, basis) -> LowRank`. Guards of a lane act in the order given.
+A guard has `title`, `paper`, `needs` ("original", "current", "weight" or None: what it looks at), `prepare(svd, layer)
+-> basis` and `apply(delta, basis) -> LowRank`. Guards of a lane act in the order given. `when` says at which moment:
+
+- `WITHIN`: on a layer's update before the next layer is solved, which then makes up for a part of what was taken;
+- `AFTER`: on the updates of all layers, once they are solved;
+- `ACCUMULATED`: on all that was changed since W0, once the round's updates are added up.
+
+A guard that stands after one of a later moment acts at that moment as well. `inside` says whether what a guard leaves
+of a change lies within the change's own rows and columns, so that what an earlier guard keeps untouched stays so.
 """
 
 from __future__ import annotations
@@ -12,6 +19,8 @@ from core.editing import registry
 from core.editing.parameters import Parameter, parameters
 
 FOLDER = Path(__file__).parent
+WITHIN, AFTER, ACCUMULATED = "within", "after", "accumulated"
+MOMENTS = (WITHIN, AFTER, ACCUMULATED)
 
 
 def names() -> list[str]:

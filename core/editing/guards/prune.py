@@ -25,9 +25,17 @@ class Prune:
 
     title: ClassVar[str] = "PRUNE"
     paper: ClassVar[str] = "arXiv 2405.16821"
-    accumulated: ClassVar[bool] = True
+    when: ClassVar[str] = "accumulated"
+    inside: ClassVar[bool] = True
 
-    alpha: float = param(1.2, symbol="α", gt=1, help="Base of the logarithm: 1.2, 1.5, 2 and e in the authors' code.")
+    alpha: float = param(
+        1.2,
+        symbol="α",
+        gt=1,
+        offers=((1.2, "1.2, the authors' first"), (math.e, "e, as AlphaEdit's comparison runs it")),
+        help="Base of the logarithm: 1.2, 1.5, 2 and e in the authors' code; e (2.718281828459045) is the natural"
+        " logarithm, with which AlphaEdit's comparison runs it.",
+    )
     linear: bool = param(False, help="σ̂ / 2 + σ_max / 2 instead of the logarithm.")
     every_round: bool = param(False, help="Go on editing from the pruned weights.")
     alphaedit_repo_bug: bool = param(

@@ -20,6 +20,8 @@ class Random:
 
     title: ClassVar[str] = "random"
     paper: ClassVar[str] = ""
+    when: ClassVar[str] = "within"  # as REVIVE, whose control it is
+    inside: ClassVar[bool] = False
 
     tau: float = param(0.1, symbol="τ", gt=0, lt=1, in_label=True, help="The τ at which REVIVE would protect as many.")
     by: str = param("energy", choices=("energy", "count"), help="As in REVIVE.")

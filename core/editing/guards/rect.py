@@ -17,14 +17,22 @@ class Rect:
     """Keeps the share of entries with the largest |Δ_ij| / (|W_ij| + ε), W the current weight; the others become 0.
 
     Gu et al. 2024 sweep shares of 80 to 20 % and their code keeps 20 %; AlphaEdit's comparison keeps 40 %, as later
-    ones do. What stays is not of low rank.
+    ones do. Both solve all layers as without a guard and filter afterwards. What stays is not of low rank.
     """
 
     title: ClassVar[str] = "RECT"
     paper: ClassVar[str] = "arXiv 2401.04700"
+    inside: ClassVar[bool] = False
 
     keep: float = param(0.4, symbol="k", gt=0, le=1, in_label=True, help="The share of entries that stays.")
     epsilon: float = param(1e-8, symbol="ε", gt=0, help="Added to |W|, so that weights of 0 do no harm.")
+    when: str = param(
+        "after",
+        choices=("after", "within"),
+        before="within",
+        help="After all layers are solved, as in both authors' codes; or within each layer, so that the next ones make"
+        " up for what was cut.",
+    )
 
     @property
     def needs(self) -> str | None:

@@ -20,6 +20,8 @@ class Revive:
 
     title: ClassVar[str] = "REVIVE"
     paper: ClassVar[str] = "arXiv 2601.11042"
+    when: ClassVar[str] = "within"
+    inside: ClassVar[bool] = False
 
     tau: float = param(
         0.1,

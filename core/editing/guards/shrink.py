@@ -19,6 +19,8 @@ class Shrink:
 
     title: ClassVar[str] = "shrink"
     paper: ClassVar[str] = ""
+    when: ClassVar[str] = "within"  # as REVIVE, whose control it is
+    inside: ClassVar[bool] = True
 
     factor: float | None = param(None, symbol="c", ge=0, le=1, help="What each update is multiplied by.")
     match: str | None = param(

@@ -7,7 +7,19 @@ from typing import ClassVar
 
 from jaxtyping import Float
 
-from core.editing.defaults import PUBLISHED, Default, ModelInfo, is_pocket, published
+from core.editing.defaults import (
+    ALPHA_EDIT,
+    GPT2_XL,
+    GPT_J,
+    LLAMA_3,
+    NOT_PUBLISHED,
+    PUBLISHED,
+    Default,
+    ModelInfo,
+    Published,
+    is_pocket,
+    published,
+)
 from core.editing.failure import EditFailure
 from core.editing.locate import LayerContext, LocateThenEdit
 from core.editing.lowrank import LowRank
@@ -23,10 +35,25 @@ POCKET = {
     ),
     "beta": Default(0.03, "By plain efficacy: the model's keys are small beside a β of 10, which edits nothing."),
 }
+AS_PUBLISHED = {"threshold": 0.02, "relative": False, "beta": 10.0}
+OWN = tuple(Published(model, ALPHA_EDIT, AS_PUBLISHED) for model in (GPT2_XL, GPT_J, LLAMA_3))
+ELSEWHERE = {
+    name: Default(
+        value,
+        f"{NOT_PUBLISHED} the one of its authors for GPT2-XL, GPT-J and Llama-3-8B. The events say how many directions"
+        ' may change; where that is almost none, or all, set "relative".',
+        "threshold" if name == "relative" else "",
+    )
+    for name, value in AS_PUBLISHED.items()
+}
 UNKNOWN = {
-    "threshold": Default(0.5, "Of the mean variance: the published one, .02, fits the activations of its models."),
-    "relative": Default(True, "How large this model's activations are was not published.", "threshold"),
-    "beta": Default(None, "As measured: the published 10 is large or small beside a key, as the model has them."),
+    "threshold": Default(
+        0.5, f"{NOT_PUBLISHED} half of the mean variance. The published .02 fits the activations of its models."
+    ),
+    "relative": Default(True, f"{NOT_PUBLISHED} how large its activations are.", "threshold"),
+    "beta": Default(
+        None, f"{NOT_PUBLISHED} as measured. The published 10 is large or small beside a key, as the model has them."
+    ),
 }
 
 
@@ -55,8 +82,9 @@ class AlphaEdit(LocateThenEdit):
 
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:
-        """MEMIT's settings; its own threshold and β for the embedded model, and measured ones for unknown models."""
-        own = POCKET if is_pocket(model) else {} if published(model, PUBLISHED) else UNKNOWN
+        """MEMIT's settings; threshold and β as published, the embedded model's own, or measured ones."""
+        elsewhere = ELSEWHERE if published(model, PUBLISHED) else UNKNOWN
+        own = POCKET if is_pocket(model) else published(model, OWN) or elsewhere
         return super().usual(model) | own
 
     def update(
@@ -74,8 +102,7 @@ class AlphaEdit(LocateThenEdit):
         projection = context.prior.projection(context, threshold)
         if projection.rank == 0:
             raise EditFailure(
-                f"Layer {context.layer}: no direction of the keys has a variance below {threshold:.3g}, so AlphaEdit"
-                ' may change nothing. Raise "threshold", or set "relative": true.'
+                f"Layer {context.layer}: AlphaEdit may change nothing. {context.prior.opening(threshold)}"
             )
         context.notes.append(f"Layer {context.layer}: {projection.rank} of {len(keys)} input directions may change.")
         return LowRank(residual, self.solved(keys, context, projection))

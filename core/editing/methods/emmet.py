@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from jaxtyping import Float
 
-from core.editing.defaults import LLAMA_2, Default, ModelInfo, Published, published
+from core.editing.defaults import GPT2_XL, GPT_J, LLAMA_2, Default, ModelInfo, Published, published
 from core.editing.failure import EditFailure
 from core.editing.locate import LayerContext, LocateThenEdit
 from core.editing.lowrank import LowRank
@@ -20,20 +20,13 @@ RCOND = 1e-12  # a Gram matrix worse than this is inverted in the sense of Moore
 CODE = "the EMMET authors' configuration"
 PUBLISHED = (
     Published(
-        "gpt2",
-        48,
+        GPT2_XL,
         CODE,
         {"layers": (17,), "steps": 20, "lr": 0.5, "clamp": 0.75, "weight_decay": 0.5, "lambda": 1000.0},
     ),
+    Published(GPT_J, CODE, {"layers": (5,), "steps": 25, "lr": 0.5, "clamp": 0.75, "weight_decay": 0.5, "lambda": 1.0}),
     Published(
-        "gptj", 28, CODE, {"layers": (5,), "steps": 25, "lr": 0.5, "clamp": 0.75, "weight_decay": 0.5, "lambda": 1.0}
-    ),
-    Published(
-        "llama",
-        32,
-        CODE,
-        {"layers": (5,), "steps": 25, "lr": 0.5, "clamp": 4.0, "weight_decay": 1e-3, "lambda": 1.0},
-        **LLAMA_2,
+        LLAMA_2, CODE, {"layers": (5,), "steps": 25, "lr": 0.5, "clamp": 4.0, "weight_decay": 1e-3, "lambda": 1.0}
     ),
 )
 
@@ -60,9 +53,13 @@ class Emmet(LocateThenEdit):
     ridge: float = param(0.0, symbol="ε", ge=0, help="Share of the mean variance added to every direction of C0.")
     history: bool = param(False, help="Protect the keys of earlier rounds as well.")
 
+    def idle(self) -> dict[str, str]:
+        """λ, where nothing weighs against C0."""
+        return {} if self.history or self.rho else {"lambda": "without ρ and earlier keys it cancels"}
+
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:
-        """The published settings (one layer); MEMIT's for other models, as FastEdit's comparison has it."""
+        """The published settings (one layer); MEMIT's for other models. With FastEdit's prior see `priors.lowrank`."""
         return published(model, PUBLISHED) or super().usual(model)
 
     def update(
@@ -80,9 +77,9 @@ class Emmet(LocateThenEdit):
         broken = (~torch.isfinite(gram.diagonal())).nonzero()
         if len(broken) or not bool(torch.isfinite(gram).all()):
             raise EditFailure(
-                f"Layer {context.layer}: its key cannot be weighed against the layer's statistics (it is too large)."
-                " Set a ridge, e.g. 0.01, or a larger lambda, or use float32.",
+                f"Layer {context.layer}: its key cannot be weighed against the layer's statistics (it is too large).",
                 fact=int(broken[0]) if len(broken) else None,
+                too_large=True,
             )
         sizes = torch.linalg.eigvalsh(gram)
         if float(sizes[0]) > RCOND * float(sizes[-1]):

@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from core.editing.defaults import Default, ModelInfo, Published, is_pocket, published
+from core.editing.defaults import (
+    GPT2_XL,
+    GPT_J,
+    LLAMA_2,
+    LLAMA_3,
+    MISTRAL,
+    QWEN,
+    Default,
+    ModelInfo,
+    Published,
+    is_pocket,
+    published,
+)
 from core.editing.method import Method, Round
 from core.editing.parameters import param
 
@@ -15,11 +27,12 @@ if TYPE_CHECKING:
 ROME_CODE = "the ROME authors' configuration of FT+L"
 EASY_EDIT = "EasyEdit's configuration of FT-L"
 PUBLISHED = (
-    Published("gpt2", 48, ROME_CODE, {"layers": (0,), "lr": 5e-4, "bound": 5e-4}),
-    Published("gptj", 28, ROME_CODE, {"layers": (0,), "lr": 5e-4, "bound": 5e-5}),
-    Published("llama", 32, EASY_EDIT, {"layers": (21,), "lr": 5e-4, "bound": None}),
-    Published("mistral", 32, EASY_EDIT, {"layers": (21,), "lr": 5e-4, "bound": 5e-5}),
-    Published("qwen2", 28, EASY_EDIT, {"layers": (27,), "lr": 5e-4, "bound": None}),
+    Published(GPT2_XL, ROME_CODE, {"layers": (0,), "lr": 5e-4, "bound": 5e-4}),
+    Published(GPT_J, ROME_CODE, {"layers": (0,), "lr": 5e-4, "bound": 5e-5}),
+    Published(LLAMA_2, EASY_EDIT, {"layers": (21,), "lr": 5e-4, "bound": None}),
+    Published(LLAMA_3, EASY_EDIT, {"layers": (21,), "lr": 5e-4, "bound": None}),
+    Published(MISTRAL, EASY_EDIT, {"layers": (21,), "lr": 5e-4, "bound": 5e-5}),
+    Published(QWEN, EASY_EDIT, {"layers": (27,), "lr": 5e-4, "bound": None}),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from core.editing.defaults import Default, ModelInfo, Published, published
+from core.editing.defaults import LLAMA_2_13B, LLAMA_3, QWEN, Default, ModelInfo, Published, published
 from core.editing.method import Method, Round
 from core.editing.parameters import param
 
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 CODE = "the code released with MOSE"
 PUBLISHED = (
-    Published("llama", 32, CODE, {"layers": (19, 20, 21)}),
-    Published("qwen2", 28, CODE, {"layers": (4, 5, 6)}),
+    Published(LLAMA_3, CODE, {"layers": (19, 20, 21)}),
+    Published(LLAMA_2_13B, f"{CODE} (its Llama-2 is the paper's, of 13B)", {"layers": (19, 20, 21)}),
+    Published(QWEN, CODE, {"layers": (4, 5, 6)}),
 )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from jaxtyping import Float, Int
 
-from core.editing.defaults import Default, ModelInfo, is_pocket
+from core.editing.defaults import GPT2_XL, GPT_J, LLAMA_3, Default, ModelInfo, Published, published
 from core.editing.locate import LayerContext
 from core.editing.lowrank import LowRank
 from core.editing.method import Round
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from core.editing.state import LaneState
     from core.editing.values import Values
 
-CODE = "From the NSE authors' configuration for this model."
-OWN = {
-    ("gpt2", 48): {"lambda": 10000.0, "bounds": "absolute", "lower": 35.0, "upper": 150.0},
-    ("gptj", 28): {"neurons": 0.8, "bounds": "absolute", "lower": 15.0, "upper": 100.0},
-    ("llama", 32): {"bounds": "absolute", "lower": 2.5, "upper": 50.0},
-}
+CODE = "the NSE authors' configuration"
+PUBLISHED = (
+    Published(GPT2_XL, CODE, {"lambda": 10000.0, "bounds": "absolute", "lower": 35.0, "upper": 150.0}),
+    Published(GPT_J, CODE, {"neurons": 0.8, "bounds": "absolute", "lower": 15.0, "upper": 100.0}),
+    Published(LLAMA_3, CODE, {"bounds": "absolute", "lower": 2.5, "upper": 50.0}),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +54,8 @@ class Nse(Memit):
 
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:
-        """MEMIT's settings, and the bounds, p and λ of the models that were published."""
-        own = {} if is_pocket(model) else OWN.get((model.model_type, model.n_layers), {})
-        return super().usual(model) | {name: Default(value, CODE) for name, value in own.items()}
+        """MEMIT's settings, and the bounds, p and λ of the models that were published; shares for others."""
+        return super().usual(model) | published(model, PUBLISHED)
 
     def edit(self, round_: Round) -> RoundUpdate:
         """Passes over the facts that lack something, all towards the unedited model's values."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from core.editing.defaults import LLAMA_2, Default, ModelInfo, Published, published
+from core.editing.defaults import GPT_J, LLAMA_2, Default, ModelInfo, Published, published
 from core.editing.method import Round
 from core.editing.methods.memit import Memit
 from core.editing.parameters import param
@@ -15,19 +15,16 @@ if TYPE_CHECKING:
 
 PUBLISHED = (
     Published(
-        "gptj",
-        28,
+        GPT_J,
         "the PMET authors' configuration",
         {"layers": (3, 4, 5, 6, 7, 8), "steps": 30, "lr": 0.2, "clamp": 0.75, "weight_decay": 0.5, "kl": 1.0}
         | {"lambda": 6000.0},
     ),
     Published(
-        "llama",
-        32,
+        LLAMA_2,
         "EasyEdit's configuration of PMET",
         {"layers": (4, 5, 6, 7, 8), "steps": 20, "lr": 0.5, "clamp": 1.0, "weight_decay": 0.5, "kl": 0.0625}
         | {"lambda": 15000.0},
-        **LLAMA_2,
     ),
 )
 

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 from jaxtyping import Float
 
-from core.editing.defaults import Default, ModelInfo, Published, published
+from core.editing.defaults import (
+    GPT2_XL,
+    GPT_J,
+    LLAMA_2,
+    LLAMA_3,
+    MISTRAL,
+    QWEN,
+    Default,
+    ModelInfo,
+    Published,
+    published,
+)
 from core.editing.locate import LayerContext, LocateThenEdit
 from core.editing.lowrank import LowRank
 from core.editing.method import Round
@@ -22,11 +33,9 @@ EASY_EDIT = "EasyEdit's configuration of ROME"
 PAPER = {"steps": 20, "lr": 0.5, "clamp": 4.0, "weight_decay": 0.5, "moment": True}
 EASY = {"layers": (5,), "steps": 25, "lr": 0.5, "clamp": 4.0, "weight_decay": 1e-3, "moment": False}
 PUBLISHED = (
-    Published("gpt2", 48, ROME_CODE, {"layers": (17,), **PAPER}),
-    Published("gptj", 28, ROME_CODE, {"layers": (5,), **PAPER}),
-    Published("llama", 32, EASY_EDIT, EASY),
-    Published("mistral", 32, EASY_EDIT, EASY),
-    Published("qwen2", 28, EASY_EDIT, EASY),
+    Published(GPT2_XL, ROME_CODE, {"layers": (17,), **PAPER}),
+    Published(GPT_J, ROME_CODE, {"layers": (5,), **PAPER}),
+    *(Published(model, EASY_EDIT, EASY) for model in (LLAMA_2, LLAMA_3, MISTRAL, QWEN)),
 )
 
 
@@ -61,6 +70,10 @@ class Rome(LocateThenEdit):
         short = self.contexts // 2
         return ((short, max(self.context_length // 2, 2)), (self.contexts - short, self.context_length))
 
+    def idle(self) -> dict[str, str]:
+        """ε, where inputs are not weighed."""
+        return {} if self.moment else {"ridge": "inputs are not weighed by C0"}
+
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:
         """The published settings; for other models one of the layers that MEMIT would edit."""
@@ -68,7 +81,7 @@ class Rome(LocateThenEdit):
             return found
         shared = super().usual(model)
         layers = shared["layers"].value
-        why = "ROME edits one layer: the middle one of those that suit MEMIT here."
+        why = f"{shared['layers'].reason} ROME edits one layer: the middle one of those that suit MEMIT."
         return {**shared, "layers": Default((layers[len(layers) // 2],), why)}
 
     def edit(self, round_: Round) -> RoundUpdate:

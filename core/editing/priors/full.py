@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from jaxtyping import Float
 
+from core.editing.defaults import Default, ModelInfo
 from core.editing.growth import Growth, Protecting, Seen, protecting
 from core.editing.locate import LayerContext
 from core.editing.metric import Dense, Metric
@@ -23,7 +24,26 @@ class Full:
     title: ClassVar[str] = "full second moment"
     paper: ClassVar[str] = "arXiv 2210.07229"
     suffix: ClassVar[str] = ""
-    implies: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    implies: ClassVar[Mapping[str, Default]] = MappingProxyType({})
+
+    @classmethod
+    def usual(cls, model: ModelInfo, method: str) -> dict[str, Default]:
+        """None of its own."""
+        return {}
+
+    @classmethod
+    def suits(cls, model: ModelInfo, method: str) -> dict[str, Default]:
+        """The method's own settings stand."""
+        return {}
+
+    def idle(self, method: Any) -> dict[str, str]:
+        """All of the method's settings have an effect."""
+        return {}
+
+    def opening(self, threshold: float) -> str:
+        """Why `projection` leaves nothing, and what to set."""
+        why = f"No direction of the keys has a variance below {threshold:.3g}"
+        return f'{why}: raise "threshold", or set "relative": true.'
 
     def metric(self, context: LayerContext, weight: float, ridge: float = 0.0, history: bool = False) -> Metric:
         """A of a layer: its factor is made once per run, and again when d_in / 4 keys have come together."""

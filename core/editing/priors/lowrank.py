@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from jaxtyping import Float
 
 from core.editing.bordered import Bordered
+from core.editing.defaults import GPT2_XL, GPT_J, LLAMA_3, PUBLISHED, Default, Known, ModelInfo, published
 from core.editing.folding import fold
 from core.editing.growth import Growth, Protecting, Seen
 from core.editing.locate import LayerContext
@@ -17,6 +18,22 @@ from core.editing.metric import LowRankPlusDiagonal, Metric, Restricted
 from core.editing.parameters import param
 from core.editing.subspace import Projection, together
 from core.lazy import torch
+
+METHODS = ("memit", "emmet", "alphaedit")
+RANKS: dict[Known, dict[str, tuple[tuple[int, float], ...]]] = {  # FastEdit, Table 3: (r0, its energy) of each method
+    GPT2_XL: {
+        "CounterFact": ((1852, 0.7), (1852, 0.7), (1852, 0.7)),
+        "ZsRE": ((1852, 0.7), (1852, 0.7), (2820, 0.8)),
+    },
+    GPT_J: {
+        "CounterFact": ((5911, 0.8), (5911, 0.8), (5911, 0.8)),
+        "ZsRE": ((3326, 0.7), (3326, 0.7), (5911, 0.8)),
+    },
+    LLAMA_3: {
+        "CounterFact": ((5958, 0.8), (9104, 0.9), (1472, 0.5)),
+        "ZsRE": ((3875, 0.7), (3875, 0.7), (1472, 0.5)),
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +63,9 @@ class LowRankPrior:
     title: ClassVar[str] = "low-rank plus diagonal"
     paper: ClassVar[str] = "FastEdit"
     suffix: ClassVar[str] = "-F"
-    implies: ClassVar[Mapping[str, Any]] = MappingProxyType({"history": True, "ridge": 0.0})
+    implies: ClassVar[Mapping[str, Default]] = MappingProxyType(
+        {"history": Default(True, "FastEdit protects the keys of earlier edits (Eq. 10, 22, 23).")}
+    )
 
     alpha: float = param(
         0.05, symbol="α", ge=0, le=1, help="Share of the weight's own directions; 0 with abundant statistics."
@@ -67,6 +86,40 @@ class LowRankPrior:
     gamma: float = param(0.99, symbol="γ", gt=0, le=1, help="Energy of earlier keys that a compression keeps.")
     interval: int | None = param(500, symbol="τ", ge=1, help="Compress after so many keys; null: never.")
     max_rank: int = param(3000, symbol="r_max", ge=1, help="The most directions that a compression keeps.")
+
+    @classmethod
+    def usual(cls, model: ModelInfo, method: str) -> dict[str, Default]:
+        """r0 of the paper's Table 3, for the models and methods that it has; CounterFact's where facts are others."""
+        known = next((known for known in RANKS if known.fits(model)), None)
+        if known is None or method not in METHODS:
+            return {}
+        column = "ZsRE" if model.facts == "zsre" else "CounterFact"
+        rank, energy = RANKS[known][column][METHODS.index(method)]
+        where = f"FastEdit, Table 3, for {known.name} on {column} (energy {energy:g})"
+        other = "" if model.facts in ("zsre", "counterfact") else "; these facts are of neither data set in the table"
+        return {"rank": Default(rank, f"{where}{other}.", unless="energy")}
+
+    @classmethod
+    def suits(cls, model: ModelInfo, method: str) -> dict[str, Default]:
+        """The layers, values and λ of the paper's comparison, the same for all three methods."""
+        if method not in METHODS or not any(known.fits(model) for known in RANKS):
+            return {}
+        shared = published(model, PUBLISHED)
+        same = {name: Default(one.value, f"{one.reason} FastEdit (§5, App. B.3) keeps it for all three methods.")
+                for name, one in shared.items()}  # fmt: skip
+        return same | {"lambda": Default(15000.0, "FastEdit, App. B.3: 15,000 on all models.")}
+
+    def idle(self, method: Any) -> dict[str, str]:
+        """AlphaEdit's threshold, whose place U takes; and what a given rank, α or interval leaves without work."""
+        found = dict.fromkeys(("threshold", "relative"), "U's directions are what is protected")
+        found |= dict.fromkeys(("lowrank energy", "lowrank energy_of"), "the rank is given") if self.rank else {}
+        found |= {} if self.alpha else {"lowrank weights": "α is 0"}
+        return found | ({} if self.interval else dict.fromkeys(("lowrank gamma", "lowrank max_rank"), "τ is null"))
+
+    def opening(self, threshold: float) -> str:
+        """Why `projection` leaves nothing, and what to set."""
+        advice = "give a smaller rank" if self.rank else f"lower the prior's energy (γ₀, {self.energy:g} now)"
+        return f"The low-rank prior protects every direction: {advice}. FastEdit, App. B.4, has γ₀ of .3 to .9."
 
     def metric(self, context: LayerContext, weight: float, ridge: float = 0.0, history: bool = False) -> Metric:
         """A of a layer; λ (U Uᵀ + D) is made once per run, and what compressed keys add to it once per compression."""

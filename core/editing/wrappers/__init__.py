@@ -1,5 +1,6 @@
 """Wrappers, one file each: what is made of any method's edit before it is added. A module exports its configuration
-class as WRAPPER, with `title`, `paper` and `edit(round_) -> RoundUpdate`."""
+class as WRAPPER, with `title`, `paper`, `edit(round_) -> RoundUpdate`, `usual(model)` (its settings for a model) and
+`idle()` (fields of the method that have no effect in it, and why)."""
 
 from __future__ import annotations
 

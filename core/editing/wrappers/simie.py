@@ -31,6 +31,10 @@ class Simie:
     )
     initial: bool = param(True, help="Each round edits the unedited model (init_model); else the current one.")
 
+    def idle(self) -> dict[str, str]:
+        """What the wrapped method does not see."""
+        return dict.fromkeys(("history", "guard_aware"), "the wrapped method sees neither guards nor earlier keys")
+
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:
         """The embedded model's own λ."""

@@ -33,8 +33,11 @@ class Blocks:
     tau: float | None = param(
         None, symbol="τ", gt=0, lt=1, help="Share of Σσ in the dominant directions; none: the guard's, or 0.1."
     )
-    by: str = param(
-        "energy", choices=("energy", "count"), help="τ is a share of the sum of singular values, or of their number."
+    by: str | None = param(
+        None,
+        choices=("energy", "count"),
+        help="τ is a share of the sum of singular values (energy) or of their number (count); none: as the guard has"
+        " it, or energy.",
     )
     basis: str = param(
         "original",
@@ -58,7 +61,8 @@ class Blocks:
         from core.measures.walk import broken, edited_rounds, walk
 
         chosen = edited_rounds(case, rounds)
-        tau = self.tau or _tau_of(case)
+        own = next((acting for acting in case.recipe.guards if getattr(acting, "tau", None)), None)
+        tau, by = self.tau or getattr(own, "tau", TAU), self.by or getattr(own, "by", "energy")
         blocks: list[dict[str, Any]] = []
         removed: list[dict[str, Any]] = []
         notes: list[str] = []
@@ -77,9 +81,9 @@ class Blocks:
                 notes.append(f"round {t}: its guard acts on the accumulated change, which shows in “worn” only")
             for layer in sorted(set(update.updates) - set(bad)):
                 if self.basis == "current":
-                    bases[layer] = dominant(svd(before.get(layer, case.lm.original(layer))), tau, self.by)
+                    bases[layer] = dominant(svd(before.get(layer, case.lm.original(layer))), tau, by)
                 elif layer not in bases:
-                    bases[layer] = dominant(case.session.svd(layer), tau, self.by)
+                    bases[layer] = dominant(case.session.svd(layer), tau, by)
                 basis = bases[layer]
                 at = {"round": t, "layer": layer}
                 parts = _parts(case, update, weights[layer], layer)
@@ -94,17 +98,12 @@ class Blocks:
             protocol=(
                 "ΔW of a round, before the guards (raw) and after them (guarded), and W_t − W_0 (worn), split by the"
                 f" dominant {tau:g} of the {self.basis} weight's singular"
-                f" {'energy Σσ' if self.by == 'energy' else 'values'} on both sides. Energy is ‖·‖²_F; a random update"
+                f" {'energy Σσ' if by == 'energy' else 'values'} on both sides. Energy is ‖·‖²_F; a random update"
                 " has a block's share by its size (`by_chance`)."
             ),
             notes=notes,
             empty=dict.fromkeys(("blocks", "removed"), "the asked rounds edited no layer whose numbers are all finite"),
         )
-
-
-def _tau_of(case: Case) -> float:
-    """The threshold of the lane's own guard, if it has one."""
-    return next((acting.tau for acting in case.recipe.guards if getattr(acting, "tau", None)), TAU)
 
 
 def _parts(case: Case, update: LayerUpdates, weight: Tensor, layer: int) -> dict[str, LowRank]:

@@ -119,7 +119,8 @@ class EarlyWarning:
 
         chosen = [case.unedited[i] for i in spread_sample(range(len(case.unedited)), self.facts, case.seed)]
         references = {layer: Reference.of(layer, case.lm.original(layer)) for layer in case.layers}
-        tau = next((acting.tau for acting in case.recipe.guards if hasattr(acting, "tau")), TAU)
+        own = next((acting for acting in case.recipe.guards if hasattr(acting, "tau")), None)
+        tau, by = getattr(own, "tau", TAU), getattr(own, "by", "energy")
         history, overlaps = [], _overlaps(case, asked)
         for at, beat in each_round(case, asked):
             with case.lm.worn(case.weights(at)):
@@ -133,7 +134,7 @@ class EarlyWarning:
             for layer in case.layers:
                 weight = case.matrix(at, layer)
                 if bool(weight.isfinite().all()):
-                    found = compare(references[layer], weight, tau).row
+                    found = compare(references[layer], weight, tau, by=by).row
                     layers.append({**found, "key_overlap": overlaps.get((at, layer))})
                 beat()
             history.append(Signs.of(at, scores, layers))

@@ -1,0 +1,36 @@
+"""A run goes on as it began: its lanes are those that were recorded, whatever defaults have become since.
+
+The event that opened a run has every lane with all its hyperparameters resolved. A lane that is in it is edited and
+asked about by these; only lanes that come later are resolved anew. Needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.editing import guards, methods, priors, wrappers
+from core.editing.parameters import recorded
+
+ORIGIN = ("from", "without")  # of a lane, beside its recipe
+
+
+def recorded_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe as an event holds it, with fields that there were not yet as they were then."""
+    found = recorded(methods.get(recipe["method"]), recipe)
+    found["guards"] = [recorded(guards.get(entry["name"]), entry) for entry in recipe.get("guards") or ()]
+    for key, package in (("prior", priors), ("wrapper", wrappers)):
+        if isinstance(part := recipe.get(key), Mapping):
+            found[key] = recorded(package.get(part["name"]), part)
+    return found
+
+
+def as_begun(lanes: Sequence[Mapping[str, Any]], started: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """The lanes of a spec; those that a run began with (`started`, as stored) by their recorded recipes."""
+    begun = {entry["label"]: entry.get("recipe") for entry in (started or {}).get("lanes", ())}
+    return [
+        {**recorded_recipe(recipe), **{key: lane[key] for key in ORIGIN if lane.get(key)}}
+        if (recipe := begun.get(lane["name"]))
+        else dict(lane)
+        for lane in lanes
+    ]
