@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.editing.defaults import ModelInfo, by_name
+from core.editing.parameters import values
+from core.editing.recipe import Recipe
 from core.errors import UserError
+from core.runs.lane_notes import lane_notes
+from core.runs.lanes import recipe_of_lane
 from core.runs.plan import Past
+from core.runs.recorded import recorded_recipe
 from core.runs.store import Run, Store
 from lab_app import text
-from lab_app.experiment import text_of
+from lab_app.experiment import FITTED, text_of
 from lab_app.panels.panel import short
 
 MOST_RUNS, MOST_LANES = 6, 12
@@ -20,6 +26,8 @@ SCORES = (
     *("efficacy_when_edited", "unedited_recall", "task_mean"),
 )
 NOT_SETTINGS = ("facts", "lanes", "title", "measure", "device")  # said in other words, or changes no result
+Resolved = tuple[dict[str, Any], Recipe | None]
+MEASURED, WAITS = "as measured", "fitted when the run begins"
 OTHER_FACTS = "These runs edit different facts, so their scores answer different questions."
 OTHER_COUNT = "Not all lanes have made as many edits: each score is after its own lane’s last measured round."
 
@@ -39,23 +47,24 @@ def compared(store: Store, runs: Sequence[str]) -> dict[str, Any]:
     if missing:
         raise UserError(f"there is no run {missing[0][:40]}: it was deleted, or its address is wrong")
     there = [run for run in found if run is not None]
-    lanes = [lane for place, run in enumerate(there) for lane in lanes_of(store, run, place)]
+    pasts = [Past(event for _, event in store.events(run.id)) for run in there]
+    recipes = [resolved(run.spec or {}, past.started) for run, past in zip(there, pasts, strict=True)]
+    opened = zip(there, pasts, recipes, strict=True)
+    lanes = [lane for place, each in enumerate(opened) for lane in lanes_of(*each, place)]
     if len(lanes) > MOST_LANES:
         raise UserError(f"these runs have {len(lanes)} lanes; at most {MOST_LANES} are compared: choose fewer runs")
     shown = [{"id": run.id, "title": run.title, "says": text.STATES.get(run.status, run.status)} for run in there]
-    return {"runs": shown, "lanes": lanes, "notes": notes(there, lanes)}
+    return {"runs": shown, "lanes": lanes, "notes": notes(there, lanes) + beware(there, recipes)}
 
 
-def lanes_of(store: Store, run: Run, place: int) -> list[dict[str, Any]]:
-    """The lanes of one run; of one that has not begun, without scores and with what was asked alone."""
+def lanes_of(run: Run, past: Past, recipes: Mapping[str, Resolved], place: int) -> list[dict[str, Any]]:
+    """The lanes of one run; of one that has not begun, without scores."""
     spec = run.spec or {}
-    past = Past(event for _, event in store.events(run.id))
     asked = {lane["name"]: lane for lane in spec.get("lanes", ())}
-    recipes = {lane["label"]: lane.get("recipe") or {} for lane in (past.started or {}).get("lanes", ())} or asked
     common = {"facts": facts_of(spec), **flat({k: v for k, v in spec.items() if k not in NOT_SETTINGS})}
     lanes = []
-    for label, recipe in recipes.items():
-        own = flat({**asked.get(label, {}), **recipe} | {"name": None})
+    for label, (recipe, known) in recipes.items():
+        own = flat({**asked.get(label, {}), **recipe} | {"name": None}) | unfitted(asked.get(label, {}), known)
         way = past.history(label)
         kept = [way[i] for i in thinned_evenly(len(way))]
         rows = [past.scores[at] for at in kept]
@@ -66,6 +75,44 @@ def lanes_of(store: Store, run: Run, place: int) -> list[dict[str, Any]]:
         scores |= {"round": way[-1][1]} if way else {}
         lanes.append({"run": place, "label": label, "settings": own | common, "scores": scores, "curve": curve})
     return lanes
+
+
+def resolved(spec: Mapping[str, Any], started: Mapping[str, Any] | None) -> dict[str, Resolved]:
+    """By label the lane with every setting, those too that its prior, wrapper, guards and model bring, and its recipe.
+
+    Of a run that has not begun they are what the model's name tells; None where even that does not resolve it.
+    """
+    found: dict[str, Resolved] = {}
+    if started is not None:
+        for entry in started["lanes"]:
+            recipe = recorded_recipe(entry["recipe"]) if entry.get("recipe") else {}
+            found[entry["label"]] = (recipe, known_recipe(recipe, None))
+        return found
+    info = by_name(spec.get("model", "pocket"), (spec.get("facts") or {}).get("source") or "")
+    for lane in spec.get("lanes", ()):
+        recipe = known_recipe(lane, info)
+        found[lane["name"]] = (dict(lane) if recipe is None else recipe.as_dict(), recipe)
+    return found
+
+
+def known_recipe(lane: Mapping[str, Any], info: ModelInfo | None) -> Recipe | None:
+    """The recipe of a lane, or None of one that this version cannot read."""
+    try:
+        return recipe_of_lane(lane, info) if lane else None
+    except (UserError, KeyError):
+        return None
+
+
+def unfitted(asked: Mapping[str, Any], recipe: Recipe | None) -> dict[str, str]:
+    """Settings that a number does not tell: those that are measured, wait for the model, or have no effect."""
+    if recipe is None:
+        return {}
+    own = values(recipe.method)
+    said = {name: MEASURED for name in ("lambda", "beta") if name in own and own[name] is None}
+    if recipe.method.layers is None:
+        said |= {name: WAITS for name in FITTED if name in own and name not in asked}
+    said |= {name: f"{text_of(own.get(name, ''))} (no effect: {why})".strip() for name, why in recipe.idle.items()}
+    return said
 
 
 def thinned_evenly(count: int) -> list[int]:
@@ -113,3 +160,17 @@ def notes(runs: Sequence[Run], lanes: Sequence[Mapping[str, Any]]) -> list[str]:
     if len(edits) > 1:
         said.append(OTHER_COUNT)
     return said
+
+
+def beware(runs: Sequence[Run], recipes: Sequence[Mapping[str, Resolved]]) -> list[str]:
+    """What lanes differ in besides what they seem to, of all runs together."""
+    asked: list[dict[str, Any]] = []
+    known: dict[str, Recipe] = {}
+    for run, found in zip(runs, recipes, strict=True):
+        lanes = {lane["name"]: lane for lane in (run.spec or {}).get("lanes", ())}
+        for label, (_, recipe) in found.items():
+            if recipe is not None:
+                name = label if len(runs) == 1 else f"{label} of {run.title}"
+                asked.append({**lanes.get(label, {}), "name": name})
+                known[name] = recipe
+    return [f"{label}: {message}" for label, message in lane_notes(asked, known)]

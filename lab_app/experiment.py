@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.editing import guards, methods, priors, wrappers
-from core.editing.defaults import Default, ModelInfo, defaults
+from core.editing.defaults import Default, by_name, defaults
 from core.editing.parameters import Parameter, parameters
+from core.editing.recipe import named
 from core.errors import UserError
 from core.facts.readers.pocket import PocketWorld
 from core.facts.typed import COLUMNS
@@ -19,6 +20,7 @@ from lab_app.examples import completed
 CHOICES = ("source", "subset", "order")  # of the table, besides its rows
 LEFT_ALONE = 200  # facts of the world that a run asks about and never edits
 BEGINS = ("from", "without")  # where a lane begins, and the facts that it leaves out
+PARTS = {"prior": priors, "wrapper": wrappers}
 FITTED = ("layers", "steps", "lr", "clamp", "weight_decay", "lambda")  # differ between published settings
 LANES: list[dict[str, Any]] = [
     {"method": "memit", "guard": ""},
@@ -52,8 +54,8 @@ def catalogue(model: str = "pocket") -> dict[str, list[dict[str, Any]]]:
 
 def known(model: str, method: str) -> dict[str, Default]:
     """The settings that a model has of its own, where its name alone tells them."""
-    if model == "pocket":
-        return defaults(ModelInfo(reference="pocket", model_type="llama", n_layers=8), method)
+    if (info := by_name(model)) is not None:
+        return defaults(info, method)
     return dict.fromkeys(FITTED, Default(None, "fitted to the model when the run begins"))
 
 
@@ -67,6 +69,7 @@ def _offered(name: str, config: type, own: Mapping[str, Default]) -> dict[str, A
 def _field(entry: Parameter, own: Default | None) -> dict[str, Any]:
     help = f"{entry.help} {own.value if own.value is not None else ''}: {own.reason}" if own else entry.help
     shown = {"name": entry.name, "symbol": entry.symbol, "help": help, "default": own.value if own else entry.default}
+    shown |= {"offers": [[text_of(value), said] for value, said in entry.offers]} if entry.offers else {}
     return shown | ({"choices": list(entry.choices)} if entry.choices else {})
 
 
@@ -168,9 +171,10 @@ def lane(chosen: Mapping[str, Any]) -> dict[str, Any]:
         made["name"] = name
     if method in methods.names():
         made |= read(methods.get(method), chosen.get("options"))
-    for part in ("prior", "wrapper"):
-        if chosen.get(part):
-            made[part] = str(chosen[part])
+    for part, package in PARTS.items():
+        if name := str(chosen.get(part) or ""):
+            own = read(package.get(name), chosen.get(f"{part}_options")) if name in package.names() else {}
+            made[part] = {"name": name, **own} if own else name
     made |= {part: chosen[part] for part in BEGINS if chosen.get(part)}
     if guard := str(chosen.get("guard") or ""):
         made["guards"] = [{"name": guard}]
@@ -178,7 +182,16 @@ def lane(chosen: Mapping[str, Any]) -> dict[str, Any]:
             made["guards"][0] |= read(guards.get(guard), chosen.get("guard_options"))
         if chosen.get("tau") is not None:
             made["guards"][0]["tau"] = chosen["tau"]
+    if isinstance(then := chosen.get("then"), list) and then:
+        made["guards"] = [*made.get("guards", []), *(guard_after(entry) for entry in then)]
     return made
+
+
+def guard_after(chosen: Any) -> dict[str, Any]:
+    """A guard that follows the first, `{"name", …}`: what was typed of its hyperparameters is read."""
+    given = dict(chosen) if isinstance(chosen, Mapping) else {}
+    name = str(given.pop("name", ""))
+    return {"name": name, **(read(guards.get(name), given) if name in guards.names() else given)}
 
 
 def read(config: type, given: Any) -> dict[str, Any]:
@@ -207,17 +220,22 @@ def form(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shown(made: Mapping[str, Any]) -> dict[str, Any]:
-    """A lane of a spec as the page's lanes hold it: the first guard, and priors and wrappers by their name."""
-    guard = (made.get("guards") or [{}])[0]
-    parts = {part: made[part] for part in ("prior", "wrapper") if isinstance(made.get(part), str)}
+    """A lane of a spec as the page's lanes hold it: the first guard with its τ, those that follow it as they are."""
+    guard, *then = made.get("guards") or [{}]
+    parts = {part: entry["name"] for part in PARTS if (entry := named(made.get(part)))}
+    parts |= {"then": [{name: text_of(value) for name, value in one.items()} for one in then]} if then else {}
     parts |= {part: made[part] for part in BEGINS if made.get(part)}
-    typed = {
+    options = {
         "options": {name: text_of(value) for name, value in made.items() if name not in LANE_FIELDS},
         "guard_options": {name: text_of(value) for name, value in guard.items() if name not in ("name", "tau")},
+    } | {
+        f"{part}_options": {name: text_of(value) for name, value in entry.items() if name != "name"}
+        for part in PARTS
+        if isinstance(entry := made.get(part), Mapping)
     }
     name = "" if made.get("name") in (None, label(made)) else made["name"]
     lane = {"method": made["method"], "guard": guard.get("name", ""), "tau": guard.get("tau"), "name": name}
-    return lane | parts | {key: options for key, options in typed.items() if options}
+    return lane | parts | {key: given for key, given in options.items() if given}
 
 
 def text_of(value: Any) -> str:

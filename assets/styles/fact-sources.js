@@ -152,7 +152,9 @@ EditLab.factSources = ({ element, props, watch, trigger, add, choose, chosen, sa
     clustered: "Relation after relation.",
     adversarial: "Facts that share subject, relation or object back to back, so that they meet in a round.",
   };
+  EditLab.chosen.source = () => chosen.source || "";
   function paint() {
+    EditLab.chosen.settle?.(); // some settings are published for a data set
     const mine = chosen.source && chosen.source !== "pocket" ? `${chosen.source} ${chosen.subset || ""}` : "pocket";
     const now = kinds.has(mine) ? mine : [...kinds.keys()].find((name) => name.split(" ")[0] === chosen.source) || "pocket";
     const title = ({ title, subset, hub }) => (Object.keys(hub).length > 1 ? `${title}, ${subset}` : title);

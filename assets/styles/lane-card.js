@@ -1,5 +1,6 @@
 // The card of one lane: a method, a guard with its threshold, a colour and the method's settings.
-// `at`: { lanes(), change(index, change), paint(), colour(index), remove(index) or null }, of the form it stands in.
+// `at`: { lanes(), change(index, change), paint(), colour(index), remove(index) or null }, of the form it stands in; where
+// that asks for it also settled(index), the defaults that hold, and beware(index), what is to be said of the lane.
 EditLab.laneCard = (props, at) => {
   const lab = EditLab,
     { h } = lab;
@@ -12,6 +13,7 @@ EditLab.laneCard = (props, at) => {
     [
       known("methods", lane.method)?.title || lane.method,
       lane.guard ? known("guards", lane.guard)?.title || lane.guard : null,
+      ...(lane.then || []).map(({ name }) => known("guards", name)?.title || name),
     ]
       .filter(Boolean)
       .join(" + ");
@@ -42,40 +44,64 @@ EditLab.laneCard = (props, at) => {
     const ks = same ? found[0][1] : found.map(([, k]) => k).join(", ");
     return `protects k = ${ks} directions in layers ${found.map(([layer]) => layer).join(", ")}`;
   }
-  function field(lane, index, found, of = "options") {
-    const own = lane[of] || {};
-    const give = (value) =>
-      change(index, {
-        [of]: Object.fromEntries(
-          Object.entries({ ...lanes()[index][of], [found.name]: value }).filter(([, kept]) => kept !== ""),
-        ),
-      });
-    const standard =
+  /** A field's default as it holds with the lane's prior, wrapper and model, and what is to be known of it. */
+  function standing(index, found, of, within = "") {
+    const settled = at.settled?.(index) || {};
+    const plain =
       found.default === null || found.default === undefined
         ? "automatic"
         : Array.isArray(found.default)
           ? found.default.join(", ")
           : String(found.default);
+    const [text, help] = settled[of]?.[found.name] || [plain, found.help || ""];
+    const idle = settled.idle?.[within ? `${within} ${found.name}` : found.name];
+    return { text, help: idle ? `No effect here: ${idle}. ${help}` : help, idle: Boolean(idle) };
+  }
+  /** Say anew what holds where nothing is typed; what is being typed stays. */
+  function tell(label, { text, help, idle }) {
+    const input = label.querySelector("input"),
+      first = label.querySelector("select option");
+    label.title = help;
+    label.classList.toggle("idle", idle);
+    if (input) input.placeholder = text;
+    else first.textContent = `${text} (standard)`;
+  }
+  const tellers = new WeakMap(); // the label of a field → how it is told anew
+  function field(lane, index, found, { of = "options", own = lane[of] || {}, give = null, within = "" } = {}) {
+    const put =
+      give ||
+      ((value) =>
+        change(index, {
+          [of]: Object.fromEntries(
+            Object.entries({ ...lanes()[index][of], [found.name]: value }).filter(([, kept]) => kept !== ""),
+          ),
+        }));
+    const list = `${of}-${found.name}-${index}`;
     const input =
       found.choices || typeof found.default === "boolean"
         ? h(
             "select",
-            { "aria-label": found.name, onchange: (event) => give(event.target.value) },
-            [
-              ["", `${standard} (standard)`],
-              ...(found.choices || [true, false]).map((value) => [String(value), String(value)]),
-            ].map(([value, text]) => h("option", { value, selected: String(own[found.name] ?? "") === value }, text)),
+            {
+              "aria-label": found.name,
+              onchange: (event) => {
+                put(event.target.value);
+                if (found.name === "by") paint();
+              },
+            },
+            ["", ...(found.choices || [true, false])].map((value) =>
+              h("option", { value: String(value), selected: String(own[found.name] ?? "") === String(value) }, String(value)),
+            ),
           )
         : h("input", {
             type: "text",
             value: own[found.name] ?? "",
-            placeholder: standard,
             "aria-label": found.name,
-            oninput: (event) => give(event.target.value.trim()),
+            list: found.offers ? list : null,
+            oninput: (event) => put(event.target.value.trim()),
           });
-    return h(
+    const label = h(
       "label",
-      { title: found.help || "" },
+      {},
       h(
         "span",
         {},
@@ -83,23 +109,97 @@ EditLab.laneCard = (props, at) => {
         found.symbol && found.symbol !== found.name ? ` ${found.name}` : found.symbol ? null : found.name,
       ),
       input,
+      found.offers ? h("datalist", { id: list }, found.offers.map(([value, text]) => h("option", { value }, text))) : null,
     );
+    const teller = () => tell(label, standing(index, found, of, within));
+    teller();
+    tellers.set(label, teller);
+    return label;
+  }
+  /** Tell all fields of a card anew. */
+  function settle(element) {
+    for (const label of element.querySelectorAll(".fields label")) tellers.get(label)?.();
   }
   /** Whether a guard cannot act before something is said in its settings. */
   const needs = (guard) => {
     const fields = known("guards", guard)?.fields || [];
     return fields.length > 0 && fields[0].default === null;
   };
-  /** A prior or a wrapper of the lane's method, by name; its own settings are for specs. */
+  /** A prior or a wrapper of the lane's method, by name, and its own settings. */
   function part(lane, index, kind, key, text, none, help) {
     const select = h(
       "select",
-      { "aria-label": `${text} of lane ${index + 1}`, onchange: (event) => change(index, { [key]: event.target.value }) },
+      {
+        "aria-label": `${text} of lane ${index + 1}`,
+        onchange: (event) => {
+          change(index, { [key]: event.target.value, [`${key}_options`]: {} });
+          paint();
+        },
+      },
       [["", none], ...(props().catalogue?.[kind] || []).map((found) => [found.name, found.title])]
         .filter(([name]) => name !== "full")
         .map(([name, title]) => h("option", { value: name, selected: name === (lane[key] || "") }, title)),
     );
-    return h("label", { title: help }, h("span", {}, text), select);
+    const own = (lane[key] && known(kind, lane[key])?.fields) || [];
+    return [
+      h("label", { title: help }, h("span", {}, text), select),
+      ...own.map((found) => field(lane, index, found, { of: `${key}_options`, within: lane[key] })),
+    ];
+  }
+  /** The guards that follow the first, in the order in which they act, and one more to choose. */
+  function then(lane, index) {
+    const more = lane.then || [];
+    const put = (next) => change(index, { then: next.length ? next : undefined });
+    const rows = more.flatMap((guard, place) => [
+      h(
+        "div",
+        { class: "after" },
+        h("span", {}, `then ${known("guards", guard.name)?.title || guard.name}`),
+        h(
+          "button",
+          {
+            type: "button",
+            "aria-label": `Remove guard ${place + 2} of lane ${index + 1}`,
+            onclick: () => {
+              put(more.filter((_, i) => i !== place));
+              paint();
+            },
+          },
+          "×",
+        ),
+      ),
+      ...(known("guards", guard.name)?.fields || []).concat(
+        known("guards", guard.name)?.tau ? [{ name: "tau", symbol: "τ", default: known("guards", guard.name).tau }] : [],
+      ).map((found) =>
+        field(lane, index, found, {
+          of: "then",
+          own: guard,
+          give: (value) => {
+            const next = (lanes()[index].then || []).slice();
+            next[place] = Object.fromEntries(
+              Object.entries({ ...next[place], [found.name]: value }).filter(([, kept]) => kept !== ""),
+            );
+            put(next);
+          },
+        }),
+      ),
+    ]);
+    const select = h(
+      "select",
+      {
+        "aria-label": `A guard after that of lane ${index + 1}`,
+        onchange: (event) => {
+          if (!event.target.value) return;
+          put([...more, { name: event.target.value }]);
+          paint();
+        },
+      },
+      [["", "none"], ...(props().catalogue?.guards || []).map((found) => [found.name, found.title])].map(([value, text]) =>
+        h("option", { value }, text),
+      ),
+    );
+    const help = "Guards act in the order given: REVIVE last, or what it keeps is not kept.";
+    return lane.guard ? [...rows, h("label", { title: help }, h("span", {}, "then guard"), select)] : [];
   }
   /** Where a lane begins that does not begin with the unedited model, and the facts that it leaves out. */
   function begins(lane) {
@@ -213,13 +313,15 @@ EditLab.laneCard = (props, at) => {
                   oninput: (event) => change(index, { name: event.target.value }),
                 }),
               ),
-              (guard?.fields || []).map((found) => field(lane, index, found, "guard_options")),
+              (guard?.fields || []).map((found) => field(lane, index, found, { of: "guard_options" })),
+              then(lane, index),
               method.fields.map((found) => field(lane, index, found)),
               part(lane, index, "priors", "prior", "statistics", "full C₀", "What stands for the layer's statistics."),
               part(lane, index, "wrappers", "wrapper", "wrapper", "none", "What is made of the method's edit."),
             ),
           )
         : null,
+      h("p", { class: "beware", role: "status" }, at.beware?.(index) || ""),
       h(
         "p",
         { class: "problem", role: "alert" },
@@ -230,5 +332,5 @@ EditLab.laneCard = (props, at) => {
       ),
     );
   }
-  return { card, label, known };
+  return { card, label, known, settle };
 };

@@ -17,7 +17,14 @@ EditLab.kinds.lanes = ({ element, props, watch, trigger }) => {
     set(next);
     offer();
   };
-  const { card, known } = EditLab.laneCard(() => props, {
+  const beware = (index) =>
+    (props.settled?.notes || [])
+      .filter((found) => found.lane === index)
+      .map((found) => found.message)
+      .join(" ");
+  const { card, known, settle } = EditLab.laneCard(() => props, {
+    settled: (index) => props.settled?.lanes?.[index],
+    beware,
     lanes,
     change,
     paint: () => paint(),
@@ -35,7 +42,8 @@ EditLab.kinds.lanes = ({ element, props, watch, trigger }) => {
     const tau = guard?.tau === undefined || guard?.tau === null ? null : Number(lane.tau ?? guard.tau);
     const prior = lane.prior === "full" ? "" : lane.prior || "";
     const parts = [lane.method, lane.guard || "", tau, prior, lane.wrapper || "", lane.from, lane.without];
-    return JSON.stringify([...parts, given(lane.options), given(lane.guard_options)]);
+    const options = [lane.options, lane.guard_options, lane.prior_options, lane.wrapper_options].map(given);
+    return JSON.stringify([...parts, ...options, (lane.then || []).map(given)]);
   }
   const ofRun = () => (view.run ? props.has || [] : []).map(recipe);
   /** By card, whether its lane is one that the run has not. */
@@ -59,7 +67,28 @@ EditLab.kinds.lanes = ({ element, props, watch, trigger }) => {
   }
   const keep = () => {
     lab.chosen.colours = colours();
+    ask();
   };
+  // What the lanes come to is known to the server: asked for a moment after the last change.
+  let waiting = null,
+    asked = "";
+  function ask() {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => {
+      const source = lab.chosen.source?.() || "",
+        said = JSON.stringify([lanes(), source]);
+      if (said === asked) return;
+      asked = said;
+      trigger("settle", { lanes: lanes(), source });
+    }, 250);
+  }
+  lab.chosen.settle = ask;
+  function settled() {
+    [...list.children].forEach((element, index) => {
+      settle(element);
+      element.querySelector(".beware").textContent = beware(index);
+    });
+  }
   /** Beside Run stands "Add to this run" while the form has lanes that the run has not. */
   function offer() {
     document.body.classList.toggle("can-add", ofRun().length > 0 && pending().some(Boolean));
@@ -102,8 +131,12 @@ EditLab.kinds.lanes = ({ element, props, watch, trigger }) => {
   watch("value", paint);
   watch("value", () => lab.tell({ saved: true }));
   watch("problems", paint);
-  watch("catalogue", paint);
+  watch("catalogue", () => {
+    asked = ""; // another model
+    paint();
+  });
   watch("has", paint);
+  watch("settled", settled);
   let seen = lab.run.curves,
     counted = 0;
   lab.listen((change) => {

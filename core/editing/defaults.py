@@ -62,6 +62,7 @@ LLAMA_2_13B = Known("Llama-2-13B", "llama", 40, 5120, 32000)
 LLAMA_3 = Known("Llama-3-8B", "llama", 32, 4096, 128256)
 MISTRAL = Known("Mistral-7B", "mistral", 32, 4096, 32000)
 QWEN = Known("Qwen2.5-7B", "qwen2", 28, 3584, 152064)
+KNOWN = (GPT2_XL, GPT_J, LLAMA_2, LLAMA_2_13B, LLAMA_3, MISTRAL, QWEN)
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,17 @@ def relative_layers(n_layers: int) -> tuple[int, ...]:
     last = min(max(round(n_layers * 0.25), 1), max(n_layers - 2, 0))
     first = max(last - 4, min(1, last), round(n_layers * 0.125) if n_layers >= 24 else 0)
     return tuple(range(first, last + 1))
+
+
+def by_name(reference: str, facts: str = "") -> ModelInfo | None:
+    """What a model's name alone tells: the embedded one, or one that settings were published for; None of others."""
+    if reference == "pocket":
+        return ModelInfo(reference, "llama", 8, facts=facts)
+    named = ModelInfo(reference, "", 0)
+    known = next((one for one in KNOWN if one.named(named)), None)
+    if known is None:
+        return None
+    return ModelInfo(reference, known.model_type, known.n_layers, known.d_model, known.vocab_size, facts)
 
 
 def statistics_tokens(model: ModelInfo) -> int:

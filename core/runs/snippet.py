@@ -7,6 +7,7 @@ from pathlib import Path
 from pprint import pformat
 
 from core.runs.record import Record
+from core.runs.recorded import as_begun
 
 TEMPLATE = '''\
 """Repeats a run of Edit Lab without a page, and tells whether the edited weights come out the same.

@@ -16,6 +16,7 @@ from lab_app.features import (
     film,
     frontier,
     history,
+    lane_settings,
     lanes_more,
     learn,
     sandbox,
@@ -42,5 +43,6 @@ FEATURES: tuple[Feature, ...] = (
     fact_card,
     learn,
     lanes_more,
+    lane_settings,
     frontier,
 )

@@ -1,0 +1,32 @@
+"""The lanes of the form before they run: defaults that hold with the chosen prior, wrapper and model, and what is to be
+said of lanes that are compared."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import gradio as gr
+
+from lab_app.parts import QUIET, Parts
+from lab_app.settled import settled
+
+
+def place(parts: Parts) -> None:
+    """The lanes are placed with the form."""
+
+
+def connect(parts: Parts) -> None:
+    lanes = parts.form["lanes"]
+    lanes.settle(settle, parts.form["model"], lanes, concurrency_limit=8, trigger_mode="multiple", **QUIET)
+
+
+def pages(parts: Parts) -> None:
+    """None of its own."""
+
+
+async def settle(model: Any, event: gr.EventData) -> Any:
+    """What the lanes as they stand come to."""
+    asked = event._data
+    found = await asyncio.to_thread(settled, asked.get("lanes"), str(model or ""), str(asked.get("source") or ""))
+    return gr.update(settled=found | {"asked": asked.get("asked")})
