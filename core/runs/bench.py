@@ -15,6 +15,7 @@ import torch
 
 from core.editing.recipe import Recipe
 from core.editing.session import EditSession, model_info
+from core.editing.statistics import Gathering
 from core.facts.source import FactSet, load_facts
 from core.measures.config import MeasureConfig
 from core.measures.expected import expected, preparing

@@ -25,6 +25,23 @@ def recorded_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def as_asked(lanes: Sequence[Mapping[str, Any]], started: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The lanes of a spec as they were asked for, where fields that there were not yet say what was done then."""
+    begun = {entry["label"]: entry.get("recipe") or {} for entry in started["lanes"]}
+    found = []
+    for lane in lanes:
+        there = (begun.get(lane["name"]) or {}).get("guards") or [{}] * len(lane.get("guards") or ())
+        acting = zip(lane.get("guards") or (), there, strict=True)
+        own = [dict(entry) if not then else {**since(then), **entry} for entry, then in acting]
+        found.append({**lane, "guards": own} if lane.get("guards") else dict(lane))
+    return found
+
+
+def since(guard: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a guard that its record lacks, as they were then."""
+    return {key: value for key, value in recorded(guards.get(guard["name"]), guard).items() if key not in guard}
+
+
 def as_begun(lanes: Sequence[Mapping[str, Any]], started: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """The lanes of a spec; those that a run began with (`started`, as stored) by their recorded recipes."""
     begun = {entry["label"]: entry.get("recipe") for entry in (started or {}).get("lanes", ())}

@@ -7,7 +7,7 @@ from pathlib import Path
 from pprint import pformat
 
 from core.runs.record import Record
-from core.runs.recorded import as_begun
+from core.runs.recorded import as_asked
 
 TEMPLATE = '''\
 """Repeats a run of Edit Lab without a page, and tells whether the edited weights come out the same.
@@ -92,7 +92,7 @@ def snippet(record: Record, name: str) -> str:
 
 def _in_quotes(record: Record) -> str:
     """The spec as JSON that cannot end a raw string in single quotes: those are written as JSON's own escape."""
-    spec = {**record.spec.as_dict(), "lanes": as_begun(record.spec.lanes, record.started)}
+    spec = {**record.spec.as_dict(), "lanes": as_asked(record.spec.lanes, record.started)}
     return json.dumps(spec, indent=2, ensure_ascii=False).replace("'", "\\u0027")
 
 

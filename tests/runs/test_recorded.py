@@ -5,7 +5,7 @@ import pytest
 from core.editing.recipe import recipe_from_dict
 from core.runs.laboratory import Laboratory
 from core.runs.record import Record
-from core.runs.recorded import as_begun, recorded_recipe
+from core.runs.recorded import as_asked, as_begun, recorded_recipe
 from tests.runs.conftest import LANE
 from tests.runs.performed import performed
 
@@ -33,6 +33,20 @@ def test_lanes_that_a_run_has_not_begun_with_are_taken_as_asked():
     first, second = as_begun(lanes, started)
     assert (first["lambda"], first["without"], second) == (15000.0, [3], lanes[1])
     assert as_begun(lanes, None) == lanes
+
+
+def test_a_recorded_run_is_asked_for_anew_as_it_was_done():
+    recipe = recipe_from_dict({"method": "memit", "layers": [1], "guards": [{"name": "rect"}], "name": "a"}).as_dict()
+    del recipe["guards"][0]["when"]
+    lanes = [
+        {"method": "memit", "name": "a", "guards": [{"name": "rect", "keep": 0.2}]},
+        {"method": "rome", "name": "b"},
+    ]
+    started = {"lanes": [{"label": "a", "recipe": recipe}]}
+    first, second = as_asked(lanes, started)
+    assert first["guards"] == [{"name": "rect", "keep": 0.2, "when": "within"}]
+    assert second == lanes[1]
+    assert as_asked(lanes, {"lanes": [{"label": "a", "recipe": recipe_from_dict(lanes[0]).as_dict()}]}) == lanes
 
 
 def test_a_stored_run_from_before_rects_order_goes_on_in_the_order_it_had(make_spec, laboratory, tmp_path):
