@@ -12,12 +12,12 @@ from core.editing.parameters import Parameter, parameters
 from core.editing.recipe import named
 from core.errors import UserError
 from core.facts.readers.pocket import PocketWorld
-from core.facts.typed import COLUMNS
+from core.facts.typed import COLUMNS, source_of
 from core.runs.lanes import LANE_FIELDS, label
 from core.runs.problems import SpecProblem
 from lab_app.examples import completed
 
-CHOICES = ("source", "subset", "order")  # of the table, besides its rows
+CHOICES = ("source", "subset", "order", "shuffle")  # of the table, besides its rows
 LEFT_ALONE = 200  # facts of the world that a run asks about and never edits
 BEGINS = ("from", "without")  # where a lane begins, and the facts that it leaves out
 PARTS = {"prior": priors, "wrapper": wrappers}
@@ -80,8 +80,9 @@ def rows_of(facts: Any) -> list[dict[str, Any]]:
 
 
 def asked(table: Any, count: int, seed: int, world: PocketWorld | None) -> tuple[dict[str, Any], list[int]]:
-    """The spec's `facts` from the page's table, `{"rows", "source", "subset", "order"}`, and the rows' places as
-    `facts` has them. A dataset is edited alone: its records are mixed by the seed and the first `count` taken."""
+    """The spec's `facts` from the page's table, `{"rows", "source", "subset", "order", "shuffle"}`, and the rows'
+    places as `facts` has them. A dataset is edited alone: its first `count` records, as in the papers, or with
+    `shuffle` the first of those mixed by the seed."""
     chosen = {name: str(table.get(name) or "") if isinstance(table, Mapping) else "" for name in CHOICES}
     order = {"order": chosen["order"]} if chosen["order"] not in ("", "given") else {}
     if chosen["source"] in ("", "pocket"):
@@ -90,7 +91,7 @@ def asked(table: Any, count: int, seed: int, world: PocketWorld | None) -> tuple
     if not count:
         raise UserError(f"no facts: say how many to sample from {chosen['source']}")
     subset = {"subset": chosen["subset"]} if chosen["subset"] else {}
-    source = {"source": chosen["source"], **subset, "count": count, "seed": seed, "shuffle": True}
+    source = {"source": chosen["source"], **subset, "count": count, "seed": seed, "shuffle": bool(chosen["shuffle"])}
     return source | {"malformed": "skip", "unedited": LEFT_ALONE} | order, []
 
 
@@ -150,7 +151,9 @@ def _cells(row: Any) -> dict[str, Any]:
     """What a row of the page's table may hold: known columns only, text or lists."""
     if not isinstance(row, Mapping):
         return {}
-    return {name: row[name] for name in COLUMNS if row.get(name) not in (None, "", [])}
+    cells = {name: row[name] for name in COLUMNS if row.get(name) not in (None, "", [])}
+    source = source_of(row)  # of an uploaded data set; what is sampled comes by itself
+    return cells | ({"source": source} if cells and source not in ("", "pocket") else {})
 
 
 def _plain(fact: dict[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def shown(kind: Dataset, offer: Offer) -> dict[str, Any]:
     """A dataset as the page offers it: `hub` says for each subset where it is fetched, "" if it has to be uploaded."""
     fetched = offer.everything or kind.name in offer.data
     hub = {subset: kind.hub.get(subset, "") if fetched else "" for subset in kind.subsets}
-    return {"name": kind.name, "title": kind.title, "hub": hub, "home": kind.home}
+    return {"name": kind.name, "title": kind.title, "hub": hub, "home": kind.home, "taught": dict(kind.taught)}
 
 
 def prompt(relation: Mapping[str, Any]) -> str:
@@ -130,6 +130,8 @@ def _few(rows: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
 
 def _told(path: Path, kind: Dataset, facts: int, reading: Reading) -> str:
     words = f"{path.name} is {kind.title}: {plural(facts, 'fact')} added."
+    if kind.taught:
+        words += f" What is taught is {kind.taught[kind.subsets[0]]}."
     for what, left in (("records", reading.problems), ("questions", reading.left_out)):
         if left:
             words += f" {len(left):,} {what} left out: {spelled_out(left)}."

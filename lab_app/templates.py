@@ -53,7 +53,9 @@ FACTS = """
     <input type="file" hidden tabindex="-1" aria-label="A file of facts"></details>
   <div class="chosen">
     <label><span>Sample from</span><select class="source" aria-label="Sample from"></select></label>
-    <label><span>Order</span><select class="order" aria-label="Order of the facts"></select></label></div>
+    <label><span>Order</span><select class="order" aria-label="Order of the facts"></select></label>
+    <label class="mixed" hidden title="Off: the first records of the file, as in the papers"><span>Records mixed by the
+    seed</span><input type="checkbox" aria-label="Records mixed by the seed"></label></div>
   <p class="hint source-hint" dir="auto"></p>
 </div>"""
 

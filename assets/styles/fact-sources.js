@@ -127,7 +127,8 @@ EditLab.factSources = ({ element, props, watch, trigger, add, choose, chosen, sa
   // -- what is sampled, and in which order all of it is edited
   const source = find(".source"),
     order = find(".order"),
-    about = find(".source-hint");
+    about = find(".source-hint"),
+    mixed = find(".mixed");
   const kinds = new Map();
   function known() {
     for (const kind of props.offered?.datasets || [])
@@ -141,6 +142,10 @@ EditLab.factSources = ({ element, props, watch, trigger, add, choose, chosen, sa
   source.addEventListener("change", () => {
     const [name, subset = ""] = source.value.split(" ");
     choose({ source: name, subset });
+    paint();
+  });
+  mixed.querySelector("input").addEventListener("change", (event) => {
+    choose({ shuffle: event.target.checked ? "true" : "" });
     paint();
   });
   order.addEventListener("change", () => {
@@ -169,9 +174,17 @@ EditLab.factSources = ({ element, props, watch, trigger, add, choose, chosen, sa
     );
     const kind = kinds.get(now);
     const where = kind?.place?.replace("hf://datasets/", "");
+    mixed.hidden = !kind;
+    mixed.querySelector("input").checked = Boolean(chosen.shuffle);
+    const taught = kind?.taught?.[kind.subset] || "";
     about.replaceChildren(
       ...[
         kind && `${kind.title} is edited alone: rows above wait. The worker fetches ${where} when the run starts.`,
+        kind &&
+          (chosen.shuffle
+            ? "As many of its records as are sampled, mixed by the seed."
+            : "The first records of the file, as in the papers."),
+        taught && `What is taught is ${taught}.`,
         ORDERS[chosen.order],
       ]
         .filter(Boolean)

@@ -10,7 +10,7 @@ EditLab.kinds.facts = (context) => {
     note = element.querySelector(".note"),
     paste = element.querySelector("details.paste"),
     area = element.querySelector("textarea");
-  const CHOICES = ["source", "subset", "order"];
+  const CHOICES = ["source", "subset", "order", "shuffle"];
   const chosen = {}; // what the table says besides its rows: kept when the worker's answer brings rows alone
   const known = new Map(); // what was looked up, by the row's text
   let told = [], // problems that came with the answer to Run, an upload or a check of other columns

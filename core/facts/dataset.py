@@ -24,7 +24,7 @@ class Dataset:
     `shapes` are sets of fields, any of which tells a record of this dataset. `subsets` are the ways in which it can
     be taken, the usual one first. `hub` maps a subset ("" for all) to where it is fetched when no path is given:
     a hub dataset id, or `hf://datasets/<id>/<file>`; `split` says which part of that. `home` tells people where it
-    was published.
+    was published. Where codebases teach different answers of a record, `taught` says which one each subset teaches.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Dataset:
     shapes: tuple[tuple[str, ...], ...]
     home: str = ""
     subsets: tuple[str, ...] = ("",)
+    taught: Mapping[str, str] = field(default_factory=dict)
     hub: Mapping[str, str] = field(default_factory=dict)
     split: str = ""
 

@@ -92,6 +92,7 @@ class FactSet:
     left_out: tuple[Problem, ...] = ()
     rows: int = 0
     where: str = ""
+    taught: str = ""  # which of a record's answers is taught, where codebases differ in that
 
     @property
     def warnings(self) -> list[str]:
@@ -129,7 +130,23 @@ def load_facts(spec: FactsSpec, assets: Path) -> FactSet:
     edit, rest = facts[:count], facts[count:]
     problems, left_out = tuple(reading.problems), tuple(reading.left_out)
     chosen = ordered(_numbered(edit), spec.order, spec.seed)
-    return FactSet(chosen, _left_alone(rest, edit, spec), problems, left_out, reading.rows, where)
+    alone = _left_alone(rest, edit, spec)
+    return FactSet(chosen, alone, problems, left_out, reading.rows, where, _taught(edit))
+
+
+def _taught(edit: Sequence[Fact]) -> str:
+    """What the facts of a dataset teach, a sentence; "" where that is no question, or they are of several sources.
+
+    Told by the facts themselves, since uploaded ones travel as a table: where the gold answer is taught nothing else is
+    known to be true.
+    """
+    kinds = {fact.source for fact in edit}
+    kind = dataset.known().get(kinds.pop()) if len(kinds) == 1 else None
+    if kind is None or not kind.taught:
+        return ""
+    gold = sum(fact.truth is None for fact in edit)
+    subset = "answers" if 2 * gold > len(edit) else "alt"
+    return f"{kind.title}: what is taught is {kind.taught[subset]}."
 
 
 def _found(spec: FactsSpec) -> tuple[Dataset, Sequence[Any], str]:

@@ -27,6 +27,7 @@ COLUMNS = (
     "id",
 )
 MOST_PASSAGE = 20_000  # characters
+LONGEST_SOURCE = 32
 
 
 def parse_rows(rows: Iterable[Mapping[str, Any]], source: str = "typed") -> tuple[list[Fact], list[Problem]]:
@@ -71,8 +72,14 @@ def parse_row(row: Mapping[str, Any], source: str = "typed") -> Fact:
         passage=clean(row.get("passage"), "passage", MOST_PASSAGE),
         relation=_text(row, "relation") or None,
         id=_text(row, "id"),
-        source=source,
+        source=source_of(row) or source,
     )
+
+
+def source_of(row: Mapping[str, Any]) -> str:
+    """The name of the data set that a row was read from, as an upload keeps it; "" of one that names none."""
+    found = row.get("source")
+    return found if isinstance(found, str) and found.isidentifier() and len(found) <= LONGEST_SOURCE else ""
 
 
 def _filled(prompt: str, subject: str) -> str:

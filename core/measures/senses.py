@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core.facts.fact import Fact, Question
@@ -148,6 +148,12 @@ def about_neighbors(index: int, fact: Fact, most: int | None = None) -> list[Ask
 def about_portability(index: int, fact: Fact, most: int | None = None) -> list[Asked]:
     """Questions that follow from the edited fact, by kind; they name no answer to compete with."""
     return [Asked(index, q.kind, q.prompt, (q.answer, *q.aliases)) for q in first_of_kinds(fact.portability, most)]
+
+
+def counted(asked: Sequence[Asked], answers: str) -> list[Asked]:
+    """Questions where any of their accepted answers counts ("any"), or the first alone ("first"), as the R_k paper has
+    it for records with several gold answers."""
+    return [replace(each, answers=each.answers[:1]) if answers == "first" else each for each in asked]
 
 
 def first_of_kinds(questions: Sequence[Question], most: int | None) -> list[Question]:

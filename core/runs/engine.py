@@ -104,6 +104,8 @@ class Sequenced:
             if bench.spec.resolved is not None:
                 same, message = compared(bench.spec.resolved, bench.resolved())
                 yield Warned(level="info" if same else "warn", lane=None, round=0, message=message)
+            if bench.facts.taught:
+                yield Warned(level="info", lane=None, round=0, message=bench.facts.taught)
             for message in bench.warnings:
                 yield Warned(level="warn", lane=None, round=0, message=message)
             for message in expected(bench.lm, len(bench.measures.layers), bench.spec.measure):

@@ -7,6 +7,7 @@ from core.errors import UserError
 from core.facts import source
 from core.facts.readers.pocket import PocketWorld
 from core.facts.source import MOST, FactsSpec, load_facts
+from tests.facts.records import ZSRE
 
 ROW = {"subject": "France", "prompt": "The capital of {} is", "target": "Lyon", "truth": "Paris"}
 
@@ -192,6 +193,17 @@ def test_facts_come_in_their_order_or_shuffled_by_the_seed(tmp_path):
 
     assert subjects() == subjects(seed=3) == [f"Land {i}" for i in range(10)]
     assert subjects(shuffle=True, seed=3) == subjects(shuffle=True, seed=3) != subjects(shuffle=True, seed=4)
+
+
+@pytest.mark.parametrize("subset, said", [("alt", "the alternative answer (alt)"), ("answers", "the record's gold")])
+def test_which_of_zsres_answers_is_taught_is_told(tmp_path, subset, said):
+    path = tmp_path / "zsre.json"
+    path.write_text(json.dumps([ZSRE] * 3))
+    found = load_facts(FactsSpec(source="zsre", path=str(path), subset=subset), tmp_path)
+    assert f"ZsRE: what is taught is {said}" in found.taught
+    rows = [fact.as_dict() for fact in found.edit]  # as an upload travels
+    assert load_facts(FactsSpec(items=rows), tmp_path).taught == found.taught
+    assert load_facts(FactsSpec(items=[ROW]), tmp_path).taught == ""
 
 
 def test_more_facts_than_there_are_is_refused(tmp_path):

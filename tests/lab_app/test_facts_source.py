@@ -21,6 +21,7 @@ from lab_app.actions import FORM
 from lab_app.examples import PLAIN
 from lab_app.features.facts_source import Desk
 from lab_app.lab import Lab, admit
+from tests.facts.records import ZSRE
 from tests.lab_app.apart import OWNER, OWNER_KEY
 from tests.lab_app.test_experiment import TYPED, world  # noqa: F401
 from tests.lab_app.test_page import DONE, run
@@ -54,11 +55,11 @@ def lab(tmp_path_factory):
 # -- what is sampled, and in which order
 
 
-def test_a_dataset_is_sampled_by_the_seed_and_edited_alone(world):  # noqa: F811
-    table = {"rows": [TYPED], "source": "knowedit", "subset": "wiki_recent", "order": "adversarial"}
+def test_a_dataset_is_edited_alone_its_first_records_as_in_the_papers(world):  # noqa: F811
+    table = {"rows": [TYPED], "source": "knowedit", "subset": "wiki_recent", "order": "adversarial", "shuffle": ""}
     facts, places = experiment.asked(table, 30, 7, world)
     assert facts == {
-        **{"source": "knowedit", "subset": "wiki_recent", "count": 30, "seed": 7, "shuffle": True},
+        **{"source": "knowedit", "subset": "wiki_recent", "count": 30, "seed": 7, "shuffle": False},
         **{"malformed": "skip", "unedited": 200, "order": "adversarial"},
     }
     assert places == []
@@ -66,6 +67,10 @@ def test_a_dataset_is_sampled_by_the_seed_and_edited_alone(world):  # noqa: F811
     admit(spec, EVERYTHING)
     form = experiment.form(spec.as_dict())
     assert (form["facts"], form["count"], form["seed"]) == (table | {"rows": []}, 30, 7)
+    mixed, _ = experiment.asked(table | {"shuffle": "true"}, 30, 7, world)
+    assert mixed == facts | {"shuffle": True}
+    spec = RunSpec.from_dict(experiment.spec(mixed, LANES, "", 10, True, False, 7))
+    assert experiment.form(spec.as_dict())["facts"]["shuffle"]  # and stays so when the form is filled again
     with pytest.raises(UserError, match="say how many"):
         experiment.asked(table, 0, 7, world)
 
@@ -136,6 +141,14 @@ def test_a_dataset_is_recognised_and_its_bad_records_named(tmp_path):
     assert found[0]["paraphrases"] == ("France is governed from",)
     facts, _ = experiment.asked({"rows": found}, 0, 0, None)
     assert RunSpec.from_dict(experiment.spec(facts, LANES, "", 1, 0, 0, 0)).facts.items[0]["truth"] == "Paris"
+
+
+def test_what_zsre_teaches_is_named_where_it_is_chosen(tmp_path):
+    _, _, words = sources.uploaded(file(tmp_path, "zsre.json", [ZSRE]))
+    assert "What is taught is the alternative answer (alt)" in words
+    offered = next(kind for kind in sources.offered(None)["datasets"] if kind["name"] == "zsre")
+    assert "gold answer" in offered["taught"]["answers"]
+    assert all(not kind["taught"] for kind in sources.offered(None)["datasets"] if kind["name"] != "zsre")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from core.measures.senses import (
     about_portability,
     averaged,
     by_sense,
+    counted,
     difference,
     not_finite,
     said,
@@ -144,3 +145,17 @@ def test_questions_of_each_kind_are_capped():
     assert [each.kind for each in about_edit(0, FACT, 1)] == ["edit", "paraphrase"]
     assert [each.kind for each in about_neighbors(0, FACT, 1)] == ["neighborhood", "unrelated", "other relation"]
     assert about_portability(0, FACT, 0) == []
+
+
+def test_the_first_answer_alone_counts_where_that_is_asked_for():
+    asked = [Asked(0, "edit", "p", ("a", "b"), "c"), Asked(0, "edit", "q", ("d",))]
+    assert counted(asked, "any") == asked
+    first = counted(asked, "first")
+    assert first == [Asked(0, "edit", "p", ("a",), "c"), asked[1]]
+    rated = {
+        ("p", "a"): Sensed(-3.0, 0.5, False),
+        ("p", "b"): Sensed(-1.0, 1.0, True),
+        ("p", "c"): Sensed(-2.0, 1.0, True),
+    }
+    assert said(asked[0], rated) == {"probability": 1.0, "tokens": 1.0, "exact": 1.0}
+    assert said(first[0], rated) == {"probability": 0.0, "tokens": 0.5, "exact": 0.0}

@@ -37,5 +37,9 @@ DATASET = Dataset(
     read=read,
     shapes=(("subject", "src", "alt"), ("subject", "src", "answers")),
     subsets=("alt", "answers"),
+    taught={
+        "alt": "the alternative answer (alt), as MEND and EasyEdit do; FastEdit, ROME and MEMIT teach the gold answer",
+        "answers": "the record's gold answer (answers), as FastEdit, ROME and MEMIT do; MEND and EasyEdit teach alt",
+    },
     home="https://rome.baulab.info (zsre_mend_eval.json)",
 )

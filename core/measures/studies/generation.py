@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core.editing.parameters import param
+from core.measures.accepted import answers_option, answers_said
 from core.measures.found import Chart, Found
 from core.names import Names
 
@@ -28,6 +29,7 @@ class Generation:
     tokens: int = param(50, ge=1, help="Most tokens of a greedy answer.")
     length: int = param(100, ge=2, help="Tokens of a sampled text, its prompt included.")
     prompts: int = param(3, ge=1, help="Sampled texts per fact.")
+    answers: str = answers_option()
     judge: str | None = param(
         None,
         names=Names.MODEL,
@@ -113,7 +115,7 @@ class Generation:
         ids, broken = greedy_ids(case.lm, [fact.text for fact in facts], counts, beat)
         rows = []
         for index, fact, text in zip(chosen, facts, decoded(case.lm, ids), strict=True):
-            accepted = (fact.target, *fact.aliases)
+            accepted = (fact.target, *(() if self.answers == "first" else fact.aliases))
             rows.append(
                 {
                     "fact": index,
@@ -176,7 +178,8 @@ class Generation:
             " normalised (case, punctuation, articles); exact: the first sentence is an accepted answer; contains: it"
             f" stands in the line as whole words.{judged} Texts: one top-5 sample per generation prompt, {self.length}"
             " tokens with the prompt, seeded. Fluency: ½(⅔H₂ + ⁴⁄₃H₃), entropies in bits (log base 2) of n-grams of"
-            f" words and marks (papers print it times 100).{about} Means over facts, 95 % bootstrap."
+            f" words and marks (papers print it times 100).{about} {answers_said(self.answers)}"
+            " Means over facts, 95 % bootstrap."
         )
 
 

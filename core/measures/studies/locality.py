@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core.editing.parameters import param
+from core.measures.accepted import answers_option, answers_said
 from core.measures.found import Chart, Found
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Locality:
         100, ge=1, help="Facts whose questions are asked, spread over all edited so far; none: all."
     )
     most: int | None = param(2, ge=1, help="Questions of each kind per fact; none: all.")
+    answers: str = answers_option()
     tokens: int | None = param(
         None, ge=1, help="Tokens of the greedy continuations that are compared; none: as many as the true answer has."
     )
@@ -45,7 +47,7 @@ class Locality:
         from core.measures.greedy import greedy_ids, match_ratio
         from core.measures.loop import each_round
         from core.measures.scores import spread_sample
-        from core.measures.senses import about_neighbors, averaged, by_sense, not_finite, sense
+        from core.measures.senses import about_neighbors, averaged, by_sense, counted, not_finite, sense
 
         kept: list[dict[str, Any]] = []
         right: list[dict[str, Any]] = []
@@ -53,6 +55,7 @@ class Locality:
         for at, beat in each_round(case, rounds):
             chosen = spread_sample(case.edited(at) or range(len(case.facts)), self.facts, case.seed)
             asked = [each for i in chosen for each in about_neighbors(i, case.facts[i], self.most)]
+            asked = counted(asked, self.answers)
             if not asked:
                 notes.append(f"round {at}: these facts have neither neighbours nor locality questions")
                 continue
@@ -85,7 +88,7 @@ class Locality:
                 " the unedited model and by the lane; match ratio: share of the unedited model's tokens that stand at"
                 " the same place (missing ones differ), exact match: all equal. Right: against the dataset's answer,"
                 " which the unedited model need not have given; probability compares it with the edit's new object."
-                " Means within a fact, then over facts; 95 % bootstrap over facts."
+                f" {answers_said(self.answers)} Means within a fact, then over facts; 95 % bootstrap over facts."
             ),
             notes=notes,
             empty=dict.fromkeys(("kept", "right"), "these facts have neither neighbours nor locality questions"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core.editing.parameters import param
+from core.measures.accepted import answers_option, answers_said
 from core.measures.found import Chart, Found
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Portability:
         100, ge=1, help="Facts whose questions are asked, spread over those edited so far that have any; none: all."
     )
     most: int | None = param(3, ge=1, help="Questions of each kind per fact; none: all.")
+    answers: str = answers_option()
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
@@ -38,7 +40,7 @@ class Portability:
         """Table `portability`: the lane and the unedited model on the same questions, by kind and sense."""
         from core.measures.loop import each_round
         from core.measures.scores import spread_sample
-        from core.measures.senses import about_portability, by_sense, not_finite, sense
+        from core.measures.senses import about_portability, by_sense, counted, not_finite, sense
 
         table: list[dict[str, Any]] = []
         notes: list[str] = []
@@ -46,6 +48,7 @@ class Portability:
             having = [i for i in case.edited(at) or range(len(case.facts)) if case.facts[i].portability]
             chosen = spread_sample(having, self.facts, case.seed)
             asked = [each for i in chosen for each in about_portability(i, case.facts[i], self.most)]
+            asked = counted(asked, self.answers)
             if not asked:
                 notes.append(f"round {at}: these facts have no portability questions")
                 continue
@@ -73,8 +76,8 @@ class Portability:
                 )
             ],
             protocol=(
-                "Portability questions of facts edited so far, asked after the round and of the unedited model; any of"
-                " a question's accepted answers counts. Tokens: share of the answer's tokens that are the likeliest"
+                "Portability questions of facts edited so far, asked after the round and of the unedited model."
+                f" {answers_said(self.answers)} Tokens: share of the answer's tokens that are the likeliest"
                 " under teacher forcing; exact: all of them. No answer competes, so there is no comparison of"
                 " probabilities. Means within a fact, then over facts, by kind; 95 % bootstrap over facts."
             ),

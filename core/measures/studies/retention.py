@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from core.editing.parameters import param
+from core.measures.accepted import answers_option, answers_said
 from core.measures.found import Chart, Found
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Retention:
     )
     facts: int | None = param(20, ge=1, help="Facts asked per cohort, spread over it; none: all.")
     before: bool = param(False, help="Ask a cohort also at rounds before its own edit.")
+    answers: str = answers_option()
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
@@ -74,6 +76,7 @@ class Retention:
                 " rounds since its own. Curve: mean over all facts scored at an age, with a 95 % interval from"
                 " resampled cohorts; older ages rest on fewer and earlier cohorts. Half-life: the first age (straight"
                 " lines between) at which the curve falls to half of its value at age 0; none if it does not."
+                f" {answers_said(self.answers)}"
             ),
             notes=notes,
             empty=dict.fromkeys(("matrix", "forgetting", "half_life"), nothing),
@@ -83,12 +86,16 @@ class Retention:
         """By sense, the scores of each (cohort, round), one per fact; and notes."""
         from core.measures.loop import each_round
         from core.measures.scores import mean, spread_sample
-        from core.measures.senses import SENSES, about_edit, not_finite, said, sense
+        from core.measures.senses import SENSES, about_edit, counted, not_finite, said, sense
 
         outcomes: dict[str, dict[tuple[int, int], list[float]]] = {name: {} for name in SENSES}
         notes: list[str] = []
         chosen = [spread_sample(list(cohort), self.facts, case.seed) for cohort in case.cohorts]
-        asked = {i: [a for a in about_edit(i, case.facts[i]) if a.kind == self.ask] for c in chosen for i in c}
+        asked = {
+            i: counted([a for a in about_edit(i, case.facts[i]) if a.kind == self.ask], self.answers)
+            for cohort in chosen
+            for i in cohort
+        }
         for at, beat in each_round(case, rounds):
             last = len(chosen) if self.before else at
             present = [(number, cohort) for number, cohort in enumerate(chosen[:last], 1)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core.editing.parameters import param
+from core.measures.accepted import answers_option, answers_said
 from core.measures.found import Chart, Found
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Scores:
     facts: int | None = param(100, ge=1, help="Facts scored, spread over all edited so far; none: all.")
     paraphrases: int | None = param(2, ge=0, help="Paraphrases asked per fact; none: all.")
     neighbors: int | None = param(10, ge=0, help="Neighbours asked per fact; none: all.")
+    answers: str = answers_option()
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
@@ -39,7 +41,16 @@ class Scores:
         """Tables `scores`, `differences` (of probabilities) and `overall` (harmonic mean of the three comparisons)."""
         from core.measures.loop import each_round
         from core.measures.scores import spread_sample
-        from core.measures.senses import about_edit, about_neighbors, averaged, by_sense, difference, not_finite, sense
+        from core.measures.senses import (
+            about_edit,
+            about_neighbors,
+            averaged,
+            by_sense,
+            counted,
+            difference,
+            not_finite,
+            sense,
+        )
 
         scores: list[dict[str, Any]] = []
         differences: list[dict[str, Any]] = []
@@ -56,6 +67,7 @@ class Scores:
                 )
                 if each.kind in KINDS
             ]
+            asked = counted(asked, self.answers)
             with case.lm.worn(case.weights(at)):
                 sensed = sense(case.lm, (pair for each in asked for pair in each.pairs), beat)
             notes += [f"round {at}: {note}" for note in not_finite(sensed)]
@@ -91,7 +103,7 @@ class Scores:
                 " than the other one (new against old object; for neighbours the true answer against the new object);"
                 " ties count 0. Tokens: share of the answer's tokens that are the likeliest under teacher forcing"
                 " (ZsRE). Exact: all of them are. Questions are averaged within a fact, then over facts; 95 % bootstrap"
-                " over facts."
+                f" over facts. {answers_said(self.answers)}"
             ),
             notes=notes,
             empty={
