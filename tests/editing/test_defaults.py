@@ -94,6 +94,14 @@ def test_a_model_of_another_shape_gets_nobody_elses_settings(model, method):
     assert not any(one.reason.startswith("From ") for one in defaults(model, method).values())
 
 
+def test_moses_fixed_layer_is_romes_where_that_is_published():
+    for model, layer in ((GPT2_XL, 17), (GPT_J, 5), (LLAMA_2, 5), (LLAMA_31, 5), (QWEN, 5)):
+        assert defaults(model, "mose")["fixed_layer"].value == layer
+        assert "configuration of ROME" in defaults(model, "mose")["fixed_layer"].reason or model in (GPT2_XL, GPT_J)
+    for model in (QWEN_15, YI, OWN):
+        assert "No published setting for this model" in defaults(model, "mose")["fixed_layer"].reason
+
+
 def test_what_was_published_for_llama_2_13b():
     assert defaults(LLAMA_2_13, "mose_oft")["layers"].value == (19, 20, 21)
     for method in ("memit", "rome", "emmet", "pmet", "nse", "alphaedit", "ft_l"):
