@@ -6,14 +6,15 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
 
-from core.editing.recipe import Recipe
+from core.editing.defaults import ModelInfo
+from core.editing.recipe import Recipe, named, prior_usual
 from core.editing.session import EditSession, model_info
 from core.editing.statistics import Gathering
 from core.facts.source import FactSet, load_facts
@@ -49,6 +50,7 @@ class Bench:
     plan: Plan
     warnings: list[str]
     seconds: dict[str, float]  # that getting ready took, by phase
+    notes: list[tuple[str, str]] = field(default_factory=list)  # of lanes: what was taken for them, and why
 
     @cached_property
     def layers(self) -> dict[str, tuple[int, ...]]:
@@ -156,6 +158,7 @@ def prepare(laboratory: Laboratory, spec: RunSpec, control: Control, started: Ma
     info = replace(model_info(lm), facts=data_set(facts))
     lanes = as_begun(spec.lanes, started)
     recipes = [recipe_of_lane(lanes[index], info) for index in in_order(spec.lanes)]
+    notes = [(lane["name"], note) for lane in lanes if (note := of_data_set(lane, info))]
     layers = sorted({layer for recipe in recipes for layer in recipe.layers})
     for layer in layers:
         lm.original(layer)
@@ -172,7 +175,8 @@ def prepare(laboratory: Laboratory, spec: RunSpec, control: Control, started: Ma
         measures = MeasureSession(
             lm, facts.edit, facts.unedited, layers, spec.measure, laboratory.assets, heartbeat=control.heartbeat
         )
-    return Bench(spec, lm, facts, recipes, editing, measures, plan, laboratory.warnings(spec) + facts.warnings, seconds)
+    warnings = laboratory.warnings(spec) + facts.warnings
+    return Bench(spec, lm, facts, recipes, editing, measures, plan, warnings, seconds, notes)
 
 
 @contextmanager
@@ -181,6 +185,12 @@ def taken(seconds: dict[str, float], phase: str) -> Iterator[None]:
     began = time.perf_counter()
     yield
     seconds[phase] = round(time.perf_counter() - began, 3)
+
+
+def of_data_set(lane: Mapping[str, Any], info: ModelInfo) -> str:
+    """What a lane's prior has of a published table that goes by data set, a sentence; "" of other lanes."""
+    rank, entry = prior_usual(lane, info).get("rank"), named(lane.get("prior") or "full")
+    return "" if rank is None or "rank" in entry else f"r₀ = {rank.value:,}: {rank.reason}"
 
 
 def data_set(facts: FactSet) -> str:

@@ -100,6 +100,9 @@ class Sequenced:
         for label, message in lane_notes(bench.spec.lanes, {recipe.label: recipe for recipe in bench.recipes}):
             if label not in known:
                 yield Warned(level="warn", lane=label, round=0, message=message)
+        for label, message in bench.notes:
+            if label not in known:
+                yield Warned(level="info", lane=label, round=0, message=message)
         if started is None:
             if bench.spec.resolved is not None:
                 same, message = compared(bench.spec.resolved, bench.resolved())
