@@ -122,6 +122,24 @@ def test_lanes_of_several_runs_side_by_side(tmp_path):
     store.close()
 
 
+def test_settings_are_those_that_hold_and_a_confounded_comparison_is_told(tmp_path):
+    """Of a run that has not begun too: the prior brings its own, and switches others."""
+    store = Store(tmp_path)
+    lanes = [{"method": "memit"}, {"method": "memit", "prior": "lowrank"}, {"method": "alphaedit", "prior": "lowrank"}]
+    spec = RunSpec.from_dict({"facts": {"source": "pocket", "count": 5}, "lanes": lanes}).as_dict()
+    found = compared(store, [store.create_run(spec)])
+    plain, low, alpha = (lane["settings"] for lane in found["lanes"])
+    assert (plain["history"], low["history"]) == ("false", "true")
+    assert plain["ridge"] == low["ridge"] == "10.0"
+    assert (low["prior"], low["lowrank energy"], plain.get("lowrank energy")) == ("lowrank", "0.8", None)
+    assert "no effect: U's directions" in alpha["threshold"]
+    assert any("MEMIT-F: Differs from MEMIT in more than its prior: history" in note for note in found["notes"])
+    elsewhere = RunSpec.from_dict({**spec, "model": "no/such-model", "lanes": lanes[:1]}).as_dict()
+    waits = compared(store, [store.create_run(elsewhere)])["lanes"][0]["settings"]
+    assert waits["layers"] == waits["lr"] == "fitted when the run begins"
+    store.close()
+
+
 def test_settings_become_text():
     lane = {
         "method": "memit",

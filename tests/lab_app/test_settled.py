@@ -1,5 +1,7 @@
 """What the lanes of the form come to before they run, as a browser asks for it."""
 
+from typing import Any
+
 import pytest
 
 from core.editing.defaults import POCKET
@@ -79,3 +81,21 @@ def test_prunes_bases_in_use_are_offered():
     prune = next(guard for guard in experiment.catalogue()["guards"] if guard["name"] == "prune")
     alpha = next(entry for entry in prune["fields"] if entry["name"] == "alpha")
     assert [value for value, _ in alpha["offers"]] == ["1.2", "2.718281828459045"]
+
+
+def test_the_card_says_what_holds_before_the_lane_runs(visit: Any) -> None:
+    page = visit()
+    card = page.locator("#lab-lanes .lane-card >> nth=1")
+    card.locator("details.more summary").click()
+    card.locator("[aria-label='by']").select_option("count")
+    page.wait_for_selector("#lab-lanes .lane-card .k >> text=this share of the singular directions")
+    card.locator("[aria-label='A guard after that of lane 2']").select_option("rect")
+    page.wait_for_selector("#lab-lanes .lane-card >> nth=1 >> .beware >> text=guarantee does not hold")
+    card.locator("[aria-label='statistics of lane 2']").select_option("lowrank")
+    page.wait_for_selector(
+        "#lab-lanes .lane-card >> nth=1 >> [aria-label=history] >> text=true (standard)", state="attached"
+    )
+    assert card.locator("[aria-label=energy]").get_attribute("placeholder") == "0.8"
+    card.locator("[aria-label=rank]").fill("7")
+    page.wait_for_selector("#lab-lanes .lane-card >> nth=1 >> label.idle >> [aria-label=energy]")
+    assert card.locator("[aria-label=rank]").input_value() == "7"  # nothing was taken from under the keys
