@@ -30,7 +30,7 @@ from core.runs.laboratory import Laboratory
 from core.runs.lanes import ancestors, check_origins, in_order, origin, recipe_of_lane
 from core.runs.left_out import check_there, left_out
 from core.runs.plan import Plan
-from core.runs.recorded import as_begun
+from core.runs.recorded import as_asked, as_begun
 from core.runs.spec import RunSpec
 
 TAUS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)  # whose ranks the page shows beside the slider
@@ -156,7 +156,9 @@ def prepare(laboratory: Laboratory, spec: RunSpec, control: Control, started: Ma
         lm = laboratory.model(spec)
     control.heartbeat()
     info = replace(model_info(lm), facts=data_set(facts))
-    lanes = as_begun(spec.lanes, started)
+    before = (spec.resolved or {}).get("lanes")
+    asked = as_asked(spec.lanes, before if isinstance(before, list) else ())
+    lanes = as_begun(asked, started)
     recipes = [recipe_of_lane(lanes[index], info) for index in in_order(spec.lanes)]
     notes = [(lane["name"], note) for lane in lanes if (note := of_data_set(lane, info))]
     layers = sorted({layer for recipe in recipes for layer in recipe.layers})

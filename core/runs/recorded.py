@@ -25,16 +25,24 @@ def recorded_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def as_asked(lanes: Sequence[Mapping[str, Any]], started: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The lanes of a spec as they were asked for, where fields that there were not yet say what was done then."""
-    begun = {entry["label"]: entry.get("recipe") or {} for entry in started["lanes"]}
+def as_asked(lanes: Sequence[Mapping[str, Any]], recipes: Sequence[Any]) -> list[dict[str, Any]]:
+    """The lanes of a spec as they were asked for; fields that there were not yet when their `recipes` were recorded say
+    what was done then. A lane whose guards are others by now is left as it is."""
+    begun = {recipe.get("name"): recipe.get("guards") for recipe in recipes if isinstance(recipe, Mapping)}
     found = []
     for lane in lanes:
-        there = (begun.get(lane["name"]) or {}).get("guards") or [{}] * len(lane.get("guards") or ())
-        acting = zip(lane.get("guards") or (), there, strict=True)
-        own = [dict(entry) if not then else {**since(then), **entry} for entry, then in acting]
-        found.append({**lane, "guards": own} if lane.get("guards") else dict(lane))
+        acting, there = lane.get("guards") or [], begun.get(lane["name"])
+        if isinstance(there, list) and names(there) == names(acting):
+            own = [{**since(then), **entry} for entry, then in zip(acting, there, strict=True)]
+            found.append({**lane, "guards": own} if own else dict(lane))
+        else:
+            found.append(dict(lane))
     return found
+
+
+def names(acting: Sequence[Any]) -> list[Any]:
+    """The names of guards; what is no guard has none."""
+    return [entry.get("name") if isinstance(entry, Mapping) else None for entry in acting]
 
 
 def since(guard: Mapping[str, Any]) -> dict[str, Any]:

@@ -92,7 +92,8 @@ def snippet(record: Record, name: str) -> str:
 
 def _in_quotes(record: Record) -> str:
     """The spec as JSON that cannot end a raw string in single quotes: those are written as JSON's own escape."""
-    spec = {**record.spec.as_dict(), "lanes": as_asked(record.spec.lanes, record.started)}
+    recipes = [entry["recipe"] for entry in record.started["lanes"]]
+    spec = {**record.spec.as_dict(), "lanes": as_asked(record.spec.lanes, recipes)}
     return json.dumps(spec, indent=2, ensure_ascii=False).replace("'", "\\u0027")
 
 

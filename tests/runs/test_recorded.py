@@ -1,5 +1,7 @@
 """A run goes on as it began, whatever defaults have become since."""
 
+import json
+
 import pytest
 
 from core.editing.recipe import recipe_from_dict
@@ -37,16 +39,18 @@ def test_lanes_that_a_run_has_not_begun_with_are_taken_as_asked():
 
 def test_a_recorded_run_is_asked_for_anew_as_it_was_done():
     recipe = recipe_from_dict({"method": "memit", "layers": [1], "guards": [{"name": "rect"}], "name": "a"}).as_dict()
+    now = json.loads(json.dumps(recipe))
     del recipe["guards"][0]["when"]
     lanes = [
         {"method": "memit", "name": "a", "guards": [{"name": "rect", "keep": 0.2}]},
         {"method": "rome", "name": "b"},
     ]
-    started = {"lanes": [{"label": "a", "recipe": recipe}]}
-    first, second = as_asked(lanes, started)
+    first, second = as_asked(lanes, [recipe])
     assert first["guards"] == [{"name": "rect", "keep": 0.2, "when": "within"}]
     assert second == lanes[1]
-    assert as_asked(lanes, {"lanes": [{"label": "a", "recipe": recipe_from_dict(lanes[0]).as_dict()}]}) == lanes
+    assert as_asked(lanes, [now]) == as_asked(lanes, []) == as_asked(lanes, [None, 3, {"name": "a"}]) == lanes
+    other = [{**lanes[0], "guards": [{"name": "revive"}]}]
+    assert as_asked(other, [recipe]) == other
 
 
 def test_a_stored_run_from_before_rects_order_goes_on_in_the_order_it_had(make_spec, laboratory, tmp_path):
@@ -63,3 +67,6 @@ def test_a_stored_run_from_before_rects_order_goes_on_in_the_order_it_had(make_s
     assert Record.read(tmp_path / "old").recipe("sparse")["guards"][0]["when"] == "within"
     anew = performed(laboratory, old, tmp_path / "anew")
     assert hashes(anew) != hashes(whole)
+    resolved = {"lanes": [event["recipe"] for event in stopped[0]["lanes"]]}  # as its spec.json has it
+    again = performed(laboratory, {**old, "resolved": resolved}, tmp_path / "again")
+    assert hashes(again) == hashes(whole)
