@@ -58,7 +58,8 @@ class Actions:
         form = {name: gr.update(value=value) for name, value in form.items()}
         for name, offered in self.offered(request).items():
             form[name] = (form.get(name) or gr.update()) | offered
-        return visitor, run, self.runs(visitor, request), *(form.get(name, gr.skip()) for name in FORM)
+        warned = self.lab.exposed if self.lab.offer(request).everything and self.lab.exposed else gr.skip()
+        return visitor, run, self.runs(visitor, request), warned, *(form.get(name, gr.skip()) for name in FORM)
 
     def offered(self, request: gr.Request) -> dict[str, dict[str, Any]]:
         """What the form lets somebody choose, by its field: whoever runs the lab may type any model, and fetch any

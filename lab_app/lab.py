@@ -48,6 +48,7 @@ class Lab:
         there = tuple(name for name in SHIPPED if (assets / name / "model" / "config.json").is_file())
         self.offered = replace(offered, models=(*there, *offered.models))
         self.trouble = ""  # why the worker cannot start
+        self.exposed = ""  # what whoever runs the lab should know of who reaches it
         self._worker = WorkerProcess(self.store.home, parent=os.getpid()) if worker else None
         self._closed, self._looking = threading.Event(), threading.Lock()
         if self._worker is not None:
@@ -87,6 +88,10 @@ class Lab:
                     if event["kind"] == "started":
                         return [curve(spectrum, 60) for spectrum in event["spectra"]]
         return []
+
+    def told(self, message: str) -> str:
+        """A message as visitors may read it: where this computer keeps the lab is not their business."""
+        return message.replace(str(self.store.home), "the lab’s folder")
 
     def offer(self, request: Any) -> Offer:
         """What somebody may name, as their request tells who they are."""
@@ -129,7 +134,7 @@ class Lab:
                 self._worker.ensure()
                 self.trouble = ""
             except (UserError, OSError) as error:
-                self.trouble = str(error)
+                self.trouble = self.told(str(error))
 
 
 def admit(spec: RunSpec, offer: Offer) -> None:

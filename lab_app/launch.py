@@ -88,8 +88,8 @@ SHEETS = (
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 FIRST_PORT, PORTS = 7860, 100
 EXPOSED = (
-    "app.py: WARNING: this lab asks nobody for a login, and {where}: whoever reaches it can start runs on this "
-    "computer, of what you offer (--models, --datasets). Give --auth-file users.txt to let in only whom you know."
+    "This lab asks nobody for a login, and {where}: whoever reaches it can start runs on this computer, of what you "
+    "offer (--models, --datasets). Start it with --auth-file users.txt to let in only whom you know."
 )
 
 
@@ -135,7 +135,8 @@ def serve(
     port = free_port(host, port)
     names = {name.lower() for name in hostnames} if is_loopback(host) else None
     if warning := exposure(host, share, auth is not None):
-        print(warning, file=sys.stderr, flush=True)
+        lab.exposed = warning
+        print(f"app.py: WARNING: {warning}", file=sys.stderr, flush=True)
     gr.set_static_paths([PLOTLY])
     page = build(lab)
     with redirect_stdout(StringIO()) as said:  # Gradio announces its MCP server, however quiet it is asked to be

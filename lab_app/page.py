@@ -120,7 +120,7 @@ def experiment(lab: Lab) -> dict[str, Any]:
         with gr.Column(elem_classes=["ticks"], min_width=80):
             form["tasks"] = gr.Checkbox(True, label="do tasks", container=False)
             form["maps"] = gr.Checkbox(True, label="draw maps", container=False)
-    form["problem"] = problem("run-problem", lab.store.notice or "")
+    form["problem"] = problem("run-problem", lab.told(lab.store.notice or ""))
     with gr.Row(elem_id="controls") as form["controls"]:
         form["start"] = gr.Button("Run", variant="primary", elem_id="start", min_width=70)
         form["pause"] = gr.Button("Pause", interactive=False, elem_id="pause", min_width=60)
@@ -135,7 +135,8 @@ def connect(parts: Parts) -> None:
     actions, form, run, visitor = parts.actions, parts.form, parts.run, parts.visitor
     at_once = {"concurrency_limit": AT_ONCE, **QUIET}
     asked = [form[name] for name in FORM]
-    parts.page.load(actions.attach, visitor, [visitor, run, parts.header, *asked], **at_once)
+    opened = [visitor, run, parts.header, form["problem"], *asked]
+    parts.page.load(actions.attach, visitor, opened, **at_once)
     told = [form["facts"], form["lanes"], form["model_problem"], form["problem"], parts.header]
     form["start"].click(actions.start, [*asked, visitor], [run, *told], **at_once)
     form["model"].change(

@@ -88,8 +88,7 @@ def _refused(value: str, offered: tuple[str, ...], what: str, option: str) -> st
         return ""
     return (
         f"{shown(value)} is not offered here; the {what} are {', '.join(offered)}. What visitors send names no files "
-        f"of this computer and fetches nothing else; whoever runs the lab offers more by app.py {option}, and may name "
-        "anything at the address with the key that the terminal printed"
+        f"of this computer. Is the lab yours? Open the address that its terminal printed, or start it with {option}"
     )
 
 

@@ -257,3 +257,14 @@ def test_what_waits_is_limited(lab, monkeypatch):
     lab.start(SPEC)
     with pytest.raises(UserError, match="2 runs wait already"):
         lab.start(SPEC)
+
+
+def test_whoever_runs_the_lab_is_told_that_others_reach_it(lab):
+    lab.exposed = "A public link leads to it."
+    actions = Actions(lab)
+    assert actions.attach("", OWNER)[3] == "A public link leads to it."
+    assert actions.attach("", VISITOR)[3] == gr.skip()
+
+
+def test_visitors_do_not_read_where_the_lab_is(lab):
+    assert lab.told(f"all of it in {lab.store.home}/worker.log") == "all of it in the lab’s folder/worker.log"
