@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 import urllib.request
 from importlib.util import find_spec
 from types import SimpleNamespace
 
+import httpx
 import pytest
 from gradio.utils import get_function_description
 
@@ -306,3 +308,24 @@ def test_the_same_as_tools_for_mcp_clients(served):
             return started.content[0].text
 
     assert len(run_apart(scene())) > 20
+
+
+def test_a_page_s_own_handlers_tell_nothing_of_python(served):
+    """They are reached without the page too, with anything in the place of what it sends."""
+    wanted = {"start", "spec", "ask", "paste", "rename", "compare", "add", "sweep"}
+    handlers = httpx.get(f"{served.address}/config", timeout=60).json()["dependencies"]
+    seen, told = set(), []
+    for number, handler in enumerate(handlers):
+        name = handler["api_name"]
+        if name.rstrip("_0123456789") not in wanted:
+            continue
+        seen.add(name.rstrip("_0123456789"))
+        page = f"anything {number}"
+        asked = {"fn_index": handler["id"], "data": [{"a": 1}] * len(handler["inputs"]), "event_data": "x"}
+        httpx.post(f"{served.address}/gradio_api/queue/join", json={**asked, "session_hash": page}, timeout=60)
+        with httpx.stream("GET", f"{served.address}/gradio_api/queue/data?session_hash={page}", timeout=60) as news:
+            lines = (json.loads(line[5:]) for line in news.iter_lines() if line.startswith("data:"))
+            end = next(line for line in lines if line["msg"] in ("process_completed", "close_stream"))
+        told.append((end.get("output") or {}).get("error"))
+    assert seen == wanted
+    assert [error for error in told if error] == []
