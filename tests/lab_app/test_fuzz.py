@@ -13,7 +13,7 @@ from core.runs.spec import RunSpec
 from lab_app import actions as handlers
 from lab_app.actions import Actions
 from lab_app.api import looks, questions, runs, takeaway
-from lab_app.api.asked import spoken
+from lab_app.api.asked import FAULT, spoken
 from lab_app.lab import Lab
 from tests.fuzzing import ANYTHING, altered, clear, inputs
 from tests.lab_app.synthetic import scripted
@@ -86,6 +86,8 @@ def test_an_endpoint_may_be_given_anything(endpoints, run, data):
     try:
         answer = asyncio.run(spoken(endpoints[name])(**given))
     except gr.Error as error:
-        clear(error.message)
+        told = error.message
+        clear(told)
     else:
-        json.dumps(answer)
+        told = json.dumps(answer)
+    assert told != FAULT  # which stands for what nobody thought of
