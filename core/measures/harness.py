@@ -11,10 +11,12 @@ from functools import cache
 from typing import Any
 
 from core.measures.scores import pass_size
+from core.models.chat import Frame
 from core.models.forward import score_ids
 from core.models.generation import continuations, greedy
 from core.models.language_model import LanguageModel
 from core.models.passes import batches
+from core.models.tokens import answer_text, split_answer
 
 NEW_TOKENS = 256  # of a generated answer, where the task does not say
 
@@ -26,7 +28,8 @@ class HarnessModel:
     """The three questions that tasks ask of a model, answered by `lm` as it is worn at that moment.
 
     Requests are tokenised once and remembered: a task asks the same ones every time. Texts are read as the model reads
-    them everywhere in the lab, with BOS exactly once.
+    them everywhere in the lab, with BOS exactly once; of a model that is asked as chat a context is a user's message,
+    and its continuation begins the assistant's turn. Whole texts, of no context, stay as they are.
     """
 
     lm: LanguageModel
@@ -57,7 +60,7 @@ class HarnessModel:
         asked = [request.args for request in requests]
         counts = [int(settings.get("max_gen_toks") or NEW_TOKENS) for _, settings in asked]
         heads = [
-            self.lm.encode(context)[-max(1, self.lm.max_length - count) :]
+            self.lm.encode(self.lm.asked(context))[-max(1, self.lm.max_length - count) :]
             for (context, _), count in zip(asked, counts, strict=True)
         ]
         answers = [""] * len(asked)
@@ -81,7 +84,12 @@ class HarnessModel:
         """Ids of both parts, cut from those of the joined text; spaces that end the context open the continuation."""
         if (context, continuation) not in self.pairs:
             bare = context.rstrip()
-            if bare:
+            if bare and self.lm.frame != Frame():
+                asked = self.lm.asked(bare)
+                joined = answer_text(asked, continuation.strip())
+                head, whole = self.lm.encode_all([asked, joined])
+                target = split_answer(self.lm.tokenizer, head, whole, joined[len(asked) :])
+            elif bare:
                 head, whole = self.lm.encode_all([bare, context + continuation])
                 target = whole[len(head) :]
             else:

@@ -2,17 +2,19 @@
 
 Task objects and their requests are built once per run; an evaluation only rates the requests again, by the worn model,
 and lets the tasks judge the answers. Nothing is downloaded or written for local tasks: a folder of `<name>.jsonl` files
-with rows {"prompt", "choices", "answer": index}, prompt and choice joined by one space.
+with rows {"prompt", "choices", "answer": index}, prompt and choice joined by one space, or in the form of a paper
+(`core.measures.task_forms`).
 """
 
 from __future__ import annotations
 
 import json
 import random
+import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import accumulate
 from pathlib import Path
@@ -21,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 from core.errors import LONGEST_SHOWN, UserError
 from core.json_text import JsonError, loads
 from core.measures.harness import Harness, HarnessModel, load_harness, quiet
+from core.measures.task_forms import FORMS, Form, form_of
+from core.models.chat import Frame
 from core.names import is_path
 
 if TYPE_CHECKING:
@@ -36,7 +40,19 @@ CALLED = {  # what papers call tasks, and the harness's names
     "mmlu-pro": "mmlu_pro",
     "nq": "nq_open",
 }
-SHARES = ("acc", "exact_match", "em", "f1")  # metrics from 0 to 1, the preferred first; others stay out of the mean
+SHARES = ("acc", "exact_match", "em", "f1", "rouge")  # metrics from 0 to 1, the preferred first
+METRICS = {  # as people call them; one that is not among them is called by its own name
+    "acc": "accuracy",
+    "exact_match": "exact match",
+    "em": "exact match",
+    "f1": "F1",
+    "rouge": "mean of ROUGE-1, -2 and -L",
+    "mcc": "Matthews correlation, −1 to 1",
+}
+CLOSED_BOOK = (
+    "nq is nq_open: the question alone, without a passage. MOSE gives the passage: name a folder with a file of rows"
+    ' {"passage", "question", "answers"}, such as ./mine with mose_nq.jsonl in it.'
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +73,27 @@ class Tasks:
     parts: list[Part]
     info: dict[str, dict[str, Any]]
     harness_version: str
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What should be known of the tasks' numbers: where they are not accuracies throughout, in which units they are
+        and over which of them the mean is; how they are asked."""
+        units: dict[str, list[str]] = defaultdict(list)
+        for column, about in self.info.items():
+            units[about["called"]].append(column)
+        said = list(self.notes)
+        if set(units) - {METRICS["acc"]}:
+            inside = [column for column, about in self.info.items() if about["metric"] in SHARES]
+            outside = [column for column in self.info if column not in inside]
+            told = "; ".join(f"{', '.join(columns)} in {unit}" for unit, columns in units.items())
+            said.append(
+                f"Tasks: {told}. The mean is over {', '.join(inside) or 'none of them'}"
+                + (f"; {', '.join(outside)} cannot be averaged with shares and stands by itself." if outside else ".")
+            )
+        if any(about["chat"] for about in self.info.values()):
+            said.append("Tasks are asked as a user's message in the chat template; answers begin the assistant's turn.")
+        return said
 
     @classmethod
     def build(cls, lm: LanguageModel, names: Sequence[str], limit: int | None = 40, seed: int = 0) -> Tasks:
@@ -69,10 +106,15 @@ class Tasks:
         for tasks whose data cannot be had.
         """
         harness = load_harness()
-        parts, info = [], {}
+        parts, info, chat = [], {}, lm.frame != Frame()
         for name in _spelled_out(names):
             local = is_path(name) and Path(name).is_dir() and sorted(Path(name).glob("*.jsonl"))
-            found = [(f.stem, _local_task(harness, f)) for f in local] if local else _known_tasks(harness, name)
+            if local:
+                found = [(f.stem, _local_task(harness, f)) for f in local]
+            elif name in FORMS:
+                found = [(name, _form_task(harness, name, FORMS[name]))]
+            else:
+                found = _known_tasks(harness, name)
             chances = _chances(Path(name)) if local else {}
             for column, tasks in _by_column(found).items():
                 drawn = draw([len(task.eval_docs) for task in tasks], limit, f"{seed} {column}")
@@ -85,8 +127,11 @@ class Tasks:
                     "version": made[0].task.VERSION,
                     "shots": made[0].task.get_config("num_fewshot"),
                     "chance": chances.get(column),
+                    "called": METRICS.get(made[0].metric, made[0].metric),
+                    "chat": chat,
                 }
-        return cls(HarnessModel(lm), parts, info, harness.version)
+        asked = {name.lower() for name in names}
+        return cls(HarnessModel(lm), parts, info, harness.version, [CLOSED_BOOK] if "nq" in asked else [])
 
     @property
     def prompts(self) -> list[str]:
@@ -176,8 +221,32 @@ def _part(column: str, task: Any, chosen: list[int], seed: int) -> Part:
     return Part(column, task, docs, metric)
 
 
+def _form_task(harness: Harness, name: str, form: Form, rows: Any | None = None) -> Any:
+    """A task in the form of a paper; `UserError` where its data are not given and cannot be had."""
+    if rows is None and form.data is None:
+        fields = ", ".join(re.findall(r"{(\w+)}", form.prompt))
+        raise UserError(
+            f'task "{name}" ({form.source}): its data are not on the hub in this form; name a folder that holds'
+            f" {name}.jsonl, with rows of {fields} and answers"
+        )
+    try:
+        with quiet():
+            return harness.task(config=form.config(name, rows))
+    except Exception as error:  # whatever the data's host or builder raises
+        raise _cannot_be_had(name, error) from error
+
+
 def _local_task(harness: Harness, file: Path) -> Any:
-    """A multiple-choice task from a JSONL file, held in memory."""
+    """A task from a JSONL file, held in memory: in a paper's form where its rows have the fields of one, else multiple
+    choice."""
+    first = next((line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()), "{}")
+    try:
+        begun = json.loads(first)
+    except ValueError:
+        begun = {}
+    form = form_of(begun, file.stem) if isinstance(begun, dict) else None
+    if form is not None and "prompt" not in begun:
+        return _form_task(harness, file.stem, form, harness.dataset(_form_rows(file, form)))
     rows = _rows(file)
     config = {
         "task": file.stem,
@@ -222,6 +291,23 @@ def _rows(file: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def _form_rows(file: Path, form: Form) -> list[dict[str, Any]]:
+    """The rows of a task in a paper's form; `UserError` names the line that is wrong."""
+    rows = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+                form.prompt.format(**row)
+                _ = form.wanted(row)[0] if form.rate is not None else form.choices[int(row[form.answer])]
+                rows.append(row)
+            except (ValueError, TypeError, KeyError, IndexError) as error:
+                raise UserError(
+                    f"{file}, line {number}: not a row of {form.source} ({type(error).__name__}: {error})"
+                ) from None
+    return rows
+
+
 def _chances(folder: Path) -> Mapping[str, float]:
     """What guessing gets right, by task, from the folder's index.json if it has one."""
     index = folder / "index.json"
@@ -240,19 +326,23 @@ def _known_tasks(harness: Harness, name: str) -> list[tuple[str, Any]]:
         raise UserError(f"{name}: no tasks; a task is a <name>.jsonl file, or a YAML file of lm-evaluation-harness")
     if not (folder or file) and name not in manager.all_tasks:
         meant = f' (the folder is given as "./{name}")' if not here and path.is_dir() else ""
-        raise UserError(f'unknown task "{name}"{meant}: {_guess(name, manager.all_tasks)}')
+        raise UserError(f'unknown task "{name}"{meant}: {_guess(name, [*manager.all_tasks, *FORMS])}')
     try:
         with quiet():
             tasks = manager.load(names)["tasks"]
     except Exception as error:  # whatever the data's host or builder raises
-        reason = str(error).strip().splitlines()
-        raise UserError(
-            f'task "{name}" cannot be loaded ({type(error).__name__}: {reason[0] if reason else ""}); '
-            "its data is downloaded on first use: check the connection, or take it out of measure.tasks"
-        ) from error
+        raise _cannot_be_had(name, error) from error
     if any(getattr(task.config, "unsafe_code", False) for task in tasks.values()):
         raise UserError(f'task "{name}" runs programs that the model writes; the lab does not: take another task')
     return [(key if folder else path.stem if file else name, task) for key, task in tasks.items()]
+
+
+def _cannot_be_had(name: str, error: Exception) -> UserError:
+    reason = str(error).strip().splitlines()
+    return UserError(
+        f'task "{name}" cannot be loaded ({type(error).__name__}: {reason[0] if reason else ""}); '
+        "its data is downloaded on first use: check the connection, or take it out of measure.tasks"
+    )
 
 
 def _guess(name: str, known: Sequence[str]) -> str:

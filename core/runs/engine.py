@@ -115,6 +115,8 @@ class Sequenced:
                 yield Warned(level="info", lane=None, round=0, message=message)
             for message in bench.measures.lacking.values():
                 yield Warned(level="info", lane=None, round=0, message=message)
+            for message in bench.measures.tasks.remarks if bench.measures.tasks else ():
+                yield Warned(level="info", lane=None, round=0, message=message)
             yield from cautions(bench.lm, bench.facts.edit, bench.plan, self._control.heartbeat)
 
     def _baseline(self) -> Iterator[Event]:

@@ -13,6 +13,8 @@ from core.measures.harness import Harness, load_harness
 from core.measures.tasks import STANDARD, Tasks, _known_tasks, draw
 from tests.measures.test_session import edited
 
+SAID = {"called": "accuracy", "chat": False}
+
 
 def total(lm, prompt, choice):
     """Summed log-probability of a choice after its prompt, from one plain forward pass."""
@@ -74,7 +76,9 @@ def test_a_fixed_draw_of_items(lm, assets):
     drawn = [[doc["prompt"] for _, doc in tasks.parts[1].docs] for tasks in (first, again, other)]
     assert drawn[0] == drawn[1] != drawn[2]
     assert len(drawn[0]) == 3
-    assert first.info["work"] == {"items": 3, "of": 8, "metric": "acc", "version": 1.0, "shots": 0, "chance": 0.5}
+    assert (
+        first.info["work"] == {"items": 3, "of": 8, "metric": "acc", "version": 1.0, "shots": 0, "chance": 0.5} | SAID
+    )
     assert first.harness_version.count(".") >= 1
     assert all(value * 3 == pytest.approx(round(value * 3)) for value in first.evaluate().values())
 
@@ -186,6 +190,7 @@ def test_folders_of_harness_tasks(lm, tmp_path, assets):
         "version": 3.0,
         "shots": 0,
         "chance": None,
+        **SAID,
     }
     with pytest.raises(UserError, match="no tasks; a task is"):
         Tasks.build(lm, [str(assets / "pocket" / "world")])
@@ -223,7 +228,9 @@ def test_a_group_is_drawn_and_averaged_as_one(lm, group, monkeypatch):
     manager = harness.manager(str(group))
     monkeypatch.setattr(module, "load_harness", lambda: replace(harness, manager=lambda _: manager))
     made = Tasks.build(lm, ["all"], limit=9, seed=3)
-    assert made.info == {"all": {"items": 9, "of": 15, "metric": "acc", "version": 2.0, "shots": 0, "chance": None}}
+    assert made.info == {
+        "all": {"items": 9, "of": 15, "metric": "acc", "version": 2.0, "shots": 0, "chance": None} | SAID
+    }
     rows = [doc for part in made.parts for _, doc in part.docs]
     assert len({row["prompt"] for row in rows}) == 9
     hits = []

@@ -1,0 +1,123 @@
+"""Tasks in the form of a paper: its prompt and its metric, over data from the hub or from a file.
+
+MOSE asks RTE, Natural Questions (with the passage), SAMSum and SST-2 by the prompts of its Table 5; FastEdit asks SST-2
+by the prompt of its App. B.2. A form is asked by its name, then its data come from the hub; or a folder of JSONL files
+has rows with its fields, which tell it.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Row = Mapping[str, Any]
+SENTIMENTS, TRUTHS = ["negative", "positive"], ["True", "False"]
+
+
+@dataclass(frozen=True)
+class Form:
+    """`prompt` has the fields of a row in braces. What is chosen has `choices` and the index `answer`; what is
+    generated is rated by `rate` against `wanted`, in at most `tokens`. `data` is (dataset, subset, split) on the hub.
+    """
+
+    prompt: str
+    metric: str
+    data: tuple[str, str | None, str] | None
+    source: str
+    choices: Sequence[str] = ()
+    answer: str = "label"
+    wanted: Callable[[Row], list[str]] = lambda row: []
+    rate: Callable[[str, Sequence[str]], float] | None = None
+    tokens: int = 64
+
+    def config(self, name: str, rows: Any | None) -> dict[str, Any]:
+        """The harness's configuration; `rows` is its data where they are at hand."""
+        shared: dict[str, Any] = {
+            "task": name,
+            "doc_to_text": lambda row: self.prompt.format(**row),
+            "num_fewshot": 0,
+            "metric_list": [{"metric": self.metric, "aggregation": "mean", "higher_is_better": True}],
+            "metadata": {"version": 1.0},
+        }
+        if rows is not None:
+            shared |= {"custom_dataset": lambda **_: {"test": rows}, "test_split": "test"}
+        elif self.data is not None:
+            path, subset, split = self.data
+            shared |= {"dataset_path": path, "dataset_name": subset, "test_split": split}
+        if self.rate is None:
+            how: dict[str, Any] = {
+                "output_type": "multiple_choice",
+                "doc_to_choice": lambda row: list(self.choices),
+                "doc_to_target": lambda row: int(row[self.answer]),
+                "target_delimiter": " ",
+            }
+        else:
+            how = {
+                "output_type": "generate_until",
+                "doc_to_target": lambda row: self.wanted(row)[0],
+                "generation_kwargs": {"until": ["\n\n"], "max_gen_toks": self.tokens, "do_sample": False},
+                "process_results": lambda row, said: {self.metric: self.rate(said[0], self.wanted(row))},
+            }
+        return {**shared, **how}
+
+
+def rouge(said: str, wanted: Sequence[str]) -> float:
+    """The mean of the F-measures of ROUGE-1, ROUGE-2 and ROUGE-L (Lin 2004), words stemmed; 0..1."""
+    from rouge_score.rouge_scorer import RougeScorer
+
+    found = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True).score_multi(list(wanted), said)
+    return sum(score.fmeasure for score in found.values()) / len(found)
+
+
+def exact_match(said: str, wanted: Sequence[str]) -> float:
+    """1 if the first line is one of the answers, both without case, punctuation and articles (Chen et al. 2017)."""
+    lines = said.strip().splitlines() or [""]
+    return float(normal(lines[0]) in map(normal, wanted))
+
+
+def normal(text: str) -> str:
+    """The text without case, punctuation, articles and spare spaces."""
+    bare = text.lower().translate(str.maketrans("", "", string.punctuation))
+    return " ".join(re.sub(r"\b(a|an|the)\b", " ", bare).split())
+
+
+MOSE, FASTEDIT = "MOSE, Table 5", "FastEdit, App. B.2"
+SENTIMENT = (
+    "For each snippet of text, label the sentiment of the text as positive or negative. The answer should be exact"
+    " 'positive' or 'negative'. text: {sentence} answer:"
+)
+FORMS: dict[str, Form] = {
+    "mose_nli": Form(
+        "{sentence1} entails the {sentence2}. True or False? answer:",
+        "acc", ("nyu-mll/glue", "rte", "validation"), MOSE, TRUTHS,
+    ),
+    "mose_nq": Form(
+        "Refer to the passage below and answer the following question. Passage: {passage} Question: {question}",
+        "exact_match", None, MOSE, wanted=lambda row: list(row["answers"]), rate=exact_match, tokens=32,
+    ),
+    "mose_samsum": Form(
+        "{dialogue} TL;DR:",
+        "rouge", ("knkarthick/samsum", None, "test"), MOSE, wanted=lambda row: [row["summary"]], rate=rouge,
+    ),
+    "mose_sst2": Form(SENTIMENT, "acc", ("nyu-mll/glue", "sst2", "validation"), MOSE, SENTIMENTS),
+    "fastedit_sst": Form(
+        "Review:{sentence}\nSentiment:", "acc", ("nyu-mll/glue", "sst2", "validation"), FASTEDIT, SENTIMENTS
+    ),
+}  # fmt: skip
+FIELDS: dict[str, tuple[str, ...]] = {  # that tell a form's rows in a file
+    "mose_nq": ("passage", "question", "answers"),
+    "mose_samsum": ("dialogue", "summary"),
+    "mose_nli": ("sentence1", "sentence2", "label"),
+    "mose_sst2": ("sentence", "label"),
+}
+
+
+def form_of(row: Row, name: str) -> Form | None:
+    """The form of a file's rows: the one it is named after (`fastedit_sst.jsonl`), or the one of the rows' fields."""
+    named = FORMS.get(name)
+    if named is not None:
+        return named
+    return next((FORMS[form] for form, wanted in FIELDS.items() if all(field in row for field in wanted)), None)
