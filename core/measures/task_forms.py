@@ -29,9 +29,27 @@ class Form:
     source: str
     choices: Sequence[str] = ()
     answer: str = "label"
-    wanted: Callable[[Row], list[str]] = lambda row: []
     rate: Callable[[str, Sequence[str]], float] | None = None
     tokens: int = 64
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields of a row."""
+        return [*re.findall(r"{(\w+)}", self.prompt), self.answer]
+
+    def fits(self, row: Row) -> bool:
+        """Whether a row has them, of their kinds."""
+        *asked, answer = self.fields
+        if not all(isinstance(row.get(name), str) for name in asked):
+            return False
+        if self.rate is None:
+            return type(row.get(answer)) is int and 0 <= row[answer] < len(self.choices)
+        return bool(self.wanted(row)) and all(isinstance(text, str) for text in self.wanted(row))
+
+    def wanted(self, row: Row) -> list[Any]:
+        """The texts that what is generated is rated against."""
+        given = row.get(self.answer)
+        return list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
 
     def config(self, name: str, rows: Any | None) -> dict[str, Any]:
         """The harness's configuration; `rows` is its data where they are at hand."""
@@ -96,23 +114,17 @@ FORMS: dict[str, Form] = {
     ),
     "mose_nq": Form(
         "Refer to the passage below and answer the following question. Passage: {passage} Question: {question}",
-        "exact_match", None, MOSE, wanted=lambda row: list(row["answers"]), rate=exact_match, tokens=32,
+        "exact_match", None, MOSE, answer="answers", rate=exact_match, tokens=32,
     ),
     "mose_samsum": Form(
         "{dialogue} TL;DR:",
-        "rouge", ("knkarthick/samsum", None, "test"), MOSE, wanted=lambda row: [row["summary"]], rate=rouge,
+        "rouge", ("knkarthick/samsum", None, "test"), MOSE, answer="summary", rate=rouge,
     ),
     "mose_sst2": Form(SENTIMENT, "acc", ("nyu-mll/glue", "sst2", "validation"), MOSE, SENTIMENTS),
     "fastedit_sst": Form(
         "Review:{sentence}\nSentiment:", "acc", ("nyu-mll/glue", "sst2", "validation"), FASTEDIT, SENTIMENTS
     ),
 }  # fmt: skip
-FIELDS: dict[str, tuple[str, ...]] = {  # that tell a form's rows in a file
-    "mose_nq": ("passage", "question", "answers"),
-    "mose_samsum": ("dialogue", "summary"),
-    "mose_nli": ("sentence1", "sentence2", "label"),
-    "mose_sst2": ("sentence", "label"),
-}
 
 
 def form_of(row: Row, name: str) -> Form | None:
@@ -120,4 +132,4 @@ def form_of(row: Row, name: str) -> Form | None:
     named = FORMS.get(name)
     if named is not None:
         return named
-    return next((FORMS[form] for form, wanted in FIELDS.items() if all(field in row for field in wanted)), None)
+    return next((form for form in FORMS.values() if all(field in row for field in form.fields)), None)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -21,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import LONGEST_SHOWN, UserError
-from core.json_text import JsonError, loads
 from core.measures.harness import Harness, HarnessModel, load_harness, quiet
-from core.measures.task_forms import FORMS, Form, form_of
+from core.measures.task_files import task_rows
+from core.measures.task_forms import FORMS, Form
 from core.models.chat import Frame
 from core.names import is_path
 
@@ -224,10 +223,9 @@ def _part(column: str, task: Any, chosen: list[int], seed: int) -> Part:
 def _form_task(harness: Harness, name: str, form: Form, rows: Any | None = None) -> Any:
     """A task in the form of a paper; `UserError` where its data are not given and cannot be had."""
     if rows is None and form.data is None:
-        fields = ", ".join(re.findall(r"{(\w+)}", form.prompt))
         raise UserError(
             f'task "{name}" ({form.source}): its data are not on the hub in this form; name a folder that holds'
-            f" {name}.jsonl, with rows of {fields} and answers"
+            f" {name}.jsonl, with rows of {', '.join(form.fields)}"
         )
     try:
         with quiet():
@@ -237,17 +235,10 @@ def _form_task(harness: Harness, name: str, form: Form, rows: Any | None = None)
 
 
 def _local_task(harness: Harness, file: Path) -> Any:
-    """A task from a JSONL file, held in memory: in a paper's form where its rows have the fields of one, else multiple
-    choice."""
-    first = next((line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()), "{}")
-    try:
-        begun = json.loads(first)
-    except ValueError:
-        begun = {}
-    form = form_of(begun, file.stem) if isinstance(begun, dict) else None
-    if form is not None and "prompt" not in begun:
-        return _form_task(harness, file.stem, form, harness.dataset(_form_rows(file, form)))
-    rows = _rows(file)
+    """A task from a JSONL file, held in memory."""
+    form, rows = task_rows(file)
+    if form is not None:
+        return _form_task(harness, file.stem, form, harness.dataset(rows))
     config = {
         "task": file.stem,
         "custom_dataset": lambda **_: {"test": harness.dataset(rows)},
@@ -263,49 +254,6 @@ def _local_task(harness: Harness, file: Path) -> Any:
     }
     with quiet():
         return harness.task(config=config)
-
-
-def _rows(file: Path) -> list[dict[str, Any]]:
-    """The rows of a JSONL task; `UserError` names the line that is wrong."""
-    rows = []
-    try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        why = "a field is missing, or of another kind"
-        try:
-            row = loads(line)
-        except JsonError as error:
-            row, why = None, str(error)
-        match row:
-            case {"prompt": str(prompt), "choices": [*choices], "answer": int(answer)} if 0 <= answer < len(choices):
-                rows.append({"prompt": prompt, "choices": choices, "answer": answer})
-            case _:
-                shape = '{"prompt": ..., "choices": [...], "answer": index}'
-                raise UserError(f"{file}, line {number}: a task row is {shape} ({why})")
-    if not rows:
-        raise UserError(f"{file}: no rows; a task needs at least one")
-    return rows
-
-
-def _form_rows(file: Path, form: Form) -> list[dict[str, Any]]:
-    """The rows of a task in a paper's form; `UserError` names the line that is wrong."""
-    rows = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-                form.prompt.format(**row)
-                _ = form.wanted(row)[0] if form.rate is not None else form.choices[int(row[form.answer])]
-                rows.append(row)
-            except (ValueError, TypeError, KeyError, IndexError) as error:
-                raise UserError(
-                    f"{file}, line {number}: not a row of {form.source} ({type(error).__name__}: {error})"
-                ) from None
-    return rows
 
 
 def _chances(folder: Path) -> Mapping[str, float]:

@@ -70,8 +70,8 @@ class RunSpec(BaseModel):
     A lane is `{"method", "guards": [{"name", …}], "prior", "name", …}` with any hyperparameter of its method; it may
     begin `"from": {"lane", "round"}` and leave facts out by `"without": [indices]`. `chat`: every prompt is a user's
     message in the chat template of the model's tokenizer, and answers begin the assistant's turn, in tasks as well
-    (texts that are only read stay as they are). `resolved` is what an earlier run of this spec stood on, as its `spec.json` has it:
-    when the run begins it says what is different.
+    (texts that are only read stay as they are). `resolved` is what an earlier run of this spec stood on, as its
+    `spec.json` has it: when the run begins it says what is different.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -82,10 +82,12 @@ def test_exact_match_after_minor_normalisation():
 
 
 def test_what_is_missing_or_wrong_is_said(lm, folder, monkeypatch):
-    with pytest.raises(UserError, match=r"mose_nq.jsonl, with rows of passage, question and answers"):
+    with pytest.raises(UserError, match=r"mose_nq.jsonl, with rows of passage, question, answers"):
         Tasks.build(lm, ["mose_nq"])
     (folder / "mine.jsonl").write_text(json.dumps(PASSAGES[0] | {"answers": []}) + "\n")
-    with pytest.raises(UserError, match=r"mine.jsonl, line 1: not a row of MOSE, Table 5"):
+    with pytest.raises(
+        UserError, match=r"mine.jsonl, line 1: a task row is of MOSE, Table 5: passage, question, answers"
+    ):
         Tasks.build(lm, [str(folder)])
     monkeypatch.setattr("core.measures.tasks._known_tasks", lambda harness, name: [])
     assert Tasks.build(lm, ["nq"]).remarks == [CLOSED_BOOK]
