@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 
 import torch
+from torch import Tensor
 
 from core.editing.aware import protected
 from core.editing.keys import prompts, states
@@ -71,6 +72,10 @@ def joined(steps: Sequence[RoundUpdate]) -> RoundUpdate:
     updates = {layer: total([step.updates[layer] for step in steps]) for layer in layers}
     raw = {layer: total([step.raw[layer] for step in steps]) for layer in layers}
 
+    def columns(name: str) -> Tensor | None:
+        parts = [getattr(step, name) for step in steps]
+        return None if any(part is None for part in parts) else torch.cat(parts, 1)
+
     def mean(name: str) -> dict[int, float]:
         return {layer: sum(getattr(step, name)[layer] for step in steps) / len(steps) for layer in layers}
 
@@ -85,4 +90,6 @@ def joined(steps: Sequence[RoundUpdate]) -> RoundUpdate:
             **{part.name: torch.cat([getattr(s.values, part.name) for s in steps], -1) for part in fields(first.values)}
         ),
         notes=list(dict.fromkeys(note for step in steps for note in step.notes)),
+        start=columns("start"),
+        target=columns("target"),
     )

@@ -20,7 +20,7 @@ from core.models.forward import activations
 
 Rows = list[dict[str, Any]]
 ByCohort = dict[int, Tensor]
-NO_VALUES = "this method aims at no values: only the keys' outputs are compared"
+NO_VALUES = "its rounds recorded no values to aim at: only the keys' outputs are compared"
 EDITED, TASKS = "of the edits", "of task texts"
 
 

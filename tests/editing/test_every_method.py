@@ -9,6 +9,7 @@ import torch
 from core.editing import guards, methods
 from core.editing.defaults import ModelInfo, defaults
 from core.editing.ledger import Ledger
+from core.editing.locate import LocateThenEdit
 from core.editing.parameters import parameters
 from core.editing.recipe import Recipe, recipe_from_dict
 from core.editing.rounds import edit_round
@@ -53,6 +54,8 @@ def lived(lm, recipe: Recipe, session, ledger: Ledger | None = None) -> LaneStat
         for table in (update.removed_share, update.residual_before, update.residual_after):
             assert set(table) == set(recipe.layers)
             assert all(torch.isfinite(torch.tensor(list(table.values()))))
+        if isinstance(recipe.method, LocateThenEdit):  # what a study of values reads
+            assert update.start.shape == update.target.shape == (lm.d_model, len(facts))
         if ledger is not None:
             ledger.append("lane", number, update)
         state.apply(update)

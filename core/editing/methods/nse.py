@@ -83,6 +83,8 @@ class Nse(Memit):
             residual_after=steps[-1].residual_after,
             values=values,
             notes=notes,
+            start=values.start.to(round_.lm.master_dtype),
+            target=values.target.to(round_.lm.master_dtype),
         )
 
     def chosen(self, round_: Round, state: LaneState, values: Values) -> Int[torch.Tensor, " m"]:

@@ -193,7 +193,7 @@ def _reasons(book: Aims, lacking: str) -> dict[str, str]:
     """Why tables are empty."""
     broke = "no asked round leaves weights and states that are all finite"
     keys = broke if book.keys else "no round recorded a key for each of its facts"
-    values = broke if book.target else "this method aims at no values, or did in none of these rounds"
+    values = broke if book.target else "its rounds recorded no values to aim at"
     reasons = {"reached": values, "map": values, "kept": keys, "same_keys_map": keys}
     return reasons | {"task_keys_map": lacking or broke, "drift": f"{keys}; {lacking or broke}"}
 

@@ -79,11 +79,11 @@ def test_methods_without_values_and_fewer_points(plain_case, tmp_path):
     for t in (1, 2, 3):
         ledger.append(plain_case.lane, t, replace(plain_case.update(t), start=None, target=None))
     found = Values(points=4).run(replace(plain_case, ledger=ledger), [3])
-    assert found.notes[0] == "this method aims at no values: only the keys' outputs are compared"
+    assert found.notes[0] == "its rounds recorded no values to aim at: only the keys' outputs are compared"
     assert found.tables["map"] == found.tables["reached"] == []
     assert sum(row["facts"] for row in found.tables["kept"]) == 4
     assert {chart.table for chart in found.charts} == {"kept", "drift", "same_keys_map"}
-    assert "aims at no values" in found.as_dict()["empty"]["map"]
+    assert "recorded no values" in found.as_dict()["empty"]["map"]
     assert "measures no tasks" in found.as_dict()["empty"]["task_keys_map"]
 
 
