@@ -90,6 +90,10 @@ class Method:
         """Fields without effect as the others stand, by spec name, and why."""
         return {}
 
+    def cautions(self, model: ModelInfo) -> tuple[str, ...]:
+        """What a person should know before a lane with these settings edits the model; each a sentence or two."""
+        return ()
+
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:
         """Hyperparameters that should differ from the class's defaults on this model, by spec name."""

@@ -18,7 +18,7 @@ NOT_PARAMETERS = ("method", "guards", "prior", "wrapper", "name")
 @dataclass(frozen=True)
 class Recipe:
     """A lane: its label, its method's configuration, its guards in the order in which they act, its prior, and what
-    wraps the method, if anything does."""
+    wraps the method, if anything does. `cautions` are what is known of the method with these settings on the model."""
 
     label: str
     method_name: str
@@ -29,6 +29,7 @@ class Recipe:
     prior: Any = field(default_factory=lambda: priors.get("full")())
     wrapper_name: str | None = None
     wrapper: Any = None
+    cautions: tuple[str, ...] = ()
 
     @property
     def editor(self) -> Any:
@@ -126,7 +127,8 @@ def recipe_from_dict(lane: Mapping[str, Any], model: ModelInfo | None = None) ->
     )
     title = config.title + prior.suffix + (f" in {wrapper.title}" if wrapper else "")
     label = lane.get("name") or " + ".join([title, *(g.title for g in acting)])
-    return Recipe(label, name, method, guard_names, acting, prior_name, prior, wrapper_name, wrapper)
+    cautions = method.cautions(model) if model is not None else ()
+    return Recipe(label, name, method, guard_names, acting, prior_name, prior, wrapper_name, wrapper, cautions)
 
 
 def usual(lane: Mapping[str, Any], model: ModelInfo | None) -> dict[str, Default]:

@@ -39,6 +39,12 @@ POCKET = {
     ),
 }
 
+NARROW = (
+    "MOSE says less on the embedded model than in its paper: what a turn may add is bounded by the length of what it"
+    " turns, and 256 outputs hold few facts. Turning five layers, not the published three, it says 1.00 of 50 facts in"
+    " a round (.90 exactly), .83 of 100, and earlier rounds fade."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mose(LocateThenEdit):
@@ -79,6 +85,10 @@ class Mose(LocateThenEdit):
             return {**shared, **POCKET, **fixed}
         layers = tuple(sorted({*range(1, model.n_layers - 2), *rome.value}))
         return {**shared, "layers": Default(layers, "Candidates: all layers but the first and the last two."), **fixed}
+
+    def cautions(self, model: ModelInfo) -> tuple[str, ...]:
+        """How much a turn can hold on the embedded model."""
+        return (NARROW,) if is_pocket(model) else ()
 
     def edit(self, round_: Round) -> RoundUpdate:
         """Choose the round's layers, then as MEMIT: values at the last of them, spread over all of them."""
