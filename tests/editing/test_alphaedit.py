@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from core.editing.defaults import ModelInfo
 from core.editing.failure import EditFailure
 from core.editing.methods.alphaedit import AlphaEdit
+from core.editing.recipe import recipe_from_dict
 from core.editing.rounds import edit_round
 from core.editing.state import LaneState
 from tests.editing.algebra import D_IN, EARLIER, EXACT, KEYS, MOMENT, RESIDUAL, context, eye, random
@@ -76,3 +78,12 @@ def test_the_keys_of_an_edit_are_those_of_the_edited_model(toy):
             torch.testing.assert_close(update.keys[layer], keys(lm, FACTS, layer, contexts), **EXACT)
     with lm.worn({}):
         assert not torch.allclose(update.keys[2], keys(lm, FACTS, 2, contexts), rtol=1e-6)
+
+
+@pytest.mark.parametrize("beta, inert", [(10, True), (1, True), (0.3, False), (None, False)])
+def test_a_published_beta_does_nothing_on_the_embedded_model(beta, inert):
+    pocket, other = ModelInfo("pocket", "llama", 8), ModelInfo("own", "llama", 32)
+    assert not recipe_from_dict({"method": "alphaedit"}, pocket).cautions
+    said = recipe_from_dict({"method": "alphaedit", "beta": beta}, pocket).cautions
+    assert [f"β = {beta:g} edits little or nothing" in one for one in said] == ([True] if inert else [])
+    assert not recipe_from_dict({"method": "alphaedit", "beta": beta}, other).cautions

@@ -303,3 +303,9 @@ def test_the_fixed_layer_is_the_one_that_rome_edits(model):
     mose, rome = (recipe_from_dict({"method": name}, model) for name in ("mose", "rome"))
     assert (mose.method.fixed_layer,) == rome.layers
     assert mose.method.fixed_layer in mose.layers
+
+
+def test_what_is_known_of_it_on_the_embedded_model():
+    (said,) = recipe_from_dict({"method": "mose"}, ModelInfo("pocket", "llama", 8)).cautions
+    assert "says less on the embedded model" in said
+    assert not recipe_from_dict({"method": "mose"}, ModelInfo("own", "llama", 32)).cautions

@@ -33,7 +33,9 @@ POCKET = {
     "threshold": Default(
         0.5, "Of the mean variance: the model's keys are sparse, most directions have less than this."
     ),
-    "beta": Default(0.03, "By plain efficacy: the model's keys are small beside a β of 10, which edits nothing, or of 1."),
+    "beta": Default(
+        0.03, "By plain efficacy: the model's keys are small beside a β of 10, which edits nothing, or of 1."
+    ),
 }
 AS_PUBLISHED = {"threshold": 0.02, "relative": False, "beta": 10.0}
 OWN = tuple(Published(model, ALPHA_EDIT, AS_PUBLISHED) for model in (GPT2_XL, GPT_J, LLAMA_3))
@@ -94,9 +96,9 @@ class AlphaEdit(LocateThenEdit):
         if self.beta is None or self.beta < INERT or not is_pocket(model):
             return ()
         return (
-            f"AlphaEdit with β = {self.beta:g} edits little or nothing on the embedded model, whose keys are small beside"
-            " it: of 20 facts it says all exactly with β = .03, .95 of them with .3, .15 with 1 (FastEdit's) and none"
-            " with 10 (the authors'). Leave β open here.",
+            f"AlphaEdit with β = {self.beta:g} edits little or nothing on the embedded model, whose keys are small"
+            " beside it: of 20 facts it says all exactly with β = .03, .95 of them with .3, .15 with 1 (FastEdit's) and"
+            " none with 10 (the authors'). Leave β open here.",
         )
 
     def update(
