@@ -40,9 +40,10 @@ POCKET = {
 }
 
 NARROW = (
-    "MOSE says less on the embedded model than in its paper: what a turn may add is bounded by the length of what it"
-    " turns, and 256 outputs hold few facts. Turning five layers, not the published three, it says 1.00 of 50 facts in"
-    " a round (.90 exactly), .83 of 100, and earlier rounds fade."
+    "MOSE says less on the embedded model than in its paper: what a turn can add is bounded by the length of what it"
+    " turns, and 256 outputs hold few facts. Turning five layers instead of the published three, it says .90 of a round"
+    " of 50 facts (.84 exactly) and .84 of 100 (.67), where MEMIT says all; later rounds wear earlier ones. All"
+    " numbers: python -m tests.bench.mose."
 )
 
 
