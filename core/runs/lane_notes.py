@@ -1,5 +1,5 @@
-"""What a person should know about lanes before they run: a guard that undoes what another one keeps, and lanes that
-look as if they differed in one thing and differ in more. Needs no torch."""
+"""What a person should know about lanes before they run: what is known of a method on the model, a guard that undoes
+what another one keeps, and lanes that look as if they differed in one thing and differ in more. Needs no torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def lane_notes(lanes: Sequence[Mapping[str, Any]], recipes: Mapping[str, Recipe]
     that could be resolved, by label."""
     for place, lane in enumerate(lanes):
         if (recipe := recipes.get(lane["name"])) is not None:
-            yield from ((lane["name"], message) for message in undone_guards(recipe))
+            yield from ((lane["name"], message) for message in (*recipe.cautions, *undone_guards(recipe)))
             if message := confounded(lane, recipe, lanes[:place], recipes):
                 yield lane["name"], message
 

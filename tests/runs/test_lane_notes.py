@@ -76,3 +76,13 @@ def test_fields_without_effect_are_no_difference():
     assert not said(*lanes)
     assert "lambda" in recipe_of_lane({"method": "emmet"}, GPT_J).idle
     assert "lambda" not in recipe_of_lane({"method": "emmet", "rho": 0.1}, GPT_J).idle
+
+
+def test_what_is_known_of_a_method_on_the_model():
+    ((label, mose),) = said({"method": "mose"})
+    assert label == "MOSE"
+    assert "says less on the embedded model than in its paper" in mose
+    ((_, alphaedit),) = said({"method": "alphaedit", "beta": 10})
+    assert "β = 10 edits little or nothing" in alphaedit
+    assert not said({"method": "mose"}, model=GPT_J)
+    assert not said({"method": "alphaedit", "beta": 10}, model=GPT_J)
