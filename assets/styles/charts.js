@@ -125,25 +125,43 @@ EditLab.charts = (() => {
       "Unedited facts",
       { probability: "unedited_recall", exact: "unedited_recall", "when edited": "unedited_recall" },
     ],
+    ["locality", "Locality", { probability: "locality", exact: "locality_exact" }],
+    [
+      "locality_kept",
+      "As before",
+      { probability: "locality_kept", exact: "locality_kept", "when edited": "locality_kept" },
+    ],
   ];
+  /** The scores that these facts have: not every dataset asks of locality. */
+  const metricsOf = (model) =>
+    METRICS.filter(
+      ([key]) =>
+        !key.startsWith("locality") || [...model.lanes.values()].some((rows) => rows.some((row) => row[key] !== undefined)),
+    );
   const WEARS = {
     probability: {
       efficacy: "P(new) > P(old)",
       paraphrase: "P(new) > P(old)",
       neighborhood: "P(old) > P(new)",
       unedited_recall: "exact",
+      locality: "P(answer) > P(new)",
+      locality_kept: "same tokens first",
     },
     exact: {
       efficacy: "every token first",
       paraphrase: "every token first",
       neighborhood: "every token first",
       unedited_recall: "exact",
+      locality: "every token first",
+      locality_kept: "same tokens first",
     },
     "when edited": {
       efficacy: "right after its round",
       paraphrase: "not measured so",
       neighborhood: "not measured so",
       unedited_recall: "exact",
+      locality: "not measured so",
+      locality_kept: "same tokens first",
     },
   };
 
@@ -159,14 +177,16 @@ EditLab.charts = (() => {
     ],
     draw(model, view, box, { state }) {
       const narrow = box.width < 480,
-        columns = narrow ? 2 : 4;
+        metrics = metricsOf(model),
+        columns = narrow ? 2 : metrics.length * 130 <= box.width ? metrics.length : Math.ceil(metrics.length / 2),
+        lines = Math.ceil(metrics.length / columns),
+        tall = (1 - 0.16 * (lines - 1)) / lines; // of each line of plots
       const { margin, domains } = facets(columns, box);
       const traces = [],
-        layout = { margin, height: (box.wide ? 420 : 190) * (narrow ? 1.9 : 1) };
-      METRICS.forEach(([key, , names], i) => {
+        layout = { margin, height: (box.wide ? 420 : 190) * (1 + 0.9 * (lines - 1)) };
+      metrics.forEach(([key, , names], i) => {
         const column = i % columns,
-          line0 = Math.floor(i / columns),
-          lines = METRICS.length / columns;
+          top = 1 - Math.floor(i / columns) * (tall + 0.16);
         layout[axisName("x", i)] = {
           domain: domains[column],
           anchor: anchor("y", i),
@@ -179,7 +199,7 @@ EditLab.charts = (() => {
           anchor: anchor("x", i),
           matches: i ? "y" : undefined,
           showticklabels: column === 0,
-          domain: lines === 1 ? [0, 1] : line0 ? [0, 0.42] : [0.58, 1],
+          domain: [Math.max(0, top - tall), top],
         };
         for (const [lane, rows] of lanesOf(model))
           if (names[state.protocol])
@@ -206,7 +226,7 @@ EditLab.charts = (() => {
           font: { color: lab.css("--faint") },
         },
       ];
-      const numbers = METRICS.map(([key, label, names]) =>
+      const numbers = metrics.map(([key, label, names]) =>
         h(
           "div",
           { class: "number" },
@@ -240,6 +260,10 @@ EditLab.charts = (() => {
         "efficacy_when_edited",
         "efficacy_exact_when_edited",
         "unedited_recall",
+        "locality",
+        "locality_exact",
+        "locality_tokens",
+        "locality_kept",
       ];
       return {
         columns,

@@ -27,11 +27,13 @@ Said = Mapping[str, float | None]
 
 @dataclass(frozen=True)
 class Sensed:
-    """One answer under teacher forcing: mean log-probability per token, share of arg-max tokens, whether all are."""
+    """One answer under teacher forcing: mean log-probability per token, share of arg-max tokens, whether all are; the
+    ids of the likeliest token at each of its positions."""
 
     logprob: float
     tokens: float
     exact: bool
+    likeliest: tuple[int, ...] = ()
 
     @property
     def finite(self) -> bool:
@@ -65,9 +67,9 @@ def sense(lm: LanguageModel, pairs: Iterable[Pair], beat: Callable[[], None] | N
     todo = list(dict.fromkeys(pairs))
     rated = score(lm, [prompt for prompt, _ in todo], [answer for _, answer in todo], pass_size(lm), beat)
     found = {}
-    for pair, logprob, hits in zip(todo, rated.logprob.tolist(), rated.hits, strict=True):
+    for pair, logprob, hits, likeliest in zip(todo, rated.logprob.tolist(), rated.hits, rated.likeliest, strict=True):
         right = hits.double() * math.isfinite(logprob)
-        found[pair] = Sensed(logprob, float(right.mean()), bool(right.all()))
+        found[pair] = Sensed(logprob, float(right.mean()), bool(right.all()), tuple(likeliest.tolist()))
     return found
 
 

@@ -22,6 +22,7 @@ from core.facts.fact import Fact
 from core.measures import drift, scores
 from core.measures.config import MeasureConfig
 from core.measures.hidden import MapPanel, Probe
+from core.measures.locality import Locality
 from core.measures.lower import LowerLayers
 from core.measures.measurement import Measurement, rounded
 from core.measures.perplexity import perplexity
@@ -65,11 +66,13 @@ class MeasureSession:
     tasks: Tasks | None = field(init=False, default=None)
     said: Words = field(init=False)
     lower: LowerLayers = field(init=False)
+    locality: Locality = field(init=False)
 
     def __post_init__(self) -> None:
         self.layers = sorted(set(self.layers))
         self.lower = LowerLayers(self.lm, min(self.layers, default=self.lm.n_layers - 1))
         self.said = Words(self.lm, self.facts, self.config.word_tokens)
+        self.locality = Locality(self.lm, self.config.neighbors)
         self.texts = texts_for(self.lm, self.config, self.unedited, self.assets)
         names = task_names(self.config, self.assets)
         if names:
@@ -192,9 +195,12 @@ class MeasureSession:
         result.scores |= {"edits": len(edited), "scored": len(chosen)} | scores.summarise(rows)
         result.scores |= _when_edited(scores.summarise(new), len(fresh), len(just), rounded(dict(previous or {})))
         result.scores |= {"unedited_recall": scores.mean(recalled), "unedited_scored": len(kept)}
+        stays = self.locality.measure([self.facts[i] for i in chosen], config.seed, step.beat)
+        result.scores |= {column: found and found["value"] for column, found in stays.items()}
         if config.perplexity and self.texts.prose:
             result.scores["perplexity"] = perplexity(self.lm, self.texts.prose, config.perplexity, step.beat)
         result.intervals = scores.intervals(rows, config.seed)
+        result.intervals |= {column: [found["low"], found["high"]] for column, found in stays.items() if found}
         if recalled:
             result.intervals["unedited_recall"] = list(scores.bootstrap(recalled, config.seed))
         if answers.not_numbers:

@@ -20,11 +20,13 @@ from core.models.tokens import answer_text, split_answer
 @dataclass(frozen=True)
 class Scores:
     """How the model rates answers: the mean log-probability per answer token; which tokens are the most likely one
-    under teacher forcing, and whether all are. On the CPU."""
+    under teacher forcing, and whether all are; the ids of those that are, for each of the answer's tokens. On the CPU.
+    """
 
     logprob: Float[Tensor, " n"]
     hits: list[Tensor]
     exact: Bool[Tensor, " n"]
+    likeliest: list[Tensor]
 
 
 def score(
@@ -59,6 +61,7 @@ def score_ids(
     rows = [(*head, *target[:-1]) for head, target in zip(heads, targets, strict=True)]
     logprob = torch.zeros(len(rows))
     hits: list[Tensor] = [torch.empty(0)] * len(rows)
+    likeliest: list[Tensor] = [torch.empty(0)] * len(rows)
     for part in passes(lm, rows, budget or lm.token_budget):
         at_row = list(chain.from_iterable([r] * len(targets[i]) for i, (r, _) in part.places.items()))
         at_col = list(chain.from_iterable(cols[len(heads[i]) - 1 :] for i, (_, cols) in part.places.items()))
@@ -66,16 +69,17 @@ def score_ids(
         with last_mlp_at(lm, torch.tensor(at_row), torch.tensor(at_col)):
             logits = logits_at(lm, part.inputs, at_row, at_col)
         log_p = (logits.gather(1, wanted[:, None])[:, 0] - logits.logsumexp(1)).cpu()
-        hit = (logits.argmax(1) == wanted).cpu()
+        first = logits.argmax(1)
+        best, hit = first.cpu(), (first == wanted).cpu()
         start = 0
         for i in part.places:
             end = start + len(targets[i])
             logprob[i] = log_p[start:end].mean()
-            hits[i] = hit[start:end]
+            hits[i], likeliest[i] = hit[start:end], best[start:end]
             start = end
         if beat:
             beat()
-    return Scores(logprob, hits, torch.tensor([bool(h.all()) for h in hits], dtype=torch.bool))
+    return Scores(logprob, hits, torch.tensor([bool(h.all()) for h in hits], dtype=torch.bool), likeliest)
 
 
 @torch.no_grad()

@@ -22,6 +22,7 @@ from core.runs.events import plain, standing, to_json
 ROUNDS = (
     *("lane", "round", "edits", "scored", "efficacy", "paraphrase", "neighborhood"),
     *("efficacy_exact", "paraphrase_exact", "neighborhood_exact", "efficacy_when_edited", "efficacy_exact_when_edited"),
+    *("locality", "locality_exact", "locality_tokens", "locality_kept"),
     *("unedited_recall", "task_mean"),
 )
 SECONDS = ("edit_seconds", "per_edit_seconds", "setup_seconds", "measure_seconds")  # alone differ in a repeated run

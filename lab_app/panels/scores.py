@@ -20,6 +20,10 @@ COLUMNS = (
     "efficacy_when_edited",
     "efficacy_exact_when_edited",
     "unedited_recall",
+    "locality",
+    "locality_exact",
+    "locality_tokens",
+    "locality_kept",
 )
 
 
@@ -40,7 +44,8 @@ PANEL = Panel(
     "(paraphrase), about its neighbours, whose answers must stay, and about facts that nobody edited. "
     "<em>Probability</em> asks whether the new answer is likelier than the old one, <em>exact</em> whether every "
     "token of it comes first, <em>when edited</em> shows each round right after its own edits; bands are 95 % "
-    "bootstrap intervals over the facts asked.",
+    "bootstrap intervals over the facts asked. Locality is what a dataset asks besides its neighbours, against its own "
+    "answer; <em>as before</em> is the share of tokens of all these answers that the unedited model would choose too.",
     equation=formula(
         words("efficacy"),
         "=",

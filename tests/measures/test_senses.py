@@ -72,7 +72,7 @@ def stub(lm, monkeypatch):
         passes.append(list(zip(prompts, answers, strict=True)))
         found = [STUB[pair] for pair in passes[-1]]
         hits = [torch.tensor(each, dtype=torch.bool) for _, each in found]
-        return Scores(torch.tensor([log for log, _ in found]), hits, torch.tensor([bool(h.all()) for h in hits]))
+        return Scores(torch.tensor([log for log, _ in found]), hits, torch.tensor([bool(h.all()) for h in hits]), hits)
 
     monkeypatch.setattr(senses, "score", rate)
     return lm, passes
