@@ -35,6 +35,7 @@ SCRIPTS = (
     "panel.js",
     "charts.js",
     "charts-inside.js",
+    "charts-directions.js",
     "charts-map.js",
     "ruler.js",
     "sweep.js",

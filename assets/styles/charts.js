@@ -178,7 +178,7 @@ EditLab.charts = (() => {
     draw(model, view, box, { state }) {
       const narrow = box.width < 480,
         metrics = metricsOf(model),
-        columns = narrow ? 2 : metrics.length * 130 <= box.width ? metrics.length : Math.ceil(metrics.length / 2),
+        columns = narrow ? 2 : metrics.length * 120 <= box.width ? metrics.length : Math.ceil(metrics.length / 2),
         lines = Math.ceil(metrics.length / columns),
         tall = (1 - 0.16 * (lines - 1)) / lines; // of each line of plots
       const { margin, domains } = facets(columns, box);
@@ -243,7 +243,7 @@ EditLab.charts = (() => {
           h("span", { class: "wears" }, WEARS[state.protocol][key]),
         ),
       );
-      return { traces, layout, numbers };
+      return { traces, layout, numbers, columns };
     },
     table(model) {
       const columns = [
@@ -289,7 +289,8 @@ EditLab.charts = (() => {
     draw(model, view, box, { state }) {
       const value = (row) => (state.task === "mean" ? row.mean : row.tasks[state.task]);
       const lanes = lanesOf(model),
-        before = lanes[0] && value(lanes[0][1][0] || { tasks: {} });
+        before = lanes[0] && value(lanes[0][1][0] || { tasks: {} }),
+        chance = model.start?.chance?.[state.task];
       return {
         traces: lanes.map(([lane, rows]) => line(lane, rows, value, { name: state.task })),
         numbers: [
@@ -307,30 +308,49 @@ EditLab.charts = (() => {
         layout: {
           xaxis: { rangemode: "tozero", nticks: 5, title: { text: "edits so far", standoff: 4 } },
           yaxis: SHARES,
-          shapes:
-            before === undefined
+          shapes: [
+            [before, "dot"],
+            [chance, "dash"],
+          ]
+            .filter(([y]) => y !== undefined && y !== null)
+            .map(([y, dash]) => ({
+              type: "line",
+              xref: "paper",
+              x0: 0,
+              x1: 1,
+              y0: y,
+              y1: y,
+              line: { color: lab.css("--muted"), width: 1.5, dash },
+            })),
+          annotations:
+            chance === undefined
               ? []
               : [
                   {
-                    type: "line",
+                    x: 1,
                     xref: "paper",
-                    x0: 0,
-                    x1: 1,
-                    y0: before,
-                    y1: before,
-                    line: { color: lab.css("--muted"), width: 1.5, dash: "dot" },
+                    y: chance,
+                    text: `guessing: ${lab.percent(chance)}`,
+                    showarrow: false,
+                    xanchor: "right",
+                    yanchor: "bottom",
+                    font: { color: lab.css("--muted"), size: 11.5 },
                   },
                 ],
         },
       };
     },
     table(model) {
-      const names = Object.keys(lanesOf(model)[0]?.[1][0]?.tasks || {});
+      const names = Object.keys(lanesOf(model)[0]?.[1][0]?.tasks || {}),
+        chance = model.start?.chance || {};
       return {
         columns: ["lane", "round", "edits", "task_mean", ...names.map((name) => `task_${name}`)],
-        rows: lanesOf(model).flatMap(([lane, rows]) =>
-          rows.map((row) => [lane, row.round, row.edits, row.mean, ...names.map((name) => row.tasks[name])]),
-        ),
+        rows: [
+          ["guessing", null, null, chance.mean ?? null, ...names.map((name) => chance[name] ?? null)],
+          ...lanesOf(model).flatMap(([lane, rows]) =>
+            rows.map((row) => [lane, row.round, row.edits, row.mean, ...names.map((name) => row.tasks[name])]),
+          ),
+        ],
       };
     },
   };

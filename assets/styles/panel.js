@@ -71,6 +71,8 @@ EditLab.kinds.panel = ({ element, props, watch, trigger }, key) => {
     }
     const figure = chart.draw(model, view, box, context);
     numbers.replaceChildren(...(figure.numbers || []));
+    if (figure.columns) numbers.style.setProperty("--columns", figure.columns);
+    numbers.classList.toggle("many", figure.columns > 4);
     paintChoices();
     const layout = lab.layout(
       figure.layout,

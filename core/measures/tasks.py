@@ -123,9 +123,10 @@ class Tasks:
                     "items": sum(map(len, drawn)),
                     "of": sum(len(task.eval_docs) for task in tasks),
                     "metric": made[0].metric,
+                    "in_mean": made[0].metric in SHARES,
                     "version": made[0].task.VERSION,
                     "shots": made[0].task.get_config("num_fewshot"),
-                    "chance": chances.get(column),
+                    "chance": chances.get(column, guessing(made)),
                     "called": METRICS.get(made[0].metric, made[0].metric),
                     "chat": chat,
                 }
@@ -161,8 +162,16 @@ class Tasks:
 
     def mean(self, found: Mapping[str, float]) -> float | None:
         """The mean over tasks whose metric is a share; None without any."""
-        values = [value for column, value in found.items() if self.info[column]["metric"] in SHARES]
+        values = [value for column, value in found.items() if self.info[column]["in_mean"]]
         return sum(values) / len(values) if values else None
+
+
+def guessing(parts: Sequence[Part]) -> float | None:
+    """The share of these items that is right by choosing blindly: 1/choices, averaged. None where nothing is chosen."""
+    if any(part.metric != "acc" or part.task.OUTPUT_TYPE != "multiple_choice" for part in parts):
+        return None
+    shares = [1 / len(part.task.doc_to_choice(doc)) for part in parts for _, doc in part.docs]
+    return sum(shares) / len(shares)
 
 
 def _judge(part: Part) -> float:

@@ -117,6 +117,7 @@ class Bench:
                 for label, share in shares.items()
                 if share
             },
+            tasks=self.measures.versions.get("tasks", {}),
         )
 
     def resolved(self) -> dict[str, Any]:

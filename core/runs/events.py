@@ -42,8 +42,9 @@ class Started(Event):
     how many directions hold a share τ of the energy, per τ and layer; `lane_k`: how many are dominant to a lane's own
     guard, per label and layer, of lanes whose guard has a τ; `reads`: what R_k (`drift`) and the `perplexity` are
     read on, `lacking` why one of them is not measured; `controls`: R_k without any edit
-    (`core.measures.session.MeasureSession.controls`); `seconds`: what getting ready took, by phase (facts, model,
-    statistics, contexts, measures), which is charged to no lane.
+    (`core.measures.session.MeasureSession.controls`); `tasks`: by column, what stands behind a task's number
+    (`core.measures.tasks.Tasks.info`); `seconds`: what getting ready took, by phase (facts, model, statistics,
+    contexts, measures), which is charged to no lane.
     """
 
     kind: ClassVar[str] = "started"
@@ -60,6 +61,7 @@ class Started(Event):
     controls: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     lane_k: dict[str, dict[str, int]] = field(default_factory=dict)
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,16 @@ from lab_app.formula import formula, frac, power, row, sub, total, under, words
 from lab_app.panels.panel import Panel, Payload, point, short
 
 
+def start(event: Mapping[str, Any]) -> Payload:
+    """What guessing gets right of each task, and of their mean where that is known of all that count in it."""
+    found = event.get("tasks") or {}
+    chances = {name: short(info["chance"]) for name, info in found.items() if info.get("chance") is not None}
+    counted = [name for name, info in found.items() if info.get("in_mean")]
+    if counted and all(name in chances for name in counted):
+        chances["mean"] = short(sum(found[name]["chance"] for name in counted) / len(counted))
+    return {"chance": chances}
+
+
 def tasks(event: Mapping[str, Any]) -> Payload | None:
     """Mean accuracy and the accuracy of each task, 0..1."""
     found = event.get("scores") or {}
@@ -26,7 +36,7 @@ PANEL = Panel(
     promise="Can the model still do what it could before?",
     explanation="None of these questions is about an edited fact, so a line that falls is damage done in passing. "
     "Each choice is scored by the probability that the model gives to its text; the dotted line is the model before "
-    "any edit.",
+    "any edit, the dashed one what guessing gets right.",
     equation=formula(
         words("accuracy"),
         "=",
@@ -34,4 +44,5 @@ PANEL = Panel(
         total("i", "[", under("arg max", "c"), row("P", "(", "c", "|", sub("x", "i"), ")", "=", power("c", "*"), "]")),
     ),
     row=tasks,
+    start=start,
 )

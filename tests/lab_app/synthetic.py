@@ -64,6 +64,7 @@ def started(rounds: int, facts: int, lanes: tuple[str, ...] = LANES, recipes: di
         | {"d_model": 256, "d_ffn": 2048},
         versions={"edit-lab": "0.1.0"},
         spectra=[spectrum(layer) for layer in LAYERS],
+        tasks={name: {"chance": 0.25 + 0.125 * i, "in_mean": True, "metric": "acc"} for i, name in enumerate(TASKS)},
         reads={"drift": "1,024 tokens of statements of 200 facts that no edit concerns"},
         controls=[
             {"layer": layer, "k": list(range(256)), "null": [0.0] * 256}
@@ -95,7 +96,11 @@ def measured(lane: str, number: int, rounds: int, size: int, texts: tuple = WORD
         scores |= {"efficacy": first - 0.35 * harm + wave, "efficacy_exact": first - 0.08 - 0.5 * harm + wave}
         scores |= {"paraphrase": first - 0.06 - 0.4 * harm, "paraphrase_exact": first - 0.2 - 0.5 * harm - wave}
         scores |= {"efficacy_when_edited": first + 0.01, "efficacy_exact_when_edited": first - 0.05}
-    scores |= {"neighborhood": 0.97 - 0.45 * harm, "neighborhood_exact": 0.92 - 0.6 * harm + wave}
+    scores |= {
+        "locality_kept": 1 - 0.5 * harm,
+        "neighborhood": 0.97 - 0.45 * harm,
+        "neighborhood_exact": 0.92 - 0.6 * harm + wave,
+    }
     scores |= {"unedited_recall": 0.985 - 0.7 * harm - abs(wave), "task_mean": 0.86 - 0.35 * harm + wave}
     scores |= {f"task_{name}": 0.8 + 0.05 * i - 0.4 * harm for i, name in enumerate(TASKS)}
     return Measured(
@@ -114,6 +119,7 @@ def measured(lane: str, number: int, rounds: int, size: int, texts: tuple = WORD
             spectrum(layer, damage) | {"k": rank_at(layer, 0.1, damage)}
             for layer, damage in ((layer, harm * (1 + 0.1 * layer)) for layer in LAYERS)
         ],
+        similarity=[directions(layer, 0 if guarded else harm) for layer in LAYERS],
         drift=[
             {"layer": layer, "k": list(range(256))}
             | {"rk": [harm * (0.4 + 1.6 * (k / 256) ** 2) * (1 + 0.2 * math.sin(k * layer)) for k in range(1, 257)]}
@@ -135,6 +141,17 @@ def measured(lane: str, number: int, rounds: int, size: int, texts: tuple = WORD
         else [],
         map=mapped(harm),
     )
+
+
+def directions(layer: int, harm: float) -> dict[str, Any]:
+    """The first direction of W_t is j = 1 of W_0 at first, and more and more j = 40; k = 20 directions are dominant."""
+    index = sorted({round(RANK ** (i / 47)) - 1 for i in range(48)} | {39})
+    first = [1 - harm if j == 0 else harm if j == 39 else 0.01 for j in index]
+    most = [1 - harm * (i + 1) / 20 for i in range(20)]
+    row: dict[str, Any] = {"layer": layer, "k": 20, "index_max": list(range(20))}
+    for side in ("right", "left"):
+        row |= {f"index_{side}": index, f"ss_{side}_first": first, f"ss_{side}_max": most}
+    return row
 
 
 def mapped(harm: float, points: int = 90) -> dict[str, Any]:

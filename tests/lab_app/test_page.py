@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
-from tests.lab_app.synthetic import LANES, record
+from tests.lab_app.synthetic import LANES, measured, record, started
 
 LIVE = "#lab-dock .dock[data-status=running]"
 DONE = "#lab-dock .dock[data-status=done]"
@@ -68,8 +69,6 @@ def test_the_zoom_outlives_an_update(visit: Any, served: Any) -> None:
     page = visit(f"?run={started}")
     drawn(page, "scores")
     page.evaluate(f"{SCORES}.dataset.mine = 1; Plotly.relayout({SCORES}, {{'xaxis.range': [20, 90]}})")
-    from tests.lab_app.synthetic import measured
-
     for lane in LANES:
         served.store.append(started, [measured(lane, 4, 6, 50)])
     page.wait_for_function(f"{SCORES}.data.at(-1).x.length === 5")
@@ -319,3 +318,57 @@ def test_a_round_of_news_is_small(visit: Any) -> None:
     page.wait_for_selector(DONE)
     assert 30 * 1_000 < sizes["plain"] < 30 * 40_000  # what differs, not all rows again
     assert 0 < sizes["sent"] < 30 * 10_000
+
+
+def test_what_no_edit_gives_is_drawn_as_it_was_measured(visit: Any, served: Any) -> None:
+    """R_k of a second pass and of other inputs, what guessing gets, and SS over j: each beside its stored numbers."""
+    finished = record(served.store, rounds=3)
+    events = [event for _, event in served.store.events(finished)]
+    started, last = events[0], [event for event in events if event["kind"] == "measured"][-1]
+    page = visit(f"?run={finished}")
+    page.wait_for_selector(DONE)
+    drawn(page, "drift")
+    traces = page.evaluate(
+        "document.querySelector('#lab-panel-drift .plot').data.map(({ x, y, customdata, control, lane }) =>"
+        " ({ x, y, customdata, control, lane }))"
+    )
+    found = {trace.get("control") or trace["lane"]: trace for trace in traces}
+    control, layer = started["controls"][-1], last["drift"][-1]  # of the last layer, which is shown at first
+    for name, stored in (("null", control["null"]), ("resampled", control["resampled"]), (LANES[1], layer["rk"])):
+        wanted = [float(f"{stored[k - 1]:.4g}") for k in found[name]["x"]]
+        assert found[name]["customdata"] == wanted
+        above = min(value for trace in traces for value in trace["customdata"] if value > 0)
+        assert found[name]["y"] == [value if value > 0 else found["null"]["y"][0] for value in wanted]
+        assert 0 < found["null"]["y"][0] < above  # the axis has no zero: at its foot
+    assert "null edit: 0" in page.text_content("#lab-panel-drift .plot")
+    assert started["reads"]["drift"] in page.inner_text("#lab-panel-drift .protocol")
+    drawn(page, "tasks")
+    at = page.evaluate("document.querySelector('#lab-panel-tasks .plot').layout.shapes.map(({ y0 }) => y0)")
+    assert at[1] == sum(info["chance"] for info in started["tasks"].values()) / len(started["tasks"])
+    assert "guessing: 37.5 %" in page.text_content("#lab-panel-tasks .plot")
+    drawn(page, "directions")
+    j, first = page.evaluate(
+        "(({ x, y }) => [x, y])(document.querySelector('#lab-panel-directions .plot').data"
+        f".find(({{ lane }}) => lane === {json.dumps(LANES[0])}))"
+    )
+    plain = [event for event in events if event["kind"] == "measured" and event["lane"] == LANES[0]][-1]["similarity"][
+        -1
+    ]
+    stored = dict(zip(plain["index_right"], plain["ss_right_first"], strict=True))
+    assert first == [float(f"{stored[one - 1]:.4g}") for one in j]
+    assert j[first.index(max(first))] == 40  # where the first direction has gone
+    kept = page.evaluate("document.querySelector('#lab-panel-scores .plot').data.filter(({ lane }) => lane).at(-1).y")
+    assert kept[-1] == float(f"{last['scores']['locality_kept']:.4g}")
+
+
+def test_a_panel_without_numbers_says_why(visit: Any, served: Any) -> None:
+    run = served.store.create_run(served.store.get(record(served.store, rounds=1)).spec)
+    event = started(1, 50)
+    served.store.append(
+        run, [replace(event, reads={}, controls=[], lacking={"drift": "R_k was left out: few tokens."})]
+    )
+    served.store.append(run, [replace(measured(LANES[0], 0, 1, 50), drift=[])])
+    served.store.set_status(run, "stopped")
+    page = visit(f"?run={run}")
+    page.locator("#lab-panel-drift").scroll_into_view_if_needed()
+    page.wait_for_selector("#lab-panel-drift .empty >> text=R_k was left out: few tokens.")

@@ -105,3 +105,44 @@ def test_numbers_are_short_and_never_nan():
 def test_formulas_escape_their_symbols():
     assert formula("a", "<", frac("1", "n")).count("<mo>") == 0  # "<" begins markup, nothing else does
     assert "<mi>a&amp;b</mi>" in formula("a&b")
+
+
+def test_the_controls_of_r_k_are_sent_once_and_what_was_read_is_said():
+    event = started(10, 500).as_dict()
+    begun = PANEL["drift"].start(event)
+    assert begun["read"] == "1,024 tokens of statements of 200 facts that no edit concerns"
+    for sent, control in zip(begun["controls"], event["controls"], strict=True):
+        assert (sent["k"][0], sent["k"][-1]) == (1, 256)
+        for name in ("null", "resampled"):
+            assert sent[name] == [pytest.approx(control[name][k - 1], rel=1e-3) for k in sent["k"]]
+    lacking = {"drift": "R_k was left out: few tokens."}
+    assert PANEL["drift"].start(event | {"reads": {}, "controls": [], "lacking": lacking}) == {
+        "controls": [],
+        "why": "R_k was left out: few tokens.",
+    }
+    older = {name: value for name, value in event.items() if name not in ("reads", "controls", "lacking", "tasks")}
+    assert PANEL["drift"].start(older) == {"controls": []}
+    assert PANEL["tasks"].start(older) == {"chance": {}}
+
+
+def test_guessing_of_the_mean_is_that_of_the_tasks_that_count_in_it():
+    event = started(10, 500).as_dict()
+    begun = PANEL["tasks"].start(event)["chance"]
+    assert begun == {"sentiment": 0.25, "entailment": 0.375, "arithmetic": 0.5, "mean": 0.375}
+    event["tasks"]["cola"] = {"chance": None, "in_mean": False, "metric": "mcc"}
+    assert PANEL["tasks"].start(event)["chance"] == begun
+    event["tasks"]["cola"]["in_mean"] = True
+    assert "mean" not in PANEL["tasks"].start(event)["chance"]  # of one that counts it is not known
+
+
+def test_no_peak_of_ss_is_lost():
+    for found, full in zip(PANEL["directions"].row(EVENT)["layers"], EVENT["similarity"], strict=True):
+        for side in ("right", "left"):
+            drawn = dict(zip(found[side]["j"], found[side]["first"], strict=True))
+            stored = dict(zip(full[f"index_{side}"], full[f"ss_{side}_first"], strict=True))
+            assert len(drawn) <= 24
+            assert {1, 40} <= set(drawn)
+            for j, value in drawn.items():
+                assert value == pytest.approx(stored[j - 1], rel=1e-3)
+            most = [full[f"ss_{side}_max"][i - 1] for i in found["i"]]
+            assert found[side]["most"] == pytest.approx(most, rel=1e-3)

@@ -76,9 +76,8 @@ def test_a_fixed_draw_of_items(lm, assets):
     drawn = [[doc["prompt"] for _, doc in tasks.parts[1].docs] for tasks in (first, again, other)]
     assert drawn[0] == drawn[1] != drawn[2]
     assert len(drawn[0]) == 3
-    assert (
-        first.info["work"] == {"items": 3, "of": 8, "metric": "acc", "version": 1.0, "shots": 0, "chance": 0.5} | SAID
-    )
+    about = {"metric": "acc", "in_mean": True, "version": 1.0, "shots": 0, "chance": 0.5} | SAID
+    assert first.info["work"] == {"items": 3, "of": 8} | about
     assert first.harness_version.count(".") >= 1
     assert all(value * 3 == pytest.approx(round(value * 3)) for value in first.evaluate().values())
 
@@ -187,9 +186,10 @@ def test_folders_of_harness_tasks(lm, tmp_path, assets):
         "items": 4,
         "of": 0,
         "metric": "acc",
+        "in_mean": True,
         "version": 3.0,
         "shots": 0,
-        "chance": None,
+        "chance": 0.25,  # of four choices each
         **SAID,
     }
     with pytest.raises(UserError, match="no tasks; a task is"):
@@ -228,9 +228,8 @@ def test_a_group_is_drawn_and_averaged_as_one(lm, group, monkeypatch):
     manager = harness.manager(str(group))
     monkeypatch.setattr(module, "load_harness", lambda: replace(harness, manager=lambda _: manager))
     made = Tasks.build(lm, ["all"], limit=9, seed=3)
-    assert made.info == {
-        "all": {"items": 9, "of": 15, "metric": "acc", "version": 2.0, "shots": 0, "chance": None} | SAID
-    }
+    about = {"metric": "acc", "in_mean": True, "version": 2.0, "shots": 0, "chance": 0.5} | SAID
+    assert made.info == {"all": {"items": 9, "of": 15} | about}
     rows = [doc for part in made.parts for _, doc in part.docs]
     assert len({row["prompt"] for row in rows}) == 9
     hits = []
