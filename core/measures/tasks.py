@@ -83,7 +83,7 @@ class Tasks:
             units[about["called"]].append(column)
         said = list(self.notes)
         if set(units) - {METRICS["acc"]}:
-            inside = [column for column, about in self.info.items() if about["metric"] in SHARES]
+            inside = [column for column, about in self.info.items() if about["in_mean"]]
             outside = [column for column in self.info if column not in inside]
             told = "; ".join(f"{', '.join(columns)} in {unit}" for unit, columns in units.items())
             said.append(
