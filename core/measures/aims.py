@@ -132,7 +132,7 @@ class Aims:
 def task_keys(case: Case, prompts_: Sequence[str], layer: int) -> Float[Tensor, "d_in n"]:
     """Keys of the unedited model at a layer, at the last token of each prompt; the end of one that is too long."""
     lm = case.lm
-    rows = [lm.encode(prompt)[-lm.max_length :] for prompt in prompts_]
+    rows = [lm.encode(lm.asked(prompt))[-lm.max_length :] for prompt in prompts_]
     with lm.worn({}):
         found = activations(lm, rows, [len(row) - 1 for row in rows], [layer], "key")[layer]
     return found.double().T.contiguous()

@@ -6,10 +6,12 @@ import pytest
 
 from core.facts.fact import Question
 from core.measures import greedy
+from core.measures.aims import task_keys
 from core.measures.studies.cost import Cost
 from core.measures.studies.locality import Locality
 from core.measures.studies.ripple import Ripple
 from core.models.chat import Frame
+from core.models.forward import activations
 
 FRAME = Frame("<|user|>\n", "<|end|>\n<|assistant|>\n")  # after a line break an answer has no space before it
 
@@ -66,3 +68,11 @@ def test_prompts_that_do_not_fit_with_their_turns_are_not_timed(plain_case, monk
     found = Cost(tokens=count, prompts=3).run(plain_case, [1])
     assert found.tables["latency"] == []
     assert "each of 0 prompts" in found.protocol
+
+
+def test_keys_of_task_texts_are_read_where_the_assistants_turn_begins(chat_case):
+    lm, text = chat_case.lm, "The capital of France is"
+    found = task_keys(chat_case, [text], 2)
+    framed = lm.encode(FRAME.before + text + FRAME.after)
+    expected = activations(lm, [framed], [len(framed) - 1], [2], "key")[2].double().T
+    assert found.equal(expected)
