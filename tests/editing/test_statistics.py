@@ -148,3 +148,16 @@ def test_it_is_told_before_it_starts_and_on_the_way(lm):
     assert (
         "of 29 layers from 10 tokens, once per model, in 3 passes: 7.0 GB of memory, 11.0 GB on disk" in parts.message
     )
+
+
+def test_only_layers_up_to_the_last_asked_one_are_run(lm):
+    """Neither what lies above it, nor its own down-projection, nor the head."""
+    ran = []
+    parts = {f"layer {n}": lm.layers[n] for n in range(lm.n_layers)} | {"down 1": lm.down(1), "head": lm.head}
+    handles = [part.register_forward_hook(lambda *_, name=name: ran.append(name)) for name, part in parts.items()]
+    try:
+        second_moments(lm, [0, 1], toys.SENTENCES, 60)
+    finally:
+        for handle in handles:
+            handle.remove()
+    assert set(ran) == {"layer 0"}  # layer 1 ends where its key is read
