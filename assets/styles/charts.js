@@ -4,6 +4,7 @@ EditLab.charts = (() => {
     { h } = lab;
   const RANGE = [-0.03, 1.03];
   const SHARES = { range: RANGE, tickvals: [0, 0.25, 0.5, 0.75, 1], ticktext: ["0", "", "50", "", "100 %"] };
+  const CORRELATION = { range: [-1.03, 1.03], tickvals: [-1, -0.5, 0, 0.5, 1] };
 
   /** A lane's line over the edits so far; a larger mark at the round looked at. */
   function line(lane, rows, value, extra = {}) {
@@ -288,26 +289,41 @@ EditLab.charts = (() => {
     },
     draw(model, view, box, { state }) {
       const value = (row) => (state.task === "mean" ? row.mean : row.tasks[state.task]);
+      const { units = {}, counted = [] } = model.start || {},
+        mean = state.task === "mean",
+        unit = mean
+          ? [...new Set(counted.map((name) => units[name]))].join(", ") || "accuracy"
+          : units[state.task] || "accuracy",
+        share = mean || !units[state.task] || counted.includes(state.task),
+        axis = unit.startsWith("Matthews") ? CORRELATION : { rangemode: "tozero" }, // of what is no share
+        shown = (number) => (share ? lab.whole(number) : (number?.toFixed(2) ?? "–"));
       const lanes = lanesOf(model),
         before = lanes[0] && value(lanes[0][1][0] || { tasks: {} }),
         chance = model.start?.chance?.[state.task];
       return {
-        traces: lanes.map(([lane, rows]) => line(lane, rows, value, { name: state.task })),
+        traces: lanes.map(([lane, rows]) =>
+          line(lane, rows, value, { name: state.task, format: share ? ".1%" : ".2f" }),
+        ),
         numbers: [
           h(
             "div",
             { class: "number" },
-            h("span", { class: "name" }, state.task === "mean" ? "Mean of all tasks" : state.task),
+            h(
+              "span",
+              { class: "name", title: mean ? counted.join(", ") : unit },
+              mean ? `Mean of ${counted.length || "all"} tasks` : state.task,
+            ),
+            h("span", { class: "wears" }, unit),
             h(
               "span",
               { class: "values" },
-              lanes.map(([lane, rows]) => figure(lane, lab.whole(lab.at(rows) && value(lab.at(rows))), "accuracy")),
+              lanes.map(([lane, rows]) => figure(lane, shown(lab.at(rows) && value(lab.at(rows))), unit)),
             ),
           ),
         ],
         layout: {
           xaxis: { rangemode: "tozero", nticks: 5, title: { text: "edits so far", standoff: 4 } },
-          yaxis: SHARES,
+          yaxis: share ? SHARES : axis,
           shapes: [
             [before, "dot"],
             [chance, "dash"],

@@ -125,6 +125,17 @@ def test_the_controls_of_r_k_are_sent_once_and_what_was_read_is_said():
     assert PANEL["tasks"].start(older) == {"chance": {}}
 
 
+def test_tasks_are_drawn_in_their_own_units():
+    """A correlation is no share: it is not among those that the mean is over, and the chart gives it its own axis."""
+    tasks = {
+        "sst2": {"chance": 0.5, "in_mean": True, "called": "accuracy"},
+        "cola": {"chance": None, "in_mean": False, "called": "Matthews correlation, −1 to 1"},
+    }
+    begun = PANEL["tasks"].start(started(10, 500).as_dict() | {"tasks": tasks})
+    assert begun["units"] == {"sst2": "accuracy", "cola": "Matthews correlation, −1 to 1"}
+    assert (begun["counted"], begun["chance"]) == (["sst2"], {"sst2": 0.5, "mean": 0.5})
+
+
 def test_guessing_of_the_mean_is_that_of_the_tasks_that_count_in_it():
     event = started(10, 500).as_dict()
     begun = PANEL["tasks"].start(event)["chance"]
