@@ -44,6 +44,12 @@ def test_what_is_to_be_said_stands_at_its_lane():
     assert [note["lane"] for note in notes] == [1, 2]
     assert "more than its prior" in notes[0]["message"]
     assert "REVIVE’s guarantee does not hold" in notes[1]["message"]
+    inert = {"method": "alphaedit", "options": {"beta": "10"}}
+    notes = settled([MEMIT, {"method": "mose"}, inert, {"method": "alphaedit"}], "pocket", "")["notes"]
+    known = [(note["lane"], note["message"]) for note in notes if "embedded model" in note["message"]]
+    assert [lane for lane, _ in known] == [1, 2]
+    assert "python -m tests.bench.mose" in known[0][1]
+    assert "β = 10 edits little or nothing" in known[1][1]
 
 
 @pytest.mark.parametrize(
