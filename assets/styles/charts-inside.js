@@ -191,7 +191,7 @@ Object.assign(
           numbers: [
             say(`${MEASURES[state.measure]} to W₀`, now(state.measure)),
             say("Drift inside the block, right", now("drift_right")),
-            say("left (dotted)", now("drift_left")),
+            say("Drift inside the block, left (dotted)", now("drift_left")),
           ],
           layout: {
             margin,
