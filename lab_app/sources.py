@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from core.errors import UserError, nearest
+from core.errors import UserError, clipped, nearest, one_line
 from core.facts import dataset
 from core.facts.dataset import Dataset, Reading
 from core.facts.files import read_file
@@ -21,6 +21,7 @@ from lab_app.text import plural
 
 UPLOADED = (".csv", ".json", ".jsonl")
 OFFERED = 400  # subjects and objects that a template offers
+LONGEST_NAME = 100  # characters of a column's name in a message
 CHECKED = 60  # rows of one check
 TABLE = "table"
 ORDER_NAMES = dict(zip(ORDERS, ("as given", "shuffled", "by relation", "adversarial"), strict=True))
@@ -110,7 +111,8 @@ def uploaded(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], st
     unknown = sorted({str(name) for row in kept for name in row} - {*COLUMNS, "source"})
     words = f"{path.name}: {plural(len(filled), 'row')} added."
     if unknown:
-        words += f" Left out: column {', '.join(unknown[:5])} (known are {', '.join(COLUMNS)})."
+        some = ", ".join(clipped(one_line(name), LONGEST_NAME) for name in unknown[:5])
+        words += f" Left out: column {some} (known are {', '.join(COLUMNS)})."
     broken = [problem for problem in reading.problems if not isinstance(rows[problem.row - 1], Mapping)]
     if broken and not filled:
         raise UserError(f"{path.name}: no facts in it; {spelled_out(broken)}")

@@ -129,6 +129,20 @@ def test_a_missing_world_says_how_to_make_it(tmp_path):
         load_facts(FactsSpec(source="pocket"), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("relations.json", "{"), ("relations.json", "[" * 9_999), ("facts.jsonl", "{"), ("facts.jsonl", "[3]")],
+)
+def test_a_damaged_world_says_how_to_make_it(tmp_path, name, content):
+    folder = tmp_path / "pocket" / "world"
+    folder.mkdir(parents=True)
+    (folder / "relations.json").write_text(json.dumps(RELATIONS))
+    (folder / "facts.jsonl").write_text(json.dumps(world().facts[0]))
+    (folder / name).write_text(content)
+    with pytest.raises(UserError, match=f"{name}: damaged; make the world with"):
+        load_facts(FactsSpec(source="pocket"), tmp_path)
+
+
 BAD = {**ROW, "target": ""}
 
 

@@ -13,6 +13,7 @@ from core.errors import UserError
 from core.facts.fact import SLOT, Fact, Neighbor, Question
 
 NEIGHBORS = 5
+MAKE = "make the world with: python -m core pocket build"
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,13 @@ class PocketWorld:
             relations = json.loads((folder / "relations.json").read_text(encoding="utf-8"))
             lines = (folder / "facts.jsonl").read_text(encoding="utf-8").splitlines()
         except FileNotFoundError as error:
-            raise UserError(f"{error.filename}: missing; make the world with: python -m core pocket build") from None
-        return cls.of(relations, [json.loads(line) for line in lines if line])
+            raise UserError(f"{error.filename}: missing; {MAKE}") from None
+        except (ValueError, RecursionError):
+            raise UserError(f"{folder / 'relations.json'}: damaged; {MAKE}") from None
+        try:
+            return cls.of(relations, [json.loads(line) for line in lines if line])
+        except (ValueError, RecursionError, KeyError, TypeError):
+            raise UserError(f"{folder / 'facts.jsonl'}: damaged; {MAKE}") from None
 
     @classmethod
     def of(cls, relations: dict[str, dict[str, Any]], facts: list[dict[str, Any]]) -> PocketWorld:
