@@ -15,6 +15,45 @@ EditLab.cells = (() => {
       .trim();
   const times = (text, part) => text.split(part).length - 1;
 
+  // Where a word ends, as core/letters.py has it.
+  const SPACELESS =
+    /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\u3000-\u303f\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]/u;
+  const KATAKANA = /[\u30a0-\u30fa\u30fc-\u30ff]/u,
+    BINDS = /[\p{M}\u200d\u{1f3fb}-\u{1f3ff}]/u,
+    NUMERIC = /[\p{N}〇一二三四五六七八九十百千万億兆]/u,
+    DIGIT = /\p{Nd}/u,
+    LETTERED = /[\p{L}\p{N}\p{M}]/u;
+  const WITHIN_NUMBERS = ".,:/'’٫٬",
+    SIGNS = "-.";
+
+  /** Whether a word, a number or an emoji goes on between letters[at - 1] and letters[at]. */
+  function insideWord(letters, at) {
+    if (at <= 0 || at >= letters.length) return false;
+    const [left, right] = [letters[at - 1], letters[at]];
+    const digit = (letter) => letter !== undefined && DIGIT.test(letter);
+    if (BINDS.test(right) || left === "\u200d") return true;
+    if (NUMERIC.test(left) && NUMERIC.test(right)) return true;
+    if (WITHIN_NUMBERS.includes(right) && digit(left) && digit(letters[at + 1])) return true;
+    if (WITHIN_NUMBERS.includes(left) && digit(right) && digit(letters[at - 2])) return true;
+    const before = letters[at - 2] ?? "";
+    if (SIGNS.includes(left) && digit(right) && !/[\p{L}\p{N}]/u.test(before) && before !== ".") return true;
+    if (SPACELESS.test(left) || SPACELESS.test(right)) return KATAKANA.test(left) && KATAKANA.test(right);
+    return LETTERED.test(left) && LETTERED.test(right);
+  }
+
+  /** How often a text mentions a part as whole words. */
+  function mentioned(text, part) {
+    const letters = [...text],
+      wanted = [...part];
+    let found = 0;
+    for (let at = 0; at + wanted.length <= letters.length; at++)
+      if (wanted.every((letter, i) => letters[at + i] === letter)) {
+        if (!insideWord(letters, at) && !insideWord(letters, at + wanted.length)) found++;
+        at += wanted.length - 1;
+      }
+    return found;
+  }
+
   /** [column, message] for each cell of a row that cannot be used, the one that is told first by the worker first. */
   function problems(row) {
     const cells = {},
@@ -33,9 +72,14 @@ EditLab.cells = (() => {
     if (slots > 1)
       found.push(["prompt", `${slots} slots {}: leave one, at the subject whose last token is to be edited`]);
     else if (prompt && subject && !slots) {
-      const mentions = times(prompt, subject);
-      if (!mentions)
-        found.push(["prompt", `does not mention its subject "${subject}": write {} where the subject goes`]);
+      const mentions = mentioned(prompt, subject);
+      if (!mentions) {
+        const inside = prompt.includes(subject);
+        const what = inside
+          ? `mentions "${subject}" only inside a longer word`
+          : `does not mention its subject "${subject}"`;
+        found.push(["prompt", `${what}: write {} where the subject goes`]);
+      }
       else if (mentions > 1)
         found.push([
           "prompt",

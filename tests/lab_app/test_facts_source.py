@@ -275,6 +275,15 @@ CASES = [
     {"subject": "F" * 2001, "prompt": "The capital of {} is", "target": "Rome"},
     {"subject": "👩‍🚀" * 600, "prompt": "{} lives in", "target": "Rome"},
     {"subject": "e\u0301", "prompt": "The \u00e9 is", "target": "Rome"},
+    {"subject": "Rome", "prompt": "The Romeo plays", "target": "Lyon"},
+    {"subject": "Rome", "prompt": "Rome and Romeo are", "target": "Lyon"},
+    {"subject": "5", "prompt": "The 5.5 is", "target": "Lyon"},
+    {"subject": "5", "prompt": "The -5 is", "target": "Lyon"},
+    {"subject": "東京", "prompt": "東京タワーの高さは", "target": "Lyon"},
+    {"subject": "アメ", "prompt": "アメリカは", "target": "Lyon"},
+    {"subject": "서울", "prompt": "서울은", "target": "Lyon"},
+    {"subject": "हिन्द", "prompt": "हिन्दी is", "target": "Lyon"},
+    {"subject": "👩", "prompt": "👩‍🚀 lives in", "target": "Lyon"},
 ]
 
 
