@@ -66,7 +66,9 @@ LANES = """
   <details class="why"><summary>What do method and guard do?</summary>
   <p>MEMIT writes all facts of a round into a few layers at once, by least squares against what those layers hold
   already. REVIVE then takes from that change whatever touches the first k singular directions of the original
-  matrix.</p><div class="equation">%s</div></details>
+  matrix.</p><div class="equation">%s</div>
+  <p>Not here: AdaEdit (neither algorithm nor code could be found), memories and routers (GRACE, WISE, MELO, SERAC, SCR,
+  in-context editing), adapters and hyper-networks (LoRA, AdaLoRA, MEND), UltraEdit and LocFT.</p></details>
 </div>"""
 
 WORDS = """

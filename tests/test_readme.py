@@ -102,3 +102,26 @@ def test_the_benchmarks_run(command, folder):
 def test_pictures_of_the_readme_are_there():
     for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
         assert (ROOT / path).is_file(), path
+
+
+ABSENT = ("adaedit", "grace", "wise", "melo", "serac", "scr", "icl", "lora", "adalora", "mend", "ultraedit", "locft")
+
+
+def test_what_is_counted_in_the_readme_is_there():
+    """Methods, guards, models and studies by number; the field's methods that are not here, by name."""
+    from core.editing import guards, methods
+    from core.measures import studies
+    from core.models.anatomy import ANATOMIES
+    from lab_app.lessons import LESSONS
+
+    words = {5: "five", 11: "eleven", 12: "twelve", 17: "seventeen"}
+    said = README.lower().replace("\n", " ")
+    counts = [(methods, "methods"), (guards, "guards"), (studies, "studies on request")]
+    for found, what in ((len(package.names()), what) for package, what in counts):
+        assert f"{words[found]} {what}" in said
+    assert f"{words[len(ANATOMIES)]} families of models" in said
+    assert f"{words[len(LESSONS)]} lessons" in said
+    line = (ROOT / "core" / "README.md").read_text(encoding="utf-8").partition("Not here: ")[2].partition("\n\n")[0]
+    for name in ABSENT:
+        assert name not in methods.names()
+        assert name.replace("icl", "in-context") in line.lower()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from core.facts.cells import CellError, Problem, clean, is_filled
+from core.facts.cells import LONGEST, CellError, Problem, clean, is_filled
 from core.facts.fact import Fact, Question
 from core.facts.slot import slotted
 
@@ -42,9 +42,9 @@ class Record:
             return text
         raise CellError(self.at(name), "empty" if name in self.data else "missing")
 
-    def texts(self, name: str) -> tuple[str, ...]:
+    def texts(self, name: str, longest: int = LONGEST) -> tuple[str, ...]:
         """All texts of a field that holds one, a list, or lists of lists: in order, each once, without blanks."""
-        return tuple(dict.fromkeys(text for text in _flat(self.data.get(name), self.at(name)) if text))
+        return tuple(dict.fromkeys(text for text in _flat(self.data.get(name), self.at(name), longest) if text))
 
     def need_texts(self, name: str) -> tuple[str, ...]:
         """Texts of which at least one must be there."""
@@ -111,14 +111,14 @@ class Record:
         )
 
 
-def _flat(value: Any, where: str) -> Iterator[str]:
+def _flat(value: Any, where: str, longest: int) -> Iterator[str]:
     level = [value]
     for _ in range(DEEPEST):
         if not any(isinstance(item, (list, tuple)) for item in level):
             break
         level = [one for item in level for one in (item if isinstance(item, (list, tuple)) else [item])]
     for item in level:
-        yield clean(item, where)
+        yield clean(item, where, longest)
 
 
 def _rows(columns: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -3,6 +3,8 @@
 Original: `requested_rewrite` with a prompt that has a slot, and lists of prompts. Paraphrases and generation prompts
 are taken as they are; neighborhood prompts are about subjects with the old object, which is their answer; attribute
 prompts are about subjects with the *new* object, which an edit must leave them ("attribute" locality).
+Either may bring `references`, texts about subjects with the new object (`attribute_snippets.json` has them by relation
+and object): the consistency of generated text is measured against these.
 Flat: one `rephrase_prompt`, one `locality_prompt` with its answer, and the subject inside the prompt.
 """
 
@@ -11,6 +13,8 @@ from __future__ import annotations
 from core.facts.dataset import Dataset
 from core.facts.fact import Fact, Neighbor, Question
 from core.facts.record import Record
+
+LONGEST = 20_000  # characters of a reference text
 
 
 def read(record: Record, subset: str = "") -> list[Fact]:
@@ -36,6 +40,7 @@ def _original(record: Record) -> Fact:
             for text in record.texts("attribute_prompts")
         ),
         generation=record.texts("generation_prompts"),
+        references=record.texts("references", LONGEST),
         relation=rewrite.text("relation_id") or None,
         id=_id(record),
         source="counterfact",
@@ -53,6 +58,8 @@ def _flat(record: Record) -> Fact:
         record.texts("ground_truth"),
         paraphrases=record.texts("rephrase_prompt"),
         neighborhood=tuple(Neighbor(prompt=question.prompt, answer=question.answer) for question in near),
+        generation=record.texts("generation_prompts"),
+        references=record.texts("references", LONGEST),
         relation=record.text("relation_id") or None,
         id=_id(record),
         source="counterfact",

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from core.measures.text import TfIdf
 
 
+NO_REFERENCES = (
+    "these facts come with no references: no consistency (CounterFact keeps such texts in a file of their own, by"
+    " relation and new object; give those of a record as its references)"
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Generation:
     """Greedy answers matched with the accepted ones; sampled texts for fluency and consistency; a judge if named."""
@@ -55,7 +61,7 @@ class Generation:
         weights = TfIdf.fit(references) if references else None
         table: list[dict[str, Any]] = []
         answers: list[dict[str, Any]] = []
-        notes = [] if references else ["these facts come with no references: no consistency"]
+        notes = [] if references else [NO_REFERENCES]
         if not any(fact.generation for fact in case.facts):
             notes.append("these facts have no generation prompts: fluency is of texts that continue their own prompts")
         for at, beat in each_round(case, rounds):

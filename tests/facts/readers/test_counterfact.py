@@ -21,6 +21,15 @@ def test_the_flat_form(facts_of):
     assert fact.neighborhood == (Neighbor(prompt="The birthplace of Jon Berg is", answer="Bergen"),)
 
 
+def test_references_come_with_either_form(facts_of):
+    texts = ["The harp is a string instrument. " * 100, "Jon Berg plays the harp."]  # articles are longer than cells
+    for record in (COUNTERFACT, FLAT):
+        (fact,) = facts_of("counterfact", {**record, "references": texts})
+        assert fact.references == (texts[0].strip(), texts[1])
+        (bare,) = facts_of("counterfact", record)
+        assert bare.references == ()
+
+
 def test_lists_of_locality_prompts_go_with_their_answers(facts_of):
     lists = {"locality_prompt": ["Jon Berg is from", "Eva Lind is from"], "locality_ground_truth": ["Bergen", "Oslo"]}
     (fact,) = facts_of("counterfact", {**FLAT, **lists, "rephrase_prompt": ["a", "b"]})
