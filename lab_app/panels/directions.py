@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lab_app.formula import both, formula, row, sub, under, words
-from lab_app.panels.panel import Panel, Payload, picked, point, short, thinned
+from lab_app.panels.panel import Panel, Payload, point, short, thinned
 
-MOST = 24  # points of a curve
+MOST = 18  # points of a curve
+DECIMALS = 3  # of a cosine that is drawn
 
 
 def directions(event: Mapping[str, Any]) -> Payload | None:
@@ -22,11 +23,17 @@ def directions(event: Mapping[str, Any]) -> Payload | None:
             peaks = highest(found[f"ss_{side}_first"], MOST)
             item[side] = {
                 "j": [found[f"index_{side}"][at] + 1 for at in peaks],
-                "first": picked(found[f"ss_{side}_first"], peaks),
-                "most": picked(found[f"ss_{side}_max"], keep),
+                "first": [rounded(found[f"ss_{side}_first"][at]) for at in peaks],
+                "most": [rounded(found[f"ss_{side}_max"][at]) for at in keep],
             }
         layers.append(item)
     return point(event) | {"layers": layers} if layers else None
+
+
+def rounded(value: Any) -> float | None:
+    """A cosine with few decimals; None for none that can be drawn."""
+    found = short(value)
+    return None if found is None else round(found, DECIMALS)
 
 
 def highest(values: Sequence[Any], most: int) -> list[int]:

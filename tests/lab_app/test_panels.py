@@ -151,9 +151,9 @@ def test_no_peak_of_ss_is_lost():
         for side in ("right", "left"):
             drawn = dict(zip(found[side]["j"], found[side]["first"], strict=True))
             stored = dict(zip(full[f"index_{side}"], full[f"ss_{side}_first"], strict=True))
-            assert len(drawn) <= 24
+            assert len(drawn) <= 18
             assert {1, 40} <= set(drawn)
             for j, value in drawn.items():
-                assert value == pytest.approx(stored[j - 1], rel=1e-3)
+                assert value == pytest.approx(stored[j - 1], abs=5e-4)
             most = [full[f"ss_{side}_max"][i - 1] for i in found["i"]]
-            assert found[side]["most"] == pytest.approx(most, rel=1e-3)
+            assert found[side]["most"] == pytest.approx(most, abs=5e-4)
