@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -15,7 +15,14 @@ WORDS = ("The", "Therefore", "Because", "I", "You")
 TOP = 5
 
 
-def sample_contexts(lm: LanguageModel, seed: int, count: int = 5, length: int = 10, seeds: str = "words") -> list[str]:
+def sample_contexts(
+    lm: LanguageModel,
+    seed: int,
+    count: int = 5,
+    length: int = 10,
+    seeds: str = "words",
+    beat: Callable[[], None] | None = None,
+) -> list[str]:
     """`count` texts of `length` tokens: top-5 samples of the unedited model, the same for the same seed.
 
     They start from five common words in turn ("words", the MEMIT family's) or from nothing but the start of a text
@@ -32,7 +39,9 @@ def sample_contexts(lm: LanguageModel, seed: int, count: int = 5, length: int = 
 
     starts = [starting_ids(lm, WORDS[i % len(WORDS)] if seeds == "words" else "") for i in range(count)]
     with lm.worn({}):
-        rows = [[*start, *continuations(lm, [start], max(1, length - len(start)), pick)[0]] for start in starts]
+        rows = [
+            [*start, *continuations(lm, [start], max(1, length - len(start)), pick, beat=beat)[0]] for start in starts
+        ]
     texts = lm.tokenizer.batch_decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return [" ".join(text.replace("{", " ").replace("}", " ").split()) for text in texts]
 

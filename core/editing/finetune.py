@@ -108,9 +108,9 @@ def practised(
     first, loss, taken = torch.zeros(len(lessons)), torch.zeros(len(lessons)), 0
     with lm.worn(round_.state.sums):
         for number in range(config.steps):
-            round_.beat()
             round_.tell("values", number + 1, config.steps)
             for part in parts:
+                round_.beat()
                 loss[part], step = attempt([lessons[i] for i in part])
                 if not bool(torch.isfinite(loss[part]).all()):
                     fact = round_.facts[part[int((~torch.isfinite(loss[part])).nonzero()[0])]]

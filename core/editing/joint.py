@@ -70,7 +70,7 @@ class Joint:
         lm, facts = round_.lm, round_.facts
         self.lm, self.layer, self.config, self.blocked = lm, layer, config, blocked
         self.task = make_task(lm, facts, round_.session.contexts(config), with_kl=config.kl > 0)
-        self.tail = Tail(lm, self.task.rows, layer - 1)
+        self.tail = Tail(lm, self.task.rows, layer - 1, beat=round_.heartbeat)
         self.plans = [Plan(chunk, self.task) for chunk in self.tail.chunks]
         self.clean: dict[int, Tensor] = {}  # by fact: log-probabilities of the unchanged model in the KL row
         kind: dict[str, Any] = {"dtype": lm.master_dtype, "device": lm.device}
@@ -88,6 +88,7 @@ class Joint:
         nll, kl = (torch.zeros_like(self.loss) for _ in range(2))
         slope, said = torch.zeros_like(self.delta), torch.ones_like(self.said)
         for chunk, plan in zip(self.tail.chunks, self.plans, strict=True):
+            self.tail.beat()
             delta = self.delta.detach().requires_grad_()
             with torch.enable_grad():
                 part_nll, part_kl = self.parts(chunk, plan, delta, said)

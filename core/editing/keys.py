@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,12 +48,13 @@ class Reading:
     """A round's prompts on the model as it is worn, read layer after layer while layers are edited from below.
 
     Keys are averaged over prompts: the bare one weighs ½ and the contexts share the other half (the mean over the two
-    kinds of context), or every prompt weighs the same (`flat`).
+    kinds of context), or every prompt weighs the same (`flat`). `beat` is called before each pass of the model.
     """
 
-    def __init__(self, lm: LanguageModel, rows: Prompts, flat: bool = False):
-        self.bare = Carried(lm, rows.bare)
-        self.behind = Carried(lm, [row for context in rows.behind for row in context]) if rows.behind else None
+    def __init__(self, lm: LanguageModel, rows: Prompts, flat: bool = False, beat: Callable[[], None] | None = None):
+        behind = [row for context in rows.behind for row in context]
+        self.bare = Carried(lm, rows.bare, beat=beat)
+        self.behind = Carried(lm, behind, beat=beat) if behind else None
         self.contexts, self.flat = len(rows.behind), flat
 
     def at(self, layer: int, last: int, site: str = "block", mean_values: bool = False) -> Read:
@@ -79,9 +80,11 @@ class Reading:
         return torch.cat([bare[None], behind]).mean(0) if self.flat else (bare + behind.mean(0)) / 2
 
 
-def states(lm: LanguageModel, rows: Prompts, last: int, site: str = "block") -> Float[Tensor, "d b"]:
+def states(
+    lm: LanguageModel, rows: Prompts, last: int, site: str = "block", beat: Callable[[], None] | None = None
+) -> Float[Tensor, "d b"]:
     """The state at `site` of layer `last` at the subject of the bare prompts, float64."""
-    return _columns(Carried(lm, rows.bare).at([(site, last)])[site, last])
+    return _columns(Carried(lm, rows.bare, beat=beat).at([(site, last)])[site, last])
 
 
 def finite(values: Float[Tensor, "d b"]) -> list[bool]:

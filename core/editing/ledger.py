@@ -132,12 +132,14 @@ class Ledger:
         upto: int | None = None,
         without: Collection[int] = (),
         worn: Callable[[str, Mapping[int, Tensor]], Mapping[int, Tensor]] | None = None,
+        beat: Callable[[], None] = lambda: None,
     ) -> LaneState:
         """The lane after round `upto` (default: the last), bit for bit as it was live; undo = `without` some rounds.
 
         A branch has the layers of its parent's rounds besides its own `layers`. Corrections belong to the sum of all
         rounds before them. Where one of those is left out they are made anew: `worn(lane, sums)` gives the matrices
         that a lane wears instead of the sums, asked for the lane that made the last round; `UserError` without it.
+        `beat` is called before each round; it may raise.
         """
         state, left_out, last = LaneState.base(lm, layers), None, None
         for round_ in self.rounds(lane):
@@ -146,6 +148,7 @@ class Ledger:
             if round_ in without:
                 left_out = round_
                 continue
+            beat()
             update = self.read(lane, round_, lm.device)
             if left_out is not None:
                 if update.corrections and worn is None:

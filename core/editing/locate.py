@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from jaxtyping import Float
 
+from core import ceiling
 from core.editing import priors
 from core.editing.defaults import Default, ModelInfo, value_defaults
 from core.editing.lowrank import LowRank
@@ -87,17 +88,23 @@ class LocateThenEdit(Method):
     flat_mean: ClassVar[bool] = False  # means are over all prompts alike; else the bare one has half of the weight
     mean_states: ClassVar[bool] = False  # what is missing is counted from the mean state, not the bare prompt's
 
-    steps: int = param(25, ge=1, help="Evaluations of the value's loss; the last one does not step.")
-    lr: float = param(0.1, gt=0, help="Adam's step size in the value optimisation.")
+    steps: int = param(25, ge=1, le=ceiling.STEPS, help="Evaluations of the value's loss; the last one does not step.")
+    lr: float = param(0.1, gt=0, le=ceiling.RATIO, help="Adam's step size in the value optimisation.")
     relative_lr: bool = param(
         False, help="Take the step size relative to each fact's state: lr · ‖h0‖ / √d instead of lr."
     )
-    clamp: float = param(0.75, gt=0, help="The largest ‖δ‖ / ‖h0‖.")
-    weight_decay: float = param(0.5, symbol="w", ge=0, help="Weight of ‖δ‖ / ‖h0‖² in the value's loss.")
-    kl: float = param(
-        0.0625, symbol="κ", ge=0, help="Weight of KL(edited ‖ original) at the subject in “{subject} is a”."
+    clamp: float = param(0.75, gt=0, le=ceiling.RATIO, help="The largest ‖δ‖ / ‖h0‖.")
+    weight_decay: float = param(
+        0.5, symbol="w", ge=0, le=ceiling.WEIGHT, help="Weight of ‖δ‖ / ‖h0‖² in the value's loss."
     )
-    stop_loss: float = param(0.05, ge=0, help="A fact is done when its loss is below this.")
+    kl: float = param(
+        0.0625,
+        symbol="κ",
+        ge=0,
+        le=ceiling.WEIGHT,
+        help="Weight of KL(edited ‖ original) at the subject in “{subject} is a”.",
+    )
+    stop_loss: float = param(0.05, ge=0, le=ceiling.RATIO, help="A fact is done when its loss is below this.")
     contexts: int = param(5, ge=0, le=50, help="Sampled prefixes besides the bare prompt.")
     context_length: int = param(10, ge=2, le=100, help="Their length in tokens.")
     context_seeds: str = param(

@@ -12,20 +12,24 @@ from core.facts.fact import Fact
 from core.models.forward import score
 from core.models.language_model import LanguageModel
 
+Beat = Callable[[], None]
 TRIES = 7  # the factor is found to 1/64
 
 
-def just_edited(lm: LanguageModel, state: LaneState, update: RoundUpdate, facts: Sequence[Fact]) -> float:
+def just_edited(
+    lm: LanguageModel, state: LaneState, update: RoundUpdate, facts: Sequence[Fact], beat: Beat | None = None
+) -> float:
     """The share of a round's facts whose every target token is the model's arg-max, right after the round."""
     edited = state.copy()
     edited.apply(update)
-    return exact(lm, edited, facts)
+    return exact(lm, edited, facts, beat)
 
 
-def exact(lm: LanguageModel, state: LaneState, facts: Sequence[Fact]) -> float:
-    """The share of facts whose every target token is the model's arg-max in this state."""
+def exact(lm: LanguageModel, state: LaneState, facts: Sequence[Fact], beat: Beat | None = None) -> float:
+    """The share of facts whose every target token is the model's arg-max in this state. `beat` is called after each
+    pass of the model."""
     with lm.worn(state.weights):
-        found = score(lm, [fact.text for fact in facts], [fact.target for fact in facts])
+        found = score(lm, [fact.text for fact in facts], [fact.target for fact in facts], beat=beat)
     return float(found.exact.double().mean())
 
 
@@ -36,6 +40,7 @@ def solve_factor(
     facts: Sequence[Fact],
     recipe: Recipe,
     matched: float,
+    beat: Beat | None = None,
 ) -> RoundUpdate:
     """The round with the factor in [0, 1] whose exact efficacy on the round's facts is nearest to `matched`.
 
@@ -46,7 +51,7 @@ def solve_factor(
     best: tuple[float, float, RoundUpdate] | None = None
     for _ in range(TRIES):
         update = attempt(recipe.with_factor(factor))
-        reached = just_edited(lm, state, update, facts)
+        reached = just_edited(lm, state, update, facts, beat)
         if best is None or (abs(reached - matched), factor) < best[:2]:
             best = (abs(reached - matched), factor, replace(update, factor=factor))
         if reached == matched:

@@ -8,6 +8,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from inspect import formatannotation
 from typing import Any, TypeVar
 
+from core import ceiling
 from core.errors import UserError, nearest, shown
 from core.names import Names
 
@@ -114,7 +115,8 @@ def checked(parameter: Parameter, value: Any, what: str) -> Any:
             return None
         raise UserError(f"{where} needs a value.")
     if parameter.kind == "layers":
-        whole = isinstance(value, (list, tuple)) and value and all(type(v) is int and 0 <= v < 2**31 for v in value)
+        most = ceiling.LAYERS
+        whole = isinstance(value, (list, tuple)) and value and all(type(v) is int and 0 <= v < most for v in value)
         if not whole or sorted(set(value)) != list(value):
             raise UserError(
                 f"{where} should be layer numbers in ascending order, such as [4, 5, 6], not {shown(value)}."

@@ -44,7 +44,8 @@ def target_values(round_: Round, original: bool = False) -> Values:
     weights = {} if original else round_.state.sums
     basis = protected(round_.recipe, last, round_.state.sums[last], round_.session)
     with lm.worn(weights):
-        start = states(lm, prompts(lm, facts, ()), last, method.site) if method.site != "block" else None
+        rows, beat = prompts(lm, facts, ()), round_.heartbeat
+        start = states(lm, rows, last, method.site, beat) if method.site != "block" else None
         return optimise_values(
             lm,
             facts,

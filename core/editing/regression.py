@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ def regressed(round_: Round, config: Simie) -> RoundUpdate:
     edit = recipe.method.edit(replace(round_, recipe=bare, state=start))
     with session.watch.phase("solve"):
         with session.watch.phase("keys"):
-            found = token_keys(lm, round_.facts, list(edit.updates), start.sums)
+            found = token_keys(lm, round_.facts, list(edit.updates), start.sums, round_.heartbeat)
         updates, raw, shares, kept = {}, {}, {}, {}
         for layer, delta in edit.updates.items():
             before, keys = round_.state.sums[layer], found[layer]
@@ -91,6 +91,7 @@ def token_keys(
     facts: Sequence[Fact],
     layers: Sequence[int],
     weights: Mapping[int, Float[Tensor, "d_out d_in"]],
+    beat: Callable[[], None] | None = None,
 ) -> dict[int, Float[Tensor, "d_in n"]]:
     """The keys of layers at all tokens of prompt and target, fact by fact, of the model in these weights; float64."""
     asked = [lm.asked(fact.text) for fact in facts]
@@ -99,6 +100,8 @@ def token_keys(
     parts: dict[int, dict[int, Tensor]] = {layer: {} for layer in layers}
     with lm.worn(weights):
         for indices, states, lengths in captured_batches(lm, rows, [("key", layer) for layer in layers]):
+            if beat is not None:
+                beat()
             for layer in layers:
                 for place, (index, length) in enumerate(zip(indices, lengths, strict=True)):
                     parts[layer][index] = states["key", layer][place, :length].double()

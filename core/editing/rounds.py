@@ -52,7 +52,13 @@ def edit_round(
         else:
             with watch.phase("match"):
                 update = solve_factor(
-                    lambda tried: whole_round(replace(round_, recipe=tried)), lm, state, facts, recipe, matched
+                    lambda tried: whole_round(replace(round_, recipe=tried)),
+                    lm,
+                    state,
+                    facts,
+                    recipe,
+                    matched,
+                    round_.heartbeat,
                 )
     return replace(update, seconds=seconds)
 
@@ -89,6 +95,7 @@ def corrected(update: RoundUpdate, round_: Round) -> RoundUpdate:
     """
     updates, shares, corrections = dict(update.updates), dict(update.removed_share), {}
     for layer, delta in update.updates.items():
+        round_.beat()
         with round_.session.watch.phase("guard"):
             after = added(round_.state.sums[layer], delta)
             correction, taken = correction_of(round_.lm, round_.recipe, round_.session, layer, after)

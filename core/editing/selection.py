@@ -23,7 +23,7 @@ def nearest_layer(round_: Round, steps: int) -> int:
     with lm.worn(round_.state.sums):
         for layer in round_.recipe.layers:
             values = optimise_values(lm, facts, layer, method, contexts, round_.heartbeat)
-            keys = states(lm, rows, layer, "key")
+            keys = states(lm, rows, layer, "key", round_.heartbeat)
             size = session.spectral_norm(layer)  # turning W does not change it
             found[layer] = float((values.delta.norm(dim=0) / (size * keys.norm(dim=0))).sum())
     return min(found, key=lambda layer: (found[layer], layer))

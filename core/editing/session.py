@@ -3,7 +3,7 @@ second moments, which are read when they are used."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,7 +44,7 @@ class EditSession:
         if self.watch is None:
             self.watch = Stopwatch(self.lm.settle)
 
-    def contexts(self, config: Method) -> list[str]:
+    def contexts(self, config: Method, beat: Callable[[], None] | None = None) -> list[str]:
         """The sampled prefixes of a recipe; recipes that ask for the same get the same."""
         if not config.samples():
             return []
@@ -54,7 +54,7 @@ class EditSession:
                 self.memo[key] = [
                     text
                     for count, length in config.samples()
-                    for text in sample_contexts(self.lm, self.seed, count, length, config.context_seeds)
+                    for text in sample_contexts(self.lm, self.seed, count, length, config.context_seeds, beat)
                 ]
         return self.memo[key]
 

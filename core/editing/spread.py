@@ -73,7 +73,7 @@ def spread(
     watch = session.watch
     with watch.phase("keys"):
         rows = prompts(lm, facts, session.contexts(recipe.method))
-        reading = Reading(lm, rows, method.flat_mean)
+        reading = Reading(lm, rows, method.flat_mean, heartbeat)
     weights = dict(state.sums)
     before: dict[int, float] = {}
     update: dict[str, dict[int, Any]] = {"updates": {}, "keys": {}, "raw": {}, "removed_share": {}}

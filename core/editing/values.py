@@ -78,7 +78,7 @@ def optimise_values(
     the output of a part of the layer (its FFN) that is added to the layer's.
     """
     task = make_task(lm, facts, contexts, with_kl=config.kl > 0)
-    tail = Tail(lm, task.rows, layer, budget)
+    tail = Tail(lm, task.rows, layer, budget, heartbeat)
     descent = Descent(lm, tail, task, config, len(facts), blocked, start)
     for step in range(config.steps):
         if heartbeat is not None:
@@ -132,6 +132,7 @@ class Descent:
         loss = torch.zeros_like(self.loss)
         slope = torch.zeros_like(self.delta)
         for chunk in self.tail.chunks:
+            self.tail.beat()
             delta = self.delta.detach().requires_grad_()
             with torch.enable_grad():
                 parts = self.chunk_loss(chunk, delta)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from core import ceiling
 from core.errors import UserError, nearest
 from core.facts import dataset
 from core.facts.cells import Problem
@@ -49,12 +50,12 @@ class FactsSpec(BaseModel):
     subset: Annotated[str | None, Names.TEXT] = None
     split: Annotated[str | None, Names.TEXT] = None
     items: Annotated[list[dict[str, Any]] | None, Names.TEXT] = None
-    count: int | None = Field(default=None, ge=1)
-    seed: int = 0
+    count: int | None = Field(default=None, ge=1, le=ceiling.FACTS)
+    seed: int = Field(default=0, ge=-ceiling.SEED, le=ceiling.SEED)
     shuffle: bool = False
     order: Literal["given", "shuffled", "clustered", "adversarial"] = "given"
     malformed: Literal["fail", "skip"] = "fail"
-    unedited: int = Field(default=200, ge=0)
+    unedited: int = Field(default=200, ge=0, le=ceiling.FACTS)
 
     @model_validator(mode="after")
     def _one_source(self) -> FactsSpec:

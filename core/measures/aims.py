@@ -116,7 +116,7 @@ class Aims:
             cohorts = [c for c in self.target if c <= t and self.layer[c] == layer]
             facts = [case.facts[fact] for _, fact in self.facts_of(cohorts)]
             with case.lm.worn(weights):
-                read = states(case.lm, prompts(case.lm, facts, ()), layer, case.recipe.method.site)
+                read = states(case.lm, prompts(case.lm, facts, ()), layer, case.recipe.method.site, case.beat)
             if not bool(read.isfinite().all()):
                 self.notes.append(f"round {t}: the model's states are not finite")
                 return {}
@@ -134,7 +134,7 @@ def task_keys(case: Case, prompts_: Sequence[str], layer: int) -> Float[Tensor, 
     lm = case.lm
     rows = [lm.encode(lm.asked(prompt))[-lm.max_length :] for prompt in prompts_]
     with lm.worn({}):
-        found = activations(lm, rows, [len(row) - 1 for row in rows], [layer], "key")[layer]
+        found = activations(lm, rows, [len(row) - 1 for row in rows], [layer], "key", beat=case.beat)[layer]
     return found.double().T.contiguous()
 
 

@@ -52,6 +52,7 @@ class Case:
     progress: Callable[[int, int], None] | None = None
     _kept: OrderedDict[int, Weights] = field(init=False, default_factory=OrderedDict)
     _layers: dict[int, tuple[int, ...]] = field(init=False, default_factory=dict)
+    _reported: tuple[int, int] = field(init=False, default=(0, 0))
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -92,7 +93,7 @@ class Case:
         if round_ == 0:
             return {}
         if round_ not in self._kept:
-            self._kept[round_] = self.ledger.rebuild(self.lm, self.lane, self.layers, round_).weights
+            self._kept[round_] = self.ledger.rebuild(self.lm, self.lane, self.layers, round_, beat=self.beat).weights
             while len(self._kept) > REMEMBERED:
                 self._kept.popitem(last=False)
         return self._kept[round_]
@@ -107,5 +108,10 @@ class Case:
 
     def report(self, done: int, total: int) -> None:
         """Say how far the work is; whoever asked may stop it here."""
+        self._reported = done, total
+        self.beat()
+
+    def beat(self) -> None:
+        """Say once more how far the work is, within what takes long."""
         if self.progress is not None:
-            self.progress(done, total)
+            self.progress(*self._reported)

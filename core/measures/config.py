@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from core import ceiling
 from core.names import Names
 
 Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
@@ -31,48 +32,72 @@ class MeasureConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    every: int = Field(default=1, ge=1, description="measure after every so many rounds (the last one always)")
+    every: int = Field(
+        default=1, ge=1, le=ceiling.FACTS, description="measure after every so many rounds (the last one always)"
+    )
     tasks: Annotated[bool | list[str], Names.TASKS] = Field(
         default=True,
         description="downstream tasks: true (the pocket model's own), false, or names that lm-evaluation-harness knows "
         "(or a folder of JSON tasks, as a path: ./mine)",
     )
-    task_limit: int | None = Field(default=25, ge=1, description="items per task, the same ones each time; null: all")
-    sample: int | None = Field(
-        default=100, ge=1, description="facts scored per round, of all those edited so far (`scored`); null: all"
+    task_limit: int | None = Field(
+        default=25, ge=1, le=ceiling.ITEMS, description="items per task, the same ones each time; null: all"
     )
-    final_sample: int | None = Field(default=300, ge=1, description="the same after the last round; null: all")
-    paraphrases: int | None = Field(default=2, ge=0, description="paraphrases scored per fact; null: all")
-    neighbors: int | None = Field(default=2, ge=0, description="neighbours scored per fact; null: all")
-    unedited: int | None = Field(default=100, ge=0, description="facts never edited that are asked; null: all")
+    sample: int | None = Field(
+        default=100,
+        ge=1,
+        le=ceiling.FACTS,
+        description="facts scored per round, of all those edited so far (`scored`); null: all",
+    )
+    final_sample: int | None = Field(
+        default=300, ge=1, le=ceiling.FACTS, description="the same after the last round; null: all"
+    )
+    paraphrases: int | None = Field(
+        default=2, ge=0, le=ceiling.PER_FACT, description="paraphrases scored per fact; null: all"
+    )
+    neighbors: int | None = Field(
+        default=2, ge=0, le=ceiling.PER_FACT, description="neighbours scored per fact; null: all"
+    )
+    unedited: int | None = Field(
+        default=100, ge=0, le=ceiling.FACTS, description="facts never edited that are asked; null: all"
+    )
+    perplexity: int = Field(
+        default=256, ge=0, le=ceiling.READ_TOKENS, description="tokens of `texts` for the perplexity; 0: none"
+    )
     texts: Annotated[Annotated[str, PATH] | ReadDataset | None, Names.DATA] = Field(
         default=None,
         description='what R_k and the perplexity are read on: a text file, a paragraph a line; {"dataset", "subset", '
         '"split", "column"}; "statements" of the unedited facts; null: for R_k such statements, for the perplexity '
         "nothing, and on the pocket model sentences of its world that it was not trained on for both",
     )
-    perplexity: int = Field(default=256, ge=0, description="tokens of `texts` for the perplexity; 0: none")
     inside: bool = Field(default=True, description="spectra, subspace similarity and R_k of the edited layers")
     top_rank: Literal["fixed", "recomputed"] = Field(
         default="fixed", description="k of LS and SS: fixed by W0, or recomputed from W_t"
     )
     probe_rows: int | None = Field(
-        default=None, ge=1, description="tokens for R_k; null: max(4·width, 1024), at most 16,384"
+        default=None,
+        ge=1,
+        le=ceiling.PROBE_ROWS,
+        description="tokens for R_k; null: max(4·width, 1024), at most 16,384",
     )
     maps: bool | Literal["pca", "tsne", "umap"] = Field(
         default="pca",
         description='map of representations each measured round: "pca", "tsne" or "umap"; false: none; '
         "true: PCA each round, t-SNE and UMAP on the last",
     )
-    map_points: int = Field(default=100, ge=4, description="prompts on the map, half of them about unedited facts")
-    words: int = Field(default=12, ge=0, description="facts whose continuation is shown before and after")
+    map_points: int = Field(
+        default=100, ge=4, le=ceiling.POINTS, description="prompts on the map, half of them about unedited facts"
+    )
+    words: int = Field(
+        default=12, ge=0, le=ceiling.SHOWN, description="facts whose continuation is shown before and after"
+    )
     final_words: bool = Field(default=True, description="every fact's continuation after the last round (facts.csv)")
-    word_tokens: int = Field(default=8, ge=1, description="tokens of each continuation")
+    word_tokens: int = Field(default=8, ge=1, le=ceiling.WORD_TOKENS, description="tokens of each continuation")
     probes: Annotated[list[Prompt], Names.TEXT] = Field(
         default=[], max_length=6, description="prompts that are continued at every measured round, at most 6"
     )
     pause_on_warning: bool = Field(default=False, description="pause the run when a lane shows signs of collapse")
-    seed: int = 0
+    seed: int = Field(default=0, ge=-ceiling.SEED, le=ceiling.SEED)
 
     def live_map(self) -> str | None:
         """The method of the map that every measured round gets."""

@@ -57,7 +57,8 @@ def greedy_ids(
         lengths = [len(heads[i]) + count for i in indices]
         for chosen in batches(lengths, pass_size(lm)):
             part = [indices[i] for i in chosen]
-            for i, ids in zip(part, continuations(lm, [heads[i] for i in part], count, chooser), strict=True):
+            said = continuations(lm, [heads[i] for i in part], count, chooser, beat=beat)
+            for i, ids in zip(part, said, strict=True):
                 found[i] = ids
             if beat:
                 beat()
@@ -81,7 +82,7 @@ def sampled_texts(
     texts = [""] * len(prompts)
     for chosen in batches([length] * len(heads), max(pass_size(lm), 8 * length)):
         rows = [heads[i] for i in chosen]
-        new = continuations(lm, rows, max(0, length - min(map(len, rows))), chooser)
+        new = continuations(lm, rows, max(0, length - min(map(len, rows))), chooser, beat=beat)
         kept = [ids[: max(0, length - len(head))] for head, ids in zip(rows, new, strict=True)]
         for i, text in zip(chosen, decoded(lm, kept), strict=True):
             texts[i] = prompts[i] + text

@@ -68,7 +68,7 @@ class HarnessModel:
             same = [i for i, other in enumerate(counts) if other == count]
             for part in batches([len(heads[i]) + count for i in same], self.lm.token_budget):
                 chosen = [same[i] for i in part]
-                found = continuations(self.lm, [heads[i] for i in chosen], count, greedy)
+                found = continuations(self.lm, [heads[i] for i in chosen], count, greedy, beat=self.heartbeat)
                 for i, new in zip(chosen, found, strict=True):
                     answers[i] = _until(self.lm.tokenizer.decode(new, skip_special_tokens=True), asked[i][1])
                 self._beat()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ from core.measures.scores import pass_size
 from core.models.forward import activations, token_activations
 from core.models.language_model import LanguageModel
 from core.models.widened import widened
+
+Beat = Callable[[], None]  # called between passes of the model
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,13 @@ class Probe:
 
     @classmethod
     def build(
-        cls, lm: LanguageModel, layers: Sequence[int], texts: Sequence[str], rows: int, seed: int = 0
+        cls,
+        lm: LanguageModel,
+        layers: Sequence[int],
+        texts: Sequence[str],
+        rows: int,
+        seed: int = 0,
+        beat: Beat | None = None,
     ) -> Probe | str:
         """A probe on the first texts that hold `rows` distinct tokens; or, in words, why there can be none."""
         chosen, kept, distinct = choose(lm, texts, rows)
@@ -48,8 +56,10 @@ class Probe:
             few = f"its texts hold {distinct:,} distinct tokens, and states of width {width:,} need more"
             return f"R_k was left out: {few}; give measure.texts"
         probe = cls(lm, (min(layers), max(layers)), chosen, torch.tensor(kept), {}, {}, {}, {})
-        first, second = probe.read({}, layers), probe.read({}, layers)
+        first, second = probe.read({}, layers, beat), probe.read({}, layers, beat)
         for layer in layers:
+            if beat is not None:
+                beat()
             found = drift.factorise(first[layer])
             probe.states[layer] = first[layer]
             probe.principal[layer] = found
@@ -57,10 +67,14 @@ class Probe:
             probe.resampled[layer] = drift.resampled_control(found, first[layer], seed)[found.real]
         return probe
 
-    def read(self, weights: Mapping[int, Tensor], layers: Sequence[int]) -> dict[int, Float[Tensor, "n d"]]:
+    def read(
+        self, weights: Mapping[int, Tensor], layers: Sequence[int], beat: Beat | None = None
+    ) -> dict[int, Float[Tensor, "n d"]]:
         """The states of the model that wears `weights`."""
+        narrow = self.lm.dtype != self.lm.master_dtype  # then a heartbeat would find widened layers
         with widened(self.lm, *self.span), self.lm.worn(weights):
-            found = token_activations(self.lm, self.texts, layers, "down", pass_size(self.lm))
+            size, between = pass_size(self.lm), None if narrow else beat
+            found = token_activations(self.lm, self.texts, layers, "down", size, between)
         return {layer: states[self.kept] for layer, states in found.items()}
 
     def r_k(self, layer: int, states: Float[Tensor, "n d"]) -> Float[Tensor, " k"]:
@@ -125,7 +139,12 @@ class MapPanel:
 
     @classmethod
     def build(
-        cls, lm: LanguageModel, layer: int, facts: Mapping[int, Fact], unedited: Sequence[Fact]
+        cls,
+        lm: LanguageModel,
+        layer: int,
+        facts: Mapping[int, Fact],
+        unedited: Sequence[Fact],
+        beat: Beat | None = None,
     ) -> MapPanel | None:
         """A panel of these facts; None if there are fewer than four."""
         members = [*facts.items(), *((-1, fact) for fact in unedited)]
@@ -134,20 +153,24 @@ class MapPanel:
         placed = [lm.slot_last(fact.prompt, fact.subject) for _, fact in members]
         texts, positions = [text for text, _ in placed], [position for _, position in placed]
         with lm.worn({}):
-            base = activations(lm, texts, positions, [layer], "block", pass_size(lm))[layer]
+            base = activations(lm, texts, positions, [layer], "block", pass_size(lm), beat)[layer]
         return cls(lm, layer, texts, positions, [i for i, _ in members], base, layout(base, base))
 
     def draw(
-        self, weights: Mapping[int, Tensor], edited: Sequence[int], method: str, seed: int = 0
+        self,
+        weights: Mapping[int, Tensor],
+        edited: Sequence[int],
+        method: str,
+        seed: int = 0,
+        beat: Beat | None = None,
     ) -> dict[str, object] | None:
         """The map as the page draws it. Every layout is turned onto the base model's, so rounds and lanes compare.
 
         None if the edited model's states are not all finite.
         """
         with self.lm.worn(weights):
-            after = activations(self.lm, self.texts, self.positions, [self.layer], "block", pass_size(self.lm))[
-                self.layer
-            ]
+            size = pass_size(self.lm)
+            after = activations(self.lm, self.texts, self.positions, [self.layer], "block", size, beat)[self.layer]
         if not bool(torch.isfinite(after).all()):
             return None
         found = layout(self.base, after, method, seed, self.anchor)

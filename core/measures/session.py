@@ -76,14 +76,15 @@ class MeasureSession:
         self.texts = texts_for(self.lm, self.config, self.unedited, self.assets)
         names = task_names(self.config, self.assets)
         if names:
-            self.tasks = Tasks.build(self.lm, names, self.config.task_limit, self.config.seed)
+            self.tasks = Tasks.build(self.lm, names, self.config.task_limit, self.config.seed, self.heartbeat)
         self._beat(self.heartbeat)
         if self.config.inside and self.layers:
             for layer in self.layers:
                 self.references[layer] = Reference.of(layer, self.lm.original(layer))
                 self._beat(self.heartbeat)
             rows = self.config.rows_for(self.lm.d_model)
-            self.probe = Probe.build(self.lm, self.layers, self.texts.drift, rows, self.config.seed)
+            texts = self.texts.drift
+            self.probe = Probe.build(self.lm, self.layers, texts, rows, self.config.seed, self.heartbeat)
             self._beat(self.heartbeat)
         if self.config.maps and self.layers:
             self.panel = self._panel()
@@ -155,14 +156,14 @@ class MeasureSession:
                 self._inside(result, weights, self.layers if layers is None else layers, (tau or TAU, by), step)
             if self.panel:
                 self._maps(result, weights, edited, final, step)
-        result.words = self.words(weights, self._shown(just))
-        result.probes = self.said.after(weights, self.config.probes)
+        result.words = self.words(weights, self._shown(just), step.beat)
+        result.probes = self.said.after(weights, self.config.probes, step.beat)
         result.scores["measure_seconds"] = time.perf_counter() - started - step.waited
         return result
 
-    def words(self, weights: Weights, indices: Sequence[int]) -> list[dict[str, Any]]:
+    def words(self, weights: Weights, indices: Sequence[int], heartbeat: Beat | None = None) -> list[dict[str, Any]]:
         """What the model says after these facts' prompts, before and with `weights`."""
-        return self.said.rows(weights, indices)
+        return self.said.rows(weights, indices, heartbeat)
 
     def map(self, weights: Weights, edited: Sequence[int], method: str) -> dict[str, Any] | None:
         """A map of representations by "pca", "tsne" or "umap"; None if prompts are too few or states not finite."""
@@ -215,7 +216,7 @@ class MeasureSession:
     ) -> None:
         """Spectra, similarity and R_k of the lane's layers; `share`: τ, and what it is a share of."""
         tau, by = share
-        states = self.probe.read(weights, layers) if isinstance(self.probe, Probe) else {}
+        states = self.probe.read(weights, layers, step.beat) if isinstance(self.probe, Probe) else {}
         note = self.probe.note() if isinstance(self.probe, Probe) else self.probe
         if note:
             result.notes.append(note)
@@ -246,7 +247,7 @@ class MeasureSession:
         methods = [live, "tsne", "umap"] if final and self.config.maps is True else [live]
         for done, method in enumerate(methods):
             step.report("maps", done, len(methods))
-            drawn = self.panel.draw(weights, edited, method, self.config.seed)
+            drawn = self.panel.draw(weights, edited, method, self.config.seed, step.beat)
             if drawn is None:
                 result.notes.append("the edited model's states are not finite; there is no map of them")
                 break
@@ -260,9 +261,9 @@ class MeasureSession:
         count, seed = self.config.map_points, self.config.seed
         aside = min(count // 2, len(self.unedited))
         chosen = scores.spread_sample(range(len(self.facts)), count - aside, seed)
-        others = scores.spread_sample(range(len(self.unedited)), aside, seed)
+        others = [self.unedited[i] for i in scores.spread_sample(range(len(self.unedited)), aside, seed)]
         facts = {i: self.facts[i] for i in chosen}
-        return MapPanel.build(self.lm, max(self.layers), facts, [self.unedited[i] for i in others])
+        return MapPanel.build(self.lm, max(self.layers), facts, others, self.heartbeat)
 
     def _shown(self, just: Sequence[int]) -> list[int]:
         """The facts whose words are shown: the first of those just edited, or of the run."""

@@ -95,7 +95,14 @@ class Tasks:
         return said
 
     @classmethod
-    def build(cls, lm: LanguageModel, names: Sequence[str], limit: int | None = 40, seed: int = 0) -> Tasks:
+    def build(
+        cls,
+        lm: LanguageModel,
+        names: Sequence[str],
+        limit: int | None = 40,
+        seed: int = 0,
+        heartbeat: Callable[[], None] | None = None,
+    ) -> Tasks:
         """Tasks by name: a folder of JSONL tasks, "standard" (SST-2, MRPC, CoLA, RTE, MNLI, MMLU), or what the harness
         knows (its tasks and groups, YAML files or folders of them; the data of these is wherever they say, and cached
         by `datasets`).
@@ -107,6 +114,8 @@ class Tasks:
         harness = load_harness()
         parts, info, chat = [], {}, lm.frame != Frame()
         for name in _spelled_out(names):
+            if heartbeat is not None:
+                heartbeat()
             local = is_path(name) and Path(name).is_dir() and sorted(Path(name).glob("*.jsonl"))
             if local:
                 found = [(f.stem, _local_task(harness, f)) for f in local]

@@ -26,6 +26,7 @@ def walk(case: Case, rounds: Sequence[int]) -> Iterator[tuple[int, Weights]]:
     for t in there:
         if t > last:
             return
+        case.beat()
         update = case.update(t)
         case.ledger.grown(case.lm, state, update).apply(update)
         if t in rounds:

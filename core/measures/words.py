@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -14,6 +14,7 @@ from core.measures.greedy import answer_lengths, by_count
 from core.models.generation import generate
 from core.models.language_model import LanguageModel
 
+Beat = Callable[[], None]
 ENDED = 2  # tokens past a target: a quotation mark before it, and what shows that its last word ends
 
 
@@ -28,21 +29,23 @@ class Words:
     base: dict[int, str] = field(default_factory=dict)
     counts: dict[int, int] = field(default_factory=dict)
 
-    def before(self, indices: Sequence[int]) -> list[str]:
+    def before(self, indices: Sequence[int], beat: Beat | None = None) -> list[str]:
         """What the base model says after these facts' prompts."""
         new = [i for i in dict.fromkeys(indices) if i not in self.base]
         if new:
             with self.lm.worn({}):
-                self.base.update(zip(new, self._continue(new), strict=True))
+                self.base.update(zip(new, self._continue(new, beat), strict=True))
         return [self.base[i] for i in indices]
 
-    def rows(self, weights: Mapping[int, torch.Tensor], indices: Sequence[int]) -> list[dict[str, object]]:
-        """A row per fact: `fact, prompt, target, truth, before, after, said`."""
-        before = self.before(indices)
+    def rows(
+        self, weights: Mapping[int, torch.Tensor], indices: Sequence[int], beat: Beat | None = None
+    ) -> list[dict[str, object]]:
+        """A row per fact: `fact, prompt, target, truth, before, after, said`. `beat` is called between tokens."""
+        before = self.before(indices, beat)
         after = before
         if weights and indices:
             with self.lm.worn(weights):
-                after = self._continue(indices)
+                after = self._continue(indices, beat)
         return [
             {
                 "fact": index,
@@ -56,19 +59,22 @@ class Words:
             for index, old, new in zip(indices, before, after, strict=True)
         ]
 
-    def after(self, weights: Mapping[int, torch.Tensor], prompts: Sequence[str]) -> list[dict[str, str]]:
+    def after(
+        self, weights: Mapping[int, torch.Tensor], prompts: Sequence[str], beat: Beat | None = None
+    ) -> list[dict[str, str]]:
         """What the model says after other prompts: a row `prompt, text` each."""
         if not prompts:
             return []
         with self.lm.worn(weights):
-            texts = generate(self.lm, list(prompts), self.tokens)
+            texts = generate(self.lm, list(prompts), self.tokens, beat=beat)
         return [{"prompt": prompt, "text": text.strip()} for prompt, text in zip(prompts, texts, strict=True)]
 
-    def _continue(self, indices: Sequence[int]) -> list[str]:
+    def _continue(self, indices: Sequence[int], beat: Beat | None = None) -> list[str]:
         texts: dict[int, str] = {}
         for count, places in by_count(self._counted(indices)).items():
             asked = [indices[place] for place in places]
-            texts.update(zip(asked, generate(self.lm, [self.facts[i].text for i in asked], count), strict=True))
+            found = generate(self.lm, [self.facts[i].text for i in asked], count, beat=beat)
+            texts.update(zip(asked, found, strict=True))
         return [texts[i].strip() for i in indices]
 
     def _counted(self, indices: Sequence[int]) -> list[int]:

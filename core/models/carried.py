@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 import torch
@@ -17,11 +17,17 @@ from core.models.passes import passes
 class Carried:
     """Rows of ids, with the residual stream of all their tokens above the layers that are done.
 
-    What rows begin with alike is run once. `budget` is the padded tokens of a pass.
+    What rows begin with alike is run once. `budget` is the padded tokens of a pass; `beat` is called before each.
     """
 
-    def __init__(self, lm: LanguageModel, rows: Sequence[tuple[int, ...]], budget: int | None = None):
-        self.lm = lm
+    def __init__(
+        self,
+        lm: LanguageModel,
+        rows: Sequence[tuple[int, ...]],
+        budget: int | None = None,
+        beat: Callable[[], None] | None = None,
+    ):
+        self.lm, self.beat = lm, beat
         self.count = len(rows)
         self.passes = list(passes(lm, rows, budget or lm.token_budget))
         self.done = -1
@@ -37,6 +43,8 @@ class Carried:
         kept: list[Tensor | tuple] = []
         found: dict[Site, Tensor] = {}
         for number, part in enumerate(self.passes):
+            if self.beat is not None:
+                self.beat()
             aside = standing_aside(self.lm, self.done, self.states[number]) if self.states else nullcontext()
             hook = self.lm.layers[done].register_forward_hook(lambda _, __, out: kept.append(out)) if further else None
             try:

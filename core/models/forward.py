@@ -90,6 +90,7 @@ def activations(
     layers: Sequence[int],
     site: str,
     budget: int | None = None,
+    beat: Callable[[], None] | None = None,
 ) -> dict[int, Float[Tensor, "n d"]]:
     """Activations at one token of each text (or of each list of ids), by layer.
 
@@ -97,7 +98,7 @@ def activations(
     the FFN adds to the residual stream: the same unless a norm comes between) or "block" (the residual stream after
     the layer). float32, or float64 if the model is.
     """
-    found = activations_at(lm, texts, positions, [(site, layer) for layer in layers], budget)
+    found = activations_at(lm, texts, positions, [(site, layer) for layer in layers], budget, beat)
     return {layer: found[site, layer] for layer in layers}
 
 
@@ -108,23 +109,32 @@ def activations_at(
     positions: Sequence[int],
     sites: Sequence[Site],
     budget: int | None = None,
+    beat: Callable[[], None] | None = None,
 ) -> dict[Site, Float[Tensor, "n d"]]:
     """`activations` at several sites in one pass.
 
-    Tokens after the asked one are not run: it cannot see them.
+    Tokens after the asked one are not run: it cannot see them. `beat` is called before each pass.
     """
     rows = [tuple(ids[: p + 1]) for ids, p in zip(_ids(lm, texts), positions, strict=True)]
-    return Carried(lm, rows, budget).at(sites)
+    return Carried(lm, rows, budget, beat).at(sites)
 
 
 @torch.no_grad()
 def token_activations(
-    lm: LanguageModel, texts: Sequence[str], layers: Sequence[int], site: str, budget: int | None = None
+    lm: LanguageModel,
+    texts: Sequence[str],
+    layers: Sequence[int],
+    site: str,
+    budget: int | None = None,
+    beat: Callable[[], None] | None = None,
 ) -> dict[int, Float[Tensor, "n d"]]:
-    """Activations at every token of every text, one below the other in the order of the texts."""
+    """Activations at every token of every text, one below the other in the order of the texts. `beat` is called before
+    each pass."""
     rows = [tuple(ids) for ids in lm.encode_all(texts)]
     parts: dict[int, list[Tensor]] = {layer: [torch.empty(0)] * len(rows) for layer in layers}
     for part in passes(lm, rows, budget or lm.token_budget):
+        if beat is not None:
+            beat()
         with captured(lm, [(site, layer) for layer in layers], len(part.inputs["input_ids"])) as found:
             lm.model(**part.inputs, use_cache=False)
         for layer in layers:

@@ -15,6 +15,7 @@ from core.models.language_model import LanguageModel
 from core.models.passes import batches, right_padded
 
 Pick = Callable[[Float[Tensor, "n vocabulary"]], Int[Tensor, " n"]]
+Beat = Callable[[], None]
 
 
 def greedy(logits: Float[Tensor, "n vocabulary"]) -> Int[Tensor, " n"]:
@@ -22,17 +23,31 @@ def greedy(logits: Float[Tensor, "n vocabulary"]) -> Int[Tensor, " n"]:
     return logits.argmax(1)
 
 
-def generate(lm: LanguageModel, prompts: Sequence[str], max_new_tokens: int, budget: int | None = None) -> list[str]:
-    """Greedy continuations, without the prompts and without special tokens."""
-    rows = continuations(lm, lm.encode_all([lm.asked(p) for p in prompts]), max_new_tokens, greedy, budget)
+def generate(
+    lm: LanguageModel,
+    prompts: Sequence[str],
+    max_new_tokens: int,
+    budget: int | None = None,
+    beat: Beat | None = None,
+) -> list[str]:
+    """Greedy continuations, without the prompts and without special tokens; `beat` as in `continuations`."""
+    rows = continuations(lm, lm.encode_all([lm.asked(p) for p in prompts]), max_new_tokens, greedy, budget, beat)
     return [lm.tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False) for row in rows]
 
 
 @torch.no_grad()
 def continuations(
-    lm: LanguageModel, rows: Sequence[Sequence[int]], count: int, pick: Pick, budget: int | None = None
+    lm: LanguageModel,
+    rows: Sequence[Sequence[int]],
+    count: int,
+    pick: Pick,
+    budget: int | None = None,
+    beat: Beat | None = None,
 ) -> list[list[int]]:
-    """Up to `count` new ids for each row of ids, each chosen by `pick` from the logits; ends before an EOS."""
+    """Up to `count` new ids for each row of ids, each chosen by `pick` from the logits; ends before an EOS.
+
+    `beat` is called before each token; it may raise, and make the model wear other weights for a while.
+    """
     stops = end_tokens(lm)
     result: list[list[int]] = [[] for _ in rows]
     for batch in batches([len(row) + count for row in rows], budget or lm.token_budget):
@@ -42,6 +57,8 @@ def continuations(
         columns: Tensor | list[int] = lengths - 1
         cache = DynamicCache()
         for step in range(count):
+            if beat is not None:
+                beat()
             state = {"past_key_values": cache, "use_cache": True}
             chosen = pick(logits_at(lm, {**inputs, **state}, range(len(batch)), columns))
             for index, token in zip(batch, chosen.tolist(), strict=True):

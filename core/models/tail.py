@@ -150,12 +150,20 @@ class Tail:
     Weights must not change between preparing and running.
     """
 
-    def __init__(self, lm: LanguageModel, rows: Sequence[Row], layer: int, budget: int | None = None):
-        """Run each row once. `budget`: padded tokens of a chunk (all of a row's at first, those from the cut later)."""
-        self.lm = lm
+    def __init__(
+        self,
+        lm: LanguageModel,
+        rows: Sequence[Row],
+        layer: int,
+        budget: int | None = None,
+        beat: Callable[[], None] | None = None,
+    ):
+        """Run each row once. `budget`: padded tokens of a chunk (all of a row's at first, those from the cut later);
+        `beat` is called before each pass here, and is for whoever goes through the chunks to call."""
+        self.lm, self.beat = lm, beat or (lambda: None)
         self.layer = layer
         self.budget = budget or lm.token_budget
-        starts, in_tuple = first_pass(lm, rows, layer, self.budget)
+        starts, in_tuple = first_pass(lm, rows, layer, self.budget, self.beat)
         groups = grouped(rows, self.budget)
         self.chunks = joined([aligned(lm, rows, starts, group, layer, in_tuple) for group in groups], self.budget)
 
@@ -190,12 +198,15 @@ class Start:
 
 
 @torch.no_grad()
-def first_pass(lm: LanguageModel, rows: Sequence[Row], layer: int, budget: int) -> tuple[list[Start], bool]:
+def first_pass(
+    lm: LanguageModel, rows: Sequence[Row], layer: int, budget: int, beat: Callable[[], None]
+) -> tuple[list[Start], bool]:
     """(what is kept of each row, whether the model's layers return tuples). Beginnings that rows share are run once."""
     starts: dict[int, Start] = {}
     in_tuple = False
     nowhere = torch.zeros(0, dtype=torch.long)
     for part in passes(lm, [row.ids for row in rows], budget):
+        beat()
         cache, seen = DynamicCache(), []
         handle = lm.layers[layer].register_forward_hook(lambda _, __, output, seen=seen: seen.append(output))
         # No logits are wanted, and nothing of the last layer but keys and values.

@@ -4,6 +4,7 @@ probes, maps, exports; studies are put into their queue."""
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from core.runs.exports import drop_figures, needs_model
 from core.runs.folder import RunFolder
 from core.runs.opened import chosen
 from core.runs.pending import NEXT
-from core.runs.problems import SpecError
+from core.runs.problems import SpecError, whole
 from core.runs.questions import Answers
 from core.runs.store import Run, Store
 from core.runs.study_queue import Asked, StudyState
@@ -46,11 +47,13 @@ class Studying:
 
 class Attendant:
     """Looks at the store's commands and obeys them. `active` and `control` are those of the run going on; while it
-    does, the study `studying` stands aside, if there is one."""
+    does, the study `studying` stands aside, if there is one. `serving` is the command that is being answered; `looked`
+    when the work last came to look for commands (`time.monotonic`)."""
 
     def __init__(self, store: Store, answers: Answers):
         self._store, self._answers = store, answers
-        self._answering = False
+        self.serving: Command | None = None
+        self.looked = time.monotonic()
         self._deferred: set[int] = set()
         self._leaving = False
         self.active: str | None = None
@@ -73,16 +76,29 @@ class Attendant:
 
     def poll(self, at_leisure: bool = True) -> None:
         """Serve the commands that wait; those that take long only `at_leisure`."""
-        if self._answering:  # an answer's own work has come to a heartbeat
+        self.looked = time.monotonic()
+        if self.serving is not None:  # an answer's own work has come to a heartbeat
             return
         for command in self._store.waiting():
             if command.id in self._deferred or (not at_leisure and _long(command)):
                 continue
-            self._answering = True
+            self.serving = command
             try:
                 self._serve(command)
             finally:
-                self._answering = False
+                self.serving = None
+
+    def stop_waits(self) -> bool:
+        """Whether somebody asked what goes on to stop: the answer, the run, or the study."""
+        waiting = self._store.waiting()
+        if self.serving is not None:
+            return self.serving.id not in {command.id for command in waiting}
+        if self.active is not None:
+            return any(command.run == self.active and command.kind in ("stop", "delete") for command in waiting)
+        study = self.studying.study if self.studying is not None else None
+        return study is not None and any(
+            command.run == study.run and command.kind in ("stop_study", "delete") for command in waiting
+        )
 
     def _serve(self, command: Command) -> None:
         commands, run = self._store.commands, None
@@ -131,6 +147,7 @@ class Attendant:
         commands = self._store.commands
 
         def look(_: bool) -> None:
+            self.looked = time.monotonic()
             others = {other.id: other.kind for other in commands.waiting(command.run)}
             if command.id not in others:
                 control.stop(WITHDRAWN)
@@ -256,7 +273,4 @@ def _kind(payload: Mapping[str, Any], name: str, kind: type, default: Any) -> An
 
 
 def _whole(command: Command, name: str, default: int) -> int:
-    try:
-        return int(command.payload.get(name, default))
-    except (TypeError, ValueError):
-        raise UserError(f"{name} should be a whole number, not {command.payload[name]!r}") from None
+    return whole(command.payload.get(name, default), name)

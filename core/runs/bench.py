@@ -171,8 +171,7 @@ def prepare(laboratory: Laboratory, spec: RunSpec, control: Control, started: Ma
     control.report(Progress(phase="contexts", message="Sampling contexts, preparing the measures"))
     with taken(seconds, "contexts"):
         for recipe in recipes:
-            editing.contexts(recipe.method)
-            control.heartbeat()
+            editing.contexts(recipe.method, control.heartbeat)
     announce(lm, len(layers), spec.measure, control)
     with taken(seconds, "measures"):
         measures = MeasureSession(

@@ -13,7 +13,7 @@ from core.runs.events import Warned
 from core.runs.plan import Past, Plan
 
 LOOKED_AT = 1000  # facts that are asked before the run, to see whether the model says the target already
-TOGETHER = 64  # of them between two heartbeats
+TOGETHER = 64  # of them at a time
 HALF = 0.5  # of what the unedited model knew: below that a lane has collapsed
 COLLAPSING = {"unedited_recall": "facts that were never edited", "task_mean": "the tasks"}
 
@@ -23,6 +23,26 @@ def cautions(lm: LanguageModel, facts: Sequence[Fact], plan: Plan, heartbeat: Ca
     for message in (_said_already(lm, facts, heartbeat), _edited_again(facts), _within_rounds(facts, plan)):
         if message:
             yield Warned(message=message)
+
+
+def elsewhere(started: Mapping[str, Any], now: Mapping[str, Any]) -> Warned | None:
+    """A run goes on on another computer, or under other packages, than its `started` event tells of: what differs from
+    `now`, which is what `conditions` gives."""
+    before = conditions(started["versions"], started["model"])
+    differ = [name for name in now if before.get(name, now[name]) != now[name]]
+    if not differ:
+        return None
+    told = ", ".join(f"{name} {now[name]} (before: {before[name]})" for name in differ)
+    message = (
+        f"This run goes on under other conditions than those it was begun under: {told}. Its numbers may differ in "
+        "their last digits from those of a run that stayed where it was."
+    )
+    return Warned(message=message, about=f"elsewhere: {told}")
+
+
+def conditions(versions: Mapping[str, str], model: Mapping[str, Any]) -> dict[str, Any]:
+    """What the last digits of a run's numbers rest on, by name: versions of packages, the device, and its threads."""
+    return {**versions, **{name: model[name] for name in ("device", "threads") if name in model}}
 
 
 def flagged(past: Past, lane: str, number: int) -> Iterator[Warned]:
@@ -55,10 +75,9 @@ def _said_already(lm: LanguageModel, facts: Sequence[Fact], heartbeat: Callable[
     asked = facts[:LOOKED_AT]
     known: list[Fact] = []
     for start in range(0, len(asked), TOGETHER):
-        heartbeat()
         some = asked[start : start + TOGETHER]
         with lm.worn({}):
-            exact = score(lm, [fact.text for fact in some], [fact.target for fact in some]).exact
+            exact = score(lm, [fact.text for fact in some], [fact.target for fact in some], beat=heartbeat).exact
         known += [fact for fact, says in zip(some, exact.tolist(), strict=True) if says]
     if not known:
         return ""

@@ -49,6 +49,7 @@ class Control:
         self._last: tuple[str, str | None, int | None] | None = None
         self._stop: str | None = None
         self._leave: str | None = None
+        self._at_once = False
         self._turn_over = False
         self._steps: int | None = None
         self.paused, self.why = False, ""
@@ -59,9 +60,10 @@ class Control:
         """End the run at its next heartbeat."""
         self._stop = message
 
-    def leave(self, message: str) -> None:
-        """Let the run finish the edit or measurement that it is at, then pause and be left."""
-        self._leave = message
+    def leave(self, message: str, at_once: bool = False) -> None:
+        """Let the run finish the edit or measurement that it is at, then pause and be left; `at_once`: at its next
+        heartbeat."""
+        self._leave, self._at_once = message, at_once
 
     def end_turn(self) -> None:
         """Let the run finish its round, then make room for another owner's."""
@@ -142,6 +144,8 @@ class Control:
         self._polled = time.monotonic()
         if self._stop is not None:
             raise Stopped(self._stop)
+        if self._leave is not None and self._at_once:
+            raise Paused(self._leave)
 
     def _set_paused(self, paused: bool) -> None:
         if paused != self.paused:

@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
+
+from core.editing.effect import NONE, NOT_GUARDED, not_guarded, silent
 from core.editing.failure import EditFailure
 from core.editing.ledger import Ledger
 from core.editing.match import exact
@@ -22,8 +25,8 @@ from core.editing.stopwatch import charged
 from core.errors import UserError
 from core.measures.expected import expected
 from core.measures.overlap import key_overlap
-from core.runs.bench import Bench, prepare, recipe_of, share_of
-from core.runs.cautions import cautions, flagged
+from core.runs.bench import Bench, prepare, recipe_of, share_of, versions
+from core.runs.cautions import cautions, conditions, elsewhere, flagged
 from core.runs.control import Control
 from core.runs.differences import compared
 from core.runs.eta import RunPace
@@ -37,7 +40,6 @@ from core.runs.states import States
 
 TOGETHER = 64  # facts whose words are generated between two heartbeats, for facts.csv
 OTHER_TEXTS = "R_k or the perplexity is read on other texts than before: its values do not compare with earlier ones."
-OTHER_VERSIONS = "The lanes that were added rest on other versions of the packages than those before them."
 
 
 def run(
@@ -59,8 +61,9 @@ class Sequenced:
     def __init__(self, bench: Bench, folder: RunFolder, past: Past, control: Control):
         self._bench, self._folder, self._past, self._control = bench, folder, past, control
         self._ledger = Ledger(folder.ledger)
-        self._states = States(bench.lm, self._ledger, bench.layers, self._rebuilding)
+        self._states = States(bench.lm, self._ledger, bench.layers, self._rebuilding, control.heartbeat)
         past.origins = dict(bench.origins)
+        self._silent: dict[str, str] = {}  # what the edit that was made last did not do
         self._pace = RunPace(*past.steps_left(bench.plan, [recipe.label for recipe in bench.recipes]))
 
     def events(self) -> Iterator[Event]:
@@ -92,8 +95,11 @@ class Sequenced:
             event = bench.started()
             self._past.start(event.as_dict())
             yield event
-            if started is not None and started["versions"] != event.versions:
-                yield Warned(level="info", message=OTHER_VERSIONS)
+        if started is not None:
+            model = {"device": str(bench.lm.device), "threads": torch.get_num_threads()}
+            moved = elsewhere(started, conditions(versions(), model))
+            if moved is not None and (None, moved.about) not in self._past.told:
+                yield moved
         if started is not None and started.get("reads", bench.measures.reads) != bench.measures.reads:
             yield Warned(message=OTHER_TEXTS)
         known = [lane["label"] for lane in started["lanes"]] if started is not None else []
@@ -161,7 +167,9 @@ class Sequenced:
                 self._parent_lives(label)
             if new:
                 self._control.boundary()
-                yield self._edit(recipe, number)
+                edited = self._edit(recipe, number)
+                yield from self._without_effect(recipe, number)  # first: once the edit is committed it is made no more
+                yield edited
             if due:
                 self._control.boundary()
                 yield self._measure(recipe, number)
@@ -170,6 +178,18 @@ class Sequenced:
             past.failed[label] = number
             self._pace.drop(label)
             yield Warned(level="error", lane=label, round=number, message=f"{failure} This lane ends here.")
+
+    def _without_effect(self, recipe: Recipe, number: int) -> Iterator[Warned]:
+        """What a lane's edit did not do, each kind once; after the last round also that its guards never acted."""
+        label, found = recipe.label, dict(self._silent)
+        mine = [share for (lane, _), share in self._past.guarded.items() if lane == label]
+        if number == self._bench.plan.rounds and recipe.total_guards and max(mine, default=0.0) <= NONE:
+            found[NOT_GUARDED] = not_guarded(recipe)
+        for about, message in found.items():
+            if (label, about) not in self._past.told:
+                event = Warned(lane=label, round=number, about=about, message=message)
+                self._past.warn(event.as_dict())
+                yield event
 
     def _parent_lives(self, label: str) -> None:
         parent, number = self._past.origins[label]
@@ -205,6 +225,7 @@ class Sequenced:
             if bench.plan.measured(number):
                 with watch.phase("overlap"):
                     overlaps = {layer: key_overlap(keys, state.history[layer]) for layer, keys in update.keys.items()}
+            self._silent = silent(recipe, update, state.sums)
             with watch.phase("ledger"):
                 self._ledger.append(label, number, update)
                 event = _edited(recipe, number, indices, update, self._states.add(label, number, update), overlaps)
@@ -222,7 +243,7 @@ class Sequenced:
         other = recipe_of(self._bench.recipes, recipe.match)
         if other.label in self._past.failed:
             raise EditFailure(f'The lane "{other.label}" that this one is matched to has ended.')
-        return exact(self._bench.lm, self._states.after(other.label, number), facts)
+        return exact(self._bench.lm, self._states.after(other.label, number), facts, self._control.heartbeat)
 
     def _measure(self, recipe: Recipe, number: int) -> Measured:
         bench, label = self._bench, recipe.label
@@ -246,7 +267,8 @@ class Sequenced:
         payload.pop("round")
         payload["scores"] |= self._past.edit_seconds(label, number)
         missed = [index for index in bench.plan.edited_since(before[1], number) if index in without]
-        payload["words"] = bench.measures.words(weights, missed[: bench.spec.measure.words]) + payload["words"]
+        missed = missed[: bench.spec.measure.words]
+        payload["words"] = bench.measures.words(weights, missed, self._control.heartbeat) + payload["words"]
         self._pace.took("measure", label, time.perf_counter() - began)
         return self._remembered(Measured(lane=label, round=number, **payload))
 
@@ -268,8 +290,8 @@ class Sequenced:
             indices = plan.edited_by(last, self._bench.left_out[label])
             self._report("scores", label, last, f"{label}: asking for every fact")
             for start in range(0, len(indices), TOGETHER):
-                self._control.heartbeat()
-                for row in self._bench.measures.words(weights, indices[start : start + TOGETHER]):
+                some = indices[start : start + TOGETHER]
+                for row in self._bench.measures.words(weights, some, self._control.heartbeat):
                     index = row["fact"]
                     about = {"id": facts[index].id, "subject": facts[index].subject, "round": index // plan.size + 1}
                     rows.append({"lane": label, **row, **about})

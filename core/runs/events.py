@@ -129,13 +129,15 @@ class Measured(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Warned(Event):
-    """Something that the person should know. `level` is info, warn or error; an error ends its lane, not the run."""
+    """Something that the person should know. `level` is info, warn or error; an error ends its lane, not the run.
+    `about` names what is told only once: of a lane, or (without one) of a run."""
 
     kind: ClassVar[str] = "warned"
     message: str
     level: str = "warn"
     lane: str | None = None
     round: int | None = None
+    about: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

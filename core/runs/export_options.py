@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from core import ceiling
 from core.errors import UserError, nearest
 
 KINDS = {
@@ -54,8 +55,8 @@ class ExportOptions:
         return options
 
     def _check(self) -> None:
-        if self.rank is not None and (type(self.rank) is not int or self.rank < 1):
-            raise UserError(f"rank should be a whole number of at least 1, not {self.rank!r}")
+        if self.rank is not None and (type(self.rank) is not int or not 1 <= self.rank <= ceiling.WIDTH):
+            raise UserError(f"rank should be a whole number of 1 to {ceiling.WIDTH:,}, not {self.rank!r}")
         if self.error is not None:
             number = isinstance(self.error, (int, float)) and not isinstance(self.error, bool)
             if not number or not math.isfinite(self.error) or not 0 <= self.error < 1:

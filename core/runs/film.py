@@ -9,6 +9,7 @@ from core.editing.ledger import Ledger
 from core.errors import UserError
 from core.measures.words import Words
 from core.models.language_model import LanguageModel
+from core.runs.control import Control
 from core.runs.record import Record
 from core.runs.states import States
 from core.runs.store import Run
@@ -17,10 +18,10 @@ LONGEST = 200  # characters of a prompt
 MOST = 40  # rounds
 
 
-def film(lm: LanguageModel, run: Run, payload: Mapping[str, Any]) -> dict[str, Any]:
+def film(lm: LanguageModel, run: Run, payload: Mapping[str, Any], control: Control) -> dict[str, Any]:
     """`payload`: `{"prompt", "lane"}`. Returns `{"prompt", "lane", "rounds": [{"round", "text"}]}`, at most `MOST`
     measured rounds, evenly, the first and the last among them; the prompt is continued by `measure.word_tokens` tokens.
-    Raises `UserError` for a prompt that is empty or too long, and a lane that is not there.
+    Raises `UserError` for a prompt that is empty or too long, and a lane that is not there; `control` may end it.
     """
     record, prompt = Record.read(run.folder), str(payload.get("prompt", "")).strip()
     lane = record.lane(str(payload.get("lane") or record.started["lanes"][0]["label"]))
@@ -29,10 +30,11 @@ def film(lm: LanguageModel, run: Run, payload: Mapping[str, Any]) -> dict[str, A
     if len(lm.encode(lm.asked(prompt))) + record.spec.measure.word_tokens > lm.max_length:
         raise UserError(f"the prompt is longer than the {lm.max_length:,} tokens that this model reads")
     words = Words(lm, (), record.spec.measure.word_tokens)
-    states = States(lm, Ledger(record.folder.ledger), record.started["layers"])
+    states = States(lm, Ledger(record.folder.ledger), record.started["layers"], beat=control.heartbeat)
     rounds = []
     for number in evenly(sorted(number for label, number in record.past.scores if label == lane)):
-        (said,) = words.after(states.after(lane, number).weights if number else {}, [prompt])
+        weights = states.after(lane, number).weights if number else {}
+        (said,) = words.after(weights, [prompt], control.heartbeat)
         rounds.append({"round": number, "text": said["text"]})
     return {"prompt": prompt, "lane": lane, "rounds": rounds}
 

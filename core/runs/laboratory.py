@@ -30,6 +30,10 @@ NOT_GENERAL = (
     "For results that count, name a text file (a paragraph a line) as statistics.texts, or a statistics.dataset."
 )
 TRIED = Fact(subject="France", prompt="The capital of {} is", target="Rome", truth="Paris")
+STEP_SECONDS = 1800.0  # that one step may take without a sign of life; decompositions of large layers come on top
+LOADING_SECONDS = 3 * 3600.0  # the same while a model is loaded, which may have to be fetched
+SLOW = {"cpu": 2e9, "cuda": 2e11}  # operations a second of a busy computer's float64 decompositions
+DECOMPOSITION = 25  # operations of a decomposition, times the cube of a layer's width
 MOST_MEMO = 2**29  # bytes of factors and decompositions that one run may leave to the next
 
 
@@ -40,6 +44,7 @@ class Laboratory:
         self.home, self.assets = home, assets
         self._key: tuple[str, str, str, bool] | None = None
         self._model: LanguageModel | None = None
+        self._loading = False
         self._session: tuple[tuple[str, int, bool, int], EditSession] | None = None
 
     def has(self, spec: RunSpec) -> bool:
@@ -51,9 +56,23 @@ class Laboratory:
         steady_threads()
         if self._model is None or self._key != _key(spec):
             self._model = self._session = self._key = None
-            self._model = load_model(spec.model, spec.device, spec.dtype, assets=self.assets, chat=spec.chat)
+            self._loading = True
+            try:
+                self._model = load_model(spec.model, spec.device, spec.dtype, assets=self.assets, chat=spec.chat)
+            finally:
+                self._loading = False
             self._key = _key(spec)
         return self._model
+
+    def patience(self) -> float:
+        """Seconds without a sign of life after which work on the loaded model counts as hung: several times what its
+        longest single call takes, which is a decomposition in float64 of a matrix as wide as its FFN."""
+        lm = self._model
+        if self._loading:
+            return LOADING_SECONDS
+        if lm is None:
+            return STEP_SECONDS
+        return STEP_SECONDS + DECOMPOSITION * lm.d_ffn**3 / SLOW.get(lm.device.type, SLOW["cpu"])
 
     def session(
         self,

@@ -80,8 +80,8 @@ def compute(
     control.report(Progress(phase="loading", lane=lane, round=number, message=f"{lane}: rebuilding round {number - 1}"))
     with torch.inference_mode(False), torch.enable_grad():  # a measurement that is held may have neither
         session = laboratory.session(spec, recipe.layers, control.boundary, gathering(control))
-        state = ledger.rebuild(lm, lane, record.started["layers"][lane], number - 1)
-        matched = _matched(lm, ledger, record, recipe, number, facts)
+        state = ledger.rebuild(lm, lane, record.started["layers"][lane], number - 1, beat=control.boundary)
+        matched = _matched(lm, ledger, record, recipe, number, facts, control)
         update = edit_round(lm, state, facts, recipe, session, control.boundary, matched, report)
     there.delete(lane)
     there.append(lane, number, update)
@@ -89,7 +89,13 @@ def compute(
 
 
 def _matched(
-    lm: LanguageModel, ledger: Ledger, record: Record, recipe: Recipe, number: int, facts: Sequence[Fact]
+    lm: LanguageModel,
+    ledger: Ledger,
+    record: Record,
+    recipe: Recipe,
+    number: int,
+    facts: Sequence[Fact],
+    control: Control,
 ) -> float | None:
     """What the lane that this one is matched to says of the round's facts, right after its own edit."""
     other = recipe.match
@@ -97,7 +103,9 @@ def _matched(
         return None
     if number not in ledger.rounds(other):
         raise UserError(f"{recipe.label} is matched to {other}, whose round {number} comes first: step once, then ask")
-    return exact(lm, ledger.rebuild(lm, other, record.started["layers"][other], number), facts)
+    beat = control.boundary
+    state = ledger.rebuild(lm, other, record.started["layers"][other], number, beat=beat)
+    return exact(lm, state, facts, beat)
 
 
 def _reports(lane: str, number: int, control: Control) -> Callable[[str, int, int], None]:

@@ -17,6 +17,7 @@ from core.runs.database import is_disk_full
 from core.runs.events import Event, Finished, Warned
 from core.runs.folder import RunFolder
 from core.runs.laboratory import Laboratory
+from core.runs.plan import Past
 from core.runs.spec import MOST_ROWS, RunSpec
 from core.runs.store import Run, Store
 from core.runs.study import study as make
@@ -45,7 +46,8 @@ def perform(
         spec = RunSpec.from_dict(run.spec, max_facts=MOST_ROWS)
         for event in engine.run(laboratory, spec, recorder.folder, committed, control):
             recorder.commit(event)
-        end = Finished(status="done", message="All rounds are edited and measured.")
+        past = Past(event for _, event in store.events(run.id))
+        end = Finished(status="done", message=past.outcome(spec.labels()))
     except Yielded as waiting:
         ballast.unlink(missing_ok=True)
         store.set_status(run.id, "queued", str(waiting))

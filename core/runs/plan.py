@@ -9,6 +9,8 @@ from typing import Any
 from core.editing.stopwatch import SETUP, charged
 from core.runs.events import standing
 
+ALL_DONE = "All rounds are edited and measured."
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -58,6 +60,8 @@ class Past:
         self.layers: dict[tuple[str, int], Sequence[Mapping[str, Any]]] = {}
         self.overlaps: dict[tuple[str, int], dict[int, float | None]] = {}
         self.origins: dict[str, tuple[str, int]] = {}
+        self.guarded: dict[tuple[str, int], float] = {}
+        self.told: set[tuple[str | None, str]] = set()
         for event in standing(events):
             if event["kind"] == "started":
                 self.start(event)
@@ -65,8 +69,8 @@ class Past:
                 self.edit(event)
             elif event["kind"] == "measured":
                 self.measure(event)
-            elif event["kind"] == "warned" and event.get("level") == "error" and event.get("lane"):
-                self.failed[event["lane"]] = event.get("round") or 0
+            elif event["kind"] == "warned":
+                self.warn(event)
 
     def start(self, started: Mapping[str, Any]) -> None:
         """The run has these lanes (a `started` event as stored)."""
@@ -79,7 +83,16 @@ class Past:
         place = edited["lane"], edited["round"]
         self.edited.add(place)
         self.seconds[place], self.sizes[place] = edited["seconds"], len(edited.get("facts") or ())
-        self.overlaps[place] = {row["layer"]: row.get("key_overlap") for row in edited.get("layers") or ()}
+        rows = edited.get("layers") or ()
+        self.overlaps[place] = {row["layer"]: row.get("key_overlap") for row in rows}
+        self.guarded[place] = max((row.get("removed_share") or 0.0 for row in rows), default=0.0)
+
+    def warn(self, warned: Mapping[str, Any]) -> None:
+        """The person was told something (a `warned` event as stored); it may be that a lane ended."""
+        if warned.get("about"):
+            self.told.add((warned.get("lane"), warned["about"]))
+        if warned.get("level") == "error" and warned.get("lane"):
+            self.failed[warned["lane"]] = warned.get("round") or 0
 
     def measure(self, measured: Mapping[str, Any]) -> None:
         """A lane was measured (a `measured` event as stored)."""
@@ -133,6 +146,15 @@ class Past:
             "per_edit_seconds": spent / edits if edits else None,
             "setup_seconds": sum((self.seconds[place].get(SETUP) or 0.0 for place in places), 0.0),
         }
+
+    def outcome(self, lanes: Sequence[str]) -> str:
+        """What a run of these lanes has come to once nothing of it is left to do."""
+        ended = [f"{lane} in round {self.failed[lane]}" for lane in lanes if lane in self.failed]
+        if not ended:
+            return ALL_DONE
+        if len(ended) == len(lanes):
+            return f"No lane came to the end of the run; ended: {', '.join(ended)}. Its warning says why."
+        return f"{ALL_DONE[:-1]}, but for lanes that ended: {', '.join(ended)}. Their warnings say why."
 
     def steps_left(self, plan: Plan, lanes: Sequence[str]) -> tuple[dict[str, int], dict[str, int]]:
         """Edits and measurements still to do, per lane."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from core.errors import UserError, clipped, nearest, one_line, path, shown
 
+MOST_WHOLE = 10**12  # far beyond what is counted or named here, and well within what a database holds
 LONGEST_PROBLEM = 600  # characters of one
 MOST_SHOWN = 3  # problems spelled out in the one line that the command line prints
 
@@ -37,6 +38,18 @@ class SpecError(UserError):
         more = len(problems) - MOST_SHOWN
         super().__init__(f"{shown}; and {more:,} more problems" if more > 0 else shown)
         self.problems = list(problems)
+
+
+def whole(given: Any, name: str) -> int:
+    """A number that a person sent, as one that counts or names something; `UserError` for what is none, or is larger
+    than anything that is counted here."""
+    try:
+        number = int(given)
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(f"{name} should be a whole number, not {shown(given)}") from None
+    if abs(number) > MOST_WHOLE:
+        raise UserError(f"{name} should be a whole number of at most {MOST_WHOLE:,}, not {shown(given)}")
+    return number
 
 
 def told(error: ValidationError, model: type[BaseModel]) -> list[SpecProblem]:

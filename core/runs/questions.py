@@ -24,6 +24,7 @@ from core.runs.folder import RunFolder
 from core.runs.laboratory import POCKET, Laboratory
 from core.runs.left_out import left_out
 from core.runs.plan import Plan
+from core.runs.problems import whole
 from core.runs.sandbox import Sandbox
 from core.runs.spec import MOST_ROWS, RunSpec
 from core.runs.states import wearing
@@ -74,16 +75,16 @@ class Answers:
                 return export_answer(run, payload, self._laboratory, control)
             lm = self._laboratory.model(self._asked(run, payload))
             if run is None or not begun:
-                return {**self._probe(lm, {}, payload), "model": lm.reference, "lane": "", "round": 0}
+                return {**self._probe(lm, {}, payload, control), "model": lm.reference, "lane": "", "round": 0}
             if kind == "fact":
                 return self._cards.answer(lm, run, payload)
             if kind == "film":
-                return film(lm, run, payload)
+                return film(lm, run, payload, control)
             if kind == "sandbox":
                 return self._sandbox.answer(lm, run, self._spec(run), payload, control)
             lane, number, weights = self._state(lm, run, payload)
             at = run, lane, number, weights, payload
-            found = self._probe(lm, weights, payload) if kind == "probe" else self._map(*at)
+            found = self._probe(lm, weights, payload, control) if kind == "probe" else self._map(*at)
         finally:
             torch.set_rng_state(random)
         return {**found, "lane": lane, "round": number}
@@ -103,7 +104,9 @@ class Answers:
     def _has(self, spec: RunSpec) -> bool:
         return self._laboratory.has(spec)
 
-    def _probe(self, lm: LanguageModel, weights: Weights, payload: Mapping[str, Any]) -> dict[str, Any]:
+    def _probe(
+        self, lm: LanguageModel, weights: Weights, payload: Mapping[str, Any], control: Control
+    ) -> dict[str, Any]:
         """The likeliest next tokens and the continuation of a prompt, of the base model and of this state."""
         began = time.perf_counter()
         prompt = str(payload.get("prompt", "")).strip()
@@ -116,10 +119,10 @@ class Answers:
         new = min(_whole(payload, "new_tokens", 20, MOST_NEW), lm.max_length - length)
         asked = (lm.fingerprint, lm.asked(prompt), top, new)
         if asked not in self._base:
-            self._base[asked] = _said(lm, {}, prompt, top, new)
+            self._base[asked] = _said(lm, {}, prompt, top, new, control)
         _forget(self._base, asked)
         before = self._base[asked]
-        after = _said(lm, weights, prompt, top, new) if weights else before
+        after = _said(lm, weights, prompt, top, new, control) if weights else before
         return {"prompt": prompt, "before": before, "after": after, "seconds": time.perf_counter() - began}
 
     def _map(self, run: Run, lane: str, number: int, weights: Weights, payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,7 +177,7 @@ class Answers:
         ledger = Ledger(RunFolder(run.folder).ledger)
         last = max(ledger.rounds(lane), default=0)
         asked = payload.get("round")
-        number = last if asked is None else _number(asked, "round")
+        number = last if asked is None else whole(asked, "round")
         without = _numbers(payload.get("without"), "without")
         for there in (number, *without):
             if not 0 <= there <= last:
@@ -188,9 +191,10 @@ class Answers:
         return lane, number, self._states[place]
 
 
-def _said(lm: LanguageModel, weights: Weights, prompt: str, top: int, new: int) -> dict[str, Any]:
+def _said(lm: LanguageModel, weights: Weights, prompt: str, top: int, new: int, control: Control) -> dict[str, Any]:
     with lm.worn(weights):
-        return {"next": next_tokens(lm, prompt, top), "text": generate(lm, [prompt], new)[0]}
+        text = generate(lm, [prompt], new, beat=control.heartbeat)[0]
+        return {"next": next_tokens(lm, prompt, top), "text": text}
 
 
 def _forget(kept: OrderedDict[Any, Any], used: Any) -> None:
@@ -201,18 +205,11 @@ def _forget(kept: OrderedDict[Any, Any], used: Any) -> None:
 
 
 def _whole(payload: Mapping[str, Any], name: str, default: int, most: int) -> int:
-    return min(max(1, _number(payload.get(name) or default, name)), most)
-
-
-def _number(given: Any, name: str) -> int:
-    try:
-        return int(given)
-    except (TypeError, ValueError):
-        raise UserError(f"{name} should be a whole number, not {given!r}") from None
+    return min(max(1, whole(payload.get(name) or default, name)), most)
 
 
 def _numbers(given: Any, name: str) -> tuple[int, ...]:
     """The rounds of a list, in their order."""
     if not isinstance(given, (list, tuple, type(None))):
         raise UserError(f"{name} should be a list of rounds such as [3, 5], not {given!r}")
-    return tuple(sorted({_number(one, name) for one in given or ()}))
+    return tuple(sorted({whole(one, name) for one in given or ()}))

@@ -70,15 +70,16 @@ def remeasure(
             )
         )
         control.boundary()
+        beat = control.heartbeat
         found = session.measure(
-            run.ledger.rebuild(run.lm, lane, run.layers(lane), number).weights if number else {},
+            run.ledger.rebuild(run.lm, lane, run.layers(lane), number, beat=beat).weights if number else {},
             plan.edited_by(number, run.left_out(lane)),
             (),
             number,
             **share_of(run.recipe(lane)),
             layers=run.layers(lane),
             final=number == plan.rounds,
-            heartbeat=control.heartbeat,
+            heartbeat=beat,
         )
         events.append(_event(lane, number, found.as_dict()).as_dict())
     return _written(again, events, maps)

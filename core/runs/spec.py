@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from core import ceiling
 from core.errors import UserError
 from core.facts.source import FactsSpec
 from core.facts.typed import Problem, parse_rows
@@ -20,7 +21,7 @@ from core.runs.left_out import too_late
 from core.runs.problems import SpecError, SpecProblem, path, shown, told
 
 MOST_FACTS = 20_000  # facts of one run, unless its home says otherwise
-MOST_ROWS = 100_000  # rows that are looked at, at all
+MOST_ROWS = ceiling.FACTS  # rows that are looked at, at all
 DEEPEST = 12  # levels of lists and objects inside each other
 LARGEST_FILE = 128 * 2**20  # bytes
 LONGEST_BITS = 63  # of a whole number: more no table and no database holds
@@ -44,7 +45,7 @@ class StatisticsSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    tokens: int | None = Field(default=None, ge=1)
+    tokens: int | None = Field(default=None, ge=1, le=ceiling.STATISTICS_TOKENS)
     texts: Annotated[str | None, Names.DATA] = None
     dataset: Annotated[str | None, Names.DATA] = Field(default=None, min_length=1)
     subset: Annotated[str | None, Names.TEXT] = None
@@ -80,7 +81,7 @@ class RunSpec(BaseModel):
     model: Annotated[str, Names.MODEL] = Field(default="pocket", min_length=1)
     chat: bool = False
     facts: FactsSpec
-    round_size: int = Field(default=100, ge=1)
+    round_size: int = Field(default=100, ge=1, le=ceiling.FACTS)
     lanes: Annotated[list[dict[str, Any]], Names.TEXT] = Field(min_length=1, max_length=24)
     measure: MeasureConfig = Field(default_factory=MeasureConfig)
     statistics: StatisticsSpec = Field(default_factory=StatisticsSpec)

@@ -31,7 +31,8 @@ class States:
     """One state per lane is kept, that of the round asked for last: a later one is reached from it by the rounds
     between, an earlier one from the unedited model. Bit for bit the same, whichever way.
 
-    `layers` are those that a lane edits, `told` is called with (lane, round) before a state is rebuilt.
+    `layers` are those that a lane edits, `told` is called with (lane, round) before a state is rebuilt, `beat` before
+    each of its rounds.
     """
 
     def __init__(
@@ -40,8 +41,9 @@ class States:
         ledger: Ledger,
         layers: Mapping[str, Sequence[int]],
         told: Callable[[str, int], None] = lambda lane, round_: None,
+        beat: Callable[[], None] = lambda: None,
     ):
-        self._lm, self._ledger, self._layers, self._told = lm, ledger, layers, told
+        self._lm, self._ledger, self._layers, self._told, self._beat = lm, ledger, layers, told, beat
         self._held: dict[str, tuple[int, LaneState]] = {}
 
     def after(self, lane: str, round_: int) -> LaneState:
@@ -50,10 +52,11 @@ class States:
         if state is None or at > round_:
             if round_:
                 self._told(lane, round_)
-            state = self._ledger.rebuild(self._lm, lane, self._layers[lane], round_)
+            state = self._ledger.rebuild(self._lm, lane, self._layers[lane], round_, beat=self._beat)
         else:
             for number in self._ledger.rounds(lane):
                 if at < number <= round_:
+                    self._beat()
                     update = self._ledger.read(lane, number, self._lm.device)
                     self._ledger.grown(self._lm, state, update).apply(update)
         self._held[lane] = (round_, state)

@@ -11,9 +11,9 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 
 import torch
 from filelock import Timeout
@@ -26,8 +26,10 @@ from core.runs.exports import clear_drafts
 from core.runs.laboratory import POCKET, Laboratory
 from core.runs.perform import perform, perform_study
 from core.runs.questions import Answers
+from core.runs.sentinel import lives
 from core.runs.store import Run, Store
 from core.runs.study_queue import StudyState
+from core.runs.watchdog import CLOSED, Bell, Limits, Sentinel, Watchdog
 from core.runs.worker_process import default_home, worker_lock
 
 IDLE_SECONDS = 0.05  # between two looks at the queue
@@ -35,8 +37,8 @@ TROUBLED_SECONDS = 1.0  # before another try, when the store cannot be written
 TURN_SECONDS = 180.0  # after which a run gives way to other owners' runs, at the end of a round
 BEAT_SECONDS = 2.0  # between two signs of life
 MOST_STEPS = 3  # attempts to get past the same step: a worker that dies there again and again has too little memory
+WARMING = "warming up: "
 MODEL = ("model", "device", "dtype", "chat")  # of a spec: what is loaded for it
-CLOSED = "The lab was closed; resume the run to go on where it was left."
 GIVEN_UP = (
     "The worker died {attempts} times at the same step, probably for want of memory. Resume it with more memory "
     "free, or start it again with a smaller round_size, fewer lanes or a smaller model."
@@ -44,32 +46,36 @@ GIVEN_UP = (
 
 
 class Worker:
-    """One worker of one home. `run` returns when it is told to `leave`, or when its parent has ended."""
+    """One worker of one home. `run` returns when it is told to `leave`, or when its parent has ended. With `limits` a
+    process of its own is ended where it does not answer."""
 
-    def __init__(self, home: Path, parent: int | None = None, preload: bool = True):
+    def __init__(self, home: Path, parent: int | None = None, preload: bool = True, limits: Limits | None = None):
         self.store = Store(home)
         self.laboratory = Laboratory(self.store.home)
         self.attendant = Attendant(self.store, Answers(self.laboratory))
-        self._parent, self._preload = parent, preload
+        self._parent, self._preload, self._limits = parent, preload, limits
         self._leaving, self._trouble = False, ""
         self._studied = False  # whether the last turn was a study's
         self._doing, self._ended = "starting", threading.Event()
 
-    def run(self) -> None:
-        """Work until told to leave."""
-        beater = threading.Thread(target=self._beat, name="sign of life", daemon=True)
+    def run(self, ends: Collection[int] = ()) -> None:
+        """Work until told to leave; in the main thread of a process also by these signals."""
+        bell, before = Bell(ends), self.store.worker()
+        beater = threading.Thread(target=self._beat, args=(bell,), name="sign of life", daemon=True)
         beater.start()
         try:
             self._take_over()
-            if self._preload:
-                self._warm_up()
+            if self._preload and not (before and before.pid and before.doing.startswith(WARMING)):
+                self._warm_up()  # unless the last worker died of it
             while not self._leaving:
                 self._doing = "waiting"
                 if not self._work():
                     time.sleep(IDLE_SECONDS)
         finally:
             self._ended.set()
+            bell.ring()
             beater.join()
+            bell.close()
             with suppress(UserError):
                 self.store.beat(0, "closed")
             self.store.close()
@@ -79,7 +85,7 @@ class Worker:
         studying = self.attendant.studying
         for control in (self.attendant.control, studying.control if studying else None):
             if control is not None:
-                control.stop(CLOSED) if self._leaving else control.leave(CLOSED)
+                control.leave(CLOSED, at_once=self._leaving)
         self.attendant.leave()
         self._leaving = True
 
@@ -196,37 +202,38 @@ class Worker:
 
     def _warm_up(self) -> None:
         """Load what the first run will probably want, piece by piece, until there is a run; questions do not wait."""
-        self._doing = "loading the model"
+        self._doing = f"{WARMING}loading the model"
         beats = Control(poll=self.attendant.poll)
         try:
             for step in self.laboratory.warm_up(beats.heartbeat):
                 beats.boundary()
                 if self._leaving or self.store.queue() or self.store.studies.queue():
                     return
-                self._doing = step
+                self._doing = f"{WARMING}{step}"
         except UserError as error:  # the store is in trouble: the work that follows tells it
             print(f"{time.strftime('%F %T')} not warmed up: {error}", file=sys.stderr, flush=True)
 
-    def _beat(self) -> None:
-        while True:
+    def _beat(self, bell: Bell) -> None:
+        """Signs of life, and what has to happen also while the work is at a call that does not come back."""
+        watched = self._limits is not None
+        limits = self._limits or Limits(look=BEAT_SECONDS)
+        watchdog = Watchdog(self.store, self.attendant, self.laboratory.patience, lambda: self._doing, limits)
+        sentinel = Sentinel(self._parent, limits) if watched else None
+        while not self._ended.is_set():
             with suppress(UserError):
                 self.store.beat(os.getpid(), self._doing, self.attendant.active)
-            if self._parent is not None and not _lives(self._parent) and not self._leaving:
+            if sentinel is not None:
+                sentinel.beat()
+            if self._parent is not None and not lives(self._parent) and not self._leaving:
                 self.leave()
-            if self._ended.wait(BEAT_SECONDS):
-                return
-
-
-def _lives(pid: int) -> bool:
-    if os.name == "nt":  # no signal can be sent there that does nothing
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+            if self._leaving:
+                watchdog.leaving()
+            if watched and watchdog.look():
+                self.leave()
+            for _ in bell.wait(limits.look):
+                self.leave()
+        if sentinel is not None:
+            sentinel.close()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -248,14 +255,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     with lock:
         logging.disable_progress_bar()  # of transformers: they make no sense in a log
-        worker = Worker(home, given.parent, preload=not given.no_preload)
-
-        def leave(number: int, frame: FrameType | None) -> None:
-            worker.leave()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, leave)
-        worker.run()
+        worker = Worker(home, given.parent, preload=not given.no_preload, limits=Limits())
+        worker.run(ends=(signal.SIGINT, signal.SIGTERM))
     return 0
 
 

@@ -123,7 +123,7 @@ def test_a_matched_factor_is_found_for_every_method(lm, session, method, monkeyp
     whole = edit_round(lm, state, FACTS, recipe, session).updates[layer].norm()
     monkeypatch.setattr(
         "core.editing.match.exact",
-        lambda lm, state, _: float((state.weights[layer] - lm.original(layer)).norm() / whole),
+        lambda lm, state, *_: float((state.weights[layer] - lm.original(layer)).norm() / whole),
     )
     matched = recipe_from_dict({**recipe.as_dict(), "guards": [{"name": "shrink", "match": "the other"}]})
     update = edit_round(lm, state, FACTS, replace(matched, label="here"), session, matched=0.4)

@@ -123,7 +123,7 @@ def test_matched_shrinkage_reaches_the_other_lanes_efficacy(lm, session, monkeyp
     whole = edit_round(lm, state, FACTS, recipe_of(lm), session).updates[2].norm()
     monkeypatch.setattr(
         "core.editing.match.exact",
-        lambda lm, state, facts: float((state.weights[2] - lm.original(2)).norm()) / whole,
+        lambda lm, state, *_: float((state.weights[2] - lm.original(2)).norm()) / whole,
     )
     update = edit_round(lm, state, FACTS, recipe, session, matched=0.4)
     assert 0.02 < update.factor < 0.98
@@ -154,7 +154,8 @@ def test_a_heartbeat_between_layers_may_stop_the_round_or_wear_other_weights(lm,
             pass
 
     beaten = edited(lm, recipe, session, heartbeat=beat)[1][0]
-    assert len(calls) == SETTINGS.get("steps", 25) + 3
+    values, layers = 1 + 2 * SETTINGS.get("steps", 25), 3
+    assert len(calls) == values + layers + 2 * layers + 1  # each layer, its bare prompts and contexts; the end
     assert all(torch.equal(quiet.updates[i].left, beaten.updates[i].left) for i in (0, 1, 2))
 
     def stop():

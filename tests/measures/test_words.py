@@ -90,7 +90,7 @@ def test_a_target_longer_than_the_words_that_are_shown_is_said_all_the_same(lm, 
     fact = Fact(subject="France", prompt="The capital of {} is", target=target)
     spoken = answer_ids(lm.tokenizer, fact.text, f"{target} where the river runs to the sea")
 
-    def generated(lm, prompts, count):
+    def generated(lm, prompts, count, beat=None):
         return [lm.tokenizer.decode(spoken[:count]) for _ in prompts]
 
     monkeypatch.setattr("core.measures.words.generate", generated)

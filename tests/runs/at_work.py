@@ -2,6 +2,7 @@
 
 import time
 
+from core.editing.effect import LITTLE_CHANGE, NO_VALUES
 from core.runs.spec import RunSpec
 
 LITTLE = {"tasks": False, "maps": False, "inside": False, "words": 1, "perplexity": 0}
@@ -21,6 +22,11 @@ def until(condition, what="the condition"):
 def kinds(store, run, kind):
     """The run's events of one kind."""
     return [event for _, event in store.events(run) if event["kind"] == kind]
+
+
+def warnings(store, run):
+    """What a run was warned of, but for what every toy run is told: that its edits do little."""
+    return [event for event in kinds(store, run, "warned") if event["about"] not in (LITTLE_CHANGE, NO_VALUES)]
 
 
 def queued(store, spec, owner="anna"):

@@ -238,3 +238,27 @@ def test_other_texts_than_before_are_told(laboratory, make_spec, tmp_path):
     file.write_text("\n".join(f"The river of Italy is number {i}." for i in range(60)))
     again = performed(laboratory, spec, tmp_path / "run", committed=events[:6])
     assert any(event["kind"] == "warned" and "other texts" in event["message"] for event in again)
+
+
+def test_a_run_that_goes_on_elsewhere_says_so_once(laboratory, whole, make_spec, tmp_path):
+    before = json.loads(json.dumps(whole))
+    before[0]["versions"]["torch"] = "0.1"
+    told = performed(laboratory, make_spec(), tmp_path / "moved", committed=before)[len(before) :]
+    assert [event["kind"] for event in told] == ["warned"]
+    assert "(before: 0.1)" in told[0]["message"]
+    assert performed(laboratory, make_spec(), tmp_path / "moved", committed=[*before, *told]) == [*before, *told]
+
+
+def test_an_edit_without_effect_is_told_once_a_lane(laboratory, make_spec, tmp_path):
+    lane = make_spec()["lanes"][0]
+    lanes = [
+        {**lane, "name": "nothing", "guards": [{"name": "shrink", "factor": 0.0}]},
+        {**lane, "name": "pruned", "guards": [{"name": "prune"}]},
+    ]
+    measure = {"tasks": False, "maps": False, "inside": False, "words": 0, "final_words": False}
+    events = performed(laboratory, make_spec(lanes=lanes, measure=measure), tmp_path / "run")
+    told = [(event["lane"], event["round"], event["about"]) for event in events if event["kind"] == "warned"]
+    assert told.count(("nothing", 1, "no change")) == 1
+    assert ("pruned", 3, "not guarded") in told
+    assert len(set(told)) == len(told)
+    assert len({(lane, about) for lane, _, about in told if lane}) == len([one for one in told if one[0]])

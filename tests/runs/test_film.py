@@ -4,6 +4,7 @@ import pytest
 
 from core.errors import UserError
 from core.measures.config import MeasureConfig
+from core.runs.control import Control
 from core.runs.film import evenly, film
 from core.runs.record import Record
 from core.runs.spec import RunSpec
@@ -44,4 +45,4 @@ def test_every_measured_round_is_asked_and_a_film_says_the_same(store, make_spec
     lm = working.laboratory.model(Record.read(here.folder).spec)
     for payload, message in (({"prompt": " "}, "1 to 200"), ({"prompt": "a", "lane": "plane"}, "did you mean")):
         with pytest.raises(UserError, match=message):
-            film(lm, here, payload)
+            film(lm, here, payload, Control())

@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from core.runs.cautions import flagged
+from core.runs.cautions import elsewhere, flagged
 from core.runs.control import Control, Paused, Stopped
 from core.runs.eta import Pace, RunPace, clock
 from core.runs.events import Edited, Finished, Measured, Progress, Started, Warned
 from core.runs.folder import RunFolder, csv_text, replace_text
-from core.runs.plan import Past, Plan
+from core.runs.plan import ALL_DONE, Past, Plan
 from core.runs.terminal import SILENT, Telling
 from core.runs.turns import in_turn
 
@@ -352,3 +352,23 @@ def test_what_a_method_notes_is_told_once_a_lane():
             Edited(lane="a", round=number, facts=[0], seconds={}, layers=[], hash={}, notes=["a null space of 7"])
         )
     assert lines.getvalue().count("note: a: a null space of 7") == 1
+
+
+def test_a_run_says_which_of_its_lanes_came_to_the_end():
+    past = Past([])
+    assert past.outcome(["a", "b"]) == ALL_DONE
+    past.failed["b"] = 3
+    assert past.outcome(["a", "b"]).startswith(
+        "All rounds are edited and measured, but for lanes that ended: b in round 3"
+    )
+    past.failed["a"] = 1
+    assert past.outcome(["a", "b"]).startswith("No lane came to the end of the run; ended: a in round 1, b in round 3")
+
+
+def test_a_run_that_goes_on_elsewhere_says_what_is_different():
+    started = {"versions": {"torch": "2.12.0"}, "model": {"device": "cpu", "threads": 2}}
+    now = {"torch": "2.12.0", "numpy": "2.4", "device": "cpu", "threads": 2}
+    assert elsewhere(started, now) is None  # an older run did not note numpy
+    moved = elsewhere(started, {**now, "torch": "2.13.0", "threads": 4})
+    assert "torch 2.13.0 (before: 2.12.0), threads 4 (before: 2)" in moved.message
+    assert (None, moved.about) in Past([moved.as_dict()]).told

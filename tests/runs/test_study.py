@@ -30,7 +30,7 @@ from core.runs.record import Record
 from core.runs.store import Store
 from core.runs.study import case_of, study
 from core.runs.study_queue import Asked
-from tests.runs.at_work import LITTLE, answered, kinds, long, queued, status, until
+from tests.runs.at_work import LITTLE, answered, kinds, long, queued, status, until, warnings
 from tests.runs.conftest import LANE
 from tests.runs.tables import TABLES, table
 
@@ -386,7 +386,7 @@ def test_a_run_has_its_turn_while_a_study_stands_aside(store, make_spec, norms, 
     run = queued(store, short(make_spec))
     status(store, run, "done")  # at the study's reports, a round each time
     assert store.studies.get(slow).status == "running"
-    assert not kinds(store, run, "warned")
+    assert not warnings(store, run)
     for name in TABLES:
         assert table(store.get(run).folder / name) == table(store.get(quiet).folder / name)
     norms.gate.set()

@@ -11,7 +11,7 @@ from core.runs.store import Store
 from core.runs.study_queue import Asked
 from core.runs.worker import GIVEN_UP, Worker
 from core.runs.worker_process import WorkerProcess, default_home, worker_lives
-from tests.runs.at_work import LITTLE, PATIENCE, answered, kinds, long, queued, status, until
+from tests.runs.at_work import LITTLE, PATIENCE, answered, kinds, long, queued, status, until, warnings
 from tests.runs.tables import TABLES, table
 
 
@@ -127,7 +127,7 @@ def test_owners_take_turns_at_the_ends_of_rounds(store, make_spec, monkeypatch):
 
     assert ended(first, 1) < ended(second, 1) < ended(first, 3)
     assert ended(second, 2) < ended(first, 6)
-    assert not kinds(store, first, "warned")
+    assert not warnings(store, first)
     assert len(kinds(store, first, "finished")) == 1
 
 
@@ -150,7 +150,7 @@ def test_lanes_are_added_to_a_run_that_is_done(store, make_spec, done):
     status(store, run, "done")
     for name in TABLES:
         assert table(store.get(run).folder / name) == table(done / name)
-    assert not kinds(store, run, "warned")
+    assert not warnings(store, run)
     probe = {"prompt": "France was born in", "lane": "guarded", "new_tokens": 3}
     assert answered(store, store.command(run, "probe", probe)).answer["round"] == 3
     assert added(store, run, {**plain, "name": "b", "from": {"lane": "plain", "round": 2}}).state == "done"

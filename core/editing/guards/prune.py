@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from jaxtyping import Float
 
+from core import ceiling
 from core.editing.lowrank import LowRank
 from core.editing.parameters import param
 from core.editing.subspace import Svd
@@ -32,6 +33,7 @@ class Prune:
         1.2,
         symbol="α",
         gt=1,
+        le=ceiling.RATIO,
         offers=((1.2, "1.2, the authors' first"), (math.e, "e, as AlphaEdit's comparison runs it")),
         help="Base of the logarithm: 1.2, 1.5, 2 and e in the authors' code; e (2.718281828459045) is the natural"
         " logarithm, with which AlphaEdit's comparison runs it.",

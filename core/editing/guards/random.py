@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from core import ceiling
 from core.editing.lowrank import LowRank
 from core.editing.parameters import param
 from core.editing.subspace import RANKS, Basis, Svd
@@ -25,7 +26,7 @@ class Random:
 
     tau: float = param(0.1, symbol="τ", gt=0, lt=1, in_label=True, help="The τ at which REVIVE would protect as many.")
     by: str = param("energy", choices=("energy", "count"), help="As in REVIVE.")
-    seed: int = param(0, ge=0, help="Seed of the random directions.")
+    seed: int = param(0, ge=0, le=ceiling.SEED, help="Seed of the random directions.")
 
     @property
     def needs(self) -> str | None:

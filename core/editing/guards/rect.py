@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from jaxtyping import Float
 
+from core import ceiling
 from core.editing.lowrank import LowRank
 from core.editing.parameters import param
 from core.lazy import torch
@@ -25,7 +26,9 @@ class Rect:
     inside: ClassVar[bool] = False
 
     keep: float = param(0.4, symbol="k", gt=0, le=1, in_label=True, help="The share of entries that stays.")
-    epsilon: float = param(1e-8, symbol="ε", gt=0, help="Added to |W|, so that weights of 0 do no harm.")
+    epsilon: float = param(
+        1e-8, symbol="ε", gt=0, le=ceiling.RATIO, help="Added to |W|, so that weights of 0 do no harm."
+    )
     when: str = param(
         "after",
         choices=("after", "within"),

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from jaxtyping import Float
 
+from core import ceiling
 from core.editing.defaults import (
     ALPHA_EDIT,
     GPT2_XL,
@@ -74,12 +75,15 @@ class AlphaEdit(LocateThenEdit):
     title: ClassVar[str] = "AlphaEdit"
     paper: ClassVar[str] = "arXiv 2410.02355"
 
-    threshold: float = param(0.02, gt=0, help="Directions of C0 with less variance than this may change.")
+    threshold: float = param(
+        0.02, gt=0, le=ceiling.RATIO, help="Directions of C0 with less variance than this may change."
+    )
     relative: bool = param(False, help="The threshold is a share of the mean variance, whatever the activations' size.")
     beta: float | None = param(
         10.0,
         symbol="β",
         gt=0,
+        le=ceiling.WEIGHT,
         help="Weight of ‖Δ‖²: 10 in the authors' code, 1 in FastEdit's; null: what P leaves of a typical key's square.",
     )
     history: bool = param(True, help="Protect the keys of earlier rounds.")

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from jaxtyping import Float
 
+from core import ceiling
 from core.editing.defaults import GPT2_XL, GPT_J, LLAMA_2, Default, ModelInfo, Published, published
 from core.editing.failure import EditFailure
 from core.editing.locate import LayerContext, LocateThenEdit
@@ -47,10 +48,15 @@ class Emmet(LocateThenEdit):
         name="lambda",
         symbol="λ",
         gt=0,
+        le=ceiling.WEIGHT,
         help="Weight of C0 against ρ and earlier keys, cancels without both; null: the size of a typical key.",
     )
-    rho: float = param(0.0, symbol="ρ", ge=0, help="Softens the equality; 0: the new facts are met exactly.")
-    ridge: float = param(0.0, symbol="ε", ge=0, help="Share of the mean variance added to every direction of C0.")
+    rho: float = param(
+        0.0, symbol="ρ", ge=0, le=ceiling.WEIGHT, help="Softens the equality; 0: the new facts are met exactly."
+    )
+    ridge: float = param(
+        0.0, symbol="ε", ge=0, le=ceiling.RATIO, help="Share of the mean variance added to every direction of C0."
+    )
     history: bool = param(False, help="Protect the keys of earlier rounds as well.")
 
     def idle(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from core import ceiling
 from core.editing.defaults import (
     GPT2_XL,
     GPT_J,
@@ -49,11 +50,13 @@ class FtL(Method):
     paper: ClassVar[str] = "arXiv 2012.00363"
     teacher_forced: ClassVar[bool] = False
 
-    steps: int = param(25, ge=1, help="Passes over the round's facts, at most.")
-    lr: float = param(5e-4, gt=0, help="Adam's step size.")
-    stop_loss: float = param(0.01, ge=0, help="Training ends when the mean loss is below this.")
-    bound: float | None = param(None, symbol="ε", gt=0, help="The largest change of an entry in a round; null: any.")
-    batch: int = param(64, ge=1, help="Facts per step of Adam.")
+    steps: int = param(25, ge=1, le=ceiling.STEPS, help="Passes over the round's facts, at most.")
+    lr: float = param(5e-4, gt=0, le=ceiling.RATIO, help="Adam's step size.")
+    stop_loss: float = param(0.01, ge=0, le=ceiling.RATIO, help="Training ends when the mean loss is below this.")
+    bound: float | None = param(
+        None, symbol="ε", gt=0, le=ceiling.RATIO, help="The largest change of an entry in a round; null: any."
+    )
+    batch: int = param(64, ge=1, le=ceiling.FACTS, help="Facts per step of Adam.")
 
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from jaxtyping import Float
 
+from core import ceiling
 from core.editing.locate import LayerContext, LocateThenEdit
 from core.editing.lowrank import LowRank
 from core.editing.parameters import param
@@ -30,9 +31,12 @@ class Memit(LocateThenEdit):
         name="lambda",
         symbol="λ",
         gt=0,
+        le=ceiling.WEIGHT,
         help="How much old associations weigh against the new ones; null: the size of a typical key, as measured.",
     )
-    ridge: float = param(0.0, symbol="ε", ge=0, help="Share of the mean variance added to every direction of C0.")
+    ridge: float = param(
+        0.0, symbol="ε", ge=0, le=ceiling.RATIO, help="Share of the mean variance added to every direction of C0."
+    )
     history: bool = param(False, help="Protect the keys of earlier rounds as well.")
 
     def update(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from jaxtyping import Float
 
+from core import ceiling
 from core.editing import methods
 from core.editing.defaults import Default, ModelInfo, is_pocket
 from core.editing.failure import EditFailure
@@ -60,7 +61,9 @@ class Mose(LocateThenEdit):
     title: ClassVar[str] = "MOSE"
     paper: ClassVar[str] = "Multiplicative Orthogonal Sequential Editing"
 
-    ratio: float = param(1.0, symbol="ρ", gt=0, help="How much keeping old outputs weighs: λ = ρ ‖W K‖² / tr(W C0 Wᵀ).")
+    ratio: float = param(
+        1.0, symbol="ρ", gt=0, le=ceiling.RATIO, help="How much keeping old outputs weighs: λ = ρ ‖W K‖² / tr(W C0 Wᵀ)."
+    )
     absolute: bool = param(False, help="ρ is λ itself, whatever the sizes of keys and statistics.")
     preserve: str = param(
         "current", choices=("current", "original"), help="Old outputs to keep: the current weight's, or the original's."
@@ -71,9 +74,18 @@ class Mose(LocateThenEdit):
         choices=("fixed", "selected", "neighbors"),
         help="Edit a fixed layer, the layer selected among L, or that one and its neighbours in L.",
     )
-    reach: int = param(1, ge=0, help="Neighbours in L that are edited too, so many on each side of the selected layer.")
-    fixed_layer: int | None = param(None, ge=0, help="The layer that is edited when it is fixed (ROME's), one of L.")
-    select_steps: int = param(5, ge=1, help="Evaluations of the value's loss at each layer when one is selected.")
+    reach: int = param(
+        1,
+        ge=0,
+        le=ceiling.LAYERS,
+        help="Neighbours in L that are edited too, so many on each side of the selected layer.",
+    )
+    fixed_layer: int | None = param(
+        None, ge=0, le=ceiling.LAYERS, help="The layer that is edited when it is fixed (ROME's), one of L."
+    )
+    select_steps: int = param(
+        5, ge=1, le=ceiling.STEPS, help="Evaluations of the value's loss at each layer when one is selected."
+    )
 
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:

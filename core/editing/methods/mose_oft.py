@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from core import ceiling
 from core.editing.defaults import LLAMA_2_13B, LLAMA_3, QWEN, Default, ModelInfo, Published, published
 from core.editing.method import Method, Round
 from core.editing.parameters import param
@@ -34,12 +35,12 @@ class MoseOft(Method):
     paper: ClassVar[str] = "Multiplicative Orthogonal Sequential Editing (released code)"
     teacher_forced: ClassVar[bool] = True
 
-    blocks: int = param(4, symbol="g", ge=1, help="Blocks of Q; they divide the layer's inputs.")
-    steps: int = param(25, ge=1, help="Passes over the round's facts, at most.")
-    lr: float = param(5e-4, gt=0, help="Adam's step size.")
-    stop_loss: float = param(0.01, ge=0, help="Training ends when the mean loss is below this.")
-    cap: float | None = param(None, gt=0, help="The largest norm of S in each block; null: any.")
-    batch: int = param(64, ge=1, help="Facts per step of Adam.")
+    blocks: int = param(4, symbol="g", ge=1, le=ceiling.WIDTH, help="Blocks of Q; they divide the layer's inputs.")
+    steps: int = param(25, ge=1, le=ceiling.STEPS, help="Passes over the round's facts, at most.")
+    lr: float = param(5e-4, gt=0, le=ceiling.RATIO, help="Adam's step size.")
+    stop_loss: float = param(0.01, ge=0, le=ceiling.RATIO, help="Training ends when the mean loss is below this.")
+    cap: float | None = param(None, gt=0, le=ceiling.RATIO, help="The largest norm of S in each block; null: any.")
+    batch: int = param(64, ge=1, le=ceiling.FACTS, help="Facts per step of Adam.")
     persistent: bool = param(True, help="Train one Q on from round to round; else each round turns by a new one.")
 
     @classmethod

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from jaxtyping import Float, Int
 
+from core import ceiling
 from core.editing.defaults import GPT2_XL, GPT_J, LLAMA_3, Default, ModelInfo, Published, published
 from core.editing.locate import LayerContext
 from core.editing.lowrank import LowRank
@@ -48,8 +49,10 @@ class Nse(Memit):
         choices=("relative", "absolute"),
         help="Bounds of ‖z − current‖: as shares of ‖δ‖, or as they are (published, they fit one model's states).",
     )
-    lower: float = param(0.1, symbol="α_N", ge=0, help="A fact that lacks less is not edited (again).")
-    upper: float = param(10.0, gt=0, help="A fact that lacks more is never edited.")
+    lower: float = param(
+        0.1, symbol="α_N", ge=0, le=ceiling.RATIO, help="A fact that lacks less is not edited (again)."
+    )
+    upper: float = param(10.0, gt=0, le=ceiling.RATIO, help="A fact that lacks more is never edited.")
     history: bool = param(True, help="Protect the keys of earlier rounds as well.")
 
     @classmethod
@@ -92,7 +95,8 @@ class Nse(Memit):
         from core.editing.keys import prompts, states
 
         with round_.lm.worn(state.sums):
-            current = states(round_.lm, prompts(round_.lm, round_.facts, ()), round_.recipe.layers[-1], self.site)
+            rows, last = prompts(round_.lm, round_.facts, ()), round_.recipe.layers[-1]
+            current = states(round_.lm, rows, last, self.site, round_.heartbeat)
         missing = (values.target - current).norm(dim=0)
         if self.bounds == "relative":
             missing = missing / values.delta.norm(dim=0).clamp(min=1e-12)
@@ -104,7 +108,7 @@ class Nse(Memit):
 
         rows = prompts(round_.lm, round_.facts, round_.session.contexts(self))
         with round_.lm.worn(state.sums):
-            reading = Reading(round_.lm, rows, self.flat_mean)
+            reading = Reading(round_.lm, rows, self.flat_mean, round_.heartbeat)
             found = {layer: reading.at(layer, layer).key for layer in round_.recipe.layers}
         return {layer: key.to(state.sums[layer].dtype) for layer, key in found.items()}
 

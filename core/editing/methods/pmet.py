@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from core import ceiling
 from core.editing.defaults import GPT_J, LLAMA_2, Default, ModelInfo, Published, published
 from core.editing.method import Round
 from core.editing.methods.memit import Memit
@@ -42,17 +43,28 @@ class Pmet(Memit):
     paper: ClassVar[str] = "arXiv 2308.08742"
     site: ClassVar[str] = "ffn"
 
-    steps: int = param(30, ge=1, help="Evaluations of the value's loss; the last one does not step.")
-    lr: float = param(0.2, gt=0, help="Adam's step size in the value optimisation.")
-    clamp: float = param(0.75, gt=0, help="The largest ‖δ‖ / ‖h0‖, of the FFN's output and of the attention's.")
-    kl: float = param(1.0, symbol="κ", ge=0, help="Weight of KL(edited ‖ original) at the subject in “{subject} is a”.")
+    steps: int = param(30, ge=1, le=ceiling.STEPS, help="Evaluations of the value's loss; the last one does not step.")
+    lr: float = param(0.2, gt=0, le=ceiling.RATIO, help="Adam's step size in the value optimisation.")
+    clamp: float = param(
+        0.75, gt=0, le=ceiling.RATIO, help="The largest ‖δ‖ / ‖h0‖, of the FFN's output and of the attention's."
+    )
+    kl: float = param(
+        1.0,
+        symbol="κ",
+        ge=0,
+        le=ceiling.WEIGHT,
+        help="Weight of KL(edited ‖ original) at the subject in “{subject} is a”.",
+    )
     eased: float = param(0.1, ge=0, le=1, help="Weight of the targets' loss while every target is the arg-max already.")
-    enough_kl: float = param(0.01, ge=0, help="A fact is done when its targets are the arg-max and κ KL is this small.")
+    enough_kl: float = param(
+        0.01, ge=0, le=ceiling.RATIO, help="A fact is done when its targets are the arg-max and κ KL is this small."
+    )
     lambda_: float | None = param(
         6000.0,
         name="lambda",
         symbol="λ",
         gt=0,
+        le=ceiling.WEIGHT,
         help="How much old associations weigh against the new ones; null: the size of a typical key, as measured.",
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from jaxtyping import Float
 
+from core import ceiling
 from core.editing.defaults import (
     GPT2_XL,
     GPT_J,
@@ -54,16 +55,18 @@ class Rome(LocateThenEdit):
     site: ClassVar[str] = "ffn"
     flat_mean: ClassVar[bool] = True
 
-    steps: int = param(20, ge=1, help="Evaluations of the value's loss; the last one does not step.")
-    lr: float = param(0.5, gt=0, help="Adam's step size in the value optimisation.")
-    clamp: float = param(4.0, gt=0, help="The largest ‖δ‖ / ‖v0‖, v0 the FFN's output.")
+    steps: int = param(20, ge=1, le=ceiling.STEPS, help="Evaluations of the value's loss; the last one does not step.")
+    lr: float = param(0.5, gt=0, le=ceiling.RATIO, help="Adam's step size in the value optimisation.")
+    clamp: float = param(4.0, gt=0, le=ceiling.RATIO, help="The largest ‖δ‖ / ‖v0‖, v0 the FFN's output.")
     contexts: int = param(20, ge=0, le=50, help="Sampled prefixes besides the bare prompt; half of them half as long.")
     moment: bool = param(
         True,
         symbol="C0",
         help="Weigh inputs by C0; off: Δ lies along k̄ itself, as is configured for Llama-like models.",
     )
-    ridge: float = param(0.0, symbol="ε", ge=0, help="Share of the mean variance added to every direction of C0.")
+    ridge: float = param(
+        0.0, symbol="ε", ge=0, le=ceiling.RATIO, help="Share of the mean variance added to every direction of C0."
+    )
 
     def samples(self) -> tuple[tuple[int, int], ...]:
         """Half of the prefixes have half the length."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from jaxtyping import Float
 
+from core import ceiling
 from core.editing.bordered import Bordered
 from core.editing.defaults import GPT2_XL, GPT_J, LLAMA_3, PUBLISHED, Default, Known, ModelInfo, published
 from core.editing.folding import fold
@@ -78,14 +79,20 @@ class LowRankPrior:
         choices=("variance", "squared"),
         help="Energy: the sum of eigenvalues (the trace), or of their squares.",
     )
-    rank: int | None = param(None, symbol="r₀", ge=1, help="The number of U's directions, instead of the energy.")
+    rank: int | None = param(
+        None, symbol="r₀", ge=1, le=ceiling.WIDTH, help="The number of U's directions, instead of the energy."
+    )
     weights: str = param(
         "variance", choices=("variance", "identity"), help="Λ: the weight's squared singular values, or ones."
     )
     floor: float = param(1e-6, gt=0, lt=1, help="The least D, as a share of the mean variance of a key's entry.")
     gamma: float = param(0.99, symbol="γ", gt=0, le=1, help="Energy of earlier keys that a compression keeps.")
-    interval: int | None = param(500, symbol="τ", ge=1, help="Compress after so many keys; null: never.")
-    max_rank: int = param(3000, symbol="r_max", ge=1, help="The most directions that a compression keeps.")
+    interval: int | None = param(
+        500, symbol="τ", ge=1, le=ceiling.FACTS, help="Compress after so many keys; null: never."
+    )
+    max_rank: int = param(
+        3000, symbol="r_max", ge=1, le=ceiling.WIDTH, help="The most directions that a compression keeps."
+    )
 
     @classmethod
     def usual(cls, model: ModelInfo, method: str) -> dict[str, Default]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from core import ceiling
 from core.editing.defaults import Default, ModelInfo, is_pocket
 from core.editing.method import Round
 from core.editing.parameters import param
@@ -27,7 +28,12 @@ class Simie:
     paper: ClassVar[str] = "SimIE (Guo et al. 2025)"
 
     lambda_: float = param(
-        10.0, name="lambda", symbol="λ", gt=0, help="Weight of ‖W_t − W_0‖²: 1, 10 and 10000 are in use."
+        10.0,
+        name="lambda",
+        symbol="λ",
+        gt=0,
+        le=ceiling.WEIGHT,
+        help="Weight of ‖W_t − W_0‖²: 1, 10 and 10000 are in use.",
     )
     initial: bool = param(True, help="Each round edits the unedited model (init_model); else the current one.")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from core import ceiling
 from core.editing.parameters import param
 from core.measures.found import Chart, Found
 
@@ -45,6 +46,7 @@ class Angles:
     cells: int = param(
         10_000,
         ge=1,
+        le=ceiling.CELLS,
         help="Most similarities of a layer's side, over all asked rounds, kept one by one; beyond: binned.",
     )
 
@@ -70,8 +72,11 @@ class Angles:
         notes = announced(self.seconds(case, rounds))
         case.report(0, len(rounds) + 1)
         layers = case.edited_layers(max(rounds))
-        bases = {layer: self._bases(case, layer) for layer in layers}
-        references = {layer: Reference.of(layer, case.lm.original(layer)) for layer in layers}
+        bases, references = {}, {}
+        for layer in layers:
+            case.beat()
+            bases[layer] = self._bases(case, layer)
+            references[layer] = Reference.of(layer, case.lm.original(layer))
         angles: Rows = []
         table: Rows = []
         similarity: Rows = []
@@ -81,6 +86,7 @@ class Angles:
             for layer in sorted(set(layers) - set(bad)):
                 last = t == max(rounds)
                 for what, weight in self._weights(references[layer], bases[layer], weights, last, notes):
+                    case.beat()
                     found = self._compare(references[layer], weight)
                     table.append({"round": t, "layer": layer, "where": f"layer {layer}", "weight": what} | found.row)
                     if what == EDITED:

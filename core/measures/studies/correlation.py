@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from core import ceiling
 from core.editing.parameters import param
 from core.errors import UserError
 from core.measures.found import Chart, Found
@@ -33,7 +34,9 @@ class Correlation:
     source: ClassVar[str] = "Revisiting parameter-based knowledge editing: Tables 2, 25-28"
 
     layers: tuple[int, ...] | None = param(None, help="Whose R_k; none: that of the edited layers.")
-    tokens: int | None = param(None, ge=8, help="Tokens that R_k is measured on; none: 4 per dimension, 1024 to 16384.")
+    tokens: int | None = param(
+        None, ge=8, le=ceiling.PROBE_ROWS, help="Tokens that R_k is measured on; none: 4 per dimension, 1024 to 16384."
+    )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
@@ -107,14 +110,14 @@ class Correlation:
 
         layers = self._layers(case, measured)
         case.report(0, len(measured))
-        probe = Probe.build(case.lm, layers, case.texts.drift, self._tokens(case), case.seed)
+        probe = Probe.build(case.lm, layers, case.texts.drift, self._tokens(case), case.seed, case.beat)
         if isinstance(probe, str):
             raise UserError(f"{probe[0].upper()}{probe[1:]}.")
         found: dict[tuple[str, str], list[float]] = {(k, over): [] for k in OVER_K for over in OVER_LAYERS}
         found[EDITS, ""] = []
         skipped = []
         for t, weights in each_state(case, measured):
-            per_layer = None if broken(weights) else _per_layer(probe, weights, layers)
+            per_layer = None if broken(weights) else _per_layer(probe, weights, layers, case.beat)
             if per_layer is None:
                 skipped.append(t)
                 continue
@@ -126,11 +129,13 @@ class Correlation:
         return found, skipped
 
 
-def _per_layer(probe: Probe, weights: Any, layers: Sequence[int]) -> list[dict[str, float]] | None:
+def _per_layer(
+    probe: Probe, weights: Any, layers: Sequence[int], beat: Callable[[], None]
+) -> list[dict[str, float]] | None:
     """Summaries of R_k over k, by layer; None where a state is not finite."""
     from core.measures.correlation import trimmed_mean
 
-    states = probe.read(weights, layers)
+    states = probe.read(weights, layers, beat)
     rows = []
     for layer in layers:
         if not bool(states[layer].isfinite().all()):

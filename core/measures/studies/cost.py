@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from core import ceiling
 from core.editing.parameters import param
 from core.editing.stopwatch import FREE, charged
 from core.measures.found import Chart, Found
@@ -29,8 +30,8 @@ class Cost:
     question: ClassVar[str] = "Is the edited model slower than the unedited one, and what did the rounds take?"
     source: ClassVar[str] = "R_k paper, Fig. 5 (latency ratio over 50 greedy tokens)"
 
-    tokens: int = param(50, ge=1, help="Greedy tokens per prompt.")
-    prompts: int = param(10, ge=3, help="Prompts, of facts spread over the run.")
+    tokens: int = param(50, ge=1, le=ceiling.SAMPLED, help="Greedy tokens per prompt.")
+    prompts: int = param(10, ge=3, le=ceiling.SAMPLED, help="Prompts, of facts spread over the run.")
 
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Tables `latency`, `memory`, `rounds` (by measured round) and `phases` (of every round, seconds per edit)."""

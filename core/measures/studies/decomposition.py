@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from core import ceiling
 from core.editing.parameters import param
 from core.errors import UserError
 from core.measures.found import Chart, Found
@@ -39,10 +40,10 @@ class Decomposition:
 
     points: int = param(10, ge=1, le=100, help="Shares of the energy to rebuild from, evenly up to all of it.")
     groups: int = param(5, ge=2, le=50, help="Groups of equal energy that are disturbed one at a time.")
-    smallest: float = param(1.0, symbol="ε", gt=0, help="The least disturbance, as a share of ‖W‖_F.")
-    largest: float = param(3.0, gt=0, help="The largest disturbance.")
+    smallest: float = param(1.0, symbol="ε", gt=0, le=ceiling.RATIO, help="The least disturbance, as a share of ‖W‖_F.")
+    largest: float = param(3.0, gt=0, le=ceiling.RATIO, help="The largest disturbance.")
     sizes: int = param(2, ge=1, le=10, help="How many sizes, from the least to the largest, evenly on a log scale.")
-    seeds: int = param(2, ge=1, help="Random disturbances of each group.")
+    seeds: int = param(2, ge=1, le=ceiling.SEEDS, help="Random disturbances of each group.")
     sides: str = param("both", choices=("input", "output", "both"), help="The side whose directions are grouped.")
     matrices: str = param(
         "edited",
@@ -54,9 +55,12 @@ class Decomposition:
         names=Names.TASKS,
         help="Tasks with commas between (a folder, or names of the harness); empty: the lane's own.",
     )
-    items: int | None = param(10, ge=1, help="Items per task; none: all.")
+    items: int | None = param(10, ge=1, le=ceiling.ITEMS, help="Items per task; none: all.")
     facts: int = param(
-        25, ge=0, help="True facts whose probability is read besides the tasks: a finer sign than multiple choice."
+        25,
+        ge=0,
+        le=ceiling.FACTS,
+        help="True facts whose probability is read besides the tasks: a finer sign than multiple choice.",
     )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
@@ -79,10 +83,13 @@ class Decomposition:
 
         layers, total = self._layers(case), self._evaluations()
         notes = announced(self.seconds(case, rounds))
-        tasks = Tasks.build(case.lm, self._names(case), self.items, case.seed)
+        tasks = Tasks.build(case.lm, self._names(case), self.items, case.seed, case.beat)
         score = _Scorer(case, tasks, self.facts, total)
         intact = score({})
-        references = {layer: Reference.of(layer, case.lm.original(layer)) for layer in layers}
+        references = {}
+        for layer in layers:
+            case.beat()
+            references[layer] = Reference.of(layer, case.lm.original(layer))
         rebuilt = [row for part in range(1, self.points + 1) for row in self._rebuilt(references, part, score, intact)]
         disturbed = self._disturbed(case, references, score, intact, notes)
         case.report(total, total)

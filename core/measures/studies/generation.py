@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from core import ceiling
 from core.editing.parameters import param
 from core.measures.accepted import answers_option, answers_said
 from core.measures.found import Chart, Found
@@ -31,10 +32,10 @@ class Generation:
     question: ClassVar[str] = "Does the model say the new fact in its own words, fluently and to the point?"
     source: ClassVar[str] = "R_k paper (free generation, judge); ROME and MEMIT (fluency, consistency)"
 
-    facts: int | None = param(30, ge=1, help="Facts asked, spread over all edited so far; none: all.")
-    tokens: int = param(50, ge=1, help="Most tokens of a greedy answer.")
-    length: int = param(100, ge=2, help="Tokens of a sampled text, its prompt included.")
-    prompts: int = param(3, ge=1, help="Sampled texts per fact.")
+    facts: int | None = param(30, ge=1, le=ceiling.FACTS, help="Facts asked, spread over all edited so far; none: all.")
+    tokens: int = param(50, ge=1, le=ceiling.WORD_TOKENS, help="Most tokens of a greedy answer.")
+    length: int = param(100, ge=2, le=ceiling.WORD_TOKENS, help="Tokens of a sampled text, its prompt included.")
+    prompts: int = param(3, ge=1, le=ceiling.PER_FACT, help="Sampled texts per fact.")
     answers: str = answers_option()
     judge: str | None = param(
         None,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from core import ceiling
 from core.editing.parameters import param
 from core.measures.found import Chart, Found
 
@@ -29,14 +30,19 @@ class Keys:
     energy: float = param(
         0.8, symbol="γ₀", gt=0, le=1, help="U: the fewest directions of C0 that hold this share of its trace."
     )
-    rank: int | None = param(None, symbol="r₀", ge=1, help="The number of U's directions, instead of that share.")
+    rank: int | None = param(
+        None, symbol="r₀", ge=1, le=ceiling.WIDTH, help="The number of U's directions, instead of that share."
+    )
     change: str = param(
         "accumulated", choices=("accumulated", "per round"), help="ΔW: W_t − W_0, or what round t added by itself."
     )
     scaled: bool = param(False, help="Scale U's directions by the root of their variance, as the prior itself does.")
-    keys: int = param(5000, ge=1, help="The first so many edited keys are decomposed.")
+    keys: int = param(5000, ge=1, le=ceiling.SAMPLED, help="The first so many edited keys are decomposed.")
     layer: int | None = param(
-        None, ge=0, help="Whose keys; none: those of the layer that most rounds edited, of equal ones the last."
+        None,
+        ge=0,
+        le=ceiling.LAYERS,
+        help="Whose keys; none: those of the layer that most rounds edited, of equal ones the last.",
     )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
@@ -90,6 +96,7 @@ class Keys:
 
         prior, found = LowRankPrior(alpha=0.0, energy=self.energy, rank=self.rank), {}
         for layer in case.layers:
+            case.beat()
             weight = case.lm.original(layer)
             context = LayerContext(
                 layer=layer,

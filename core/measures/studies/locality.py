@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from core import ceiling
 from core.editing.parameters import param
 from core.measures.accepted import answers_option, answers_said
 from core.measures.found import Chart, Found
@@ -24,12 +25,15 @@ class Locality:
     source: ClassVar[str] = "R_k paper, Table 40 (token-level locality); CounterFact, ZsRE, KnowEdit"
 
     facts: int | None = param(
-        100, ge=1, help="Facts whose questions are asked, spread over all edited so far; none: all."
+        100, ge=1, le=ceiling.FACTS, help="Facts whose questions are asked, spread over all edited so far; none: all."
     )
-    most: int | None = param(2, ge=1, help="Questions of each kind per fact; none: all.")
+    most: int | None = param(2, ge=1, le=ceiling.PER_FACT, help="Questions of each kind per fact; none: all.")
     answers: str = answers_option()
     tokens: int | None = param(
-        None, ge=1, help="Tokens of the greedy continuations that are compared; none: as many as the true answer has."
+        None,
+        ge=1,
+        le=ceiling.WORD_TOKENS,
+        help="Tokens of the greedy continuations that are compared; none: as many as the true answer has.",
     )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from core import ceiling
 from core.editing.parameters import param
 from core.errors import UserError
 from core.measures.found import Chart, Found
@@ -37,7 +38,9 @@ class Maps:
     source: ClassVar[str] = "MOSE, Figure 5; REVIVE, Figure 10"
 
     method: str = param("pca", choices=("pca", "tsne", "umap"), help="How states are laid out in two dimensions.")
-    points: int = param(200, ge=8, help="Prompts on the map, half of them about edited facts, half about others.")
+    points: int = param(
+        200, ge=8, le=ceiling.POINTS, help="Prompts on the map, half of them about edited facts, half about others."
+    )
     site: str = param(
         "edited",
         choices=("edited", "final"),
@@ -146,7 +149,8 @@ class _Panel:
         lm, asked = self.case.lm, list(range(len(self.texts)) if rows is None else rows)
         texts, positions = [self.texts[i] for i in asked], [self.positions[i] for i in asked]
         with lm.worn(weights):
-            return activations(lm, texts, positions, [self.layer], "block", pass_size(lm))[self.layer]
+            found = activations(lm, texts, positions, [self.layer], "block", pass_size(lm), self.case.beat)
+        return found[self.layer]
 
     def edited_in(self, t: int) -> list[int]:
         """The rows about facts that round t edited."""

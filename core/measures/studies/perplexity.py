@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from core import ceiling
 from core.editing.parameters import param
 from core.errors import UserError
 from core.measures.found import Chart, Found
@@ -23,7 +24,9 @@ class Perplexity:
     question: ClassVar[str] = "Does the model still expect the language that it was made for?"
     source: ClassVar[str] = "Held-out perplexity, as in studies of collapse under sequential edits"
 
-    tokens: int | None = param(2000, ge=1, help="Tokens that are predicted; none: all of the text.")
+    tokens: int | None = param(
+        2000, ge=1, le=ceiling.READ_TOKENS, help="Tokens that are predicted; none: all of the text."
+    )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
@@ -44,7 +47,7 @@ class Perplexity:
             raise UserError(f"Perplexity needs text that no edit concerns: {NO_PROSE}.")
         table: list[dict[str, Any]] = []
         with case.lm.worn({}):
-            base = perplexity(case.lm, case.texts.prose, self.tokens)
+            base = perplexity(case.lm, case.texts.prose, self.tokens, case.beat)
         for at, beat in each_round(case, rounds):
             with case.lm.worn(case.weights(at)):
                 value = perplexity(case.lm, case.texts.prose, self.tokens, beat)

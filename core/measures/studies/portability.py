@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from core import ceiling
 from core.editing.parameters import param
 from core.measures.accepted import answers_option, answers_said
 from core.measures.found import Chart, Found
@@ -23,9 +24,12 @@ class Portability:
     source: ClassVar[str] = "KnowEdit's portability lists"
 
     facts: int | None = param(
-        100, ge=1, help="Facts whose questions are asked, spread over those edited so far that have any; none: all."
+        100,
+        ge=1,
+        le=ceiling.FACTS,
+        help="Facts whose questions are asked, spread over those edited so far that have any; none: all.",
     )
-    most: int | None = param(3, ge=1, help="Questions of each kind per fact; none: all.")
+    most: int | None = param(3, ge=1, le=ceiling.PER_FACT, help="Questions of each kind per fact; none: all.")
     answers: str = answers_option()
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from core import ceiling
 from core.editing.parameters import param
 from core.measures.accepted import answers_option, answers_said
 from core.measures.found import Chart, Found
@@ -26,7 +27,7 @@ class Retention:
     ask: str = param(
         "edit", choices=("edit", "paraphrase"), help="What is asked: the edited prompt, or the fact's paraphrases."
     )
-    facts: int | None = param(20, ge=1, help="Facts asked per cohort, spread over it; none: all.")
+    facts: int | None = param(20, ge=1, le=ceiling.FACTS, help="Facts asked per cohort, spread over it; none: all.")
     before: bool = param(False, help="Ask a cohort also at rounds before its own edit.")
     answers: str = answers_option()
 

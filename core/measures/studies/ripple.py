@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from core import ceiling
 from core.editing.parameters import param
 from core.measures.found import Chart, Found
 
@@ -24,7 +25,7 @@ class Ripple:
     question: ClassVar[str] = "Which unedited facts changed their answer, and what do they share with the edited ones?"
     source: ClassVar[str] = "This lab"
 
-    facts: int | None = param(200, ge=1, help="Unedited facts asked; none: all.")
+    facts: int | None = param(200, ge=1, le=ceiling.FACTS, help="Unedited facts asked; none: all.")
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
@@ -48,7 +49,7 @@ class Ripple:
         changed: list[dict[str, Any]] = []
         notes = [] if facts else [NONE_ASKED]
         with case.lm.worn({}):
-            before, _ = greedy_ids(case.lm, prompts, counts)
+            before, _ = greedy_ids(case.lm, prompts, counts, case.beat)
         for at, beat in each_round(case, rounds if facts else ()):
             with case.lm.worn(case.weights(at)):
                 after, broken = greedy_ids(case.lm, prompts, counts, beat)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from core import ceiling
 from core.editing.parameters import param
 from core.measures.accepted import answers_option, answers_said
 from core.measures.found import Chart, Found
@@ -24,9 +25,11 @@ class Scores:
     question: ClassVar[str] = "Is the fact said, do paraphrases follow, do neighbours stay, by each field's own score?"
     source: ClassVar[str] = "MEMIT (probabilities), MEND and EasyEdit (token accuracy), ROME (exact)"
 
-    facts: int | None = param(100, ge=1, help="Facts scored, spread over all edited so far; none: all.")
-    paraphrases: int | None = param(2, ge=0, help="Paraphrases asked per fact; none: all.")
-    neighbors: int | None = param(10, ge=0, help="Neighbours asked per fact; none: all.")
+    facts: int | None = param(
+        100, ge=1, le=ceiling.FACTS, help="Facts scored, spread over all edited so far; none: all."
+    )
+    paraphrases: int | None = param(2, ge=0, le=ceiling.PER_FACT, help="Paraphrases asked per fact; none: all.")
+    neighbors: int | None = param(10, ge=0, le=ceiling.PER_FACT, help="Neighbours asked per fact; none: all.")
     answers: str = answers_option()
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:

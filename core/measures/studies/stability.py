@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from core import ceiling
 from core.editing.parameters import param
 from core.errors import UserError
 from core.measures.found import Chart, Found
@@ -30,7 +31,9 @@ class Stability:
     source: ClassVar[str] = "Revisiting parameter-based knowledge editing: Figures 2 and 6, Tables 1, 5-24"
 
     layers: tuple[int, ...] | None = param(None, help="Whose states are read; none: those of the edited layers.")
-    tokens: int | None = param(None, ge=8, help="Tokens that are read; none: 4 per dimension, 1024 to 16384.")
+    tokens: int | None = param(
+        None, ge=8, le=ceiling.PROBE_ROWS, help="Tokens that are read; none: 4 per dimension, 1024 to 16384."
+    )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
@@ -53,7 +56,7 @@ class Stability:
             raise UserError(f"The model has layers 0 to {case.lm.n_layers - 1}; asked for {max(layers)}.")
         notes = announced(self.seconds(case, rounds))
         case.report(0, len(rounds) + 1)
-        probe = Probe.build(case.lm, layers, case.texts.drift, self._tokens(case), case.seed)
+        probe = Probe.build(case.lm, layers, case.texts.drift, self._tokens(case), case.seed, case.beat)
         if isinstance(probe, str):
             raise UserError(f"{probe[0].upper()}{probe[1:]}.")
         if caution := probe.note():
@@ -64,7 +67,7 @@ class Stability:
             if bad := broken(weights):
                 notes.append(f"round {t}: layers {bad} hold numbers that are not finite; nothing was measured")
                 continue
-            states = probe.read(weights, layers)
+            states = probe.read(weights, layers, case.beat)
             for layer in layers:
                 if not bool(states[layer].isfinite().all()):
                     notes.append(f"round {t}: the states of layer {layer} are not finite")
@@ -112,7 +115,7 @@ class _Book:
         from core.measures import drift
         from core.measures.stability import halves
 
-        again = self.probe.read({}, layers)
+        again = self.probe.read({}, layers, self.case.beat)
         for layer in layers:
             before, principal = self.probe.states[layer], self.probe.principal[layer]
             self._spectrum(layer, "unedited", principal)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from core import ceiling
 from core.editing.parameters import param
 from core.errors import UserError
 from core.measures.found import Chart, Found
@@ -34,7 +35,7 @@ class Values:
     )
     source: ClassVar[str] = "MOSE, Figure 22"
 
-    points: int = param(200, ge=3, help="The most facts, and task texts, that are looked at.")
+    points: int = param(200, ge=3, le=ceiling.SHOWN, help="The most facts, and task texts, that are looked at.")
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""

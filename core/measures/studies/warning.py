@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from core import ceiling
 from core.editing.parameters import param
 from core.measures.found import Chart, Found
 
@@ -28,14 +29,20 @@ class EarlyWarning:
     question: ClassVar[str] = "Would cheap signs have told that this lane was going to collapse, and how early?"
     source: ClassVar[str] = "This lab"
 
-    tokens: int = param(512, ge=1, help="Tokens of held-out text for perplexity.")
-    facts: int | None = param(100, ge=1, help="Unedited facts asked; none: all.")
-    perplexity: float = param(1.5, gt=1, help="Flag at so many times the unedited model's perplexity.")
+    tokens: int = param(512, ge=1, le=ceiling.READ_TOKENS, help="Tokens of held-out text for perplexity.")
+    facts: int | None = param(100, ge=1, le=ceiling.FACTS, help="Unedited facts asked; none: all.")
+    perplexity: float = param(
+        1.5, gt=1, le=ceiling.RATIO, help="Flag at so many times the unedited model's perplexity."
+    )
     unedited_recall: float = param(0.75, gt=0, lt=1, help="Flag at this share of the unedited model's recall.")
-    change: float = param(2.0, gt=0, help="A layer's ‖W_t − W₀‖ / ‖W₀‖ that counts as a sign.")
-    pace: float = param(1.5, gt=1, help="Times the slowest pace of change before that count as a sign.")
+    change: float = param(2.0, gt=0, le=ceiling.RATIO, help="A layer's ‖W_t − W₀‖ / ‖W₀‖ that counts as a sign.")
+    pace: float = param(
+        1.5, gt=1, le=ceiling.RATIO, help="Times the slowest pace of change before that count as a sign."
+    )
     ls: float = param(0.1, ge=0, lt=1, help="LS that counts as a sign.")
-    key_overlap: float = param(1.5, gt=1, help="Times the first overlap of keys that count as a sign.")
+    key_overlap: float = param(
+        1.5, gt=1, le=ceiling.RATIO, help="Times the first overlap of keys that count as a sign."
+    )
     chance: float | None = param(
         None, ge=0, lt=1, help="What guessing gets in the tasks, in the mean; none: as the embedded tasks say."
     )

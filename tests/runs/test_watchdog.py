@@ -1,0 +1,223 @@
+"""A worker that does not answer is ended, says at what, and costs no committed round."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from core.runs import laboratory as laboratory_module
+from core.runs.attendant import Attendant, Studying
+from core.runs.control import Control
+from core.runs.laboratory import Laboratory
+from core.runs.questions import Answers
+from core.runs.sentinel import lives
+from core.runs.store import Store
+from core.runs.study_queue import Asked
+from core.runs.watchdog import CLOSED, Limits, Watchdog
+from tests.runs.at_work import kinds, queued, until
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Ended(Exception):
+    """The process would be gone now."""
+
+
+def gone(code):
+    raise Ended
+
+
+class Hung:
+    """A worker that is at a run of `spec` and came to no heartbeat for so many seconds."""
+
+    def __init__(self, home, spec, silent, patience=100.0):
+        self.store = Store(home)
+        self.run = queued(self.store, spec)
+        self.store.claim(self.run)
+        self.attendant = Attendant(self.store, Answers(Laboratory(home)))
+        self.attendant.take(self.run, Control())
+        self.attendant.looked = time.monotonic() - silent
+        self.dog = Watchdog(self.store, self.attendant, lambda: patience, lambda: "running", Limits(), gone)
+
+    def studying(self):
+        """The number of a study of the run that stands aside."""
+        number = self.store.studies.add(self.run, "anna", Asked(name="norms", options={}, lanes=None, rounds="last"))
+        self.store.studies.claim(number)
+        self.attendant.study(Studying(self.store.studies.get(number), Control()))
+        return number
+
+
+@pytest.fixture
+def hung(tmp_path, make_spec):
+    made = []
+
+    def make(silent, **options):
+        made.append(Hung(tmp_path, make_spec(), silent, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.store.close()
+
+
+def test_a_run_at_which_the_worker_hangs_fails_with_a_reason_and_is_not_tried_again_by_itself(hung):
+    one = hung(silent=101)
+    study = one.studying()
+    with pytest.raises(Ended):
+        one.dog.look()
+    found = one.store.get(one.run)
+    assert found.status == "failed"
+    assert "no sign of life for 2 min while it was at this (running)" in found.message
+    assert "Resume the run" in found.message
+    assert kinds(one.store, one.run, "finished")[-1]["message"] == found.message
+    assert one.store.left_running() == []
+    assert (one.store.studies.get(study).status, one.store.studies.get(study).attempts) == ("queued", 0)
+
+
+def test_a_worker_that_comes_to_heartbeats_is_left_alone(hung):
+    one = hung(silent=99)
+    assert not one.dog.look()
+    one.store.command(one.run, "pause")
+    assert not one.dog.look()
+    one.attendant.active = None  # what is paused, idle or between two runs looks for commands all the time
+    one.attendant.poll()
+    assert time.monotonic() - one.attendant.looked < 5
+
+
+def test_stop_reaches_a_step_that_does_not_end(hung):
+    one = hung(silent=61)
+    assert not one.dog.look()
+    asked = one.store.command(one.run, "stop")
+    with pytest.raises(Ended):
+        one.dog.look()
+    assert one.store.get(one.run).status == "stopped"
+    assert "can be resumed" in one.store.get(one.run).message
+    assert one.store.answer(asked).state == "waiting"  # the next worker finds nothing to do, and says so
+
+
+def test_a_study_and_an_answer_that_hang_are_given_up(hung):
+    one = hung(silent=101)
+    study = one.studying()
+    one.attendant.active = None
+    with pytest.raises(Ended):
+        one.dog.look()
+    assert one.store.studies.get(study).status == "failed"
+    assert "no sign of life for 2 min" in one.store.studies.get(study).message
+    again = one.studying()
+    one.store.command(one.run, "stop_study", {"study": again})
+    one.attendant.looked = time.monotonic() - 61
+    with pytest.raises(Ended):
+        one.dog.look()
+    assert one.store.studies.get(again).status == "stopped"
+
+    one.attendant.study(None)
+    one.attendant.take(one.run, Control())
+    number = one.store.command(one.run, "map", {"method": "tsne"})
+    one.attendant.serving = one.store.answer(number)
+    one.attendant.looked = time.monotonic() - 101
+    with pytest.raises(Ended):
+        one.dog.look()
+    assert one.store.answer(number).state == "failed"
+    assert "no sign of life" in one.store.answer(number).answer["message"]
+    assert one.store.get(one.run).status == "running"  # the next worker takes it up
+
+
+def test_a_worker_that_was_told_to_go_is_told_again_and_then_ended(hung):
+    one = hung(silent=0)
+    one.dog.leaving()
+    assert not one.dog.look()
+    one.dog._left -= 7
+    assert one.dog.look()
+    one.dog._left -= 3
+    with pytest.raises(Ended):
+        one.dog.look()
+    assert (one.store.get(one.run).status, one.store.get(one.run).message) == ("paused", CLOSED)
+    assert not one.store.worker().alive
+
+
+def test_the_end_does_not_wait_for_a_store_that_cannot_be_written(hung):
+    one = hung(silent=101)
+    one.dog.limits = Limits(tell=0.05)
+    with one.store._database.writing(), pytest.raises(Ended):
+        one.dog.look()
+
+
+def test_a_worker_outlives_its_app_by_less_than_15_seconds():
+    limits = Limits()
+    found_out, ended = limits.look, limits.leave + limits.look + limits.tell
+    assert found_out + ended < 15
+    assert limits.alone + 2 * 0.5 <= 15  # what the process beside it adds: two looks
+
+
+def test_patience_grows_with_what_one_decomposition_takes(tmp_path):
+    laboratory = Laboratory(tmp_path)
+    assert laboratory.patience() == laboratory_module.STEP_SECONDS
+
+    class Wide:
+        d_ffn, device = 14336, type("Device", (), {"type": "cpu"})
+
+    laboratory._model = Wide()
+    assert laboratory.patience() > 8 * 3600
+    laboratory._loading = True
+    assert laboratory.patience() == laboratory_module.LOADING_SECONDS
+
+
+def test_a_process_that_has_ended_does_not_live_even_if_nobody_asked():
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        until(lambda: not lives(child.pid), "its end")  # a zombie until it is waited for
+    assert lives(os.getpid())
+
+
+SLEEPER = "import sys, time; print(1, flush=True); time.sleep(600)"
+
+
+@pytest.mark.parametrize("app_dies", [True, False])
+def test_the_process_beside_the_worker_ends_it_when_nothing_in_it_can(app_dies):
+    with (
+        subprocess.Popen([sys.executable, "-c", SLEEPER]) as worker,
+        subprocess.Popen([sys.executable, "-c", SLEEPER]) as app,
+    ):
+        limits = ["0.5", "600"] if app_dies else ["600", "0.5"]
+        sentinel = [sys.executable, "-m", "core.runs.sentinel", str(worker.pid), str(app.pid), *limits]
+        with subprocess.Popen(sentinel, cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as beside:
+            if app_dies:
+                app.kill()
+            said = beside.stderr.readline()
+        assert worker.wait() == -signal.SIGKILL
+        app.kill()
+    assert ("its app has been gone" if app_dies else "nothing in it moved") in said
+
+
+def test_sigterm_ends_a_worker_in_a_call_that_does_not_return(tmp_path, make_spec):
+    store = Store(tmp_path)
+    run = queued(store, make_spec())
+    command = [sys.executable, "-m", "tests.runs.hanging", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as worker:
+        until(lambda: (store.progress(run) or {}).get("message") == "hanging", "the call")
+        worker.terminate()
+        said = worker.communicate()[1]
+    assert worker.returncode == 1
+    assert "hanging.py" in said  # where it hung, for the log
+    assert (store.get(run).status, store.get(run).message) == ("paused", CLOSED)
+    store.close()
+
+
+def test_a_worker_ends_with_its_app_though_a_call_holds_its_interpreter(tmp_path, make_spec):
+    store = Store(tmp_path)
+    run = queued(store, make_spec())
+    command = [sys.executable, "-m", "tests.runs.hanging", str(tmp_path)]
+    with (
+        subprocess.Popen([sys.executable, "-c", SLEEPER]) as app,
+        subprocess.Popen([*command, str(app.pid)], cwd=ROOT, stderr=subprocess.PIPE, text=True) as worker,
+    ):
+        until(lambda: (store.progress(run) or {}).get("message") == "hanging", "the call")
+        app.kill()
+        said = worker.communicate()[1]
+    assert worker.returncode == -signal.SIGKILL
+    assert "its app has been gone" in said
+    assert [left.id for left in store.left_running()] == [run]
+    store.close()
