@@ -16,6 +16,7 @@ from lab_app.features import FEATURES
 from lab_app.lab import Lab
 from lab_app.panels import PANELS, Panel
 from lab_app.parts import QUIET, Parts
+from lab_app.settled import settled
 from lab_app.sources import offered
 from lab_app.widgets import panel, problem, widget
 
@@ -101,7 +102,7 @@ def experiment(lab: Lab) -> dict[str, Any]:
         templates.LANES % (METHOD + GUARD),
         ["has", "settle"],
         has=[],
-        settled={},
+        settled=settled(LANES, "pocket", ""),
         catalogue=catalogue(),
         curves=lab.curves,
         problems={"items": []},

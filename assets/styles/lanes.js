@@ -71,7 +71,7 @@ EditLab.kinds.lanes = ({ element, props, watch, trigger }) => {
   };
   // What the lanes come to is known to the server: asked for a moment after the last change.
   let waiting = null,
-    asked = "";
+    asked = JSON.stringify([lanes(), ""]); // the page brings what the lanes that it opens with come to
   function ask() {
     clearTimeout(waiting);
     waiting = setTimeout(() => {
