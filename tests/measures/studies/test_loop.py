@@ -34,7 +34,7 @@ def test_a_beat_tells_its_own_round_also_later(told):
 def test_each_state_counts_what_was_done_before_and_what_follows(told):
     case, steps = told
     found = dict(each_state(case, [1, 3], ahead=1, behind=2))
-    assert steps == [(1, 5), (2, 5)]
+    assert steps == [(0, 0), (1, 5), (1, 5), (1, 5), (2, 5)]  # and said again before each round that is replayed
     for t in (1, 3):
         for layer in case.layers:
             assert found[t][layer].equal(case.matrix(t, layer))
