@@ -177,7 +177,7 @@ def wait_for_edits(out, count):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_was_killed_goes_on_to_the_same_tables(done, spec_file, tmp_path, number):
+def test_a_run_that_was_killed_goes_on_to_the_same_tables(done, spec_file, tmp_path, number, capsys):
     out = tmp_path / "out"
     process = started(spec_file(), out)
     wait_for_edits(out, 2)
