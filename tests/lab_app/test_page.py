@@ -361,6 +361,28 @@ def test_what_no_edit_gives_is_drawn_as_it_was_measured(visit: Any, served: Any)
     assert kept[-1] == float(f"{last['scores']['locality_kept']:.4g}")
 
 
+def test_a_task_that_is_no_share_has_an_axis_of_its_own(visit: Any, served: Any, monkeypatch: Any) -> None:
+    """A correlation is drawn from −1 to 1, named at its number, and not among the tasks that the mean is over."""
+
+    def with_cola(*given: Any, **options: Any) -> Any:
+        named = {"chance": 0.5, "in_mean": True, "metric": "acc", "called": "accuracy"}
+        cola = {"chance": None, "in_mean": False, "metric": "mcc", "called": "Matthews correlation, −1 to 1"}
+        tasks = {"sentiment": named, "entailment": cola, "arithmetic": named}
+        return replace(started(*given, **options), tasks=tasks)
+
+    monkeypatch.setattr("tests.lab_app.synthetic.started", with_cola)
+    page = visit(f"?run={record(served.store, rounds=3)}")
+    page.wait_for_selector(DONE)
+    drawn(page, "tasks")
+    axis = "document.querySelector('#lab-panel-tasks .plot').layout.yaxis.range"
+    panel = page.locator("#lab-panel-tasks")
+    assert "Mean of 2 tasks" in panel.inner_text()
+    assert page.evaluate(axis) == [-0.03, 1.03]
+    panel.get_by_role("button", name="entailment").click()
+    page.wait_for_function(f"{axis}[0] === -1.03")
+    assert "Matthews correlation" in panel.inner_text()
+
+
 def test_a_panel_without_numbers_says_why(visit: Any, served: Any) -> None:
     run = served.store.create_run(served.store.get(record(served.store, rounds=1)).spec)
     event = started(1, 50)
