@@ -71,6 +71,13 @@ class Bench:
         """The facts that each lane is edited without."""
         return left_out(self.spec.lanes, self.plan.size)
 
+    def remarks(self) -> list[str]:
+        """What a run says of itself: which answer is taught, how long measures take, what they are, what is lacking."""
+        tasks, measures = self.measures.tasks, self.measures
+        told = [self.facts.taught] if self.facts.taught else []
+        told += expected(self.lm, len(measures.layers), self.spec.measure)
+        return [*told, *measures.lacking.values(), *(tasks.remarks if tasks else ())]
+
     def started(self) -> Started:
         """The event that opens the run."""
         lm, shown = self.lm, [recipe_of(self.recipes, label) for label in self.spec.labels()]

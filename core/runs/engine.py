@@ -23,7 +23,6 @@ from core.editing.spread import RoundUpdate
 from core.editing.state import LaneState
 from core.editing.stopwatch import charged
 from core.errors import UserError
-from core.measures.expected import expected
 from core.measures.overlap import key_overlap
 from core.runs.bench import Bench, prepare, recipe_of, share_of, versions
 from core.runs.cautions import cautions, conditions, elsewhere, flagged
@@ -96,34 +95,35 @@ class Sequenced:
             self._past.start(event.as_dict())
             yield event
         if started is not None:
-            model = {"device": str(bench.lm.device), "threads": torch.get_num_threads()}
-            moved = elsewhere(started, conditions(versions(), model))
-            if moved is not None and (None, moved.about) not in self._past.told:
-                yield moved
-        if started is not None and started.get("reads", bench.measures.reads) != bench.measures.reads:
-            yield Warned(message=OTHER_TEXTS)
+            yield from self._changed(started)
         known = [lane["label"] for lane in started["lanes"]] if started is not None else []
-        for label, message in lane_notes(bench.spec.lanes, {recipe.label: recipe for recipe in bench.recipes}):
-            if label not in known:
-                yield Warned(level="warn", lane=label, round=0, message=message)
-        for label, message in bench.notes:
-            if label not in known:
-                yield Warned(level="info", lane=label, round=0, message=message)
+        of_lanes = lane_notes(bench.spec.lanes, {recipe.label: recipe for recipe in bench.recipes})
+        for level, notes in (("warn", of_lanes), ("info", bench.notes)):
+            for label, message in notes:
+                if label not in known:
+                    yield Warned(level=level, lane=label, message=message)
         if started is None:
-            if bench.spec.resolved is not None:
-                same, message = compared(bench.spec.resolved, bench.resolved())
-                yield Warned(level="info" if same else "warn", lane=None, round=0, message=message)
-            if bench.facts.taught:
-                yield Warned(level="info", lane=None, round=0, message=bench.facts.taught)
-            for message in bench.warnings:
-                yield Warned(level="warn", lane=None, round=0, message=message)
-            for message in expected(bench.lm, len(bench.measures.layers), bench.spec.measure):
-                yield Warned(level="info", lane=None, round=0, message=message)
-            for message in bench.measures.lacking.values():
-                yield Warned(level="info", lane=None, round=0, message=message)
-            for message in bench.measures.tasks.remarks if bench.measures.tasks else ():
-                yield Warned(level="info", lane=None, round=0, message=message)
-            yield from cautions(bench.lm, bench.facts.edit, bench.plan, self._control.heartbeat)
+            yield from self._told()
+
+    def _changed(self, started: Mapping[str, Any]) -> Iterator[Warned]:
+        """What is not as it was when the run began, where it goes on."""
+        lm = self._bench.lm
+        model = {"device": str(lm.device), "threads": torch.get_num_threads()}
+        moved = elsewhere(started, conditions(versions(), model))
+        if moved is not None and (None, moved.about) not in self._past.told:
+            yield moved
+        if started.get("reads", self._bench.measures.reads) != self._bench.measures.reads:
+            yield Warned(message=OTHER_TEXTS)
+
+    def _told(self) -> Iterator[Warned]:
+        """What a person should know of a new run, before its first step."""
+        bench = self._bench
+        if bench.spec.resolved is not None:
+            same, message = compared(bench.spec.resolved, bench.resolved())
+            yield Warned(level="info" if same else "warn", message=message)
+        yield from (Warned(message=message) for message in bench.warnings)
+        yield from (Warned(level="info", message=message) for message in bench.remarks())
+        yield from cautions(bench.lm, bench.facts.edit, bench.plan, self._control.heartbeat)
 
     def _baseline(self) -> Iterator[Event]:
         """Round 0, measured once and given to every lane that begins with it."""
@@ -298,7 +298,7 @@ class Sequenced:
         self._folder.write_facts(rows)
 
     def _report(self, phase: str, lane: str | None, number: int, message: str, done: int = 0, total: int = 0) -> None:
-        done = len(self._past.edited)
+        edited = len(self._past.edited)
         self._control.report(
             Progress(
                 phase=phase,
@@ -308,8 +308,8 @@ class Sequenced:
                 total=total,
                 message=message,
                 eta_seconds=self._pace.left(),
-                run_done=done,
-                run_total=done + self._pace.edits_left,
+                run_done=edited,
+                run_total=edited + self._pace.edits_left,
             )
         )
 

@@ -209,6 +209,8 @@ def test_progress_tells_the_phase_and_the_time_left(laboratory, make_spec, tmp_p
     assert {"loading", "contexts", "values", "layers", "scores", "inside"} <= {progress.phase for progress in seen}
     assert "plain, round 1: layer 1 of 2" in [progress.message for progress in seen]
     assert {progress.run_total for progress in seen if progress.phase == "values"} == {6}
+    layers = [progress for progress in seen if progress.message.startswith("plain, round 1: layer ")]
+    assert (layers[0].done, layers[0].total) == (1, 2)  # of this round, not of the run
     assert any(progress.eta_seconds for progress in seen)
     assert seen[-1].message == "guarded: asking for every fact"
     assert (seen[-1].run_done, seen[-1].eta_seconds) == (6, None)  # no edit or measurement is left to tell by
