@@ -186,7 +186,7 @@ def place(folder: Path, about: dict[str, Any]) -> Path:
 
 def save(path: Path, about: dict[str, Any], second: SecondMoment) -> None:
     """Write one layer's second moment; the file appears whole or not at all."""
-    told = {**about, "tokens": second.tokens, "top_share": second.top_share}
+    told = {**about, "tokens": second.tokens, "top_share": second.top_share, "digest": second.digest}
     write(path, {str(first): strip for first, strip in second.upper()}, told)
 
 
@@ -197,7 +197,8 @@ def load(path: Path, about: dict[str, Any], lm: LanguageModel) -> SecondMoment:
     told = check(path, about, [""], lm.d_ffn, ("tokens", "top_share"))
     if lm.d_ffn <= WHOLE:
         numbers(path, lm)
-    return SecondMoment(lambda: numbers(path, lm), told["tokens"], about["layer"], told["top_share"])
+    digest = str(told.get("digest", ""))
+    return SecondMoment(lambda: numbers(path, lm), told["tokens"], about["layer"], told["top_share"], digest)
 
 
 def numbers(path: Path, lm: LanguageModel) -> Triangle:

@@ -26,13 +26,15 @@ class SecondMoment:
     """C0 of one layer, the tokens it is a mean over, and its largest eigenvalue's share of the trace.
 
     `upper` gives its triangle, from memory or from a file. A share near 1 says that one direction (often the
-    start-of-text token's) dominates: consider `skip_bos`.
+    start-of-text token's) dominates: consider `skip_bos`. `digest` tells whether two are the same bit for bit: other
+    processors and libraries round in other ways. Files of before have none ("").
     """
 
     upper: Callable[[], Triangle]
     tokens: int
     layer: int
     top_share: float
+    digest: str = ""
 
     @property
     def moment(self) -> Float[Tensor, "d_in d_in"]:
@@ -121,7 +123,8 @@ class Sums:
                     ' Load it in float32 ("dtype": "float32").'
                 )
             upper = total.mean(self.seen)
-            found[layer] = SecondMoment(lambda upper=upper: upper, self.seen, layer, top_share(upper.square()))
+            share = top_share(upper.square())
+            found[layer] = SecondMoment(lambda upper=upper: upper, self.seen, layer, share, upper.digest())
         return found
 
 

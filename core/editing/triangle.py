@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -45,6 +46,13 @@ class Triangle:
     def mean(self, count: int) -> Triangle:
         """A sum's mean, as it is kept: in float64 up to `WHOLE` inputs, else rounded to float32."""
         return Triangle(tuple((strip / count).to(kept_type(self.size)) for strip in self.strips))
+
+    def digest(self) -> str:
+        """A hash of the numbers as they are kept: two triangles that have it in common are equal bit for bit."""
+        found = hashlib.sha256()
+        for strip in self.strips:
+            found.update(strip.cpu().contiguous().numpy().data)
+        return found.hexdigest()[:16]
 
     def square(self) -> Float[Tensor, "d d"]:
         """The whole matrix, in float64, symmetric to the last bit."""

@@ -117,6 +117,7 @@ class Bench:
             },
             reads=self.measures.reads,
             lacking=self.measures.lacking,
+            statistics={str(layer): moment.digest for layer, moment in self.editing.moments.items()},
             controls=rounded(self.measures.controls, DRAWN),
             seconds=self.seconds,
             lane_k={
@@ -141,7 +142,7 @@ class Bench:
             "reads": event.reads,
             "contexts": {recipe.label: self.editing.contexts(recipe.method) for recipe in self.recipes},
             "statistics": {
-                str(layer): {"tokens": moment.tokens, "top_share": moment.top_share}
+                str(layer): {"tokens": moment.tokens, "top_share": moment.top_share, "digest": moment.digest}
                 for layer, moment in self.editing.moments.items()
             },
         }

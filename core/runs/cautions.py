@@ -25,14 +25,20 @@ def cautions(lm: LanguageModel, facts: Sequence[Fact], plan: Plan, heartbeat: Ca
             yield Warned(message=message)
 
 
-def elsewhere(started: Mapping[str, Any], now: Mapping[str, Any]) -> Warned | None:
-    """A run goes on on another computer, or under other packages, than its `started` event tells of: what differs from
-    `now`, which is what `conditions` gives."""
+def elsewhere(
+    started: Mapping[str, Any], now: Mapping[str, Any], statistics: Mapping[str, str] | None = None
+) -> Warned | None:
+    """A run goes on on another computer, under other packages, or on other `statistics` (digests by layer), than its
+    `started` event tells of: what differs from `now`, which is what `conditions` gives."""
     before = conditions(started["versions"], started["model"])
     differ = [name for name in now if before.get(name, now[name]) != now[name]]
-    if not differ:
-        return None
     told = ", ".join(f"{name} {now[name]} (before: {before[name]})" for name in differ)
+    earlier = started.get("statistics") or {}
+    others = [layer for layer, digest in (statistics or {}).items() if earlier.get(layer, digest) != digest]
+    if others:
+        told += f"{', ' if told else ''}statistics of layers {', '.join(others)} (their numbers are not the same)"
+    if not told:
+        return None
     message = (
         f"This run goes on under other conditions than those it was begun under: {told}. Its numbers may differ in "
         "their last digits from those of a run that stayed where it was."

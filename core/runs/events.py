@@ -41,7 +41,8 @@ class Started(Event):
     layer the singular values of W0 (at most 200 points: `index`, `sigma`, `cumulative` energy, `total_rank`); `tau_k`:
     how many directions hold a share τ of the energy, per τ and layer; `lane_k`: how many are dominant to a lane's own
     guard, per label and layer, of lanes whose guard has a τ; `reads`: what R_k (`drift`) and the `perplexity` are
-    read on, `lacking` why one of them is not measured; `controls`: R_k without any edit
+    read on, `lacking` why one of them is not measured; `statistics`: the digest of each layer's; `controls`: R_k
+    without any edit
     (`core.measures.session.MeasureSession.controls`); `tasks`: by column, what stands behind a task's number
     (`core.measures.tasks.Tasks.info`); `seconds`: what getting ready took, by phase (facts, model, statistics,
     contexts, measures), which is charged to no lane.
@@ -58,6 +59,7 @@ class Started(Event):
     tau_k: dict[str, dict[str, int]] = field(default_factory=dict)
     reads: dict[str, str] = field(default_factory=dict)
     lacking: dict[str, str] = field(default_factory=dict)
+    statistics: dict[str, str] = field(default_factory=dict)
     controls: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     lane_k: dict[str, dict[str, int]] = field(default_factory=dict)

@@ -37,6 +37,7 @@ def test_the_cache_gives_the_same_bits_and_only_what_was_asked(tmp_path, lm):
     assert asked == 0
     assert torch.equal(again[2].moment, first[2].moment)
     assert again[2].top_share == first[2].top_share
+    assert again[2].digest == first[2].digest == again[2].upper().digest()
     more, asked = gather(tmp_path, lm, [0, 1])
     assert (list(more), asked) == ([0, 1], 1)
 

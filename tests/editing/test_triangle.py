@@ -38,6 +38,15 @@ def test_a_mean_is_kept_as_wide_as_its_layer_allows(monkeypatch):
     assert torch.equal(rounded.square(), (square / 7).float().double())
 
 
+def test_a_digest_tells_the_last_bit(monkeypatch):
+    monkeypatch.setattr(triangle, "ROWS", 3)
+    square = torch.eye(7, dtype=torch.float64)
+    other = square.clone()
+    other[0, 6] = other[6, 0] = 1e-300
+    assert Triangle.of(square).digest() == Triangle.of(square.clone()).digest()
+    assert Triangle.of(square).digest() != Triangle.of(other).digest()
+
+
 def test_half_of_the_room():
     assert bytes_of(14336, torch.float32) < 0.52 * 4 * 14336**2
     assert 29 * bytes_of(14336, torch.float32) < 12.4e9  # MOSE's candidates on Llama-3-8B: 47.7 GB as float64 squares

@@ -74,6 +74,7 @@ def test_the_tables_have_their_columns_and_rows(whole, whole_folder):
     spec = json.loads((whole_folder / "spec.json").read_text())
     assert spec["resolved"]["lanes"][1]["guards"][0]["tau"] == 0.2
     assert spec["resolved"]["statistics"]["1"]["tokens"] == 400
+    assert spec["resolved"]["statistics"]["1"]["digest"] == whole[0]["statistics"]["1"] != ""
     assert len((whole_folder / "events.jsonl").read_text().splitlines()) == len(whole)
 
 

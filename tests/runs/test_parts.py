@@ -372,3 +372,10 @@ def test_a_run_that_goes_on_elsewhere_says_what_is_different():
     moved = elsewhere(started, {**now, "torch": "2.13.0", "threads": 4})
     assert "torch 2.13.0 (before: 2.12.0), threads 4 (before: 2)" in moved.message
     assert (None, moved.about) in Past([moved.as_dict()]).told
+
+
+def test_a_run_that_goes_on_on_other_statistics_says_so():
+    started = {"versions": {}, "model": {}, "statistics": {"0": "aa", "1": "bb"}}
+    assert elsewhere(started, {}, {"0": "aa", "1": "bb", "2": "new"}) is None
+    assert elsewhere({"versions": {}, "model": {}}, {}, {"0": "aa"}) is None  # an older run did not note them
+    assert "statistics of layers 1 (" in elsewhere(started, {}, {"0": "aa", "1": "cc"}).message
