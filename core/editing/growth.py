@@ -117,7 +117,7 @@ class Protecting(Metric):
                 after = known or found.plus(self.seen(apart(block)), for_good=full, of_facts=True)
             except EditFailure as failure:
                 fact = -1 if failure.fact is None else failure.fact + first - self.few.shape[1]
-                raise EditFailure(str(failure), fact if fact >= 0 else None) from None
+                raise EditFailure(str(failure), fact if fact >= 0 else None, failure.too_large) from None
             if full:
                 taken.append(Ahead(found, block, after))
             found = after

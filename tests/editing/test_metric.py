@@ -48,8 +48,9 @@ def test_a_restricted_metric_is_the_metric_of_the_complement(kind):
 
 
 def test_numbers_that_break_are_told():
-    with pytest.raises(EditFailure, match="Layer 4.*ridge"):
+    with pytest.raises(EditFailure, match="Layer 4.*not finite") as failure:
         one_plus(torch.full((2, 2), float("nan"), dtype=torch.float64), 4)
+    assert failure.value.too_large
 
 
 def test_directions_are_put_together():
