@@ -6,8 +6,10 @@ import threading
 import pytest
 
 from core.__main__ import main
+from core.measures import studies
 from core.runs.store import Store
 from tests.runs.at_work import PATIENCE, until
+from tests.runs.norms import Norms
 from tests.toys import tiny_llama
 
 SUBJECTS = ["France", "Italy", "Ada Marlow", "Bruno Keller", "Lena Marlow", "Tom Ash"]
@@ -106,3 +108,14 @@ def store(working):
         opened.command(run.id, "delete")
     until(lambda: not opened.runs(), "the deletion of all runs")
     opened.close()
+
+
+@pytest.fixture
+def norms(monkeypatch):
+    """The study "norms" is the only one; its gate is shut."""
+    monkeypatch.setattr(studies, "names", lambda: ["norms"])
+    true = studies.get
+    monkeypatch.setattr(studies, "get", lambda name: Norms if name == "norms" else true(name))
+    Norms.gate.clear()
+    yield Norms
+    Norms.gate.set()
