@@ -153,7 +153,7 @@ def _teller(title: str, lane: str, index: int, lanes: int, control: Control, pac
 
     def told(done: int, total: int) -> None:
         part = (index + (done / total if total else 0.0)) / lanes
-        message = f"{title} of {lane}: {done:,} of {total:,}"
+        message = f"{title} of {lane}: " + (f"{done:,} of {total:,}" if total else "getting ready")
         eta = pace.left(part, 1.0)
         control.report(Progress(phase="study", lane=lane, done=done, total=total, eta_seconds=eta, message=message))
         control.heartbeat()
