@@ -78,7 +78,7 @@ def waited(heartbeat: Callable[[], None] | None, watch: Stopwatch) -> Callable[[
 def nothing() -> RoundUpdate:
     """The round of no facts."""
     none = torch.zeros(0)
-    return RoundUpdate({}, {}, {}, {}, {}, {}, Fit(none, none, none.int()))
+    return RoundUpdate({}, {}, {}, {}, {}, Fit(none, none, none.int()))
 
 
 def whole_round(round_: Round) -> RoundUpdate:

@@ -1,6 +1,5 @@
 """Whatever an endpoint is given, it answers, or one clear line says what its caller did wrong."""
 
-import asyncio
 import inspect
 import json
 
@@ -16,6 +15,7 @@ from lab_app.api import looks, questions, runs, takeaway
 from lab_app.api.asked import FAULT, spoken
 from lab_app.lab import Lab
 from tests.fuzzing import ANYTHING, altered, clear, inputs
+from tests.lab_app.apart import run_apart
 from tests.lab_app.synthetic import scripted
 
 FACT = {"subject": "France", "prompt": "The capital of {} is", "target": "Lyon", "truth": "Paris"}
@@ -84,7 +84,7 @@ def test_an_endpoint_may_be_given_anything(endpoints, run, data):
         if parameter.default is inspect.Parameter.empty or data.draw(st.booleans()):
             given[parameter.name] = data.draw(st.one_of(known, known, ANYTHING), label=parameter.name)
     try:
-        answer = asyncio.run(spoken(endpoints[name])(**given))
+        answer = run_apart(spoken(endpoints[name])(**given))
     except gr.Error as error:
         told = error.message
         clear(told)

@@ -3,7 +3,6 @@ was asked."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from importlib.util import find_spec
@@ -166,7 +165,7 @@ def test_nothing_talks_by_web_socket():
     async def send(message: Any) -> None:
         said.append(message)
 
-    asyncio.run(OPEN({"type": "websocket", "headers": []}, None, send))
+    run_apart(OPEN({"type": "websocket", "headers": []}, None, send))
     assert said == [{"type": "websocket.close", "code": 1008}]
 
 

@@ -61,7 +61,7 @@ def test_what_is_said_is_rated_by_each_tasks_own_metric(lm, folder, monkeypatch)
 
 def test_a_correlation_is_no_share_and_is_named(lm, folder):
     tasks = Tasks.build(lm, [str(folder)], limit=None)
-    about = {"metric": "mcc", "called": "Matthews correlation, −1 to 1", "chat": False}
+    about = {"metric": "mcc", "called": "Matthews correlation, −1 to 1", "chat": False, "in_mean": False}
     tasks.info["cola"] = about
     assert tasks.mean({"cola": -0.5, "sst": 1.0, "mine": 0.5}) == 0.75
     assert tasks.remarks[0].endswith("; cola cannot be averaged with shares and stands by itself.")

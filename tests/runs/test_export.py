@@ -212,7 +212,7 @@ def test_what_is_not_there_is_told_and_nothing_is_written(done, short, laborator
         (dict(kind="lora", lane="plain", round_=4), "rounds 0 to 3 are"),
         (dict(kind="lora", lane="plain", round_=-1), "rounds 0 to 3 are"),
         (dict(kind="model", lane="plain", round_=0), "there is no change"),
-        (dict(kind="lora", lane="plain", options={"rank": 0}), "at least 1, not 0"),
+        (dict(kind="lora", lane="plain", options={"rank": 0}), "a whole number of 1 to 131,072, not 0"),
         (dict(kind="lora", lane="plain", options={"error": 1.5}), "less than 1, not 1.5"),
         (dict(kind="lora", lane="plain", options={"error": float("nan")}), "less than 1, not nan"),
         (dict(kind="lora", lane="plain", options={"dtype": "int8"}), 'no type "int8"'),

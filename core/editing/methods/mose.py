@@ -43,7 +43,7 @@ POCKET = {
 NARROW = (
     "MOSE says less on the embedded model than in its paper: what a turn can add is bounded by the length of what it"
     " turns, and 256 outputs hold few facts. Turning five layers instead of the published three, it says .90 of a round"
-    " of 50 facts (.84 exactly) and .84 of 100 (.67), where MEMIT says all; later rounds wear earlier ones. All"
+    " of 50 facts (.84 exactly), of which MEMIT says all, and .84 of 100 (.67); later rounds wear earlier ones. All"
     " numbers: python -m tests.bench.mose."
 )
 

@@ -76,7 +76,7 @@ def test_disturbances_are_scored_as_they_would_be_by_hand(asked, case):
 def test_progress_and_the_level_of_guessing(asked):
     found, steps = asked
     total = 1 + 4 + 2 * 2 * 2 * 2
-    assert steps[0] == (0, total)
+    assert next(step for step in steps if step[1]) == (0, total)  # beats before it know no steps
     assert steps[-1] == (total, total)
     assert found.charts[0].line == pytest.approx(0.375 / found.tables["tasks"][0]["score"])  # of 1/4 and 1/2
 
