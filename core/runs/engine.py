@@ -101,7 +101,7 @@ class Sequenced:
         for level, notes in (("warn", of_lanes), ("info", bench.notes)):
             for label, message in notes:
                 if label not in known:
-                    yield Warned(level=level, lane=label, message=message)
+                    yield Warned(level=level, lane=label, round=0, message=message)
         if started is None:
             yield from self._told()
 
@@ -121,9 +121,9 @@ class Sequenced:
         bench = self._bench
         if bench.spec.resolved is not None:
             same, message = compared(bench.spec.resolved, bench.resolved())
-            yield Warned(level="info" if same else "warn", message=message)
-        yield from (Warned(message=message) for message in bench.warnings)
-        yield from (Warned(level="info", message=message) for message in bench.remarks())
+            yield Warned(level="info" if same else "warn", round=0, message=message)
+        yield from (Warned(round=0, message=message) for message in bench.warnings)
+        yield from (Warned(level="info", round=0, message=message) for message in bench.remarks())
         yield from cautions(bench.lm, bench.facts.edit, bench.plan, self._control.heartbeat)
 
     def _baseline(self) -> Iterator[Event]:
