@@ -71,6 +71,11 @@ class Bench:
         """The facts that each lane is edited without."""
         return left_out(self.spec.lanes, self.plan.size)
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """Of each layer's statistics."""
+        return {str(layer): moment.digest for layer, moment in self.editing.moments.items()}
+
     def remarks(self) -> list[str]:
         """What a run says of itself: which answer is taught, how long measures take, what they are, what is lacking."""
         tasks, measures = self.measures.tasks, self.measures
@@ -117,7 +122,7 @@ class Bench:
             },
             reads=self.measures.reads,
             lacking=self.measures.lacking,
-            statistics={str(layer): moment.digest for layer, moment in self.editing.moments.items()},
+            statistics=self.digests,
             controls=rounded(self.measures.controls, DRAWN),
             seconds=self.seconds,
             lane_k={

@@ -109,8 +109,7 @@ class Sequenced:
         """What is not as it was when the run began, where it goes on."""
         lm = self._bench.lm
         model = {"device": str(lm.device), "threads": torch.get_num_threads()}
-        statistics = {str(layer): moment.digest for layer, moment in self._bench.editing.moments.items()}
-        moved = elsewhere(started, conditions(versions(), model), statistics)
+        moved = elsewhere(started, conditions(versions(), model), self._bench.digests)
         if moved is not None and (None, moved.about) not in self._past.told:
             yield moved
         if started.get("reads", self._bench.measures.reads) != self._bench.measures.reads:

@@ -1,6 +1,5 @@
 """Whatever a record holds, it becomes facts that keep their promises or a problem with its place."""
 
-import copy
 import json
 
 import pytest
@@ -12,6 +11,7 @@ from core.facts.dataset import known, read_rows
 from core.facts.fact import SLOT, Fact
 from core.facts.source import FactsSpec, load_facts
 from tests.facts.records import RECORDS
+from tests.fuzzing import changed, places
 
 TEXTS = st.one_of(
     st.text(max_size=12), st.sampled_from(["", " ", "{}", "{} {}", "Mira Olsen", " harp", "\ud83d", "\0"])
@@ -22,25 +22,6 @@ ANYTHING = st.recursive(
     max_leaves=6,
 )
 CASES = [(name, index) for name, records in RECORDS.items() for index in range(len(records))]
-
-
-def places(value, path=()):
-    """The paths of all parts of a record."""
-    yield path
-    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, part in parts:
-        yield from places(part, (*path, key))
-
-
-def changed(record, path, part):
-    if not path:
-        return part
-    record = copy.deepcopy(record)
-    inside = record
-    for key in path[:-1]:
-        inside = inside[key]
-    inside[path[-1]] = part
-    return record
 
 
 def check(reading, rows):
