@@ -36,10 +36,11 @@ class CellError(ValueError):
 
 
 def is_filled(value: Any) -> bool:
-    """Whether a cell holds anything: None, NaN (how tables hold nothing), blank text and empty lists do not."""
+    """Whether a cell holds anything: None, NaN (how tables hold nothing), blank text (NULs are blank, as `clean` takes
+    them out) and empty lists do not."""
     if value is None or value != value:
         return False
-    return bool(value.strip()) if isinstance(value, str) else value in (0, False) or bool(value)
+    return bool(value.replace("\x00", "").strip()) if isinstance(value, str) else value in (0, False) or bool(value)
 
 
 def clean(value: Any, column: str, longest: int = LONGEST) -> str:

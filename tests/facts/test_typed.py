@@ -69,6 +69,8 @@ def test_what_measures_ask_for_is_read_too():
         ({"locality": ["no arrow"]}, "locality", "needs a prompt and an answer"),
         ({"locality": [{"prompt": "a", "answer": "b", "aliases": 3}]}, "aliases", "must be a list"),
         ({"portability": [{"prompt": "a", "answer": ["b"]}]}, "portability", "must be text, not a list"),
+        ({"portability": [{"prompt": "a", "answer": "\0"}]}, "portability", "needs a prompt and an answer"),
+        ({"neighborhood": [{"prompt": " \0", "answer": "b"}]}, "neighborhood", "needs a prompt and an answer"),
         ({"passage": ["a"]}, "passage", "must be text"),
         ({"target": "\ud83d"}, "target", "half of a character"),
         ({"taget": "Lyon"}, "", 'did you mean "target"'),
