@@ -1,10 +1,11 @@
-"""Shapes and types are checked in every test: jaxtyping's annotations, enforced by beartype. `make fuzz` asks for the
-profile "fuzz", which tries many more inputs (`tests.fuzzing`)."""
+"""Shapes and types are checked in every test (`tests.shapes`). `make fuzz` asks for the profile "fuzz", which tries many
+more inputs (`tests.fuzzing`)."""
 
 from hypothesis import settings
-from jaxtyping import install_import_hook
 
-install_import_hook("core", "beartype.beartype")
+from tests import shapes
+
+shapes.install()
 settings.register_profile("unhurried", deadline=None)  # how long an input takes is not what these tests are about
 settings.register_profile("fuzz", deadline=None, print_blob=True)
 settings.load_profile("unhurried")
