@@ -1,5 +1,5 @@
-"""Shapes and types are checked in every test (`tests.shapes`). `make fuzz` asks for the profile "fuzz", which tries many
-more inputs (`tests.fuzzing`)."""
+"""Shapes and types are checked in every test (`tests.shapes`). `make fuzz` asks for the profile "fuzz", which tries
+many more inputs (`tests.fuzzing`)."""
 
 from hypothesis import settings
 
