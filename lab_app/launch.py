@@ -17,75 +17,17 @@ import plotly
 from starlette.middleware import Middleware
 
 from core.errors import UserError
-from lab_app import downloads
+from lab_app import downloads, frontend
 from lab_app.auth import checker, read
 from lab_app.compression import CompressedStreams
 from lab_app.gate import Gate, hostname, is_loopback
 from lab_app.headers import SafeHeaders
-from lab_app.lab import ASSETS, Lab
+from lab_app.lab import Lab
 from lab_app.owner import IN_ADDRESS, OwnersKey
 from lab_app.page import build
 from lab_app.streams import PLACES
 from lab_app.theme import theme
 
-STYLES = ASSETS / "styles"
-SCRIPTS = (
-    "core.js",
-    "address.js",
-    "panel.js",
-    "charts.js",
-    "charts-inside.js",
-    "charts-directions.js",
-    "charts-map.js",
-    "ruler.js",
-    "sweep.js",
-    "charts-frontier.js",
-    "header.js",
-    "dock.js",
-    "words.js",
-    "cells.js",
-    "fact-sources.js",
-    "facts.js",
-    "spec.js",
-    "sandbox.js",
-    "lane-card.js",
-    "lanes.js",
-    "branch.js",
-    "study-charts.js",
-    "film.js",
-    "study-form.js",
-    "study-found.js",
-    "studies.js",
-    "card.js",
-    "compare.js",
-    "history.js",
-    "export.js",
-    "learn-charts.js",
-    "learn.js",
-)
-SHEETS = (
-    "base.css",
-    "parts.css",
-    "dock.css",
-    "panels.css",
-    "words.css",
-    "forms.css",
-    "facts.css",
-    "sandbox.css",
-    "layout.css",
-    "frontier.css",
-    "lanes.css",
-    "film.css",
-    "studies.css",
-    "study-found.css",
-    "card.css",
-    "learn-seen.css",
-    "learn.css",
-    "sheets.css",
-    "runs.css",
-    "compare.css",
-    "export.css",
-)
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 FIRST_PORT, PORTS = 7860, 100
 EXPOSED = (
@@ -113,9 +55,8 @@ def free_port(host: str, wanted: int | None) -> int:
 
 
 def head() -> str:
-    """Scripts for the page's head: plotly from the installed package, and the lab's own in one piece."""
-    own = "\n".join((STYLES / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    return f'<script defer src="/gradio_api/file={PLOTLY}"></script>\n<script>\n"use strict";\n{own}\n</script>\n'
+    """For the page's head: plotly from the installed package, and the lab's own modules."""
+    return f'<script defer src="/gradio_api/file={PLOTLY}"></script>\n{frontend.head()}\n'
 
 
 def serve(
@@ -181,8 +122,8 @@ def quiet_and_safe(lab: Lab, logins: bool, names: Collection[str] | None) -> dic
     """
     return {
         "theme": theme(),
-        "favicon_path": STYLES / "favicon.svg",
-        "css_paths": [STYLES / name for name in SHEETS],
+        "favicon_path": frontend.FAVICON,
+        "css_paths": frontend.sheets(),
         "head": head(),
         "footer_links": [],
         "run_history": False,  # the store keeps runs; a visitor's browser keeps nothing but its own key
@@ -198,6 +139,6 @@ def quiet_and_safe(lab: Lab, logins: bool, names: Collection[str] | None) -> dic
                 *(Middleware(SafeHeaders), Middleware(Gate, hosts=names), Middleware(OwnersKey, key=lab.key)),
                 Middleware(CompressedStreams),
             ],
-            "routes": [downloads.route(lab.store)],
+            "routes": [downloads.route(lab.store), frontend.route()],
         },
     }

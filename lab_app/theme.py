@@ -1,4 +1,4 @@
-"""The look of Gradio's own parts, in the same quiet palette as `assets/styles/base.css`.
+"""The look of Gradio's own parts, in the same quiet palette as `frontend/shared/base.css`.
 
 Fonts come with the Gradio package and are served by the lab itself; no style sheet of another host is asked for.
 """

@@ -12,21 +12,24 @@ from typing import Any
 
 import gradio as gr
 
+from lab_app.frontend import address
 from lab_app.panels import Panel
 
 EMPTY: dict[str, Any] = {"run": "", "rows": {}}
 
 
 def widget(kind: str, value: Any = None, template: str = "", events: Sequence[str] = (), **props: Any) -> gr.HTML:
-    """An element that `assets/styles/*.js` draws: `EditLab.mount(kind, …)` gets its value now and after each change.
+    """An element that the front end draws: `mount(kind, …)` of `frontend/main.js` gets its value and every change.
 
-    `events` are the names that the script may send back; they become listeners of the component.
+    `events` are the names that the script may send back. Gradio makes listeners of the words in quotes that it finds in
+    `js_on_load`. The import there waits for the modules, however early the component is on the page.
     """
     names = ", ".join(f"'{name}'" for name in events)
+    context = f"{{element, props, watch, trigger, events: [{names}]}}"
     return gr.HTML(
         value=EMPTY if value is None else value,
         html_template=template or f'<div class="{kind}"></div>',
-        js_on_load=f"EditLab.mount('{kind}', {{element, props, watch, trigger, events: [{names}]}});",
+        js_on_load=f"import('{address()}').then(({{mount}}) => mount('{kind}', {context}));",
         apply_default_css=False,
         elem_id=f"lab-{kind.replace(':', '-')}",
         elem_classes=["lab-widget"],

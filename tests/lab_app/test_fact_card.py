@@ -11,6 +11,7 @@ from lab_app.features import fact_card
 from lab_app.features.fact_card import Cards
 from lab_app.lab import Lab
 from tests.lab_app.apart import run_apart
+from tests.lab_app.modules import call
 from tests.lab_app.studied import MARKUP
 from tests.lab_app.synthetic import LANES, record
 from tests.lab_app.worker import ScriptedWorker
@@ -70,7 +71,7 @@ def test_a_fact_is_opened_read_and_closed(visit: Any, served: Any) -> None:
     page.locator("#lab-panel-map").scroll_into_view_if_needed()
     plot = "document.querySelector('#lab-panel-map .plot')"
     page.wait_for_function(f"({plot}.data || []).length > 0")
-    page.evaluate("EditLab.fact(5)")  # fact 5 has a point
+    call(page, "facts/card.js", "openFact", 5)  # fact 5 has a point
     page.wait_for_selector(f"{CARD}[open] .to-map")
     page.click(f"{CARD} .to-map")
     page.wait_for_function(f"{plot}.data.filter(trace => trace.marker?.symbol === 'circle-open').length === 2")
@@ -79,7 +80,7 @@ def test_a_fact_is_opened_read_and_closed(visit: Any, served: Any) -> None:
 def test_a_card_fits_a_phone_in_the_dark(visit: Any, served: Any) -> None:
     page = visit(f"?run={record(served.store, rounds=4)}&__theme=dark", (390, 844), "dark")
     page.wait_for_selector("#lab-words button.ask")
-    page.evaluate("EditLab.fact(2, true)")
+    call(page, "facts/card.js", "openFact", 2, True)
     page.wait_for_selector(f"{CARD}[open] .proof >> text=left alone")
     box = page.locator(CARD).bounding_box()
     assert box["x"] >= 0

@@ -23,6 +23,7 @@ from lab_app.features.facts_source import Desk
 from lab_app.lab import Lab, admit
 from tests.facts.records import ZSRE
 from tests.lab_app.apart import OWNER, OWNER_KEY
+from tests.lab_app.modules import call
 from tests.lab_app.test_experiment import TYPED, world  # noqa: F401
 from tests.lab_app.test_page import DONE, run
 
@@ -290,7 +291,7 @@ CASES = [
 def test_the_browser_says_what_the_worker_would_say(visit):
     page = visit()
     for row in CASES:
-        found = page.evaluate("(row) => EditLab.cells.problems(row)", row)
+        found = call(page, "facts/cells.js", "problems", row)
         expected = [[problem.column, problem.message] for problem in parse_rows([row])[1]]
         assert found[:1] == expected, row
 

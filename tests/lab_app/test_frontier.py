@@ -13,9 +13,11 @@ from core.errors import UserError
 from core.runs.additions import extended
 from core.runs.spec import RunSpec
 from lab_app.features.frontier import MOST, Desk, swept
+from lab_app.frontend import address
 from lab_app.lab import Lab
 from lab_app.panels.frontier import PANEL, changed, families, fields
 from tests.lab_app.apart import VISITOR, run_apart
+from tests.lab_app.modules import call
 from tests.lab_app.synthetic import LANES, measured, record
 from tests.lab_app.test_page import DONE, drawn
 from tests.lab_app.worker import ScriptedWorker
@@ -140,9 +142,10 @@ def test_what_is_wrong_with_a_sweep_is_told(tmp_path):
 
 # -- on the page
 
-CROSSING = """(level) => {
+CROSSING = """async ([module, level]) => {
+    const ruler = await import(module);
     const way = [[0.9, 0.99], [0.7, 0.8], [0.7, 0.7], [0.8, 0.6]];
-    return EditLab.ruler.crossing(way.map(([x, y], i) => ({ x, y, round: i + 1, edits: 10 * (i + 1) })), level);
+    return ruler.crossing(way.map(([x, y], i) => ({ x, y, round: i + 1, edits: 10 * (i + 1) })), level);
 }"""
 
 
@@ -151,15 +154,17 @@ def test_the_ruler_and_a_sweep(visit: Any, served: Any) -> None:
     page = visit(f"?run={run}")
     page.wait_for_selector(DONE)
     # between the last two rounds that enclose the level; there twice: the later; never: nothing
-    found = {level: page.evaluate(CROSSING, level) for level in (0.75, 0.7, 0.85, 0.95, 0.8)}
+    found = {
+        level: page.evaluate(CROSSING, [address("charts/ruler.js"), level]) for level in (0.75, 0.7, 0.85, 0.95, 0.8)
+    }
     assert found[0.75] == pytest.approx({"x": 0.75, "y": 0.65, "round": 3.5, "edits": 35})
     assert found[0.7] == pytest.approx({"x": 0.7, "y": 0.7, "round": 3, "edits": 30})
     assert found[0.85] == pytest.approx({"x": 0.85, "y": 0.99 - 0.19 / 4, "round": 1.25, "edits": 12.5})
     assert found[0.8]["y"] == 0.6
     assert found[0.95] is None
-    assert page.evaluate("EditLab.sweep.values(1, 100, 3, true, true)") == [1, 10, 100]
-    assert page.evaluate("EditLab.sweep.values(0.1, 0.3, 3, false, false)") == [0.1, 0.2, 0.3]
-    assert page.evaluate("EditLab.sweep.values(0, 100, 3, true, false)") == []
+    assert call(page, "charts/sweep.js", "values", 1, 100, 3, True, True) == [1, 10, 100]
+    assert call(page, "charts/sweep.js", "values", 0.1, 0.3, 3, False, False) == [0.1, 0.2, 0.3]
+    assert call(page, "charts/sweep.js", "values", 0, 100, 3, True, False) == []
 
     drawn(page, "frontier")
     ruler = page.locator("#lab-panel-frontier .ruler")

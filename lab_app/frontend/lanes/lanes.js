@@ -1,0 +1,167 @@
+// The experiment's lanes, a card each; and which of them the run that is shown has not.
+import { laneCard } from "./card.js";
+import { keepColours, slotsOf } from "../shared/lanes.js";
+import { form, listen, run, tell, view } from "../shared/state.js";
+import * as address from "../shared/address.js";
+
+let offers = () => ({}); // of the form on this page, once it is there
+/** What lanes are made of: the catalogue of methods and guards, and the curves that say what τ means. */
+export const offered = () => offers();
+
+export function lanes({ element, props, watch, trigger }) {
+  const MOST = 6;
+  const list = element.querySelector(".cards"),
+    add = element.querySelector("[data-do=add]"),
+    settings = element.querySelector("[data-do=settings]");
+  const lanes = () => props.value?.lanes || [];
+  const set = (next) => {
+    props.value = { ...props.value, lanes: next };
+    keep();
+  };
+  const change = (index, change) => {
+    const next = lanes().slice();
+    next[index] = { ...next[index], ...change };
+    set(next);
+    offer();
+  };
+  const beware = (index) =>
+    (props.settled?.notes || [])
+      .filter((found) => found.lane === index)
+      .map((found) => found.message)
+      .join(" ");
+  const { card, known, settle } = laneCard(() => props, {
+    settled: (index) => props.settled?.lanes?.[index],
+    beware,
+    lanes,
+    change,
+    paint: () => paint(),
+    colour: (index) => colours()[index],
+    remove(index) {
+      set(lanes().filter((_, i) => i !== index));
+      paint();
+    },
+  });
+
+  /** What a lane is, whatever it is called: two that agree in this are the same. */
+  function recipe(lane) {
+    const guard = known("guards", lane.guard),
+      given = (options) =>
+        Object.entries(options || {})
+          .filter(([, value]) => value !== "")
+          .sort();
+    const tau = guard?.tau === undefined || guard?.tau === null ? null : Number(lane.tau ?? guard.tau);
+    const prior = lane.prior === "full" ? "" : lane.prior || "";
+    const parts = [lane.method, lane.guard || "", tau, prior, lane.wrapper || "", lane.from, lane.without];
+    const options = [lane.options, lane.guard_options, lane.prior_options, lane.wrapper_options].map(given);
+    return JSON.stringify([...parts, ...options, (lane.then || []).map(given)]);
+  }
+  const ofRun = () => (view.run ? props.has || [] : []).map(recipe);
+  /** By card, whether its lane is one that the run has not. */
+  const pending = () => lanes().map((lane) => !ofRun().includes(recipe(lane)));
+  /** By card, the place of its lane in the run that is shown, each given once; -1 of one that has none. */
+  const places = () => {
+    const has = ofRun();
+    return lanes().map((lane) => {
+      const place = has.indexOf(recipe(lane));
+      if (place >= 0) has[place] = null;
+      return place;
+    });
+  };
+  /** The colours of the cards: those of the run's lanes, and for new ones those that they would get. */
+  function colours() {
+    const has = view.run ? (props.has || []).length : 0,
+      found = places();
+    const slots = slotsOf(has + lanes().length);
+    let next = has;
+    return lanes().map((lane, i) => lane.colour || slots[found[i] < 0 ? next++ : found[i]]);
+  }
+  const keep = () => {
+    form.colours = colours();
+    ask();
+  };
+  // What the lanes come to is known to the server: asked for a moment after the last change.
+  let waiting = null,
+    asked = JSON.stringify([lanes(), ""]); // the page brings what the lanes that it opens with come to
+  function ask() {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => {
+      const source = form.source?.() || "",
+        said = JSON.stringify([lanes(), source]);
+      if (said === asked) return;
+      asked = said;
+      trigger("settle", { lanes: lanes(), source });
+    }, 250);
+  }
+  form.settle = ask;
+  function settled() {
+    [...list.children].forEach((element, index) => {
+      settle(element);
+      element.querySelector(".beware").textContent = beware(index);
+    });
+  }
+  /** Beside Run stands "Add to this run" while the form has lanes that the run has not. */
+  function offer() {
+    document.body.classList.toggle("can-add", ofRun().length > 0 && pending().some(Boolean));
+    settings.hidden = run.lanes.length < 2;
+  }
+  function paint() {
+    list.replaceChildren(...lanes().map(card));
+    add.disabled = lanes().length >= MOST;
+    add.title = add.disabled ? `Up to ${MOST} lanes stand in this form; a sweep or a branch adds more to a run` : "";
+    keep();
+    offer();
+  }
+  add.addEventListener("click", () => {
+    const { from, without, ...last } = lanes().at(-1);
+    set([...lanes(), { ...last, name: "", colour: undefined, guard: last.guard || "" }]);
+    paint();
+  });
+  settings.addEventListener("click", () => address.show("compare", { with: view.run }));
+
+  // Lanes that are added wear the colours that their cards had.
+  let adding = null;
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("#add-lanes")) return;
+    const found = pending();
+    adding = { run: view.run, before: run.lanes.length, colours: colours().filter((_, i) => found[i]) };
+  });
+  function coloured() {
+    if (adding?.run !== view.run || run.lanes.length !== adding?.before + adding?.colours.length) return;
+    keepColours(view.run, [...slotsOf(adding.before), ...adding.colours]);
+    adding = null;
+    tell({});
+  }
+  form.probes = (next) => {
+    if (next) {
+      props.value = { ...props.value, probes: next };
+      tell({ saved: true });
+    }
+    return props.value?.probes || [];
+  };
+  watch("value", paint);
+  watch("value", () => tell({ saved: true }));
+  watch("problems", paint);
+  watch("catalogue", () => {
+    asked = ""; // another model
+    paint();
+  });
+  watch("has", paint);
+  watch("settled", settled);
+  let seen = run.curves,
+    counted = 0;
+  listen((change) => {
+    if ("run" in change) counted = 0;
+    if (run.lanes.length !== counted) {
+      if (counted && view.run) trigger("has"); // lanes were added, from here or elsewhere
+      counted = run.lanes.length;
+      coloured();
+      offer();
+    }
+    if (run.curves === seen) return;
+    seen = run.curves;
+    paint();
+  });
+  offers = () => ({ catalogue: props.catalogue, curves: props.curves });
+  keep();
+  paint();
+}

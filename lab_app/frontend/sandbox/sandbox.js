@@ -1,0 +1,394 @@
+// The guard sandbox: the curve of a guard comes with every answer, so that its dial moves all shares at once; the
+// predicted score follows a moment after the dial has come to rest. It looks at the round that the page looks at, or,
+// while the run does not go on, ahead to the one that comes next, which the worker computes first.
+import { plotLayout } from "../charts/layout.js";
+import { css, h } from "../shared/dom.js";
+import { percent } from "../shared/format.js";
+import { slotOf } from "../shared/lanes.js";
+import { listen, run, view } from "../shared/state.js";
+
+export function sandbox({ element, props, watch, trigger }) {
+  const REST = 180; // milliseconds without a move before the worker is asked
+  const find = (selector) => element.querySelector(selector);
+  const section = find(".sandbox"),
+    card = find(".card"),
+    open = find("[data-do=open]"),
+    lane = find("select.lane"),
+    guard = find("select.guard"),
+    dial = find(".dial"),
+    range = find(".dial input"),
+    output = find(".dial output"),
+    from = find("select.from"),
+    commit = find("[data-do=commit]"),
+    added = find(".added"),
+    note = find(".note"),
+    which = { looked: find(".which .at"), next: find(".which .next") },
+    work = find(".ahead"),
+    stop = find("[data-do=stop]"),
+    plot = find(".plot");
+  const INPUTS = [
+      ["dominant", "first k inputs"],
+      ["rest", "other inputs"],
+    ],
+    OUTPUTS = [
+      ["dominant", "first k outputs"],
+      ["rest", "other outputs"],
+    ];
+  const said = () => ({
+    before: "before the round",
+    given: found.pending ? "as the run will edit it" : "as it was edited",
+    predicted: "with this guard",
+  });
+  const HELD = ["paused", "stopped", "failed"]; // what a run is while a round of it is still to come
+  const turned = {}; // each guard's dial, as it was left
+  let number = 0, // of the latest question
+    timer = 0,
+    waiting = false,
+    ahead = false, // whether the round that comes next is looked at
+    computing = null, // the command that computes it
+    found = null, // the latest answer
+    asked = ""; // what the latest question was about
+  const offered = () => props.guards || [];
+  const chosen = () => offered().find(({ name }) => name === guard.value);
+  const edited = () => run.measured.some((at) => at > 0);
+  const follows = () => HELD.includes(view.status) && run.rounds > 0;
+  const round = () => (ahead ? "next" : Math.max(1, view.round ?? run.measured.at(-1) ?? 0));
+  const setting = () => (chosen() ? { name: chosen().name, [chosen().field]: Number(range.value) } : null);
+  const oneDecimal = (share) => `${(100 * share).toFixed(1)} %`;
+
+  guard.replaceChildren(
+    ...[...offered(), { name: "", title: "no guard" }].map(({ name, title }) => h("option", { value: name }, title)),
+  );
+
+  function controls() {
+    const names = run.lanes.filter((name) => !view.hidden.has(name)),
+      now = names.includes(lane.value) ? lane.value : names[0];
+    lane.replaceChildren(...names.map((name) => h("option", { value: name, selected: name === now }, name)));
+    section.className = `sandbox slot-${slotOf(now)}`;
+    if (!follows()) ahead = false;
+    else if (!edited()) ahead = true;
+    const at = round(),
+      number = ahead ? "the next round" : `round ${at}`;
+    which.looked.textContent = edited()
+      ? `Round ${Math.max(1, view.round ?? run.measured.at(-1))} of ${run.rounds}`
+      : "No round yet";
+    which.looked.disabled = !edited();
+    which.next.disabled = !follows();
+    which.next.title = follows()
+      ? "The worker computes it as the run will, and records it nowhere"
+      : "Pause the run to look ahead";
+    which.looked.setAttribute("aria-pressed", String(!ahead));
+    which.next.setAttribute("aria-pressed", String(ahead));
+    work.hidden = !ahead;
+    commit.textContent = ahead ? "Add the lane and go on" : "Add the lane";
+    const starts = [...(ahead || at > 1 ? [[at, `from ${number} on`]] : []), [0, "from the first round on"]];
+    const kept = from.value === "0" ? "0" : String(at);
+    from.replaceChildren(
+      ...starts.map(([value, text]) => h("option", { value, selected: String(value) === kept }, text)),
+    );
+  }
+  /** Whether what stands there is of the lane and the round that are chosen. */
+  const shown = () =>
+    found.lane === lane.value &&
+    (ahead ? found.pending && asked === about() : found.round === round() && !found.pending);
+  /** How far the round is that is being computed, or that it is there. */
+  function working() {
+    const { doing, part, command, about: of } = props.value || {};
+    computing = ahead && waiting && doing !== undefined && of?.lane === lane.value ? command : null;
+    const there = ahead && found && shown();
+    work.querySelector("p").textContent = computing
+      ? doing
+      : there
+        ? `Round ${found.round} of ${run.rounds} as the run will edit it when it goes on; nothing is recorded of it.`
+        : waiting
+          ? "The worker computes the next round as soon as it comes to it…"
+          : "";
+    stop.disabled = !computing;
+    work.classList.toggle("computing", Boolean(computing));
+    find(".findings").classList.toggle("of-another", found !== null && !shown());
+    work.querySelector("i").style.width = `${100 * (computing ? (part ?? 0) : there ? 1 : 0)}%`;
+  }
+  function turn() {
+    const own = chosen();
+    dial.hidden = !own;
+    if (!own) return;
+    Object.assign(range, { min: own.low, max: own.high, step: own.field === "tau" ? 0.01 : 0.05 });
+    range.value = turned[own.name] ?? own.start;
+    range.setAttribute("aria-label", `${own.field} of ${own.title}`);
+    dial.title = own.help;
+    find(".symbol").textContent = own.symbol;
+    output.textContent = Number(range.value).toFixed(2);
+  }
+  /** What is asked about: a round that was edited anew is another one. */
+  const about = () => JSON.stringify([view.run, lane.value, round()]);
+  function ask(wait = REST) {
+    if (card.hidden || !view.run || !(edited() || ahead) || !lane.value) return;
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      waiting = true;
+      asked = about();
+      section.dataset.waiting = "";
+      trigger("ask", { number: ++number, lane: lane.value, round: round(), guard: setting() });
+      working();
+    }, wait);
+  }
+
+  /** A curve of the latest answer at the dial's value, between its points. */
+  function read(values) {
+    const { x } = found.curve,
+      at = Number(range.value);
+    const after = x.findIndex((value) => value >= at - 1e-9);
+    if (after <= 0) return values.at(after);
+    const part = (at - x[after - 1]) / (x[after] - x[after - 1]);
+    return values[after - 1] + part * (values[after] - values[after - 1]);
+  }
+  const fits = () => found?.curve && found.guard?.name === guard.value && asked === about();
+
+  function shares() {
+    if (!found) return;
+    const live = fits(),
+      settled =
+        !waiting && JSON.stringify(found.guard?.[chosen()?.field]) === JSON.stringify(setting()?.[chosen()?.field]);
+    const removed = live ? read(found.curve.removed) : found.removed;
+    find(".big b").textContent = oneDecimal(Math.max(0, removed));
+    const guards = found.given.guards.map(({ name, tau }) => `${name}${tau ? ` τ = ${tau}` : ""}`).join(", ");
+    find(".big .own").textContent = guards
+      ? `its own guard (${guards}) ${found.pending ? "takes" : "took"} ${oneDecimal(found.given.removed)}`
+      : "this lane has no guard";
+    const closed = live && found.curve.blocks;
+    const blocks = {};
+    for (const [name, row] of Object.entries(found.blocks)) {
+      const raw = closed ? read(closed[name]) : row.raw;
+      const left = closed ? (name === "rest → rest" ? raw : 0) : row.left;
+      blocks[name] = { raw, left, chance: row.chance };
+    }
+    square(blocks, closed || settled || !live);
+    const ks = closed
+      ? Object.entries(found.curve.k).map(([layer, k]) => [layer, k[Math.max(0, nearest(found.curve.x))]])
+      : found.layers.map(({ layer, k }) => [layer, k]);
+    const same = new Set(ks.map(([, k]) => k)).size === 1;
+    find(".blocks .k").textContent =
+      `k = ${same ? ks[0][1] : ks.map(([, k]) => k).join(", ")} in layers ${ks.map(([layer]) => layer).join(", ")}` +
+      (found.guard?.tau === undefined ? `, at τ = ${found.tau}` : "");
+    draw();
+  }
+  const nearest = (x) => {
+    const at = Number(range.value);
+    return x.reduce((best, value, i) => (Math.abs(value - at) < Math.abs(x[best] - at) ? i : best), 0);
+  };
+  function square(blocks, sure) {
+    find(".square").classList.toggle("unsure", !sure);
+    find(".square").replaceChildren(
+      h("span", {}),
+      ...INPUTS.map(([, text]) => h("span", { class: "top" }, text)),
+      ...OUTPUTS.flatMap(([go, text]) => [
+        h("span", { class: "side" }, text),
+        ...INPUTS.map(([come]) => {
+          const { raw, left, chance } = blocks[`${come} → ${go}`],
+            gone = left < 0.0005 && raw > left;
+          const says =
+            Math.max(raw, left) < 0.0005
+              ? "nothing there"
+              : gone
+                ? "goes"
+                : Math.abs(raw - left) < 0.0005
+                  ? "stays"
+                  : `${oneDecimal(left)} stays`;
+          return h(
+            "div",
+            {
+              class: gone ? "block gone" : "block",
+              style: `--share:${Math.sqrt(Math.min(1, raw)).toFixed(3)}`,
+              title: `${oneDecimal(raw)} of ‖ΔW‖²; a random update would have ${oneDecimal(chance)} there`,
+            },
+            h("b", {}, oneDecimal(raw)),
+            h("small", {}, says),
+          );
+        }),
+      ]),
+    );
+  }
+  function predicted() {
+    const bar = (share, format) =>
+      h(
+        "td",
+        {},
+        h("i", { style: `width:${(100 * Math.min(1, share ?? 0)).toFixed(1)}%` }),
+        h("span", {}, format(share)),
+      );
+    find(".predicted tbody").replaceChildren(
+      ...Object.entries(said()).map(([name, text]) =>
+        h(
+          "tr",
+          { class: name },
+          h("th", { scope: "row" }, text),
+          bar(found.scores[name].exact, percent),
+          bar(found.scores[name].p, percent),
+        ),
+      ),
+    );
+    find(".predicted .k").textContent =
+      found.facts.length < found.of
+        ? `${found.facts.length} of the round’s ${found.of} facts, one from each stretch`
+        : `${found.of} ${found.of === 1 ? "fact" : "facts"}`;
+    const lost = (row) => row.given[0] - row.predicted[0];
+    const value = ([p, exact]) =>
+      h("td", { class: exact ? "is-said" : "" }, `${(100 * p).toFixed(1)} ${exact ? "✓" : "·"}`);
+    find(".each .scroll").replaceChildren(
+      h(
+        "table",
+        {},
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            ["fact", ...Object.values(said())].map((text) => h("th", { scope: "col" }, text)),
+          ),
+        ),
+        h(
+          "tbody",
+          {},
+          [...found.facts]
+            .sort((a, b) => lost(b) - lost(a))
+            .map((row) =>
+              h(
+                "tr",
+                {},
+                h("th", { scope: "row", dir: "auto" }, `${row.prompt} → `, h("b", { dir: "auto" }, row.target)),
+                value(row.before),
+                value(row.given),
+                value(row.predicted),
+              ),
+            ),
+        ),
+      ),
+    );
+  }
+  function draw() {
+    plot.hidden = !found?.curve;
+    if (!found?.curve || !window.Plotly || card.hidden) return;
+    const { x, removed } = found.curve,
+      own = chosen();
+    const colour = css(`--lane-${slotOf(lane.value)}`);
+    const traces = [
+      {
+        type: "scatter",
+        mode: "lines",
+        x,
+        y: removed,
+        line: { color: colour, width: 2.4 },
+        hovertemplate: `${own?.symbol} = %{x:.2f}<br><b>%{y:.1%}</b><extra></extra>`,
+      },
+    ];
+    if (fits())
+      traces.push({
+        type: "scatter",
+        mode: "markers",
+        x: [Number(range.value)],
+        y: [read(removed)],
+        hoverinfo: "skip",
+        marker: { color: colour, size: 10, line: { color: css("--card"), width: 2 } },
+      });
+    const box = { width: plot.clientWidth || 240, wide: false };
+    const layout = plotLayout(
+      {
+        margin: { l: 40, r: 10, t: 8, b: 34 },
+        xaxis: { title: { text: own?.symbol, standoff: 2 }, nticks: 6, fixedrange: true },
+        yaxis: { tickformat: ".0%", rangemode: "tozero", nticks: 4, fixedrange: true },
+        dragmode: false,
+      },
+      box,
+      `${found.guard?.name} ${found.lane} ${found.round}`,
+    );
+    Plotly.react(plot, traces, { ...layout, height: 156 }, { displayModeBar: false, responsive: false });
+  }
+  function answered() {
+    const value = props.value || {};
+    if (value.doing !== undefined) return working(); // also of an earlier question: the same round is computed
+    if (value.number !== number) return; // of an earlier question
+    waiting = false;
+    delete section.dataset.waiting;
+    note.textContent = value.message || "";
+    find(".findings").hidden = find(".each").hidden = !value.scores && !found;
+    if (value.late) ask(1000);
+    if (value.scores) found = value;
+    working();
+    if (!value.scores) return;
+    shares();
+    predicted();
+  }
+
+  open.addEventListener("click", () => {
+    card.hidden = !card.hidden;
+    open.textContent = card.hidden ? "Open" : "Close";
+    open.setAttribute("aria-expanded", String(!card.hidden));
+    if (!card.hidden) {
+      controls();
+      turn();
+      note.textContent = view.run && (edited() || ahead) ? "" : "A round has to be edited first.";
+      ask(0);
+    }
+  });
+  lane.addEventListener("change", () => {
+    controls();
+    ask(0);
+  });
+  guard.addEventListener("change", () => {
+    turn();
+    ask(0);
+  });
+  range.addEventListener("input", () => {
+    turned[guard.value] = Number(range.value);
+    output.textContent = Number(range.value).toFixed(2);
+    added.textContent = "";
+    section.dataset.waiting = "";
+    shares();
+    ask();
+  });
+  commit.addEventListener("click", () => {
+    commit.disabled = true;
+    added.textContent = "adding…";
+    trigger("commit", {
+      lane: lane.value,
+      round: from.value === "next" ? "next" : Number(from.value),
+      guard: setting(),
+    });
+  });
+  for (const [name, button] of Object.entries(which))
+    button.addEventListener("click", () => {
+      ahead = name === "next";
+      note.textContent = added.textContent = "";
+      controls();
+      ask(0);
+    });
+  stop.addEventListener("click", () => {
+    trigger("stop", { command: computing });
+    stop.disabled = true;
+  });
+  watch("value", answered);
+  watch("added", () => {
+    commit.disabled = false;
+    const { message = "", lanes = [] } = props.added || {};
+    added.textContent = message || `“${lanes.join("”, “")}” is computed next.`;
+  });
+  listen((change) => {
+    if ("run" in change) {
+      found = null;
+      find(".findings").hidden = find(".each").hidden = true;
+      added.textContent = "";
+      ahead = false;
+    }
+    if (card.hidden) return;
+    const before = about();
+    controls();
+    if (found) draw(); // light or dark
+    if (asked !== about() && ("round" in change || "run" in change || "rounds" in change || before !== about())) ask();
+    else if (ahead && "rounds" in change) ask(); // another round comes next
+    if ("status" in change) working();
+  });
+  new ResizeObserver(() => draw()).observe(plot);
+  find(".findings").hidden = find(".each").hidden = true;
+  turn();
+}

@@ -1,0 +1,99 @@
+// The page's address says what is looked at: which run, after which round, in which view (an enlarged panel, or a sheet
+// over the page). A reload, a bookmark or a friend finds it again; Back closes a sheet.
+import { listen, run, tell } from "./state.js";
+
+const SOON = 250; // ms: browsers allow few changes of an address in a row
+const sheets = new Map(); // by the view's name: { dialog, shown }
+export const get = (name) => new URL(location.href).searchParams.get(name);
+let first = null, // the run that the address named when the page was opened
+  wanted = null, // its round, until the run has come that far
+  wide = null, // the view that it named
+  timer = 0,
+  pushed = 0;
+
+/** Set or take away parts of the address; `step`: as a step that Back undoes. */
+export function write(parts, step = false) {
+  const address = new URL(location.href);
+  for (const [name, value] of Object.entries(parts))
+    if (value === null || value === "") address.searchParams.delete(name);
+    else address.searchParams.set(name, value);
+  if (address.href !== location.href) history[step ? "pushState" : "replaceState"](history.state, "", address);
+}
+
+/** A dialog that is open while the address names one of these views; `shown(view)` is called when it is. */
+export function sheet(names, dialog, shown) {
+  for (const name of names) sheets.set(name, { dialog, shown });
+  dialog.addEventListener("close", () => {
+    if (sheets.get(get("view"))?.dialog !== dialog) return;
+    if (pushed) history.go(-pushed);
+    else write({ view: null, with: null });
+    pushed = 0;
+  });
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog || event.target.closest("[data-do=close]")) dialog.close();
+  });
+  if (names.includes(get("view"))) follow();
+}
+
+/** Open a view; `parts` are more of its address. */
+export function show(name, parts = {}) {
+  if (get("view") !== name || Object.keys(parts).some((part) => get(part) !== parts[part])) {
+    write({ with: null, ...parts, view: name }, true);
+    pushed += 1;
+  }
+  follow();
+}
+
+/** Show what the address names. */
+function follow() {
+  const name = get("view"),
+    found = sheets.get(name);
+  for (const { dialog } of new Set(sheets.values())) if (dialog !== found?.dialog && dialog.open) dialog.close();
+  if (!found) return;
+  if (!found.dialog.open) found.dialog.showModal();
+  found.shown(name);
+}
+/** Read the address, and keep it in step with what is looked at. */
+export function beginAddress() {
+  first = get("run");
+  wide = get("view");
+  window.addEventListener("popstate", () => {
+    pushed = Math.max(0, pushed - 1);
+    follow();
+  });
+  listen(followed);
+  document.addEventListener("click", (event) => {
+    const panel = event.target.closest?.("[data-do=wide]")?.closest(".panel");
+    const key = panel?.closest("[id^=lab-panel-]")?.id.slice("lab-panel-".length);
+    if (key) write({ view: panel.classList.contains("is-wide") ? key : null });
+  });
+}
+
+/** What is looked at goes into the address; a round that the address named waits for its run to come that far. */
+function followed(change) {
+  if (change.run) {
+    wanted = change.run === first ? Number.parseInt(get("round"), 10) : NaN;
+    if (change.run !== first) write({ round: null });
+    first = null;
+  } else if ("round" in change) {
+    wanted = NaN;
+    clearTimeout(timer);
+    timer = setTimeout(() => write({ round: change.round }), SOON);
+  }
+  const last = run.measured.at(-1);
+  if (wanted >= 0 && wanted <= last) {
+    const round = wanted;
+    wanted = NaN;
+    tell({ round: round === last ? null : round });
+  }
+  enlarge();
+}
+
+/** The panel that the address names, once it has something to show. */
+function enlarge() {
+  const panel = wide && !sheets.has(wide) && document.getElementById(`lab-panel-${wide}`)?.querySelector(".has-data");
+  if (!panel) return;
+  wide = null;
+  if (!panel.classList.contains("is-wide")) panel.querySelector("[data-do=wide]")?.click();
+  panel.scrollIntoView({ block: "nearest" });
+}

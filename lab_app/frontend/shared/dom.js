@@ -1,0 +1,27 @@
+// Elements, colours of the style sheet, and files made in the browser.
+// Text that people typed is only ever set with textContent (h() below), never as markup.
+
+/** An element with attributes and children; strings become text, never markup. */
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "value" || name === "disabled" || name === "checked") element[name] = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** The value of a custom property of the style sheet, such as a colour. */
+export const css = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
+
+/** Hand the person a file made here. */
+export function save(name, text, type = "text/csv;charset=utf-8") {
+  const link = h("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}

@@ -1,0 +1,42 @@
+// Feeds: rows that grow with a run, as the parts of the page are given them.
+import { tell, view } from "./state.js";
+
+/** All rows of a feed, each parsed once. A value holds the latest ones by number; where one is missing between them
+ * and those that are here (the page slept), or rows are numbered anew, all are asked for again. */
+export function reader() {
+  let rows = [],
+    from = "";
+  return (value) => {
+    const feed = `${value?.run} ${value?.feed}`,
+      latest = Object.entries(value?.rows || {}).map(([number, row]) => [Number(number), row]);
+    if (feed !== from) [rows, from] = [[], feed];
+    latest.sort((a, b) => a[0] - b[0]);
+    if (latest.length && latest[0][0] > rows.length) tell({ missed: true });
+    for (const [number, row] of latest) if (number === rows.length) rows.push(JSON.parse(row));
+    return rows;
+  };
+}
+
+/** The rows of a feed by lane, in the order of their rounds. */
+export function byLane(rows) {
+  const model = { start: null, lanes: new Map() };
+  for (const row of rows) {
+    if (row.start) {
+      model.start = row;
+      for (const lane of row.lanes) model.lanes.set(lane, []);
+      continue;
+    }
+    if (!model.lanes.has(row.lane)) model.lanes.set(row.lane, []);
+    model.lanes.get(row.lane).push(row);
+  }
+  return model;
+}
+
+/** The row that a lane shows at the round looked at: that round's, or the nearest one before it. */
+export function rowAt(rows, round = view.round) {
+  if (!rows.length) return null;
+  if (round === null) return rows[rows.length - 1];
+  let found = null;
+  for (const row of rows) if (row.round <= round) found = row;
+  return found;
+}

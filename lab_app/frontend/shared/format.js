@@ -1,0 +1,14 @@
+// Numbers and symbols as people read them.
+
+/** A share in per cent with one decimal, or none at the ends; a dash for what was not measured. */
+export const percent = (share) =>
+  share === null || share === undefined ? "–" : `${(100 * share).toFixed(share > 0.995 || share < 0.0005 ? 0 : 1)} %`;
+
+/** A share in whole per cent, without the sign. */
+export const whole = (share) => (share === null || share === undefined ? "–" : `${Math.round(100 * share)}`);
+
+/** Symbols as one writes them: W_0 with the digit below. */
+export function symbols(text) {
+  const low = { 0: "₀", 1: "₁", t: "ₜ", k: "ₖ", i: "ᵢ", j: "ⱼ" };
+  return text.replaceAll("_{t−1}", "ₜ₋₁").replace(/(?<=\p{L}|‖)_([01tkij])(?![\p{L}\d_])/gu, (_, sign) => low[sign]);
+}

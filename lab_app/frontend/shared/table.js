@@ -1,0 +1,37 @@
+// Rows of numbers: as a table to read, and as CSV to save.
+import { h } from "./dom.js";
+
+/** Rows to read: a table, and a word where there are more of them than are shown. `link(column, value)` gives a cell that
+ * is a button its attributes. */
+export function asTable(columns, rows, link = () => null) {
+  const MOST = 1000;
+
+  const cell = (value) =>
+    typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : (value ?? "–");
+  const line = (row) =>
+    row.map((value, i) => {
+      const button = link(columns[i], value),
+        text = String(cell(value));
+      return h("td", { dir: "auto" }, button ? h("button", { type: "button", ...button }, text) : text);
+    });
+  const head = columns.map((name) => h("th", { scope: "col" }, name));
+  const body = rows.slice(0, MOST).map((row) => h("tr", {}, line(row)));
+  const found = [h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, body))];
+  if (rows.length > MOST) {
+    const counts = [MOST, rows.length].map((count) => count.toLocaleString("en"));
+    found.push(
+      h("p", { class: "wanted" }, `The first ${counts[0]} of ${counts[1]} rows; saved as CSV are all of them.`),
+    );
+  }
+  return found;
+}
+
+/** Rows as CSV that a spreadsheet reads as values, never as formulas. */
+export function asCsv(columns, rows) {
+  const quote = (value) => {
+    let text = String(value ?? "");
+    if (typeof value === "string" && /^[=+\-@\t]/.test(text)) text = `'${text}`;
+    return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  return `${[columns, ...rows].map((row) => row.map(quote).join(",")).join("\n")}\n`;
+}

@@ -1,0 +1,162 @@
+// What a study is to be made of, as a form: its lanes, its rounds and its options. `choice` holds what was chosen so far,
+// `about` gives a study by its name.
+import { symbols } from "../shared/format.js";
+import { h } from "../shared/dom.js";
+import { marker, slotOf } from "../shared/lanes.js";
+import { run, view } from "../shared/state.js";
+
+export function studyForm(form, choice, about) {
+  const SOME = 5; // rounds, evenly, where a study is about how something goes on
+  const begun = () => run.measured.length > 0;
+  const looked = () => view.round ?? run.measured.at(-1) ?? 0;
+  const lookedAt = () => (begun() ? `the one looked at (${looked()})` : "the one looked at");
+  function someRounds() {
+    const known = run.measured,
+      last = known.length - 1;
+    const picked = [...Array(SOME).keys()].map((i) => known[Math.round((i * last) / (SOME - 1))]);
+    return [...new Set(picked)].join(",");
+  }
+  /** How rounds are chosen for this study: as a person chose them, or as suits its question. */
+  const roundsOf = (study) =>
+    choice.rounds[study.name] ?? { how: study.rounds === "several" ? "some" : "this", text: null };
+  function asked(study) {
+    const { how, text } = roundsOf(study);
+    if (study.rounds === "none") return "last";
+    return how === "this" ? String(looked()) : how === "all" ? "all" : (text ?? someRounds());
+  }
+  /** Which values an option may have. */
+  function range({ name, symbol, kind, ge, gt, le, lt, optional }) {
+    const low = ge !== undefined ? [ge, "≤"] : gt !== undefined ? [gt, "<"] : null,
+      high = le !== undefined ? `≤ ${le}` : lt !== undefined ? `< ${lt}` : "";
+    const limits =
+      low && high
+        ? `${low.join(" ")} ${symbol || name} ${high}`
+        : low
+          ? `${low[1] === "≤" ? "≥" : ">"} ${low[0]}`
+          : high;
+    return [kind === "layers" ? "numbers with commas" : limits, optional ? "may be empty" : ""]
+      .filter(Boolean)
+      .join("; ");
+  }
+  const written = (value) => (Array.isArray(value) ? value.join(", ") : (value ?? ""));
+  /** What was typed as the option's kind. What is no number is sent as it is: the answer says what is wrong with it. */
+  function read({ kind, optional }, text) {
+    if (kind === "bool") return text === "true";
+    if (text === "" && (optional || kind !== "str")) return null;
+    const number = (part) => (part.trim() !== "" && Number.isFinite(Number(part)) ? Number(part) : part);
+    if (kind === "layers") return text.split(",").map(number);
+    return kind === "str" ? text : number(text);
+  }
+  function field(study, option) {
+    const own = (choice.options[study.name] ??= {}),
+      value = option.name in own ? own[option.name] : (option.default ?? null);
+    const give = (text) => (own[option.name] = read(option, text));
+    const label = `${option.name}${option.symbol && option.symbol !== option.name ? ` (${option.symbol})` : ""}`;
+    const chosen = option.choices || (option.kind === "bool" ? [true, false] : null);
+    const named = (one) => (one === true ? "yes" : one === false ? "no" : String(one));
+    const input = chosen
+      ? h(
+          "select",
+          { "data-option": option.name, onchange: (event) => give(event.target.value) },
+          chosen.map((one) => h("option", { value: String(one), selected: one === value }, named(one))),
+        )
+      : h("input", {
+          type: "text",
+          inputmode: option.kind === "int" ? "numeric" : option.kind === "float" ? "decimal" : null,
+          dir: "auto",
+          "data-option": option.name,
+          value: written(value),
+          placeholder: option.optional ? "automatic" : "",
+          autocomplete: "off",
+          spellcheck: "false",
+          oninput: (event) => give(event.target.value.trim()),
+        });
+    const limits = range(option);
+    return h(
+      "label",
+      {},
+      h("span", { class: "name" }, label),
+      input,
+      h("span", { class: "help" }, symbols(option.help), limits ? h("span", {}, ` (${limits})`) : null),
+    );
+  }
+  function paint() {
+    const study = about(choice.name);
+    if (!study) return;
+    const lanes = run.lanes,
+      taken = (lane) => !choice.lanes || choice.lanes.includes(lane);
+    const rounds = roundsOf(study),
+      settings = study.options.map((option) => field(study, option));
+    const how = (name, text) =>
+      h(
+        "button",
+        {
+          type: "button",
+          "data-how": name,
+          "aria-pressed": String(rounds.how === name),
+          onclick: () => {
+            choice.rounds[study.name] = { how: name, text: rounds.text };
+            paint();
+            form.querySelector(".rounds [aria-pressed=true]").focus();
+          },
+        },
+        text,
+      );
+    const parts = [
+      h("h3", {}, symbols(study.title)),
+      h("p", { class: "from" }, study.source),
+      lanes.length > 1
+        ? h(
+            "fieldset",
+            { class: "of-lanes" },
+            h("legend", {}, "Lanes"),
+            lanes.map((lane) =>
+              h(
+                "label",
+                { class: `slot-${slotOf(lane)}` },
+                h("input", {
+                  type: "checkbox",
+                  checked: taken(lane),
+                  onchange: (event) => {
+                    const kept = new Set(lanes.filter(taken));
+                    kept[event.target.checked ? "add" : "delete"](lane);
+                    choice.lanes = kept.size === lanes.length ? null : [...kept];
+                  },
+                }),
+                h("i", { class: `dot ${marker(lane)}`, "aria-hidden": "true" }),
+                h("span", { dir: "auto" }, lane),
+              ),
+            ),
+          )
+        : null,
+      study.rounds === "none"
+        ? null
+        : h(
+            "fieldset",
+            { class: "rounds" },
+            h("legend", {}, "Rounds"),
+            h("div", { class: "switch" }, how("this", lookedAt()), how("some", "some"), how("all", "all")),
+            rounds.how === "some"
+              ? h("input", {
+                  type: "text",
+                  inputmode: "numeric",
+                  "aria-label": "Rounds, numbers with commas",
+                  value: rounds.text ?? someRounds(),
+                  oninput: (event) => {
+                    choice.rounds[study.name] = { how: "some", text: event.target.value };
+                  },
+                })
+              : null,
+          ),
+      settings.length ? h("div", { class: "settings" }, settings) : null,
+      h(
+        "div",
+        { class: "go" },
+        h("button", { type: "submit", class: "ask-study", disabled: !begun() }, "Run this study"),
+        h("span", {}, begun() ? "" : "There is no measured round to look at yet."),
+      ),
+    ];
+    form.replaceChildren(...parts.filter(Boolean));
+  }
+  return { paint, asked, begun, looked, lookedAt, written };
+}

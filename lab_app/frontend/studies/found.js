@@ -1,0 +1,194 @@
+// What a study found, written into the body of its card: charts with the tools that panels have, its tables, and what is
+// to be known of them. `run` is the run that it was made of. Where `other` stands beside it, their axes are alike.
+import { panel } from "../charts/panel.js";
+import { symbols } from "../shared/format.js";
+import { h, save } from "../shared/dom.js";
+import { asCsv, asTable } from "../shared/table.js";
+import { studyChart } from "./charts.js";
+
+export function studyFound(body, id, result, run, other = null) {
+  /** One chart with its tools, as the panels have them. */
+  function placed(chart, place) {
+    const key = `${result.study}-${id}${other ? "-beside" : ""}-${place + 1}`;
+    const drawn = studyChart(chart, result.tables[chart.table], other?.tables[chart.table]);
+    const tool = (name, text, extra = {}) => h("button", { type: "button", "data-do": name, ...extra }, text);
+    const section = h(
+      "section",
+      { class: "panel", "aria-label": chart.title },
+      h(
+        "header",
+        {},
+        h("h3", {}, symbols(chart.title)),
+        h(
+          "div",
+          { class: "tools" },
+          tool("table", "Table", { title: "Read as a table", "aria-pressed": "false" }),
+          h(
+            "details",
+            { class: "save" },
+            h("summary", { title: "Save this chart" }, "Save"),
+            h("div", {}, tool("png", "PNG"), tool("svg", "SVG"), tool("csv", "CSV")),
+          ),
+          tool("wide", "⤢", { title: "Enlarge", "aria-label": "Enlarge" }),
+        ),
+      ),
+      h(
+        "p",
+        { class: "protocol" },
+        symbols(chart.kind === "heat" ? `${chart.y_title}, by ${chart.x_title || chart.x}` : chart.y_title),
+      ),
+      cut(chart.table)
+        ? h("p", { class: "small" }, `Of the table’s first ${cut(chart.table)} rows: this page has no more.`)
+        : null,
+      h("div", { class: "choices" }),
+      h("div", { class: "numbers" }),
+      h("div", { class: "canvas" }, h("div", { class: "plot" }), h("p", { class: "empty" }, "")),
+      h("div", { class: "as-table", hidden: true }),
+    );
+    const holder = h("div", { class: "holder" }, section);
+    const start = JSON.stringify({ start: true, lanes: [] });
+    const value = { run, feed: key, rows: { 0: start } };
+    return [holder, () => panel({ element: holder, props: { value }, watch() {}, trigger() {} }, key, drawn)];
+  }
+  /** How many rows of a table are here, where they are not all. */
+  function cut(name) {
+    const { values, rows } = result.tables[name],
+      first = values[0] || [],
+      here = (Array.isArray(first) ? first : first.at).length;
+    return here < rows ? here.toLocaleString("en") : "";
+  }
+  /** Why tables have no rows. */
+  function empty() {
+    const told = result.empty || [],
+      said = new Set(told.map((one) => one.table)),
+      silent = Object.keys(result.tables).filter((name) => !filled(name) && !said.has(name));
+    const several = (result.lanes || []).length > 1;
+    return [
+      ...told.map(
+        ({ table, lane, why }) => `${table.replaceAll("_", " ")}${several ? ` of ${lane}` : ""}: no rows; ${why}.`,
+      ),
+      ...silent.map(
+        (name) => `${name.replaceAll("_", " ")}: no rows; this result is older than the reasons that are kept.`,
+      ),
+    ].map((text) => h("p", { class: "small why", dir: "auto" }, symbols(text)));
+  }
+  /** Facts in a table open their card; those of ripples are facts that were left alone. */
+  const linked = (column, value) =>
+    column === "fact" && Number.isInteger(value) && value >= 0
+      ? { "data-fact": value, "data-unedited": result.study === "ripple", title: "Look at this fact" }
+      : null;
+  function tableOf(name) {
+    const { columns, values, rows } = result.tables[name];
+    const lists = values.map((list) =>
+      Array.isArray(list) ? list : list.at.map((at) => (at === null ? null : list.words[at])),
+    );
+    const all = (lists[0] || []).map((_, i) => lists.map((list) => list[i]));
+    const holder = h("div", { class: "as-table" });
+    return h(
+      "details",
+      {
+        class: "table",
+        ontoggle: (event) => event.target.open && !holder.firstChild && holder.append(...asTable(columns, all, linked)),
+      },
+      h(
+        "summary",
+        {},
+        `${name.replaceAll("_", " ")} `,
+        h(
+          "span",
+          {},
+          `${rows.toLocaleString("en")} row${rows === 1 ? "" : "s"}${cut(name) ? `, the first ${cut(name)} of which are here` : ""}`,
+        ),
+      ),
+      h(
+        "button",
+        { type: "button", class: "csv", onclick: () => save(`${result.study}-${id}-${name}.csv`, asCsv(columns, all)) },
+        "Save as CSV",
+      ),
+      holder,
+    );
+  }
+  const filled = (name) => result.tables[name]?.rows > 0;
+  const charts = result.charts.filter((chart) => filled(chart.table)).map(placed);
+  const tables = Object.keys(result.tables).filter(filled);
+  const seconds =
+    result.seconds === undefined
+      ? null
+      : `${result.seconds < 10 ? result.seconds.toFixed(1) : Math.round(result.seconds)} s`;
+  body.replaceChildren(
+    h("p", { class: "asks" }, symbols(result.question)),
+    h(
+      "div",
+      { class: "charts" },
+      charts.map(([holder]) => holder),
+    ),
+    h("div", { class: "tables" }, tables.map(tableOf)),
+    ...empty(),
+    h("p", { class: "small" }, symbols(result.protocol || "")),
+    ...(result.notes || []).map((one) => h("p", { class: "small", dir: "auto" }, symbols(one))),
+    h(
+      "p",
+      { class: "small" },
+      [`After: ${result.source}`, result.model, seconds && `measured in ${seconds}`].filter(Boolean).join(" · "),
+    ),
+  );
+  charts.forEach(([, mount]) => mount());
+}
+
+// Two results of a study side by side: what differs in what they were asked, then each with its charts on like axes.
+export function studiesBeside(body, results, run, written) {
+  const roundsOf = ({ rounds = {} }) => {
+    const each = Object.values(rounds).map((numbers) => numbers.join(", "));
+    return new Set(each).size < 2
+      ? each[0]
+      : Object.keys(rounds)
+          .map((lane, i) => `${lane}: ${each[i]}`)
+          .join("; ");
+  };
+  const asked = ({ found }) => ({ lanes: (found.lanes || []).join(", "), rounds: roundsOf(found), ...found.options });
+  const [one, other] = results.map(asked),
+    said = (value) => (value === undefined ? "–" : String(written(value)) || "automatic");
+  const differ = Object.keys({ ...one, ...other }).filter((name) => said(one[name]) !== said(other[name]));
+  const columns = results.map(() => h("div", { class: "found" }));
+  body.replaceChildren(
+    h(
+      "div",
+      { class: "differences as-table", role: "region", "aria-label": "What differs" },
+      differ.length
+        ? h(
+            "table",
+            {},
+            h(
+              "thead",
+              {},
+              h(
+                "tr",
+                {},
+                ["asked", "left", "right"].map((name) => h("th", { scope: "col" }, name)),
+              ),
+            ),
+            h(
+              "tbody",
+              {},
+              differ.map((name) =>
+                h(
+                  "tr",
+                  {},
+                  h("th", { scope: "row" }, name),
+                  [one, other].map((from) => h("td", { dir: "auto" }, said(from[name]))),
+                ),
+              ),
+            ),
+          )
+        : h("p", { class: "small" }, "Both were asked the same."),
+    ),
+    h(
+      "div",
+      { class: "pair" },
+      results.map(({ about }, i) =>
+        h("section", { "aria-label": i ? "right" : "left" }, h("h4", { dir: "auto" }, about), columns[i]),
+      ),
+    ),
+  );
+  results.forEach(({ id, found }, i) => studyFound(columns[i], `${id}`, found, run, results[1 - i].found));
+}

@@ -1,0 +1,321 @@
+// Look closer: studies by their question, and those that were asked for: they wait, go on, or have found something.
+import { symbols } from "../shared/format.js";
+import { h } from "../shared/dom.js";
+import { slotOf } from "../shared/lanes.js";
+import { listen, run, view } from "../shared/state.js";
+import { studyForm } from "./form.js";
+import { studiesBeside, studyFound } from "./found.js";
+
+export function studies({ element, props, watch, trigger }) {
+  const find = (selector) => element.querySelector(selector);
+  const list = find(".questions"),
+    form = find(".asking"),
+    note = find(".note"),
+    results = find(".results");
+  const studies = () => props.catalogue || [];
+  const about = (name) => studies().find((study) => study.name === name);
+  const choice = { name: studies()[0]?.name, lanes: null, rounds: {}, options: {} };
+  const { paint: paintForm, asked, begun, looked, lookedAt, written } = studyForm(form, choice, about);
+  const found = new Map(), // by study, once it was fetched
+    open = new Set(),
+    beside = new Map(), // by study, another of the same question that it is to be compared with
+    cards = new Map(),
+    wanted = []; // studies to be fetched, one at a time
+  let shownRun = "",
+    painted = "",
+    expected = null;
+
+  // -- which study
+
+  function paintList() {
+    const groups = [...new Set(studies().map((study) => study.group))];
+    list.replaceChildren(
+      ...groups.flatMap((group) => [
+        h("h3", {}, group),
+        ...studies()
+          .filter((study) => study.group === group)
+          .map((study) =>
+            h(
+              "button",
+              {
+                type: "button",
+                "aria-pressed": String(study.name === choice.name),
+                "data-study": study.name,
+                onclick: () => {
+                  choice.name = study.name;
+                  note.textContent = "";
+                  paintChosen();
+                },
+              },
+              symbols(study.question),
+            ),
+          ),
+      ]),
+    );
+  }
+  function paintChosen() {
+    for (const button of list.querySelectorAll("button"))
+      button.setAttribute("aria-pressed", String(button.dataset.study === choice.name));
+    paintForm();
+  }
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const study = about(choice.name);
+    note.textContent = "asking…";
+    note.classList.remove("error");
+    trigger("ask", {
+      name: study.name,
+      lanes: choice.lanes ?? run.lanes,
+      rounds: asked(study),
+      options: choice.options[study.name] || {},
+    });
+  });
+
+  // -- those that were asked for
+
+  const wears = (study) => {
+    const standard = Object.fromEntries(
+      (about(study.name)?.options || []).map((one) => [one.name, one.default ?? null]),
+    );
+    const own = Object.entries(study.options || {}).filter(
+      ([name, value]) => JSON.stringify(value ?? null) !== JSON.stringify(standard[name] ?? null),
+    );
+    const rounds =
+      about(study.name)?.rounds === "none"
+        ? null
+        : study.rounds === "all"
+          ? "all rounds"
+          : study.rounds === "last"
+            ? "the last round"
+            : `round${/,/.test(study.rounds) ? "s" : ""} ${study.rounds.replaceAll(",", ", ")}`;
+    return [
+      (study.lanes || run.lanes).join(", "),
+      rounds,
+      ...own.map(([name, value]) => `${name} ${written(value) === "" ? "automatic" : written(value)}`),
+    ]
+      .filter(Boolean)
+      .join(" · ");
+  };
+  const made = () =>
+    (props.value?.run === view.run ? props.value.studies || [] : []).filter((study) => study.status === "done");
+  const when = (created) =>
+    new Date(1000 * created).toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+
+  /** The card of a study: made once, its head painted anew. */
+  function card(study) {
+    if (!cards.has(study.id)) {
+      const body = h("div", { class: "found", hidden: true });
+      const root = h("article", { class: "study", "data-id": study.id }, h("div", { class: "head" }), body);
+      cards.set(study.id, { root, body, head: root.firstChild, drawn: "", said: "" });
+    }
+    const held = cards.get(study.id),
+      going = study.status === "queued" || study.status === "running",
+      others = made().filter((other) => other.name === study.name && other.id !== study.id),
+      chosen = beside.get(study.id),
+      said = JSON.stringify([study, open.has(study.id), run.lanes, chosen ?? null, others.map((other) => other.id)]);
+    if (held.said === said) return held.root;
+    const focused = held.head.contains(document.activeElement) ? document.activeElement.dataset.do : null;
+    held.said = said;
+    held.root.dataset.status = study.status;
+    const title = symbols(about(study.name)?.title || study.name);
+    const ready = study.status === "done";
+    const button = (name, text, act, extra = {}) =>
+      h("button", { type: "button", "data-do": name, onclick: act, ...extra }, text);
+    const parts = [
+      h(
+        "div",
+        { class: "line" },
+        ready
+          ? button("open", h("span", {}, title), () => toggle(study.id), {
+              "aria-expanded": String(open.has(study.id)),
+              class: "title",
+            })
+          : h("b", { class: "title" }, title),
+        h("span", { class: "when" }, when(study.created), study.by ? ` · ${study.by}` : null),
+        ready && others.length && chosen === undefined
+          ? button("beside", "Compare…", () => compare(study.id, others[0].id), {
+              title: "See another result of this study beside it",
+            })
+          : null,
+        going ? button("stop", "Stop", () => trigger("stop", { study: study.id })) : null,
+        going ? null : button("again", "Again…", () => again(study), { title: "Take these choices into the form" }),
+        going ? null : button("forget", "Delete", (event) => forget(event.currentTarget, study.id)),
+      ),
+      h("p", { class: "wears", dir: "auto" }, wears(study)),
+      chosen === undefined
+        ? null
+        : h(
+            "div",
+            { class: "with" },
+            h(
+              "label",
+              {},
+              "beside ",
+              h(
+                "select",
+                { "data-do": "with", onchange: (event) => compare(study.id, others[event.target.selectedIndex].id) },
+                others.map((other) =>
+                  h(
+                    "option",
+                    { value: String(other.id), selected: other.id === chosen },
+                    `${when(other.created)} · ${wears(other)}`,
+                  ),
+                ),
+              ),
+            ),
+            button("alone", "By itself", () => compare(study.id)),
+          ),
+      ready
+        ? null
+        : h(
+            "p",
+            { class: "says" },
+            h("span", { dir: "auto" }, study.message || study.says),
+            study.left
+              ? h("span", { class: "left" }, study.left === "a moment" ? "a moment left" : `about ${study.left} left`)
+              : null,
+          ),
+      going ? h("div", { class: "bar" }, h("i", { style: `width:${100 * (study.part || 0)}%` })) : null,
+    ];
+    held.head.replaceChildren(...parts.filter(Boolean));
+    if (focused) held.head.querySelector(`[data-do="${focused}"]`)?.focus();
+    held.body.hidden = !open.has(study.id);
+    return held.root;
+  }
+  /** Ask once more before what was found is deleted. */
+  function forget(button, id) {
+    if (button.dataset.sure) return trigger("forget", { study: id });
+    button.dataset.sure = "1";
+    button.textContent = "Delete it?";
+    button.addEventListener(
+      "blur",
+      () => {
+        delete button.dataset.sure;
+        button.textContent = "Delete";
+      },
+      { once: true },
+    );
+  }
+  function again(study) {
+    Object.assign(choice, { name: study.name, lanes: study.lanes });
+    choice.rounds[study.name] = ["all"].includes(study.rounds)
+      ? { how: "all", text: null }
+      : { how: "some", text: study.rounds };
+    choice.options[study.name] = { ...study.options };
+    paintChosen();
+    form.scrollIntoView({ block: "center" });
+    form.querySelector("button, input, select")?.focus({ preventScroll: true });
+  }
+  /** See another result of the same study beside this one, or this one by itself. */
+  function compare(id, other) {
+    if (other === undefined) beside.delete(id);
+    else beside.set(id, other);
+    toggle(id, true);
+  }
+  function toggle(id, shown = !open.has(id)) {
+    open[shown ? "add" : "delete"](id);
+    paintResults();
+    if (shown) want(id);
+  }
+
+  // -- what they found
+
+  /** The results that the card of a study shows: its own, and the one beside it. */
+  const pairOf = (id) => [id, ...(beside.has(id) ? [beside.get(id)] : [])];
+  function want(id) {
+    const held = cards.get(id),
+      missing = pairOf(id).filter((one) => !found.has(one)),
+      free = !wanted.length;
+    if (!missing.length) return fill(id);
+    held.drawn = "";
+    held.body.replaceChildren(h("p", { class: "empty" }, "Fetching what it found…"));
+    wanted.push(...missing.filter((one) => !wanted.includes(one)));
+    if (free && wanted.length) trigger("fetch", { study: wanted[0] });
+  }
+  function fetched() {
+    const got = props.found || {};
+    if (got.id === undefined || wanted[0] !== got.id) return;
+    wanted.shift();
+    if (!got.message) found.set(got.id, got);
+    for (const [id, held] of cards)
+      if (open.has(id) && pairOf(id).includes(got.id))
+        got.message ? held.body.replaceChildren(h("p", { class: "empty" }, got.message)) : fill(id);
+    if (wanted.length) trigger("fetch", { study: wanted[0] });
+  }
+  function fill(id) {
+    const held = cards.get(id),
+      shown = pairOf(id),
+      drawn = shown.join(" ");
+    if (!held || held.drawn === drawn || !shown.every((one) => found.has(one))) return;
+    held.drawn = drawn;
+    if (shown.length === 1) return studyFound(held.body, id, found.get(id), shownRun);
+    const about = shown
+      .map((one) => made().find((study) => study.id === one))
+      .map((study) => `${when(study.created)} · ${wears(study)}`);
+    studiesBeside(
+      held.body,
+      shown.map((one, i) => ({ id: one, about: about[i], found: found.get(one) })),
+      shownRun,
+      written,
+    );
+  }
+
+  function paintResults() {
+    const value = props.value || {},
+      all = value.run === view.run ? value.studies || [] : [];
+    const there = new Set(all.map((study) => study.id));
+    for (const id of [...cards.keys()])
+      if (!there.has(id)) {
+        cards.get(id).root.remove();
+        for (const map of [cards, found, open, beside]) map.delete(id);
+        for (const [one, other] of beside) if (other === id) compare(one);
+      }
+    const done = all.find((study) => study.id === expected && study.status !== "queued" && study.status !== "running");
+    if (done) {
+      expected = null;
+      if (done.status === "done") {
+        open.add(done.id);
+        card(done);
+        want(done.id);
+      }
+    }
+    const roots = all.map(card);
+    if (roots.some((root, i) => results.children[i] !== root)) results.replaceChildren(...roots);
+    if (value.notice) note.textContent = value.notice;
+    else if (note.textContent === painted) note.textContent = "";
+    painted = value.notice || painted;
+  }
+  function take() {
+    if (view.run !== shownRun) {
+      shownRun = view.run;
+      Object.assign(choice, { lanes: null, rounds: {} });
+      for (const map of [cards, found, open, beside]) map.clear();
+      wanted.length = 0;
+      results.replaceChildren();
+    }
+    paintResults();
+  }
+  watch("value", take);
+  watch("found", fetched);
+  watch("told", () => {
+    const told = props.told || {};
+    note.textContent = told.message || "";
+    note.classList.toggle("error", Boolean(told.wrong));
+    if (told.study) expected = told.study;
+    paintResults();
+  });
+  let seen = "";
+  listen(() => {
+    const now = JSON.stringify([view.run, looked(), run.lanes, begun(), run.lanes.map(slotOf)]);
+    if (now === seen) return;
+    seen = now;
+    take();
+    const label = form.querySelector("[data-how=this]");
+    if (!form.contains(document.activeElement)) paintForm();
+    else if (label) label.textContent = lookedAt();
+  });
+  paintList();
+  paintForm();
+  take();
+}
