@@ -1,20 +1,24 @@
 # make run    the lab in a browser          make test   everything that has to hold
 # make bench  what it costs, in numbers     make fuzz   ten thousand inputs of any kind
-# make clean  forget the virtual environment
+# make lint   the checks that run nothing   make wheel  what `pip install` takes, in dist/
+# make lock   requirements.lock, anew       make clean  forget the virtual environment
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RUNTIME := $(VENV)/runtime
 INSTALLED := $(VENV)/installed
 
-run: $(INSTALLED)
+run: $(RUNTIME)
 	$(BIN)/python app.py
 
-test: $(INSTALLED)
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
 
 fuzz: $(INSTALLED)
 	$(BIN)/python -m pytest -m fuzz --hypothesis-profile fuzz
@@ -26,13 +30,28 @@ bench: $(INSTALLED)
 	$(BIN)/python -m tests.bench.rounds
 	$(BIN)/python -m tests.bench.solves --dims 4096
 
-$(INSTALLED): requirements.txt
+wheel: $(INSTALLED)
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+# Pins stay as they are but for what changed in the requirements; `make lock LOCK=--upgrade` takes the newest of all.
+lock: $(INSTALLED)
+	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile $(LOCK) --quiet --strip-extras --allow-unsafe --unsafe-package pip \
+		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
+		--output-file requirements.lock requirements-dev.txt
+	sed -i.old 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.lock && rm requirements.lock.old  # any build: CPU, CUDA
+
+# torch first, by its exact version: as a dependency of another package pip may take a newer one, gigabytes in size.
+$(RUNTIME): requirements.txt requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pip install --quiet -r requirements.txt
+	$(BIN)/pip install --quiet -r requirements.txt -c requirements.lock
+	touch $@
+
+$(INSTALLED): requirements-dev.txt $(RUNTIME)
+	$(BIN)/pip install --quiet -r requirements-dev.txt -c requirements.lock
 	touch $@
 
 clean:
 	rm -rf $(VENV)
 
-.PHONY: run test fuzz bench clean
+.PHONY: run test lint fuzz bench wheel lock clean

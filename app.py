@@ -1,75 +1,8 @@
-"""Starts the lab: python app.py [--host --port --share --auth-file --models --datasets --trust-visitors --home DIR]"""
+"""Starts the lab from a checkout: `python app.py`, as a Hugging Face Space does. Installed, it is `edit-lab`."""
 
-from __future__ import annotations
-
-import argparse
-import os
-import secrets
 import sys
-from pathlib import Path
 
-# Before gradio is imported: nothing about this lab or its visitors is sent anywhere.
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-
-
-def arguments(given: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="app.py", description="A laboratory for editing language models.")
-    parser.add_argument("--host", default=None, help="address to listen on (default 127.0.0.1; 0.0.0.0: everywhere)")
-    parser.add_argument("--port", type=int, default=None, help="port (default 7860, or the next free one)")
-    parser.add_argument("--share", action="store_true", help="make a public link through Gradio's servers")
-    parser.add_argument("--auth-file", type=Path, help="names and hashes: python -m lab_app.auth NAME makes a line")
-    parser.add_argument("--models", nargs="+", default=[], metavar="NAME", help="models that visitors may edit as well")
-    parser.add_argument("--datasets", nargs="+", default=[], metavar="NAME", help="data that they may use as well")
-    parser.add_argument("--trust-visitors", action="store_true", help="let them name anything, as you may")
-    parser.add_argument("--hostname", nargs="+", default=[], metavar="NAME", help="names of proxies that lead here")
-    parser.add_argument("--worker", choices=("local", "ray"), default="local", help="where runs are computed")
-    parser.add_argument("--home", type=Path, default=None, help="folder for runs (default: the platform's user data)")
-    return parser.parse_args(given)
-
-
-def at_a_desk() -> bool:
-    """Whether someone started this in a terminal of a computer with a screen: then the page is opened for them."""
-    return sys.stdout.isatty() and (sys.platform == "darwin" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)))
-
-
-def main() -> int:
-    given = arguments()
-    if given.worker == "ray":
-        print("app.py: --worker ray: not available yet; leave it out to compute on this machine", file=sys.stderr)
-        return 2
-    from core.errors import UserError
-    from core.runs.admission import Offer
-    from core.runs.worker_process import default_home
-    from lab_app import stubs
-    from lab_app.auth import read
-    from lab_app.gate import is_loopback
-    from lab_app.lab import Lab
-
-    # Where a Space or a container says by its environment where to listen, that holds.
-    host = given.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
-    port = given.port or int(os.environ.get("GRADIO_SERVER_PORT", 0)) or None
-    try:
-        if given.auth_file:
-            read(given.auth_file)  # what is wrong with it is told before anything is started
-        offered = Offer(tuple(given.models), tuple(given.datasets), given.trust_visitors)
-        # Whoever started this on a desk may name anything; a lab that is open to the network knows no owner.
-        key = secrets.token_hex(16) if is_loopback(host) else ""
-        lab = Lab(given.home or default_home(), offered=offered, key=key)
-        try:
-            stubs.leave_out()
-            from lab_app.launch import serve  # seconds, in which the worker begins to load as well
-
-            if lab.store.notice:
-                print(f"Edit Lab: {lab.store.notice}", file=sys.stderr)
-            serve(lab, host, port, given.share, given.auth_file, show=at_a_desk(), hostnames=given.hostname)
-        finally:
-            lab.close()
-    except UserError as error:
-        print(f"app.py: {error}", file=sys.stderr)
-        return 2
-    return 0
-
+from lab_app.cli import open_page as main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from core.errors import UserError
 from core.pocket import cli as pocket
 from core.runs import cli, export_cli, measure_cli
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status: 0 done, 2 bad input (one line on stderr), 3 stopped early."""
-    parser = argparse.ArgumentParser(prog="python -m core", description="Sequential knowledge editing, headless.")
+def main(arguments: Sequence[str] | None = None, program: str = "python -m core") -> int:
+    """The command line; returns the exit status: 0 done, 2 bad input (one line on stderr), 3 stopped early.
+
+    `program` is what its help calls it.
+    """
+    parser = argparse.ArgumentParser(prog=program, description="Sequential knowledge editing, headless.")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     cli.add_parsers(subparsers)
     measure_cli.add_parsers(subparsers)

@@ -65,9 +65,9 @@ def stranger(scope: Scope, hosts: Collection[str]) -> str:
     host, origin = headers.get(b"host", b"").decode("latin-1"), headers.get(b"origin")
     name = hostname(f"//{host}")
     if not (is_loopback(name) or name in hosts):
-        return "This lab answers at the address that its terminal printed. Behind a proxy: app.py --hostname NAME."
+        return "This lab answers at the address that its terminal printed. Behind a proxy: give --hostname NAME."
     if origin is not None and not _same(origin.decode("latin-1"), host, hosts):
-        return "This lab answers to its own pages alone. Behind a proxy: app.py --hostname NAME."
+        return "This lab answers to its own pages alone. Behind a proxy: give --hostname NAME."
     return ""
 
 

@@ -17,6 +17,7 @@ from core.errors import UserError
 from core.facts.dataset import known
 from core.facts.readers.pocket import PocketWorld
 from core.names import SHIPPED
+from core.paths import ASSETS
 from core.runs.admission import EVERYTHING, Offer, in_spec
 from core.runs.spec import RunSpec
 from core.runs.store import Command, Store
@@ -24,7 +25,6 @@ from core.runs.worker_process import WorkerProcess
 from lab_app.owner import owns
 from lab_app.panels.energy import curve
 
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
 CHECKED_EVERY = 2.0  # seconds between two looks at whether the worker lives
 LOOKED_EVERY = 0.05  # seconds between two looks for an answer
 NOTHING_MORE = Offer()

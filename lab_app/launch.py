@@ -78,7 +78,7 @@ def serve(
     names = {name.lower() for name in hostnames} if is_loopback(host) else None
     if warning := exposure(host, share, auth is not None):
         lab.exposed = warning
-        print(f"app.py: WARNING: {warning}", file=sys.stderr, flush=True)
+        print(f"Edit Lab: WARNING: {warning}", file=sys.stderr, flush=True)
     gr.set_static_paths([PLOTLY])
     page = build(lab)
     with redirect_stdout(StringIO()) as said:  # Gradio announces its MCP server, however quiet it is asked to be

@@ -10,7 +10,8 @@ from core.errors import UserError
 from core.measures.senses import not_finite, sense
 from core.models.chat import Frame, chat_frame
 from core.models.language_model import LanguageModel
-from core.models.loading import ASSETS, load_model
+from core.models.loading import load_model
+from core.paths import ASSETS
 
 QUESTION = (
     "Question: complete the sentence. {prompt} ...\n"

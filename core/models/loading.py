@@ -14,8 +14,8 @@ from core.models.chat import chat_frame
 from core.models.checkpoint import check_causal, check_finite, check_report, check_words, culprit, wrong_file
 from core.models.language_model import LanguageModel
 from core.names import SHIPPED
+from core.paths import ASSETS
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
 DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,

@@ -5,7 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
-ASSETS = Path(__file__).parents[2] / "assets" / "pocket"
+from core.paths import ASSETS
+
 DEFAULT_MINUTES = 65.0
 
 
@@ -39,7 +40,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     train.set_defaults(run=run_train)
 
     card = commands.add_parser("card", help="evaluate a model folder and write card.json and card.md")
-    card.add_argument("out", type=Path, nargs="?", default=ASSETS, metavar="DIR", help="holds world/, tasks/, model/")
+    card.add_argument(
+        "out", type=Path, nargs="?", default=ASSETS / "pocket", metavar="DIR", help="holds world/, tasks/, model/"
+    )
     card.set_defaults(run=run_card)
 
 

@@ -21,7 +21,8 @@ from core.editing.statistics import Gathering
 from core.errors import UserError
 from core.facts.fact import Fact
 from core.models.language_model import LanguageModel
-from core.models.loading import ASSETS, load_model
+from core.models.loading import load_model
+from core.paths import ASSETS
 from core.runs.spec import RunSpec, StatisticsSpec
 
 POCKET = RunSpec.model_validate({"facts": {"source": "pocket"}, "lanes": [{"method": "memit"}]})

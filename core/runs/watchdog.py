@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from core.errors import UserError
 from core.runs.attendant import Attendant
@@ -153,7 +154,9 @@ class Sentinel:
     """The process beside this one that ends it from outside (`core.runs.sentinel`)."""
 
     def __init__(self, app: int | None, limits: Limits):
-        command = [sys.executable, "-m", "core.runs.sentinel", os.getpid(), app or 0, limits.alone, limits.still]
+        # By its file: run with -m, a folder named core where the lab was started would be taken for this one.
+        file = Path(__file__).with_name("sentinel.py")
+        command = [sys.executable, "-P", file, os.getpid(), app or 0, limits.alone, limits.still]
         self._process = subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, start_new_session=True)
 
     def beat(self) -> None:

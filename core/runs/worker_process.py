@@ -13,8 +13,8 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from core.errors import UserError
+from core.paths import INSTALLED, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 LARGEST_LOG = 5 * 2**20  # bytes, after which a new log is begun
 QUICK_DEATH = 10.0  # seconds: a worker that lives shorter could not start
 MOST_DEATHS = 3  # quick ones, one after the other, before giving up
@@ -95,11 +95,14 @@ class WorkerProcess:
         with suppress(FileNotFoundError):
             if self.log.stat().st_size > LARGEST_LOG:
                 os.replace(self.log, self.log.with_suffix(".old.log"))
-        command = [sys.executable, "-m", "core.runs.worker", "--home", str(self.home), *self._options]
+        # -P: a folder named core where the lab was started is not this one.
+        command = [sys.executable, "-P", "-m", "core.runs.worker", "--home", str(self.home), *self._options]
         if self._parent is not None:
             command += ["--parent", str(self._parent)]
-        paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        environment = dict(os.environ)
+        if not INSTALLED:  # the lab may have been started from another folder
+            paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         with self.log.open("ab") as log:
             # A session of its own: Ctrl-C in the lab's terminal is for the page, which the worker outlives by one edit.
             self._process = subprocess.Popen(

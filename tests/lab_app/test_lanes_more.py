@@ -9,13 +9,14 @@ import pytest
 
 from core.errors import UserError
 from core.facts.source import FactsSpec, load_facts
+from core.paths import ASSETS
 from core.runs.additions import extended
 from core.runs.events import Finished
 from core.runs.problems import SpecError
 from core.runs.spec import RunSpec
 from lab_app import adding, experiment
 from lab_app.features.lanes_more import Desk, branched, missing, undone
-from lab_app.lab import ASSETS, Lab
+from lab_app.lab import Lab
 from tests.lab_app.apart import VISITOR, run_apart
 from tests.lab_app.synthetic import record, started
 from tests.lab_app.test_page import DONE

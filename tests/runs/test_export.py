@@ -16,7 +16,8 @@ from core.facts.source import load_facts
 from core.measures.scores import Answers, pairs_of, questions
 from core.models.anatomy import anatomy_of
 from core.models.language_model import LanguageModel
-from core.models.loading import ASSETS, load_model
+from core.models.loading import load_model
+from core.paths import ASSETS
 from core.runs import export_weights
 from core.runs.export import export
 from core.runs.laboratory import Laboratory

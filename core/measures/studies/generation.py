@@ -11,6 +11,7 @@ from core.editing.parameters import param
 from core.measures.accepted import answers_option, answers_said
 from core.measures.found import Chart, Found
 from core.names import Names
+from core.paths import ASSETS
 
 if TYPE_CHECKING:
     from core.measures.case import Case
@@ -102,7 +103,6 @@ class Generation:
 
     def _judge(self, case: Case) -> Judge | None:
         from core.measures.judge import Judge
-        from core.models.loading import ASSETS
 
         return Judge(self.judge, str(case.lm.device), case.assets or ASSETS) if self.judge else None
 
