@@ -14,17 +14,15 @@ from core.runs.lanes import recipe_of_lane
 from core.runs.plan import Past
 from core.runs.recorded import recorded_recipe
 from core.runs.store import Run, Store
+from core.scores import SCORES as KNOWN
 from lab_app import text
 from lab_app.experiment import FITTED, text_of
 from lab_app.panels.panel import short
 
 MOST_RUNS, MOST_LANES = 6, 12
 POINTS = 120  # of one curve
-CURVES = ("efficacy", "paraphrase", "neighborhood", "unedited_recall", "task_mean")
-SCORES = (
-    *("efficacy", "paraphrase", "neighborhood", "efficacy_exact", "paraphrase_exact", "neighborhood_exact"),
-    *("efficacy_when_edited", "unedited_recall", "task_mean"),
-)
+SCORES = {score.name: score.compared for score in KNOWN if score.compared}
+CURVES = tuple(score.name for score in KNOWN if score.curve)
 NOT_SETTINGS = ("facts", "lanes", "title", "measure", "device")  # said in other words, or changes no result
 Resolved = tuple[dict[str, Any], Recipe | None]
 MEASURED, WAITS = "as measured", "fitted when the run begins"

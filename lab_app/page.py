@@ -6,10 +6,10 @@ from typing import Any
 
 import gradio as gr
 
+from core.charts.equations import GUARD, METHOD
 from lab_app import templates
 from lab_app.actions import FORM, Actions
 from lab_app.api import publish
-from lab_app.equations import GUARD, METHOD
 from lab_app.examples import examples
 from lab_app.experiment import LANES, catalogue
 from lab_app.features import FEATURES

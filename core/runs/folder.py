@@ -18,13 +18,9 @@ from typing import Any
 
 from core.errors import UserError
 from core.runs.events import plain, standing, to_json
+from core.scores import names as score_names
 
-ROUNDS = (
-    *("lane", "round", "edits", "scored", "efficacy", "paraphrase", "neighborhood"),
-    *("efficacy_exact", "paraphrase_exact", "neighborhood_exact", "efficacy_when_edited", "efficacy_exact_when_edited"),
-    *("locality", "locality_exact", "locality_tokens", "locality_kept"),
-    *("unedited_recall", "task_mean"),
-)
+ROUNDS = ("lane", "round", "edits", "scored", *score_names())
 SECONDS = ("edit_seconds", "per_edit_seconds", "setup_seconds", "measure_seconds")  # alone differ in a repeated run
 LAYERS = (
     *("lane", "round", "layer", "rounds_edited", "dominant_rank", "ls", "ss_right", "ss_left"),

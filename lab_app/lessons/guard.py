@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from core.charts.equations import GUARD
 from core.facts.readers.pocket import PocketWorld
 from core.measures.found import Chart
-from lab_app.equations import GUARD
 from lab_app.lessons.lesson import (
     Choice,
     Events,

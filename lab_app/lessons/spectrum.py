@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from core.charts.formula import formula, frac, power, row, sub, total
 from core.facts.readers.pocket import PocketWorld
 from core.measures.found import Chart
-from lab_app.formula import formula, frac, power, row, sub, total
 from lab_app.lessons.lesson import Events, Lesson, Outcome, Rows, Seen, Slider, Study, listed, percent, studied
 
 LANE = "MEMIT"

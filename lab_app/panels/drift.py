@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lab_app.equations import R_K
+from core.charts.equations import R_K
 from lab_app.panels.panel import Panel, Payload, picked, point, short, thinned
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lab_app.formula import formula, frac, row, sub, total, under
+from core.charts.formula import formula, frac, row, sub, total, under
 from lab_app.panels.panel import Panel, Payload, picked, point, short, thinned
 
 TAU = 0.1  # of a lane whose guard has none

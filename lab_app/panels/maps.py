@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lab_app.formula import formula, power, row, sub
+from core.charts.formula import formula, power, row, sub
 from lab_app.panels.panel import Panel, Payload, point, short
 
 MOST = 240  # points that are sent for one lane and round

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lab_app.formula import formula, frac, row, sub, total, words
+from core.charts.formula import formula, frac, row, sub, total, words
 from lab_app.panels.panel import Panel, Payload, point, short
 
 COLUMNS = (

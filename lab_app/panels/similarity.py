@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lab_app.formula import both, formula, frac, norm, row, sub, under, words
+from core.charts.formula import both, formula, frac, norm, row, sub, under, words
 from lab_app.panels.panel import Panel, Payload, point, short
 
 COLUMNS = (

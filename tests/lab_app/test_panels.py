@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from lab_app.formula import formula, frac
+from core.charts.formula import formula, frac
 from lab_app.panels import PANELS
 from lab_app.panels.maps import MOST, drawn
 from lab_app.panels.panel import picked, short, thinned

@@ -1,6 +1,6 @@
 """Equations that stand in more than one place of the page."""
 
-from lab_app.formula import both, formula, frac, power, root, row, sub, total
+from core.charts.formula import both, formula, frac, power, root, row, sub, total
 
 METHOD = formula(  # MEMIT: a round's least squares
     "ΔW", "=", "R", power("K", "⊤"), power(row("(", "λ", sub("C", "0"), "+", "K", power("K", "⊤"), ")"), "−1")

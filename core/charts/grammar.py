@@ -1,0 +1,179 @@
+"""What can be said of a chart: which columns of a table are drawn, how, and which of them a viewer chooses among.
+
+A `Plot` is one picture: a chart or several side by side, the choices above it and the numbers at its head. A field that
+depends on a choice is a `Chosen`. `select.py` says which rows and series that comes to; `plot.py` and the browser's
+renderer draw those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, Literal
+
+Kind = Literal["line", "bar", "scatter", "heat", "path", "moved"]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The value of a field under each option of a choice. Without `of` it is the option itself, the name of a column.
+    An option that `of` lacks leaves the field empty."""
+
+    choice: str
+    of: Mapping[str, Any] | None = None
+
+
+Choosable = str | Chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Reference lines across a chart, at a `value` or at each value of a `column` of a `table`.
+
+    `axis`: "y" draws at a height, "x" at a place. `where`: only of rows with these values. `shade`: the area up to the
+    line instead. `by_lane`: a line for each lane, in its colour; `first`: of the first row alone, where all are alike.
+    `label` is written beside it: "{}" is the value, in `unit`.
+    """
+
+    axis: Literal["x", "y"] = "y"
+    value: int | float | None = None
+    table: str = ""
+    column: Choosable = ""
+    where: Mapping[str, Any] = field(default_factory=dict)
+    label: str = ""
+    unit: str = ""
+    dash: str = "dot"
+    shade: bool = False
+    by_lane: bool = False
+    first: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """How rows are drawn that belong to no lane: those with this name in the column `reference`. `label`: write the
+    name at the line's beginning, with its value where it never changes."""
+
+    name: str
+    dash: str = "solid"
+    width: int | float = 1.5
+    label: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A drawing of one table: `x` and `y` are columns, `by` a column that parts the rows into series, `facet` one that
+    parts them into small charts side by side.
+
+    A heat map has the column `z` for its colour. `y_low` and `y_high` are columns with the ends of an interval. `line`
+    is a y at which a reference line is drawn, named by `line_label` (a control, a chance level). `unit` is that of y
+    (of z in a heat map), a key of `core.charts.table.UNITS`, where its column does not say it; other units stand in
+    titles.
+
+    `y_also` is a second column on the same axes, dotted. `at_round`: of each lane only the rows of the round looked at,
+    instead of its history. `where`: only rows with these values. `floor`: zeros are drawn at the foot of a logarithmic
+    axis. A "path" goes through its points in their order, after round 0; "moved" draws lines from (`x_from`, `y_from`)
+    to (x, y). `through` is a table of families of lanes, which a dotted line joins at the round looked at; `hollow` one
+    of lanes that are drawn with hollow marks. `optional`: left out of a run that has none of these numbers.
+    """
+
+    table: str
+    kind: Kind
+    x: Choosable
+    y: Choosable
+    title: str
+    x_title: str
+    y_title: Choosable
+    by: str | None = None
+    facet: str | None = None
+    z: str | None = None
+    y_low: Choosable | None = None
+    y_high: Choosable | None = None
+    text: str | None = None
+    log_x: bool = False
+    log_y: bool = False
+    line: int | float | None = None
+    line_label: str = ""
+    unit: Choosable = ""
+    y_also: str | None = None
+    x_from: str | None = None
+    y_from: str | None = None
+    through: str | None = None
+    hollow: str | None = None
+    at_round: bool = False
+    where: Mapping[str, Any] = field(default_factory=dict)
+    floor: bool = False
+    optional: bool = False
+    rules: tuple[Rule, ...] = ()
+    references: tuple[Reference, ...] = ()
+
+    @classmethod
+    def from_dict(cls, written: Mapping[str, Any]) -> Chart:
+        """What `as_dict` wrote of a chart without rules and references, such as those of a study."""
+        return cls(**written)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready; fields that only some charts have are left out where they are not set."""
+        found = asdict(self)
+        return {name: value for name, value in found.items() if name in ALWAYS or value != asdict_default(name)}
+
+
+ALWAYS = frozenset(
+    ("table", "kind", "x", "y", "title", "x_title", "y_title", "by", "facet", "z", "y_low", "y_high", "text")
+    + ("log_x", "log_y", "line", "line_label")
+)
+
+
+def asdict_default(name: str) -> Any:
+    """The default of a chart's field, as `asdict` writes it."""
+    (entry,) = (entry for entry in fields(Chart) if entry.name == name)
+    return entry.default if entry.default_factory is MISSING else entry.default_factory()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What a viewer chooses above a plot. `options` are (key, title) each, the first chosen at the start.
+
+    With a `column`, only rows with the chosen value are drawn, and without `options` these are the column's values.
+    `prefix`: the options are the table's columns whose names begin so. `start` is the option chosen at first, where it
+    is not the first. `shared`: the same on all plots of a page.
+    """
+
+    name: str
+    label: str
+    options: tuple[tuple[str, str], ...] = ()
+    column: str = ""
+    prefix: str = ""
+    start: str = ""
+    shared: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A number at the head of a plot, of each lane at the round looked at: a `column` of a `table`, in `unit`. `wears`:
+    how it was taken, else its column says that, as its unit and its title. `of`: the column with how many it is a share
+    of. `fill`: the column whose value stands for "{}" in the title. `once`: where all lanes have the same it is said
+    once.
+    """
+
+    title: Choosable = ""
+    table: str
+    column: Choosable
+    wears: Choosable = ""
+    of: str = ""
+    fill: str = ""
+    once: bool = False
+    optional: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plot:
+    """Charts side by side, with the choices that are made of all of them."""
+
+    charts: tuple[Chart, ...]
+    choices: tuple[Choice, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    side_by_side: bool = False  # each number stands above its chart
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self) | {"charts": [chart.as_dict() for chart in self.charts]}

@@ -1,0 +1,91 @@
+"""What a panel is: its words, the columns of its tables, and how the events of a run become their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.charts.grammar import Plot
+from core.charts.select import Data
+from core.charts.table import Block, Column, joined, unpacked
+
+Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What a panel shows of a run before its first round: blocks of its tables; columns that only this run has, by
+    table; what is added to its protocol; why there is nothing to draw; and, for controls of its own, anything else."""
+
+    blocks: Sequence[Block] = ()
+    columns: Mapping[str, Sequence[Column]] = field(default_factory=dict)
+    protocol: str = ""
+    lacking: str = ""
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready; what is empty is left out."""
+        columns = {table: [column.as_dict() for column in own] for table, own in self.columns.items()}
+        found = {"blocks": list(self.blocks), "columns": columns, "protocol": self.protocol, "lacking": self.lacking}
+        return {name: value for name, value in found.items() if value} | dict(self.more)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One plot with its explanation, and the tables that it draws.
+
+    `place` orders the panels of a page. `protocol` says how the numbers were taken; `explanation` is two sentences of
+    HTML, `equation` MathML; `promise` stands where the plot will be. `columns` are those of each table. `rows` turns a
+    measured event into blocks, without its lane and round, which all have; an empty list: nothing to draw. `start` does
+    the same with the started event. Both are small (a few KB a round for all panels). `wide` spans both columns;
+    `requests` are what its controls ask a page for.
+    """
+
+    key: str
+    place: int
+    title: str
+    protocol: str
+    explanation: str
+    equation: str
+    promise: str
+    plot: Plot
+    columns: Mapping[str, Sequence[Column]]
+    rows: Callable[[Event], list[Block]]
+    start: Callable[[Event], Start] = lambda event: Start()
+    wide: bool = False
+    requests: tuple[str, ...] = ()
+
+    @property
+    def snapshot(self) -> bool:
+        """Whether its rows are large and drawn one round at a time: thinned out when a long run is opened again."""
+        return any(chart.at_round for chart in self.plot.charts)
+
+    def row(self, event: Event) -> dict[str, Any] | None:
+        """What a page is sent of a measured event; None where there is nothing to draw."""
+        blocks = self.rows(event)
+        return {"lane": event["lane"], "round": event["round"], "blocks": blocks} if blocks else None
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A panel's tables with the rows of a run; the protocol that the numbers follow there, and why there are none."""
+
+    data: Data
+    protocol: str = ""
+    lacking: str = ""
+
+
+def filled(panel: Panel, events: Iterable[Event]) -> Filled:
+    """The panel's tables of these events, as they stand (see `core.runs.events.standing`)."""
+    begun, parts, lanes = Start(), [], dict[str, None]()
+    for event in events:
+        if event["kind"] == "started":
+            begun, lanes = panel.start(event), dict.fromkeys(lane["label"] for lane in event["lanes"])
+        elif event["kind"] == "measured":
+            lanes.setdefault(event["lane"])
+            parts.append(unpacked(panel.rows(event), lane=event["lane"], round=event["round"]))
+    rows = joined([unpacked(begun.blocks), *parts])
+    columns = {name: (*own, *begun.columns.get(name, ())) for name, own in panel.columns.items()}
+    said = "; ".join(filter(None, [panel.protocol, begun.protocol]))
+    return Filled(Data(rows, columns, tuple(lanes)), said, begun.lacking)

@@ -1,0 +1,145 @@
+"""Tables as they are drawn: rows with named columns, each with its unit, and the small packages that they travel in.
+
+A *block* is a part of a table in few bytes: `{"table": "drift", "layer": 3, "k": [1, 2], "rk": [.1, .2]}` is two rows.
+Lists are columns of equal length, everything else holds for all of the block's rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+Row = dict[str, Any]
+Block = dict[str, Any]
+Rows = Mapping[str, Sequence[Row]]  # rows by the name of their table
+DIGITS = 4  # significant digits of a number that is drawn
+UNITS = {  # the sign of each unit, and by what a stored number is multiplied to be said in it
+    "": ("", 1),
+    "count": ("", 1),
+    "cosine": ("", 1),
+    "correlation": ("", 1),
+    "share": ("%", 100),
+    "percent": ("%", 1),
+    "seconds": ("s", 1),
+    "degrees": ("°", 1),
+    "nats": ("nats", 1),
+    "index": ("", 1),
+    "text": ("", 1),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its name in the table and in CSV, what it is called on the page, the unit of its numbers (a
+    key of `UNITS`), and how they were taken. A share is stored as 0..1."""
+
+    name: str
+    title: str = ""
+    unit: str = ""
+    note: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+LANE, ROUND, EDITS, LAYER = (
+    Column("lane", "lane", "text"),
+    Column("round", "round", "index"),
+    Column("edits", "edits so far", "count"),
+    Column("layer", "layer", "index"),
+)
+
+
+def unpacked(blocks: Iterable[Mapping[str, Any]], **common: Any) -> dict[str, list[Row]]:
+    """The rows of these blocks by table, each with the values in `common`. Raises `ValueError` where the lists of a
+    block differ in length."""
+    found: dict[str, list[Row]] = {}
+    for block in blocks:
+        lists = {name: value for name, value in block.items() if isinstance(value, (list, tuple))}
+        scalars = {name: value for name, value in block.items() if name != "table" and name not in lists}
+        count = {len(values) for values in lists.values()} or {1}
+        if len(count) > 1:
+            raise ValueError(f"the columns of a block of {block['table']!r} have lengths {sorted(count)}")
+        found.setdefault(block["table"], []).extend(
+            {**common, **scalars, **{name: values[i] for name, values in lists.items()}} for i in range(*count)
+        )
+    return found
+
+
+def packed(table: str, rows: Sequence[Row], **common: Any) -> Block:
+    """Rows as one block; a row that lacks a column has None there.
+
+    >>> packed("layers", [{"layer": 3, "ls": .9}, {"layer": 4}], edits=100)
+    {'table': 'layers', 'edits': 100, 'layer': [3, 4], 'ls': [0.9, None]}
+    """
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {"table": table} | common | {name: [row.get(name) for row in rows] for name in names}
+
+
+def joined(parts: Iterable[Rows]) -> dict[str, list[Row]]:
+    """Rows of several packages, table by table, in order."""
+    found: dict[str, list[Row]] = {}
+    for part in parts:
+        for name, rows in part.items():
+            found.setdefault(name, []).extend(rows)
+    return found
+
+
+def said(value: Any, unit: str = "") -> str:
+    """A number as the page says it, without the sign of its unit.
+
+    >>> said(.974, "share"), said(12, "count"), said(.0312), said(.00012), said(None)
+    ('97', '12', '0.03', '0.0001', '–')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return value
+    value = value * UNITS[unit][1]
+    if unit in ("count", "index"):
+        return f"{value:,.0f}" if unit == "count" else f"{value:.0f}"
+    if unit in ("share", "percent"):
+        return f"{math.floor(value + 0.5)}"
+    if abs(value) < 1e-6:
+        return "0"
+    return f"{float(f'{value:.1g}'):g}" if abs(value) < 0.005 else f"{value:.2f}"
+
+
+def precise(value: Any, unit: str = "") -> str:
+    """A number with its unit, for a sentence or a label.
+
+    >>> precise(.375, "share"), precise(1.0, "share"), precise(2.5, "seconds")
+    ('37.5 %', '100 %', '2.5 s')
+    """
+    if not isinstance(value, (int, float)):
+        return said(value, unit)
+    sign, factor = UNITS[unit]
+    digits = 0 if value > 0.995 or value < 0.0005 else 1
+    text = f"{value * factor:.{digits}f}" if unit == "share" else f"{value * factor:.4g}"
+    return f"{text} {sign}".strip()
+
+
+def short(value: Any, digits: int = DIGITS) -> Any:
+    """A number with few significant digits (or None for none that can be drawn); lists of them likewise."""
+    if isinstance(value, (list, tuple)):
+        return [short(item, digits) for item in value]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return value if isinstance(value, str) else None
+    if not math.isfinite(value):
+        return None
+    return value if isinstance(value, int) else float(f"{value:.{digits}g}")
+
+
+def thinned(count: int, most: int = 40) -> list[int]:
+    """Positions 0 … count-1, at most `most` of them, evenly spaced on a logarithmic axis; first and last included."""
+    if count <= most:
+        return list(range(count))
+    steps = {round(math.exp(math.log(count) * i / (most - 1))) - 1 for i in range(most)}
+    return sorted(steps | {0, count - 1})
+
+
+def picked(values: Sequence[Any], positions: Sequence[int]) -> list[Any]:
+    """The values at these positions, shortened; positions past the end are left out."""
+    return [short(values[i]) for i in positions if i < len(values)]

@@ -1,0 +1,118 @@
+"""Inside: which of W₀'s singular directions are the dominant ones of an edited matrix now?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from core.charts.formula import both, formula, row, sub, under, words
+from core.charts.grammar import Chart, Choice, Chosen, Figure, Plot
+from core.charts.panel import Event, Panel
+from core.charts.table import LANE, LAYER, ROUND, Block, Column, Row, packed, short, thinned
+
+MOST = 18  # points of a curve
+DECIMALS = 3  # of a cosine that is drawn
+SIDES = {"right": "inputs (v)", "left": "outputs (u)"}
+FIRST, BEST = "first", "best"  # the curves
+
+
+def directions(event: Event) -> list[Block]:
+    """SS of each edited layer of one lane, by side: of its first direction with every j of W₀, and the best of all j
+    for each dominant direction i; and the j that the first is nearest to. All count from 1."""
+    blocks: list[Block] = []
+    nearest: list[Row] = []
+    for found in event.get("similarity") or []:
+        common = {"table": "directions", "layer": found["layer"]}
+        near: Row = {"layer": found["layer"]}
+        for side in SIDES:
+            peaks = highest(found[f"ss_{side}_first"], MOST)
+            j = [found[f"index_{side}"][at] + 1 for at in peaks]
+            first = [rounded(found[f"ss_{side}_first"][at]) for at in peaks]
+            blocks.append(common | {"curve": FIRST, "i": 1, "j": j, f"ss_{side}": first})
+            near[f"nearest_{side}"] = j[max(range(len(j)), key=lambda at: first[at] or 0.0)] if j else None
+        keep = thinned(len(found["index_max"]), MOST)
+        most = {f"ss_{side}": [rounded(found[f"ss_{side}_max"][at]) for at in keep] for side in SIDES}
+        blocks.append(common | {"curve": BEST, "i": [found["index_max"][at] + 1 for at in keep]} | most)
+        nearest.append(near)
+    return [*blocks, packed("nearest", nearest)] if blocks else []
+
+
+def rounded(value: Any) -> int | float | None:
+    """A cosine with few decimals; None for none that can be drawn."""
+    found = short(value)
+    return None if found is None else round(found, DECIMALS)
+
+
+def highest(values: Sequence[Any], most: int) -> list[int]:
+    """At most so many positions of a curve, in order: the highest of each of as many stretches, so that no peak is
+    lost."""
+    size = -(-len(values) // most)
+    return [
+        max(range(at, min(at + size, len(values))), key=lambda i: short(values[i]) or 0.0)
+        for at in range(0, len(values), size)
+    ]
+
+
+def of_side(name: str) -> Chosen:
+    """The column of the side that is looked at."""
+    return Chosen("side", {side: f"{name}_{side}" for side in SIDES})
+
+
+def chart(x: str, curve: str, x_title: str) -> Chart:
+    """One of the two curves."""
+    return Chart(
+        table="directions",
+        kind="line",
+        x=x,
+        y=of_side("ss"),
+        where={"curve": curve},
+        title="",
+        x_title=x_title,
+        y_title="",
+        log_x=True,
+        at_round=True,
+    )
+
+
+PANEL = Panel(
+    key="directions",
+    place=6,
+    title="Where the dominant directions went (SS<sub>j</sub>)",
+    protocol="|cosine| of singular vectors; of each stretch of j the highest",
+    promise="Which directions of the unedited matrix are the strongest ones now?",
+    explanation="On the left the first direction of the edited matrix beside every direction j of the unedited one: a "
+    "peak of 1 at j = 1 is a direction that stayed, one further right a direction that was weaker before, and no peak "
+    "at all a new one. On the right every dominant direction i with its best match: what falls has left the subspace "
+    "that the unedited matrix had.",
+    equation=formula(
+        sub("SS", "j"),
+        "=",
+        row("|", "⟨", both("v", "t", "(1)"), ",", both("v", "0", "(j)"), "⟩", "|"),
+        ",",
+        words(" on the right"),
+        under("max", "j"),
+        row("|", "⟨", both("v", "t", "(i)"), ",", both("v", "0", "(j)"), "⟩", "|"),
+    ),
+    plot=Plot(
+        charts=(chart("j", FIRST, "direction j of W₀"), chart("i", BEST, "direction i of Wₜ")),
+        choices=(
+            Choice(name="side", label="Side", options=tuple(SIDES.items())),
+            Choice(name="layer", label="Layer", column="layer", shared=True),
+        ),
+        figures=(Figure(title="The first direction is nearest to j", table="nearest", column=of_side("nearest")),),
+    ),
+    columns={
+        "directions": (
+            LANE,
+            ROUND,
+            LAYER,
+            Column("curve", "curve", "text"),
+            Column("i", "direction i of Wₜ", "index"),
+            Column("j", "direction j of W₀", "index"),
+            *(Column(f"ss_{side}", f"SS, {says}", "cosine") for side, says in SIDES.items()),
+        ),
+        "nearest": (LANE, ROUND, LAYER, *(Column(f"nearest_{side}", says, "index") for side, says in SIDES.items())),
+    },
+    rows=directions,
+    wide=True,
+)

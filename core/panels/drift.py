@@ -1,0 +1,94 @@
+"""Inside: how far activations move along each direction, against how far they ever moved by themselves."""
+
+from __future__ import annotations
+
+from core.charts.equations import R_K
+from core.charts.grammar import Chart, Choice, Figure, Plot, Reference, Rule
+from core.charts.panel import Event, Panel, Start
+from core.charts.table import LANE, LAYER, ROUND, Block, Column, packed, picked, short, thinned
+
+CONTROLS = {"null": "null edit", "resampled": "other inputs, no edit"}
+SUMMARIES = (
+    Column("rk_over_1", "directions with R_k above 1", "share"),
+    Column("rk_median", "median of R_k"),
+    Column("rk_q90", "upper decile of R_k"),
+)
+
+
+def start(event: Event) -> Start:
+    """What states are read on, or why there is no R_k; and R_k without any edit of each layer, twice: a second pass
+    (null edit) and unpaired inputs, for the runs that recorded them."""
+    blocks: list[Block] = []
+    for found in event.get("controls") or []:
+        keep = thinned(len(found["k"]))
+        numbers = [found["k"][i] + 1 for i in keep]
+        for name, says in CONTROLS.items():
+            values = picked(found[name], keep)
+            blocks.append({"table": "drift", "reference": says, "layer": found["layer"], "k": numbers, "rk": values})
+    read = (event.get("reads") or {}).get("drift")
+    lacking = (event.get("lacking") or {}).get("drift") or ""
+    return Start(blocks=blocks, protocol=f"on {read}" if read else "", lacking=lacking)
+
+
+def drift(event: Event) -> list[Block]:
+    """R_k of each edited layer with few points, and its summaries over all k."""
+    blocks: list[Block] = []
+    for found in event.get("drift") or []:
+        values = found.get("rk") or []
+        keep = thinned(len(values))
+        numbers = picked([k + 1 for k in found.get("k") or range(len(values))], keep)
+        blocks.append({"table": "drift", "layer": found["layer"], "k": numbers, "rk": picked(values, keep)})
+    drawn = {block["layer"] for block in blocks}
+    rows = [found for found in event.get("layers") or [] if found["layer"] in drawn]
+    known = [
+        {"layer": found["layer"]} | {column.name: short(found.get(column.name)) for column in SUMMARIES}
+        for found in rows
+    ]
+    return blocks + ([packed("summary", known)] if known else [])
+
+
+PANEL = Panel(
+    key="drift",
+    place=5,
+    title="Activation drift R<sub>k</sub>",
+    protocol="same tokens before and after, centred per feature",
+    promise="How far edits move the activations, against how far they move by themselves.",
+    explanation="For each principal direction k of the unedited activations: how far an edit moves them along it, in "
+    "units of how far they spread by themselves. Below 1 an edit hides inside natural variation; a direction above 1 "
+    "carries something that the model never saw. Two grey lines say what no edit gives: a second pass of the unedited "
+    "model (null edit: 0, drawn at the foot of the axis, which has no zero), and states of other inputs, about 2/√π.",
+    equation=R_K,
+    plot=Plot(
+        charts=(
+            Chart(
+                table="drift",
+                kind="line",
+                x="k",
+                y="rk",
+                title="",
+                x_title="principal direction k",
+                y_title="",
+                log_x=True,
+                log_y=True,
+                floor=True,
+                at_round=True,
+                references=(
+                    Reference(name=CONTROLS["null"], dash="dot", label=True),
+                    Reference(name=CONTROLS["resampled"], dash="dash", label=True),
+                ),
+                rules=(Rule(value=1.0),),
+            ),
+        ),
+        choices=(Choice(name="layer", label="Layer", column="layer", shared=True),),
+        figures=(
+            Figure(title="Directions above 1", table="summary", column="rk_over_1"),
+            Figure(title="Median", table="summary", column="rk_median"),
+        ),
+    ),
+    columns={
+        "drift": (LANE, ROUND, LAYER, Column("k", "principal direction k", "index"), Column("rk", "R_k")),
+        "summary": (LANE, ROUND, LAYER, *SUMMARIES),
+    },
+    rows=drift,
+    start=start,
+)

@@ -1,0 +1,130 @@
+"""Inside: the singular values of an edited matrix, and how many of them hold the share τ of the energy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.charts.formula import formula, frac, row, sub, total, under
+from core.charts.grammar import Chart, Choice, Chosen, Figure, Plot, Reference, Rule
+from core.charts.panel import Event, Panel, Start
+from core.charts.table import LANE, LAYER, ROUND, Block, Column, picked, thinned
+
+TAU = 0.1  # of a lane whose guard has none
+UNEDITED = "unedited"
+
+
+def curve(spectrum: Mapping[str, Any], most: int = 40) -> dict[str, Any]:
+    """One layer's spectrum with few points; `i` counts from 1."""
+    sigma, index = spectrum.get("sigma") or [], spectrum.get("index")
+    index = list(range(len(sigma))) if index is None else index
+    keep = thinned(len(sigma), most)
+    return {
+        "layer": spectrum["layer"],
+        "i": [int(index[i]) + 1 for i in keep],
+        "sigma": picked(sigma, keep),
+        "share": picked(spectrum.get("cumulative") or [], keep),
+    }
+
+
+def start(event: Event) -> Start:
+    """W₀'s own spectra, finer than those of the rounds; of each lane and layer k of W₀ at the lane's τ."""
+    blocks: list[Block] = [
+        {"table": "spectra", "reference": UNEDITED} | curve(spectrum, 60) for spectrum in event.get("spectra") or []
+    ]
+    known, own = event.get("tau_k") or {}, event.get("lane_k") or {}
+    for lane in event.get("lanes") or []:
+        label, recipe = lane["label"], lane.get("recipe") or {}
+        ranks = own.get(label) or known.get(str(tau(recipe))) or {}  # older runs: by energy, for each τ
+        said = f"τ = {tau(recipe)}" + (" of their number" if by(recipe) == "count" else "")
+        layers = {"layer": [int(layer) for layer in ranks], "k": list(ranks.values())} if ranks else {}
+        blocks.append({"table": "dominant", "lane": label, "tau": said} | layers)
+    return Start(blocks=blocks)
+
+
+def tau(recipe: Mapping[str, Any]) -> float:
+    """The τ at which a lane is measured: that of its first guard that has one, or the usual one."""
+    return next((guard["tau"] for guard in recipe.get("guards") or () if guard.get("tau") is not None), TAU)
+
+
+def by(recipe: Mapping[str, Any]) -> str:
+    """What that τ is a share of: "energy", or "count", the number of singular values."""
+    found = next((guard.get("by") for guard in recipe.get("guards") or () if guard.get("tau") is not None), None)
+    return found or "energy"
+
+
+def energy(event: Event) -> list[Block]:
+    """The spectra of one lane's edited layers, and k of each."""
+    spectra = event.get("spectra") or []
+    blocks: list[Block] = [{"table": "spectra"} | curve(spectrum) for spectrum in spectra]
+    ranks = {spectrum["layer"]: spectrum["k"] for spectrum in spectra if spectrum.get("k")}
+    return blocks + ([{"table": "now", "layer": list(ranks), "k": list(ranks.values())}] if ranks else [])
+
+
+PANEL = Panel(
+    key="energy",
+    place=3,
+    title="Singular-value energy",
+    protocol="plain sums of σ, not of their squares",
+    promise="How much of each matrix lies in its first directions, and what edits add to them.",
+    explanation="A few directions carry much of a matrix: the first k hold a share τ of all its singular values, and "
+    "those of W₀ are the ones that REVIVE protects (shaded). Edits that raise a lane's curve over the grey one of the "
+    "unedited matrix add new strong directions that then compete with the old, and so move the k of the edited matrix "
+    "itself (dotted).",
+    equation=formula(
+        "k",
+        "=",
+        under("min", "k′"),
+        row(
+            "{",
+            "k′",
+            ":",
+            frac(total(row("i", "≤", "k′"), sub("σ", "i")), total("i", sub("σ", "i"))),
+            "≥",
+            "τ",
+            "}",
+        ),
+    ),
+    plot=Plot(
+        charts=(
+            Chart(
+                table="spectra",
+                kind="line",
+                x="i",
+                y=Chosen("scale", {"sigma": "sigma", "share": "share"}),
+                title="",
+                x_title="singular value i",
+                y_title="",
+                log_x=True,
+                at_round=True,
+                references=(Reference(name=UNEDITED, width=5.0),),
+                rules=(
+                    Rule(axis="x", table="dominant", column="k", shade=True, label="k of W₀ = {}", unit="count"),
+                    Rule(axis="x", table="now", column="k", by_lane=True),
+                ),
+            ),
+        ),
+        choices=(
+            Choice(name="scale", label="Scale", options=(("sigma", "σ"), ("share", "share"))),
+            Choice(name="layer", label="Layer", column="layer", shared=True),
+        ),
+        figures=(
+            Figure(title="k of W₀ at {} (shaded)", table="dominant", column="k", fill="tau", once=True),
+            Figure(title="k of Wₜ (dotted)", table="now", column="k"),
+        ),
+    ),
+    columns={
+        "spectra": (
+            LANE,
+            ROUND,
+            LAYER,
+            Column("i", "singular value i", "index"),
+            Column("sigma", "σ"),
+            Column("share", "share of Σσ up to here", "share"),
+        ),
+        "dominant": (LANE, Column("tau", "τ", "text"), LAYER, Column("k", "k of W₀", "count")),
+        "now": (LANE, ROUND, LAYER, Column("k", "k of Wₜ", "count")),
+    },
+    rows=energy,
+    start=start,
+)
