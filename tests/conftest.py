@@ -1,5 +1,9 @@
 """Shapes and types are checked in every test (`tests.shapes`). `make fuzz` asks for the profile "fuzz", which tries
-many more inputs (`tests.fuzzing`)."""
+many more inputs (`tests.fuzzing`). No test asks the hub for anything."""
+
+import os
+
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}  # read where the libraries are imported
 
 from hypothesis import settings
 
