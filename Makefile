@@ -35,7 +35,7 @@ wheel: $(INSTALLED)
 
 # Pins stay as they are but for what changed in the requirements; `make lock LOCK=--upgrade` takes the newest of all.
 lock: $(INSTALLED)
-	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile $(LOCK) --quiet --strip-extras --allow-unsafe --unsafe-package pip \
+	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile $(LOCK) --quiet --strip-extras \
 		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
 		--output-file requirements.lock requirements-dev.txt
 	sed -i.old 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.lock && rm requirements.lock.old  # any build: CPU, CUDA
