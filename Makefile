@@ -19,6 +19,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/lint-imports --config tests/page_imports.toml
 
 fuzz: $(INSTALLED)
 	$(BIN)/python -m pytest -m fuzz --hypothesis-profile fuzz

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 from core.errors import UserError
 from core.pocket import cli as pocket
-from core.runs import cli, export_cli, measure_cli
+from core.runs.cli import export as export_cli
+from core.runs.cli import measure as measure_cli
+from core.runs.cli import run as cli
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "python -m core") -> int:

@@ -1,5 +1,5 @@
 """What a string in a spec or an option can become. Each field says it where it is declared, so that one admission
-(`core.runs.admission`) finds all of them, those of fields that do not exist yet too."""
+(`core.runs.spec.admission`) finds all of them, those of fields that do not exist yet too."""
 
 from __future__ import annotations
 

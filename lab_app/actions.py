@@ -11,8 +11,8 @@ import gradio as gr
 
 from core.errors import UserError
 from core.facts.source import MOST
-from core.runs.plan import Past
-from core.runs.problems import SpecError
+from core.runs.spec.plan import Past
+from core.runs.spec.problems import SpecError
 from lab_app import experiment, pasted, sources, text
 from lab_app.examples import examples
 from lab_app.experiment import Placed, rows_of

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.errors import UserError
-from core.runs.additions import extended
-from core.runs.admission import Offer, in_lanes
-from core.runs.lanes import check_origins
-from core.runs.left_out import check_there
-from core.runs.plan import Past
-from core.runs.problems import SpecError, SpecProblem
-from core.runs.store import Run
+from core.runs.spec.admission import Offer, in_lanes
+from core.runs.spec.lanes import check_origins
+from core.runs.spec.left_out import check_there
+from core.runs.spec.plan import Past
+from core.runs.spec.problems import SpecError, SpecProblem
+from core.runs.store.additions import extended
+from core.runs.store.store import Run
 from lab_app.lab import Lab
 
 PATIENCE = 4.0  # seconds; a run that goes on takes lanes in at the end of its round

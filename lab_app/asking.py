@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from core.errors import UserError
-from core.runs.store import Command
+from core.runs.store.store import Command
 from lab_app.lab import LOOKED_EVERY, Lab
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.editing.defaults import ModelInfo, by_name
-from core.editing.parameters import values
-from core.editing.recipe import Recipe
+from core.editing.lane.method import Recipe
+from core.editing.settings.defaults import ModelInfo, by_name
+from core.editing.settings.parameters import values
 from core.errors import UserError
-from core.runs.lane_notes import lane_notes
-from core.runs.lanes import recipe_of_lane
-from core.runs.plan import Past
-from core.runs.recorded import recorded_recipe
-from core.runs.store import Run, Store
+from core.runs.spec.lane_notes import lane_notes
+from core.runs.spec.lanes import recipe_of_lane
+from core.runs.spec.plan import Past
+from core.runs.spec.recorded import recorded_recipe
+from core.runs.store.store import Run, Store
 from core.scores import SCORES as KNOWN
 from lab_app import text
 from lab_app.experiment import FITTED, text_of

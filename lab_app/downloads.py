@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from core.runs.exports import offered_file
-from core.runs.store import Store
+from core.runs.export.offered import offered_file
+from core.runs.store.store import Store
 
 PATH = "/lab/exports/{run}/{name}"
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.editing import guards, methods, priors, wrappers
-from core.editing.defaults import Default, by_name, defaults
-from core.editing.parameters import Parameter, parameters
-from core.editing.recipe import named
+from core.editing.recipe import defaults, named
+from core.editing.settings.defaults import Default, by_name
+from core.editing.settings.parameters import Parameter, parameters
 from core.errors import UserError
 from core.facts.readers.pocket import PocketWorld
 from core.facts.typed import COLUMNS, source_of
-from core.runs.lanes import LANE_FIELDS, label
-from core.runs.problems import SpecProblem
+from core.runs.spec.lanes import LANE_FIELDS, label
+from core.runs.spec.problems import SpecProblem
 from lab_app.examples import completed
 
 CHOICES = ("source", "subset", "order", "shuffle")  # of the table, besides its rows

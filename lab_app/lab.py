@@ -18,10 +18,10 @@ from core.facts.dataset import known
 from core.facts.readers.pocket import PocketWorld
 from core.names import SHIPPED
 from core.paths import ASSETS
-from core.runs.admission import EVERYTHING, Offer, in_spec
-from core.runs.spec import RunSpec
-from core.runs.store import Command, Store
-from core.runs.worker_process import WorkerProcess
+from core.runs.spec.admission import EVERYTHING, Offer, in_spec
+from core.runs.spec.run_spec import RunSpec
+from core.runs.store.store import Command, Store
+from core.runs.worker.process import WorkerProcess
 from lab_app.owner import owns
 from lab_app.panels.energy import curve
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.editing import methods, priors, wrappers
-from core.editing.defaults import Default, ModelInfo, by_name
-from core.editing.parameters import parameters
-from core.editing.recipe import Recipe, named, prior_usual, usual, wrapper_usual
+from core.editing.lane.method import Recipe
+from core.editing.recipe import named, prior_usual, usual, wrapper_usual
+from core.editing.settings.defaults import Default, ModelInfo, by_name
+from core.editing.settings.parameters import parameters
 from core.errors import UserError
-from core.runs.lane_notes import lane_notes
-from core.runs.lanes import labelled, recipe_of_lane
+from core.runs.spec.lane_notes import lane_notes
+from core.runs.spec.lanes import labelled, recipe_of_lane
 from lab_app import experiment
 
 MOST_LANES = 24

@@ -15,7 +15,7 @@ from core.facts.order import ORDERS
 from core.facts.readers.pocket import PocketWorld
 from core.facts.source import MOST, spelled_out
 from core.facts.typed import COLUMNS, parse_rows
-from core.runs.admission import Offer
+from core.runs.spec.admission import Offer
 from lab_app.examples import by_template
 from lab_app.text import plural
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.errors import UserError, nearest
-from core.runs.plan import Past
+from core.runs.spec.plan import Past
 from lab_app.lab import Lab
 
 

@@ -17,8 +17,8 @@ from types import MappingProxyType
 from typing import Any
 
 from core.errors import UserError
-from core.runs.events import standing
-from core.runs.store import Store
+from core.runs.progress.events import standing
+from core.runs.store.store import Store
 from lab_app import text
 from lab_app.panels import PANELS
 from lab_app.streams import BEAT

@@ -11,13 +11,13 @@ from pydantic import BaseModel
 
 from core import ceiling
 from core.editing import guards, methods, priors, wrappers
-from core.editing.parameters import checked, parameters
+from core.editing.settings.parameters import checked, parameters
 from core.errors import UserError
 from core.measures import studies
 from core.measures.config import MeasureConfig
-from core.runs.export_options import ExportOptions
-from core.runs.problems import whole
-from core.runs.spec import RunSpec
+from core.runs.export.options import ExportOptions
+from core.runs.spec.problems import whole
+from core.runs.spec.run_spec import RunSpec
 from tests.runs.conftest import FACTS
 
 PACKAGES = (methods, guards, priors, wrappers, studies)

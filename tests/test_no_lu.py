@@ -54,4 +54,4 @@ def test_no_lu_in_core():
         for path in sorted((ROOT / "core").rglob("*.py"))
         for line, what in calls(path.read_text(encoding="utf-8"))
     }
-    assert not found, f"Solve by Cholesky's factor instead (core/editing/solve.py): {found}"
+    assert not found, f"Solve by Cholesky's factor instead (core/editing/linalg/solve.py): {found}"

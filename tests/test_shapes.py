@@ -4,7 +4,7 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 
-from core.editing.lowrank import LowRank
+from core.editing.linalg.lowrank import LowRank
 from core.facts.typed import source_of
 
 

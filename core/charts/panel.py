@@ -77,7 +77,7 @@ class Filled:
 
 
 def filled(panel: Panel, events: Iterable[Event]) -> Filled:
-    """The panel's tables of these events, as they stand (see `core.runs.events.standing`)."""
+    """The panel's tables of these events, as they stand (see `core.runs.progress.events.standing`)."""
     begun, parts, lanes = Start(), [], dict[str, None]()
     for event in events:
         if event["kind"] == "started":

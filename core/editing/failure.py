@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from core.editing.parameters import parameters
+from core.editing.settings.parameters import parameters
 from core.errors import UserError
 from core.facts.fact import Fact
 

@@ -3,101 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.editing import guards, methods, priors, wrappers
-from core.editing.defaults import Default, ModelInfo, defaults
-from core.editing.method import Method
-from core.editing.parameters import build, parameters, values
+from core.editing.lane.method import Recipe
+from core.editing.settings.defaults import Default, ModelInfo
+from core.editing.settings.parameters import build, parameters
 from core.errors import UserError
 
 NOT_PARAMETERS = ("method", "guards", "prior", "wrapper", "name")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A lane: its label, its method's configuration, its guards in the order in which they act, its prior, and what
-    wraps the method, if anything does. `cautions` are what is known of the method with these settings on the model."""
-
-    label: str
-    method_name: str
-    method: Method
-    guard_names: tuple[str, ...] = ()
-    guards: tuple[Any, ...] = ()
-    prior_name: str = "full"
-    prior: Any = field(default_factory=lambda: priors.get("full")())
-    wrapper_name: str | None = None
-    wrapper: Any = None
-    cautions: tuple[str, ...] = ()
-
-    @property
-    def editor(self) -> Any:
-        """What edits a round: the wrapper, or the method by itself."""
-        return self.wrapper or self.method
-
-    @property
-    def layers(self) -> tuple[int, ...]:
-        """The edited layers, ascending."""
-        if self.method.layers is None:
-            raise UserError(f'Lane "{self.label}": no layers given, and no model to take defaults from.')
-        return self.method.layers
-
-    @property
-    def update_guards(self) -> tuple[Any, ...]:
-        """The guards that act on each update: those before the first that looks at the accumulated change."""
-        return self.layer_guards + self.round_guards
-
-    @property
-    def layer_guards(self) -> tuple[Any, ...]:
-        """Of them those that act before the next layer is solved."""
-        return self.guards[: self._first(guards.AFTER)]
-
-    @property
-    def round_guards(self) -> tuple[Any, ...]:
-        """Of them those that act once all layers are solved: the first of that kind, and all after it."""
-        return self.guards[self._first(guards.AFTER) : self._first(guards.ACCUMULATED)]
-
-    @property
-    def total_guards(self) -> tuple[Any, ...]:
-        """The guards that act on the accumulated change: the first that looks at it, and all after it."""
-        return self.guards[self._first(guards.ACCUMULATED) :]
-
-    def _first(self, moment: str) -> int:
-        """The place of the first guard that acts at a moment or a later one."""
-        late = guards.MOMENTS[guards.MOMENTS.index(moment) :]
-        return next((place for place, acting in enumerate(self.guards) if acting.when in late), len(self.guards))
-
-    @property
-    def idle(self) -> dict[str, str]:
-        """Fields without effect as the others stand, and why; those of a prior or wrapper behind its name."""
-        found = {**self.method.idle(), **self.prior.idle(self.method), **(self.wrapper.idle() if self.wrapper else {})}
-        own = values(self.method)
-        return {name: why for name, why in found.items() if " " in name or name in own}
-
-    @property
-    def match(self) -> str | None:
-        """The label of the lane that a guard is to match, if any."""
-        return next((m for g in self.guards if (m := getattr(g, "match", None)) is not None), None)
-
-    def with_factor(self, factor: float) -> Recipe:
-        """The recipe with the guard that matches another lane replaced by its solved factor."""
-        solved = [
-            replace(g, factor=factor, match=None) if getattr(g, "match", None) is not None else g for g in self.guards
-        ]
-        return replace(self, guards=tuple(solved))
-
-    def as_dict(self) -> dict[str, Any]:
-        """The lane as a spec would write it, with every hyperparameter resolved."""
-        acting = [{"name": n, **values(g)} for n, g in zip(self.guard_names, self.guards, strict=True)]
-        return {
-            "name": self.label,
-            "method": self.method_name,
-            "prior": {"name": self.prior_name, **settings} if (settings := values(self.prior)) else self.prior_name,
-            "wrapper": {"name": self.wrapper_name, **values(self.wrapper)} if self.wrapper else None,
-            "guards": acting,
-            **values(self.method),
-        }
 
 
 def recipe_from_dict(lane: Mapping[str, Any], model: ModelInfo | None = None) -> Recipe:
@@ -175,3 +89,8 @@ def part_from(given: Any, kind: str, package: Any, standing: Mapping[str, Defaul
 def named(given: Any) -> Any:
     """A prior or wrapper as an object, where only its name was given."""
     return {"name": given} if isinstance(given, str) else given
+
+
+def defaults(model: ModelInfo, method: str) -> dict[str, Default]:
+    """Hyperparameters by spec name, for those that should differ from the method's own defaults on this model."""
+    return methods.get(method).usual(model)

@@ -19,18 +19,19 @@ from torch import Tensor
 
 from core.errors import UserError
 from core.facts.fact import Fact
-from core.measures import drift, scores
 from core.measures.config import MeasureConfig
-from core.measures.hidden import MapPanel, Probe
-from core.measures.locality import Locality
-from core.measures.lower import LowerLayers
+from core.measures.inside import drift
+from core.measures.inside.lower import LowerLayers
+from core.measures.inside.probe_states import MapPanel, Probe
+from core.measures.inside.similarity import binned, compare
+from core.measures.inside.spectrum import Reference, curve, thin
 from core.measures.measurement import Measurement, rounded
-from core.measures.perplexity import perplexity
-from core.measures.similarity import binned, compare
-from core.measures.spectrum import Reference, curve, thin
-from core.measures.tasks import Tasks
-from core.measures.texts import NO_PROSE, Texts, texts_for
-from core.measures.words import Words
+from core.measures.outside import scores
+from core.measures.outside.locality import Locality
+from core.measures.outside.perplexity import perplexity
+from core.measures.outside.tasks import Tasks
+from core.measures.outside.texts import NO_PROSE, Texts, texts_for
+from core.measures.outside.words import Words
 from core.models.language_model import LanguageModel
 
 Weights = Mapping[int, Tensor]

@@ -30,7 +30,7 @@ class Signs:
 
     `change`: ‖W_t − W0‖_F / ‖W0‖_F of the layer that moved most; `ls`: the mean over the layers that moved (where a
     method chooses its layers, those that no round has edited say nothing); `key_overlap`: the mean over layers of
-    `core.measures.overlap.key_overlap`; `layers`: how many layers were finite and could be measured.
+    `core.measures.inside.key_overlap.key_overlap`; `layers`: how many layers were finite and could be measured.
     """
 
     round: int

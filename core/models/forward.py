@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from core.models.carried import Carried
-from core.models.inside import Site, captured, last_mlp_at, logits_at
+from core.models.activation_cache import Carried
+from core.models.hooks import Site, captured, last_mlp_at, logits_at
 from core.models.language_model import LanguageModel
 from core.models.passes import batches, passes, right_padded
 from core.models.tokens import answer_text, split_answer

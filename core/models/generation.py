@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 
-from core.models.inside import logits_at
+from core.models.hooks import logits_at
 from core.models.language_model import LanguageModel
 from core.models.passes import batches, right_padded
 

@@ -12,7 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from core.models.language_model import LanguageModel
-from core.models.packed import Pass, can_pack, packed_passes
+from core.models.prefix_tree import Pass, can_pack, packed_passes
 
 
 def passes(lm: LanguageModel, rows: Sequence[tuple[int, ...]], budget: int) -> Iterator[Pass]:

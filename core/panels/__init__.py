@@ -45,7 +45,7 @@ def get(key: str) -> Panel:
 
 
 def data(key: str, events: Iterable[Mapping[str, Any]]) -> Data:
-    """The tables of a panel, of a run's events as they stand (`core.runs.events.standing`). Raises `UserError`."""
+    """The tables of a panel, of a run's events as they stand (`events.standing`). Raises `UserError`."""
     return filled(get(key), events).data
 
 

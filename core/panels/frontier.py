@@ -12,8 +12,8 @@ from core.charts.grammar import Chart, Choice, Chosen, Plot, Rule
 from core.charts.panel import Event, Panel, Start
 from core.charts.table import EDITS, LANE, ROUND, Block, Column, short
 from core.editing import guards, methods, priors, wrappers
-from core.editing.parameters import Parameter, parameters
 from core.editing.recipe import named
+from core.editing.settings.parameters import Parameter, parameters
 
 SHOWN = [score for score in scores.SCORES if score.name == scores.SAID or score.kept]
 KEPT = {score.name: score.kept for score in SHOWN if score.kept}

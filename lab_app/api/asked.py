@@ -16,8 +16,8 @@ import gradio as gr
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from core.errors import UserError
-from core.runs.problems import shown
-from core.runs.store import Run
+from core.runs.spec.problems import shown
+from core.runs.store.store import Run
 from lab_app.lab import Lab
 from lab_app.text import sentence
 

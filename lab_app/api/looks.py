@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.errors import UserError
-from core.runs.events import standing
+from core.runs.progress.events import standing
 from lab_app.actions import Actions
 from lab_app.api.asked import LATER, Endpoint, known
 from lab_app.there import lanes_there, past_of

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from core.errors import UserError
 from core.facts.source import MOST, FactsSpec, load_facts
 from core.facts.typed import parse_rows
-from core.runs.admission import in_options
-from core.runs.catalogue import built, catalogue
-from core.runs.problems import SpecError, told
-from core.runs.study_queue import StudyState
+from core.runs.opened.catalogue import built, catalogue
+from core.runs.spec.admission import in_options
+from core.runs.spec.problems import SpecError, told
+from core.runs.store.study_queue import StudyState
 from lab_app import pasted, sources
 from lab_app.actions import Actions
 from lab_app.api.asked import LATER, Endpoint, known, owner_of

@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 
 from core.errors import UserError
-from core.runs.admission import Offer
-from core.runs.export_options import KINDS, OF_A_RUN, ExportOptions
-from core.runs.exports import drop_figures
+from core.runs.export.offered import drop_figures
+from core.runs.export.options import KINDS, OF_A_RUN, ExportOptions
+from core.runs.spec.admission import Offer
 from lab_app.actions import Actions
 from lab_app.api.asked import Endpoint, known
 from lab_app.asking import answered

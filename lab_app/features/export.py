@@ -10,12 +10,12 @@ from typing import Any
 import gradio as gr
 
 from core.errors import UserError
-from core.runs.admission import Offer, in_spec
-from core.runs.commands import WITHDRAWN
-from core.runs.export_options import DTYPES, KINDS, OF_A_RUN
-from core.runs.exports import KEPT, LARGEST_FIGURES, drop_figures, keep_figures, offered
-from core.runs.spec import MOST_ROWS, RunSpec
-from core.runs.store import Run
+from core.runs.export.offered import KEPT, LARGEST_FIGURES, drop_figures, keep_figures, offered
+from core.runs.export.options import DTYPES, KINDS, OF_A_RUN
+from core.runs.spec.admission import Offer, in_spec
+from core.runs.spec.run_spec import MOST_ROWS, RunSpec
+from core.runs.store.commands import WITHDRAWN
+from core.runs.store.store import Run
 from lab_app import text
 from lab_app.asking import followed, further, give_up
 from lab_app.downloads import address

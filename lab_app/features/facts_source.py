@@ -13,8 +13,8 @@ import gradio as gr
 
 from core.errors import UserError
 from core.facts.source import MOST
-from core.runs.problems import SpecError
-from core.runs.spec import RunSpec
+from core.runs.spec.problems import SpecError
+from core.runs.spec.run_spec import RunSpec
 from lab_app import experiment, sources
 from lab_app.actions import FORM, told, whole
 from lab_app.experiment import rows_of

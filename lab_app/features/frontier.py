@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from core.errors import UserError
-from core.runs.problems import SpecError
+from core.runs.spec.problems import SpecError
 from lab_app.adding import NO_RUN, add, sentence
 from lab_app.features.lanes_more import of_lane
 from lab_app.lab import Lab

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from core.errors import UserError
-from core.runs.store import LONGEST_NOTES, LONGEST_TITLE, Run
+from core.runs.store.store import LONGEST_NOTES, LONGEST_TITLE, Run
 from lab_app import text
 from lab_app.actions import Actions, owner
 from lab_app.asking import answered

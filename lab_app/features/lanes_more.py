@@ -12,11 +12,11 @@ import gradio as gr
 from core.errors import UserError
 from core.facts.fact import Fact
 from core.facts.source import FactsSpec, load_facts
-from core.runs.lanes import LONGEST_NAME
-from core.runs.left_out import left_out
-from core.runs.plan import Plan
-from core.runs.problems import SpecError
-from core.runs.store import Run
+from core.runs.spec.lanes import LONGEST_NAME
+from core.runs.spec.left_out import left_out
+from core.runs.spec.plan import Plan
+from core.runs.spec.problems import SpecError
+from core.runs.store.store import Run
 from lab_app import experiment, text
 from lab_app.actions import told
 from lab_app.adding import NO_RUN, add, sentence

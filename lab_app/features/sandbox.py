@@ -11,7 +11,7 @@ import gradio as gr
 
 from core.editing import guards
 from core.errors import UserError
-from core.runs.plan import Past
+from core.runs.spec.plan import Past
 from lab_app.adding import check
 from lab_app.asking import followed, further, give_up
 from lab_app.lab import Lab

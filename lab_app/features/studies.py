@@ -16,12 +16,12 @@ from typing import Any
 import gradio as gr
 
 from core.errors import UserError
-from core.runs import study_files
-from core.runs.admission import in_options
-from core.runs.catalogue import built, catalogue
-from core.runs.store import Run
-from core.runs.study_files import Kept
-from core.runs.study_queue import StudyState
+from core.runs.opened.catalogue import built, catalogue
+from core.runs.spec.admission import in_options
+from core.runs.store import study_files
+from core.runs.store.store import Run
+from core.runs.store.study_files import Kept
+from core.runs.store.study_queue import StudyState
 from lab_app import text
 from lab_app.actions import owner
 from lab_app.lab import Lab

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from core.facts.readers.pocket import PocketWorld
-from core.measures.found import Chart
-from core.runs.events import standing
-from core.runs.study_queue import Asked
+from core.measures.study.found import Chart
+from core.runs.progress.events import standing
+from core.runs.store.study_queue import Asked
 
 Events = Sequence[Mapping[str, Any]]
 Rows = list[dict[str, Any]]

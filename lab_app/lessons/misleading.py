@@ -7,7 +7,7 @@ from typing import Any
 
 from core.charts.equations import R_K
 from core.facts.readers.pocket import PocketWorld
-from core.measures.found import Chart
+from core.measures.study.found import Chart
 from lab_app.lessons.lesson import Events, Lesson, Outcome, Rows, Seen, Slider, Study, percent, short, studied
 
 LANE = "MEMIT"

@@ -7,7 +7,7 @@ from typing import Any
 
 from core.charts.formula import formula, frac, power, row, sub, total
 from core.facts.readers.pocket import PocketWorld
-from core.measures.found import Chart
+from core.measures.study.found import Chart
 from lab_app.lessons.lesson import Events, Lesson, Outcome, Rows, Seen, Slider, Study, listed, percent, studied
 
 LANE = "MEMIT"

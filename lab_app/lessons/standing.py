@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.runs.store import Run, Store
-from core.runs.study_queue import StudyState
+from core.runs.store.store import Run, Store
+from core.runs.store.study_queue import StudyState
 from lab_app import text
 from lab_app.lessons.lesson import STUDIED, Lesson
 from lab_app.panels.panel import short

@@ -8,8 +8,8 @@ from typing import Any
 
 from core.charts.formula import formula, frac, row, sub, words
 from core.editing import guards, methods, priors, wrappers
-from core.editing.parameters import Parameter, parameters
 from core.editing.recipe import named
+from core.editing.settings.parameters import Parameter, parameters
 from lab_app.panels.panel import Panel, Payload, point, short
 
 COLUMNS = {"said": "efficacy_exact", "unedited": "unedited_recall", "tasks": "task_mean", "near": "neighborhood_exact"}

@@ -6,17 +6,17 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from core.editing.keys import prompts
-from core.editing.rounds import edit_round
-from core.editing.state import LaneState
-from core.editing.values import make_task, optimise_values
+from core.editing.lane.state import LaneState
+from core.editing.rounds.edit_round import edit_round
+from core.editing.values.keys import prompts
+from core.editing.values.optimise import make_task, optimise_values
 from core.errors import UserError
 from core.models.forward import score
 from core.models.generation import generate
 from core.models.loading import load_model
-from core.models.tail import Tail
-from core.runs.laboratory import Laboratory
-from core.runs.spec import RunSpec
+from core.models.partial_forward import Tail
+from core.runs.engine.laboratory import Laboratory
+from core.runs.spec.run_spec import RunSpec
 from tests import toys
 from tests.architectures.wide import Wide
 from tests.editing.common import FACTS, recipe_of, session_of

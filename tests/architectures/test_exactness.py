@@ -6,9 +6,9 @@ from transformers import AutoModelForCausalLM
 
 from core.models.forward import score
 from core.models.generation import continuations, greedy
-from core.models.inside import logits_at
+from core.models.hooks import logits_at
+from core.models.partial_forward import Tail
 from core.models.passes import right_padded
-from core.models.tail import Tail
 from core.models.tokens import answer_ids
 from tests import toys
 from tests.architectures.wide import Wide

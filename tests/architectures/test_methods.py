@@ -9,12 +9,13 @@ import torch
 from torch import nn
 
 from core.editing import methods
-from core.editing.parameters import parameters
-from core.editing.recipe import Recipe, recipe_from_dict
-from core.editing.rounds import edit_round
-from core.editing.session import EditSession, model_info
-from core.editing.spread import RoundUpdate
-from core.editing.state import LaneState
+from core.editing.lane.method import Recipe
+from core.editing.lane.results import RoundUpdate
+from core.editing.lane.session import EditSession, model_info
+from core.editing.lane.state import LaneState
+from core.editing.recipe import recipe_from_dict
+from core.editing.rounds.edit_round import edit_round
+from core.editing.settings.parameters import parameters
 from core.models.forward import score
 from core.models.language_model import LanguageModel
 from core.models.loading import load_model

@@ -3,8 +3,8 @@
 On the pocket model, over seeds: families of lanes, each a sweep over its one strength (λ of MEMIT, a plain factor,
 REVIVE's τ after the solve, REVIVE's τ known to the values and the solve, and a random subspace of REVIVE's sizes).
 After all edits every lane is a point: how much of what was edited is said, how much of the rest was kept. Families are
-compared by the most that a lane of theirs keeps while it says at least a given share (`core.measures.frontier`). Runs
-that are in `--out` already are read, not repeated; unfinished ones go on.
+compared by the most that a lane of theirs keeps while it says at least a given share (`measures.outside.frontier`).
+Runs that are in `--out` already are read, not repeated; unfinished ones go on.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from core.measures.frontier import most_kept
+from core.measures.outside.frontier import most_kept
 from tests.bench.long import done, spread
 from tests.bench.machine import describe
 

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.editing.locate import LayerContext
+from core.editing import priors
+from core.editing.lane.state import LaneState, LayerUpdates, LowRank
+from core.editing.layer_context import LayerContext
+from core.editing.linalg.subspace import Projection
 from core.editing.priors.full import Full
-from core.editing.state import LaneState, LayerUpdates, LowRank
-from core.editing.subspace import Projection
 
 
 class Layer:
@@ -49,7 +50,7 @@ class Layer:
         more = {} if prior is None else {"prior": prior}
         return LayerContext(
             layer=0, weight=self.weight, original=self.weight, history=self.state.history[0], moment=self.moment,
-            memo=self.memo, **more,
+            memo=self.memo, **{"prior": priors.get("full")()} | more,
         )  # fmt: skip
 
     def remember(self, keys: Tensor) -> None:

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import torch
 
-from core.editing.cache import cached_moments
-from core.editing.corpus import file_corpus
-from core.editing.defaults import statistics_tokens
-from core.editing.recipe import Recipe, recipe_from_dict
-from core.editing.rounds import edit_round
-from core.editing.session import EditSession, model_info
-from core.editing.state import LaneState
+from core.editing.lane.method import Recipe
+from core.editing.lane.session import EditSession, model_info
+from core.editing.lane.state import LaneState
+from core.editing.recipe import recipe_from_dict
+from core.editing.rounds.edit_round import edit_round
+from core.editing.settings.defaults import statistics_tokens
+from core.editing.statistics.cache import cached_moments
+from core.editing.statistics.corpus import file_corpus
 from core.facts.source import FactSet, FactsSpec, load_facts
-from core.measures.scores import Answers, recall, score_facts, summarise
+from core.measures.outside.scores import Answers, recall, score_facts, summarise
 from core.models.language_model import LanguageModel
 from core.models.loading import ASSETS, load_model
 from tests.bench.machine import describe

@@ -11,13 +11,14 @@ from statistics import median
 
 import torch
 
-from core.editing.cache import cached_moments
-from core.editing.corpus import file_corpus
-from core.editing.defaults import statistics_tokens
-from core.editing.recipe import Recipe, recipe_from_dict
-from core.editing.rounds import edit_round
-from core.editing.session import EditSession, model_info
-from core.editing.state import LaneState
+from core.editing.lane.method import Recipe
+from core.editing.lane.session import EditSession, model_info
+from core.editing.lane.state import LaneState
+from core.editing.recipe import recipe_from_dict
+from core.editing.rounds.edit_round import edit_round
+from core.editing.settings.defaults import statistics_tokens
+from core.editing.statistics.cache import cached_moments
+from core.editing.statistics.corpus import file_corpus
 from core.facts.readers.pocket import PocketWorld
 from core.models.language_model import LanguageModel
 from core.models.loading import ASSETS, load_model

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from core.editing.linalg.solve import by_factor, factor
 from core.editing.methods.alphaedit import AlphaEdit
 from core.editing.methods.memit import Memit
-from core.editing.solve import by_factor, factor
 from tests.bench.layer import Given, Layer
 from tests.bench.machine import Spent, describe, peak_memory, spending
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 
-from core.editing.locate import LayerContext
+from core.editing import priors
+from core.editing.layer_context import LayerContext
 
 D_IN, D_OUT, B = 14, 6, 4
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
@@ -23,7 +24,13 @@ NONE = torch.zeros(D_IN, 0, dtype=torch.float64)
 
 def context(history: torch.Tensor = NONE, moment: torch.Tensor = MOMENT, **more: Any) -> LayerContext:
     return LayerContext(
-        layer=3, weight=WEIGHT, original=WEIGHT, history=history, moment=lambda: moment, memo={}, **more
+        layer=3,
+        weight=WEIGHT,
+        original=WEIGHT,
+        history=history,
+        moment=lambda: moment,
+        memo={},
+        **{"prior": priors.get("full")()} | more,
     )
 
 

@@ -3,15 +3,15 @@
 from torch import Tensor
 
 from core.editing import methods
-from core.editing.keys import Reading, prompts
-from core.editing.method import Round
-from core.editing.parameters import parameters
-from core.editing.procedures import target_values
-from core.editing.recipe import Recipe, recipe_from_dict
-from core.editing.session import EditSession, model_info
-from core.editing.state import LaneState
-from core.editing.statistics import second_moments
-from core.editing.values import Values
+from core.editing.lane.method import Recipe, Round
+from core.editing.lane.results import Values
+from core.editing.lane.session import EditSession, model_info
+from core.editing.lane.state import LaneState
+from core.editing.recipe import recipe_from_dict
+from core.editing.rounds.procedures import target_values
+from core.editing.settings.parameters import parameters
+from core.editing.statistics.second_moment import second_moments
+from core.editing.values.keys import Reading, prompts
 from core.facts.fact import Fact
 from core.models.language_model import LanguageModel
 from tests import toys

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from core.editing.session import EditSession
+from core.editing.lane.session import EditSession
 from core.models.language_model import LanguageModel
 from core.models.loading import load_model
 from tests import toys

@@ -8,11 +8,11 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from core.editing.adapter import balanced, change, decomposed, distance, fewest, numerical_rank, rank_within
-from core.editing.factors import apply_factors, module_name, read_factors, save_factors
-from core.editing.lora import lora_config, save_lora
-from core.editing.lowrank import LowRank
-from core.editing.state import LaneState, LayerUpdates
+from core.editing.deltas.factors import apply_factors, module_name, read_factors, save_factors
+from core.editing.deltas.lane_change import balanced, change, decomposed, distance, fewest, numerical_rank, rank_within
+from core.editing.deltas.lora import lora_config, save_lora
+from core.editing.lane.state import LaneState, LayerUpdates
+from core.editing.linalg.lowrank import LowRank
 from core.errors import UserError
 from tests.editing.common import FACTS
 

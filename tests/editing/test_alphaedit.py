@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from core.editing.defaults import ModelInfo
 from core.editing.failure import EditFailure
+from core.editing.lane.state import LaneState
 from core.editing.methods.alphaedit import AlphaEdit
 from core.editing.recipe import recipe_from_dict
-from core.editing.rounds import edit_round
-from core.editing.state import LaneState
+from core.editing.rounds.edit_round import edit_round
+from core.editing.settings.defaults import ModelInfo
 from tests.editing.algebra import D_IN, EARLIER, EXACT, KEYS, MOMENT, RESIDUAL, context, eye, random
 from tests.editing.common import FACTS, keys, recipe_of, session_of
 

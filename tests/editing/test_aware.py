@@ -3,15 +3,16 @@
 import pytest
 import torch
 
-from core.editing.aware import Within, cleared, layer_update, protected, restricted
-from core.editing.locate import LayerContext
+from core.editing import priors
+from core.editing.lane.session import EditSession
+from core.editing.lane.state import LaneState
+from core.editing.layer_context import LayerContext
+from core.editing.linalg.subspace import Basis, Svd, svd
 from core.editing.priors.lowrank import LowRankPrior
 from core.editing.recipe import recipe_from_dict
-from core.editing.rounds import edit_round
-from core.editing.session import EditSession
-from core.editing.state import LaneState
+from core.editing.rounds.edit_round import edit_round
+from core.editing.rounds.guard_aware import Within, cleared, layer_update, protected, restricted
 from core.editing.stopwatch import Stopwatch
-from core.editing.subspace import Basis, Svd, svd
 from tests.editing.common import FACTS, recipe_of, session_of, values_of
 
 GUARDS = {
@@ -46,6 +47,7 @@ class Weights(EditSession):
 def context(**changes: object) -> LayerContext:
     given = {
         "layer": 1, "weight": WEIGHT, "original": WEIGHT, "history": EARLIER, "moment": MOMENT.clone, "memo": {},
+        "prior": priors.get("full")(),
     }  # fmt: skip
     return LayerContext(**given | changes)
 

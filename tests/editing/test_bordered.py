@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from core.editing.bordered import Bordered
-from core.editing.metric import Dense, LowRankPlusDiagonal, Scaled
+from core.editing.history.woodbury import Bordered
+from core.editing.linalg.metric import Dense, LowRankPlusDiagonal, Scaled
 from tests.editing.algebra import eye, random
 
 D = 60

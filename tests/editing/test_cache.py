@@ -5,11 +5,11 @@ import shutil
 import pytest
 import torch
 
-from core.editing import cache
-from core.editing.cache import Draft, cached_moments, description, place
-from core.editing.corpus import Corpus, hash_texts
-from core.editing.statistics import Sums, second_moments
-from core.editing.triangle import bytes_of
+from core.editing.linalg.triangle import bytes_of
+from core.editing.statistics import cache
+from core.editing.statistics.cache import Draft, cached_moments, description, place
+from core.editing.statistics.corpus import Corpus, hash_texts
+from core.editing.statistics.second_moment import Sums, second_moments
 from core.errors import UserError
 from tests import toys
 
@@ -87,8 +87,8 @@ def test_a_file_of_another_size_is_refused(tmp_path, lm):
 @pytest.fixture
 def wide(monkeypatch):
     """All layers count as wide, and the triangle has several strips."""
-    monkeypatch.setattr("core.editing.triangle.WHOLE", 10)
-    monkeypatch.setattr("core.editing.triangle.ROWS", 24)
+    monkeypatch.setattr("core.editing.linalg.triangle.WHOLE", 10)
+    monkeypatch.setattr("core.editing.linalg.triangle.ROWS", 24)
 
 
 def test_numbers_are_read_when_they_are_used(tmp_path, lm):
@@ -112,7 +112,7 @@ def test_wide_layers_are_kept_in_float32(tmp_path, lm, wide):
 
 def test_narrow_layers_keep_every_bit(tmp_path, lm, monkeypatch):
     exact = gather(tmp_path / "narrow", lm, [1])[0][1].moment
-    monkeypatch.setattr("core.editing.triangle.WHOLE", 10)
+    monkeypatch.setattr("core.editing.linalg.triangle.WHOLE", 10)
     rounded = gather(tmp_path / "wide", lm, [1])[0][1].moment
     assert torch.equal(rounded, exact.float().double())
     assert not torch.equal(rounded, exact)
@@ -122,11 +122,11 @@ def test_narrow_layers_keep_every_bit(tmp_path, lm, monkeypatch):
 @pytest.mark.parametrize("size", [10, 4096])
 def test_a_file_with_the_whole_square_is_read(tmp_path, lm, monkeypatch, size):
     """As they were written before; of a wide layer it gives the numbers that gathering anew would."""
-    monkeypatch.setattr("core.editing.triangle.WHOLE", size)
+    monkeypatch.setattr("core.editing.linalg.triangle.WHOLE", size)
     about, fresh = description(lm, 1, NAME, 60, False), gather(tmp_path / "new", lm, [1])[0][1]
-    monkeypatch.setattr("core.editing.triangle.WHOLE", 4096)
+    monkeypatch.setattr("core.editing.linalg.triangle.WHOLE", 4096)
     square = second_moments(lm, [1], TEXTS, 60)[1].moment
-    monkeypatch.setattr("core.editing.triangle.WHOLE", size)
+    monkeypatch.setattr("core.editing.linalg.triangle.WHOLE", size)
     cache.write(place(tmp_path, about), {"moment": square}, {**about, "tokens": 60, "top_share": 0.1})
     found, asked = gather(tmp_path, lm, [1])
     assert asked == 0
@@ -221,7 +221,7 @@ def test_sums_in_the_middle_of_a_batch_are_not_kept(tmp_path, small, monkeypatch
     def broken(*_):
         raise Enough
 
-    monkeypatch.setattr("core.editing.statistics.add_outer", broken)
+    monkeypatch.setattr("core.editing.statistics.second_moment.add_outer", broken)
     with pytest.raises(Enough):
         gather(tmp_path, small, [1])
     assert not list(tmp_path.glob("*"))

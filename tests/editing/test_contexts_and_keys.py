@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from core.editing.contexts import prefixes, sample_contexts
-from core.editing.keys import Reading, prompts, states
+from core.editing.lane.contexts import prefixes, sample_contexts
+from core.editing.values.keys import Reading, prompts, states
 from core.models.tokens import slot_last
 from tests.editing.common import FACTS, keys
 

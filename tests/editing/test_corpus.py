@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from core.editing.corpus import dataset_corpus, file_corpus, hash_texts
+from core.editing.statistics.corpus import dataset_corpus, file_corpus, hash_texts
 from core.errors import UserError
 
 
@@ -86,5 +86,5 @@ def test_datasets_that_cannot_be_used(tmp_path, changes, told):
 
 
 def test_the_library_is_imported_only_when_used():
-    code = "import sys, core.runs.laboratory; assert 'datasets' not in sys.modules"
+    code = "import sys, core.runs.engine.laboratory; assert 'datasets' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

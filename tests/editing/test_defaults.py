@@ -6,13 +6,13 @@ from statistics import median
 import pytest
 import torch
 
-from core.editing.defaults import UNKNOWN, ModelInfo, defaults
 from core.editing.methods.alphaedit import AlphaEdit
 from core.editing.methods.emmet import Emmet
 from core.editing.methods.memit import Memit, weight
 from core.editing.methods.nse import Nse
-from core.editing.parameters import build, values
-from core.editing.recipe import prior_usual, recipe_from_dict
+from core.editing.recipe import defaults, prior_usual, recipe_from_dict
+from core.editing.settings.defaults import UNKNOWN, ModelInfo
+from core.editing.settings.parameters import build, values
 from tests.editing.algebra import D_IN, EXACT, KEYS, MOMENT, RESIDUAL, context, eye
 
 GPT2_XL = ModelInfo("openai-community/gpt2-xl", "gpt2", 48, 1600, 50257)

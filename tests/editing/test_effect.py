@@ -2,10 +2,10 @@
 
 import pytest
 
-from core.editing.effect import LITTLE_CHANGE, NO_CHANGE, NO_VALUES, NOT_GUARDED, not_guarded, silent
+from core.editing.lane.state import LaneState
 from core.editing.recipe import recipe_from_dict
-from core.editing.rounds import edit_round
-from core.editing.state import LaneState
+from core.editing.rounds.edit_round import edit_round
+from core.editing.rounds.effect import LITTLE_CHANGE, NO_CHANGE, NO_VALUES, NOT_GUARDED, not_guarded, silent
 from tests.editing.common import FACTS, SETTINGS
 
 BASE = {**SETTINGS, "lr": 0.2}

@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from core.editing import guards, methods
-from core.editing.defaults import ModelInfo, defaults
-from core.editing.ledger import Ledger
-from core.editing.locate import LocateThenEdit
-from core.editing.parameters import parameters
-from core.editing.recipe import Recipe, recipe_from_dict
-from core.editing.rounds import edit_round
-from core.editing.session import model_info
-from core.editing.state import LaneState
+from core.editing.deltas.ledger import Ledger
+from core.editing.lane.method import Recipe
+from core.editing.lane.session import model_info
+from core.editing.lane.state import LaneState
+from core.editing.recipe import defaults, recipe_from_dict
+from core.editing.rounds.edit_round import edit_round
+from core.editing.rounds.locate_then_edit import LocateThenEdit
+from core.editing.settings.defaults import ModelInfo
+from core.editing.settings.parameters import parameters
 from core.editing.stopwatch import PHASES, SETUP, WAITING
 from core.models.forward import score
 from tests.editing.common import FACTS, session_of
@@ -122,7 +123,7 @@ def test_a_matched_factor_is_found_for_every_method(lm, session, method, monkeyp
     layer, state = recipe.layers[-1], LaneState.base(lm, recipe.layers)
     whole = edit_round(lm, state, FACTS, recipe, session).updates[layer].norm()
     monkeypatch.setattr(
-        "core.editing.match.exact",
+        "core.editing.rounds.matched_shrinkage.exact",
         lambda lm, state, *_: float((state.weights[layer] - lm.original(layer)).norm() / whole),
     )
     matched = recipe_from_dict({**recipe.as_dict(), "guards": [{"name": "shrink", "match": "the other"}]})

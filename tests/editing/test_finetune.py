@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from core.editing.failure import EditFailure
-from core.editing.rounds import edit_round
-from core.editing.state import LaneState
+from core.editing.lane.state import LaneState
+from core.editing.rounds.edit_round import edit_round
 from core.models.tokens import answer_ids
 from tests.editing.common import FACTS, recipe_of, session_of
 

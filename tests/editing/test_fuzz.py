@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from core.editing.factors import FORMAT, read_factors
-from core.editing.ledger import Ledger
-from core.editing.lowrank import LowRank
-from core.editing.state import LayerUpdates
+from core.editing.deltas.factors import FORMAT, read_factors
+from core.editing.deltas.ledger import Ledger
+from core.editing.lane.state import LayerUpdates
+from core.editing.linalg.lowrank import LowRank
 from core.errors import UserError
 from tests.fuzzing import ANYTHING, TEXTS, altered, clear, damaged, inputs
 

@@ -3,17 +3,18 @@
 import pytest
 import torch
 
-from core.editing import bordered
-from core.editing import growth as between_rounds
+from core.editing import priors
 from core.editing.failure import EditFailure
-from core.editing.growth import Growth, protecting
-from core.editing.lowrank import LowRank
+from core.editing.history import incremental as between_rounds
+from core.editing.history import woodbury as bordered
+from core.editing.history.incremental import Growth, protecting
+from core.editing.lane.state import LaneState, LayerUpdates
+from core.editing.linalg.lowrank import LowRank
+from core.editing.linalg.metric import Dense
 from core.editing.methods.alphaedit import AlphaEdit
 from core.editing.methods.emmet import Emmet
 from core.editing.methods.memit import Memit
-from core.editing.metric import Dense
 from core.editing.priors.lowrank import LowRankPrior
-from core.editing.state import LaneState, LayerUpdates
 from tests.editing.algebra import D_OUT, LayerContext, eye, random
 
 D = 60
@@ -180,8 +181,13 @@ def assert_exact(method, prior, keys, residual, history, found) -> None:
 
 
 def context(history: torch.Tensor, memo: dict, prior: object) -> LayerContext:
-    more = {} if prior is None else {"prior": prior}
     weight = random(D_OUT, D, seed=9)
     return LayerContext(
-        layer=3, weight=weight, original=weight, history=history, moment=lambda: A.clone(), memo=memo, **more
+        layer=3,
+        weight=weight,
+        original=weight,
+        history=history,
+        moment=lambda: A.clone(),
+        memo=memo,
+        prior=prior or priors.get("full")(),
     )

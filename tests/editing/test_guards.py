@@ -7,8 +7,8 @@ from core.editing import guards
 from core.editing.guards.random import Random
 from core.editing.guards.revive import Revive
 from core.editing.guards.shrink import Shrink
-from core.editing.lowrank import LowRank
-from core.editing.subspace import dominant, rank_by_count, rank_by_energy, svd
+from core.editing.linalg.lowrank import LowRank
+from core.editing.linalg.subspace import dominant, rank_by_count, rank_by_energy, svd
 from core.errors import UserError
 
 EXACT = {"rtol": 1e-10, "atol": 1e-10}

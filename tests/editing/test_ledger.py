@@ -8,10 +8,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from core.editing.ledger import Ledger
-from core.editing.lowrank import LowRank
-from core.editing.rounds import edit_round
-from core.editing.state import LaneState, LayerUpdates
+from core.editing.deltas.ledger import Ledger
+from core.editing.lane.state import LaneState, LayerUpdates
+from core.editing.linalg.lowrank import LowRank
+from core.editing.rounds.edit_round import edit_round
 from core.errors import UserError
 from tests.editing.common import FACTS, recipe_of, session_of
 

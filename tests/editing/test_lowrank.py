@@ -2,7 +2,7 @@
 
 import torch
 
-from core.editing.lowrank import LowRank, added, total
+from core.editing.linalg.lowrank import LowRank, added, total
 
 torch.manual_seed(0)
 

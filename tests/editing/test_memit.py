@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from core.editing.failure import EditFailure
-from core.editing.locate import LayerContext
+from core.editing.layer_context import LayerContext
 from core.editing.methods.memit import Memit
 from tests.editing.algebra import D_IN, D_OUT, EARLIER, EXACT, KEYS, MOMENT, RESIDUAL, SPREAD, B, context
 

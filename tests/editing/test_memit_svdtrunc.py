@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from core.editing.lowrank import LowRank
+from core.editing.linalg.lowrank import LowRank
 from core.editing.methods.memit import Memit
 from core.editing.methods.memit_svdtrunc import MemitSvdTrunc, truncated
 from tests.editing.algebra import KEYS, RESIDUAL, context, random

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from core.editing.bordered import Bordered
 from core.editing.failure import EditFailure
-from core.editing.metric import Dense, LowRankPlusDiagonal, Restricted
-from core.editing.solve import one_plus
-from core.editing.subspace import Projection, together
+from core.editing.history.woodbury import Bordered
+from core.editing.linalg.metric import Dense, LowRankPlusDiagonal, Restricted
+from core.editing.linalg.solve import one_plus
+from core.editing.linalg.subspace import Projection, together
 
 D, EXACT = 12, {"rtol": 1e-9, "atol": 1e-10}
 

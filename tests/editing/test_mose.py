@@ -3,18 +3,19 @@
 import pytest
 import torch
 
-from core.editing.aware import protected
-from core.editing.defaults import ModelInfo
-from core.editing.ledger import Ledger
-from core.editing.locate import LayerContext
-from core.editing.method import Round
+from core.editing import priors
+from core.editing.deltas.ledger import Ledger
+from core.editing.lane.method import Recipe, Round
+from core.editing.lane.state import LaneState
+from core.editing.layer_context import LayerContext
+from core.editing.linalg.orthogonal import accumulated, fixed_outputs, procrustes, thin
 from core.editing.methods.mose import Mose
-from core.editing.orthogonal import accumulated, fixed_outputs, procrustes, thin
-from core.editing.recipe import Recipe, recipe_from_dict
-from core.editing.rounds import edit_round
-from core.editing.selection import nearest_layer
-from core.editing.state import LaneState
-from core.editing.values import optimise_values
+from core.editing.recipe import recipe_from_dict
+from core.editing.rounds.edit_round import edit_round
+from core.editing.rounds.guard_aware import protected
+from core.editing.rounds.layer_choice import nearest_layer
+from core.editing.settings.defaults import ModelInfo
+from core.editing.values.optimise import optimise_values
 from core.errors import UserError
 from tests.editing import common
 from tests.editing.common import FACTS, keys, session_of
@@ -36,7 +37,8 @@ EYE = torch.eye(D_OUT, dtype=torch.float64)
 
 def context(weight: torch.Tensor = ORIGINAL, **changes: object) -> LayerContext:
     given = {
-        "layer": 1, "weight": weight, "original": ORIGINAL, "history": KEYS[:, :0], "moment": lambda: MOMENT, "memo": {}
+        "layer": 1, "weight": weight, "original": ORIGINAL, "history": KEYS[:, :0], "moment": lambda: MOMENT,
+        "memo": {}, "prior": priors.get("full")(),
     }  # fmt: skip
     return LayerContext(**given | changes)
 
@@ -258,7 +260,7 @@ def test_the_layer_is_where_values_are_nearest(toy):
 def test_modes_of_the_choice(toy, monkeypatch):
     lm = toy("llama")
     session = session_of(lm)
-    monkeypatch.setattr("core.editing.selection.nearest_layer", lambda round_, steps: 2)
+    monkeypatch.setattr("core.editing.rounds.layer_choice.nearest_layer", lambda round_, steps: 2)
 
     def edited(**settings: object) -> list[int]:
         recipe = mose_of(lm, **settings)
@@ -274,7 +276,9 @@ def test_modes_of_the_choice(toy, monkeypatch):
 
 def test_no_layer_is_sought_where_all_are_within_reach(toy, monkeypatch):
     lm = toy("llama")
-    monkeypatch.setattr("core.editing.selection.nearest_layer", lambda round_, steps: pytest.fail("it was sought"))
+    monkeypatch.setattr(
+        "core.editing.rounds.layer_choice.nearest_layer", lambda round_, steps: pytest.fail("it was sought")
+    )
     for settings in ({"reach": 2}, {"layers": [1]}, {"layers": [1], "select": "selected"}):
         recipe = mose_of(lm, **settings)
         edited = edit_round(lm, LaneState.base(lm, recipe.layers), FACTS[:1], recipe, session_of(lm)).updates

@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
+from core.editing.deltas.ledger import Ledger
 from core.editing.failure import EditFailure
-from core.editing.ledger import Ledger
-from core.editing.oft import capped, cayley, reached, skew, skew_of, through_blocks, turn_between
+from core.editing.lane.state import LaneState
+from core.editing.methods._oft import capped, cayley, reached, skew, skew_of, through_blocks, turn_between
 from core.editing.recipe import recipe_from_dict
-from core.editing.rounds import edit_round
-from core.editing.state import LaneState
+from core.editing.rounds.edit_round import edit_round
 from core.errors import UserError
 from tests.editing.common import FACTS, recipe_of, session_of
 
@@ -135,15 +135,15 @@ def test_the_gradient_is_that_of_the_whole(toy):
     """One step of Adam against autograd through everything at once."""
     from torch.nn import functional as F
 
-    from core.editing.finetune import lesson, through
-    from core.editing.method import Round
-    from core.editing.oft import turned
+    from core.editing.lane.method import Round
+    from core.editing.methods._fine_tuning import lesson, through
+    from core.editing.methods._oft import turned
 
     lm = toy("llama", "float64")
     session, recipe = session_of(lm), oft_of(lm, steps=1, layers=[1])
     found, _ = turned(Round(lm, LaneState.base(lm, [1]), FACTS[:1], recipe, session))
     free = torch.zeros(4, lm.d_ffn // 4, lm.d_ffn // 4, dtype=torch.float64, requires_grad=True)
-    one = lesson(lm, FACTS[0], recipe.method)
+    one = lesson(lm, FACTS[0], recipe.method.teacher_forced)
     with torch.enable_grad():
         weight = through_blocks(lm.original(1), cayley(skew(free)))
         with through(lm, {1: weight}):
@@ -162,7 +162,7 @@ def test_what_does_not_fit_is_told(toy):
 
 
 def test_usual_settings():
-    from core.editing.defaults import ModelInfo
+    from core.editing.settings.defaults import ModelInfo
 
     llama = recipe_from_dict({"method": "mose_oft"}, ModelInfo("meta-llama/Meta-Llama-3-8B", "llama", 32))
     assert llama.layers == (19, 20, 21)

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import torch
 
+from core.editing.lane.state import LaneState
 from core.editing.methods.memit import Memit
 from core.editing.methods.nse import Nse, selected
-from core.editing.rounds import edit_round
-from core.editing.state import LaneState
+from core.editing.rounds.edit_round import edit_round
 from tests.editing.algebra import D_IN, EARLIER, EXACT, KEYS, MOMENT, RESIDUAL, context
 from tests.editing.common import FACTS, recipe_of, session_of, values_of
 

@@ -5,10 +5,10 @@ import torch
 from torch.nn import functional as F
 
 from core.editing.failure import EditFailure
-from core.editing.joint import Joint, attention, joint_values
-from core.editing.method import Round
+from core.editing.lane.method import Round
+from core.editing.lane.state import LaneState
+from core.editing.methods._pmet_values import Joint, attention, joint_values
 from core.editing.methods.pmet import Pmet
-from core.editing.state import LaneState
 from core.models.tokens import answer_ids, slot_last
 from tests.editing.common import FACTS, recipe_of, session_of
 

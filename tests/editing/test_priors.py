@@ -4,17 +4,17 @@ import pytest
 import torch
 
 from core.editing import priors
-from core.editing.folding import fold
-from core.editing.ledger import Ledger
-from core.editing.locate import LayerContext
+from core.editing.deltas.ledger import Ledger
+from core.editing.history.folding import fold
+from core.editing.lane.state import LaneState
+from core.editing.layer_context import LayerContext
 from core.editing.methods.alphaedit import AlphaEdit
 from core.editing.methods.emmet import Emmet
 from core.editing.methods.memit import Memit
 from core.editing.priors.full import Full
 from core.editing.priors.lowrank import LowRankPrior, fewest
 from core.editing.recipe import recipe_from_dict
-from core.editing.rounds import edit_round
-from core.editing.state import LaneState
+from core.editing.rounds.edit_round import edit_round
 from core.errors import UserError
 from tests.editing.common import FACTS, recipe_of, session_of
 

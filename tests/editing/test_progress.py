@@ -2,8 +2,8 @@
 
 import torch
 
-from core.editing.rounds import edit_round
-from core.editing.state import LaneState
+from core.editing.lane.state import LaneState
+from core.editing.rounds.edit_round import edit_round
 from tests.editing.common import FACTS, recipe_of, session_of
 
 

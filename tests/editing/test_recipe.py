@@ -7,10 +7,10 @@ from typing import get_type_hints
 import pytest
 
 from core.editing import guards, methods, priors, wrappers
-from core.editing.defaults import POCKET, ModelInfo, defaults, relative_layers, statistics_tokens
 from core.editing.methods.memit import Memit
-from core.editing.parameters import build, parameters, values
-from core.editing.recipe import recipe_from_dict
+from core.editing.recipe import defaults, recipe_from_dict
+from core.editing.settings.defaults import POCKET, ModelInfo, relative_layers, statistics_tokens
+from core.editing.settings.parameters import build, parameters, values
 from core.errors import UserError
 
 LLAMA3 = ModelInfo("meta-llama/Meta-Llama-3-8B-Instruct", "llama", 32, 4096, 128256)

@@ -5,13 +5,13 @@ import math
 import pytest
 import torch
 
+from core.editing.deltas.ledger import Ledger
 from core.editing.guards.prune import Prune
 from core.editing.guards.rect import Rect
-from core.editing.ledger import Ledger
-from core.editing.lowrank import LowRank, added, factored
-from core.editing.rounds import edit_round, worn_instead
-from core.editing.state import LaneState
-from core.editing.subspace import svd
+from core.editing.lane.state import LaneState
+from core.editing.linalg.lowrank import LowRank, added, factored
+from core.editing.linalg.subspace import svd
+from core.editing.rounds.edit_round import edit_round, worn_instead
 from core.errors import UserError
 from tests.editing.algebra import EXACT, random
 from tests.editing.common import FACTS, recipe_of, session_of

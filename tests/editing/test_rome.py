@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from core.editing.failure import EditFailure
-from core.editing.keys import prompts, states
+from core.editing.lane.state import LaneState
 from core.editing.methods.emmet import Emmet
 from core.editing.methods.r_rome import RRome
 from core.editing.methods.rome import Rome
-from core.editing.rounds import edit_round
-from core.editing.state import LaneState
+from core.editing.rounds.edit_round import edit_round
+from core.editing.values.keys import prompts, states
 from core.models.forward import activations
 from core.models.tokens import slot_last
 from tests.editing.algebra import EXACT, KEYS, MOMENT, RESIDUAL, context, eye, random

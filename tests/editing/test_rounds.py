@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from core.editing.failure import EditFailure
-from core.editing.keys import Reading, prompts
-from core.editing.locate import LayerContext
-from core.editing.lowrank import LowRank
-from core.editing.match import exact
-from core.editing.rounds import edit_round
-from core.editing.spread import removed, spread
-from core.editing.state import LaneState
+from core.editing.lane.state import LaneState
+from core.editing.layer_context import LayerContext
+from core.editing.linalg.lowrank import LowRank
+from core.editing.rounds.edit_round import edit_round
+from core.editing.rounds.matched_shrinkage import exact
+from core.editing.rounds.spread import removed, spread
+from core.editing.values.keys import Reading, prompts
 from core.errors import UserError
 from core.models.forward import score
 from tests.editing.common import FACTS, SETTINGS, recipe_of, session_of, values_of
@@ -122,7 +122,7 @@ def test_matched_shrinkage_reaches_the_other_lanes_efficacy(lm, session, monkeyp
     state = LaneState.base(lm, recipe.layers)
     whole = edit_round(lm, state, FACTS, recipe_of(lm), session).updates[2].norm()
     monkeypatch.setattr(
-        "core.editing.match.exact",
+        "core.editing.rounds.matched_shrinkage.exact",
         lambda lm, state, *_: float((state.weights[2] - lm.original(2)).norm()) / whole,
     )
     update = edit_round(lm, state, FACTS, recipe, session, matched=0.4)

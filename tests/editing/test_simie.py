@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from core.editing.defaults import ModelInfo
-from core.editing.ledger import Ledger
-from core.editing.lowrank import LowRank
+from core.editing.deltas.ledger import Ledger
+from core.editing.lane.state import LaneState
+from core.editing.linalg.lowrank import LowRank
 from core.editing.recipe import recipe_from_dict
-from core.editing.regression import narrow, token_keys
-from core.editing.rounds import edit_round
-from core.editing.state import LaneState
+from core.editing.rounds.edit_round import edit_round
+from core.editing.settings.defaults import ModelInfo
+from core.editing.wrappers._regression import narrow, token_keys
 from core.models.tokens import answer_ids
 from tests.editing.common import FACTS, recipe_of, session_of
 

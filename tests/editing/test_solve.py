@@ -4,16 +4,16 @@ import pytest
 import torch
 
 from core.editing.failure import EditFailure, remedy
+from core.editing.lane.state import LaneState
+from core.editing.linalg.metric import Dense
+from core.editing.linalg.solve import by_factor, factor, one_plus
 from core.editing.methods.alphaedit import AlphaEdit
 from core.editing.methods.emmet import Emmet
 from core.editing.methods.memit import Memit
 from core.editing.methods.mose import Mose
 from core.editing.methods.rome import Rome
-from core.editing.metric import Dense
 from core.editing.priors.lowrank import LowRankPrior
-from core.editing.rounds import edit_round
-from core.editing.solve import by_factor, factor, one_plus
-from core.editing.state import LaneState
+from core.editing.rounds.edit_round import edit_round
 from tests.editing.algebra import D_IN, EXACT, KEYS, MOMENT, RESIDUAL, SPREAD, context, eye, random
 from tests.editing.common import FACTS, recipe_of, session_of
 

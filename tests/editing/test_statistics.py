@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from core.editing.statistics import Gathering, Sums, add_outer, second_moments, top_share
-from core.editing.triangle import Triangle
+from core.editing.linalg.triangle import Triangle
+from core.editing.statistics.second_moment import Gathering, Sums, add_outer, second_moments, top_share
 from core.errors import UserError
 from core.models.forward import token_activations
 from tests import toys
@@ -72,8 +72,8 @@ def test_sums_are_kept_in_float64():
 
 def test_blocks_of_columns_make_the_whole_triangle(monkeypatch):
     """Columns that the blocks do not divide, several blocks of rows; against one plain product in float64."""
-    monkeypatch.setattr("core.editing.triangle.ROWS", 3)
-    monkeypatch.setattr("core.editing.statistics.ROWS_AT_ONCE", 5)
+    monkeypatch.setattr("core.editing.linalg.triangle.ROWS", 3)
+    monkeypatch.setattr("core.editing.statistics.second_moment.ROWS_AT_ONCE", 5)
     states = torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     total = Triangle.zeros(8, torch.float64)
     add_outer(total, states, [6, 4], 1)

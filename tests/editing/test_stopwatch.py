@@ -10,21 +10,29 @@ import torch
 
 from core.editing import guards, methods
 from core.editing.failure import EditFailure
-from core.editing.recipe import Recipe, recipe_from_dict
-from core.editing.rounds import edit_round
-from core.editing.session import EditSession, model_info
-from core.editing.state import LaneState
+from core.editing.lane.method import Recipe
+from core.editing.lane.session import EditSession, model_info
+from core.editing.lane.state import LaneState
+from core.editing.recipe import recipe_from_dict
+from core.editing.rounds.edit_round import edit_round
 from core.editing.stopwatch import PHASES, SETUP, WAITING, Stopwatch, charged
 from tests.editing.common import FACTS, session_of
 from tests.editing.test_every_method import NONE, recipe_for
 
 LINALG = ("svd", "eigh", "eigvalsh", "cholesky_ex", "solve_triangular", "pinv", "qr")
 HEAVY = (
-    "core.editing.procedures.optimise_values", "core.editing.selection.optimise_values", "core.editing.match.score",
-    "core.editing.joint.Joint.evaluate", "core.editing.finetune.practised", "core.editing.oft.practised",
-    "core.editing.spread.prompts", "core.editing.procedures.prompts",
-    "core.editing.session.sample_contexts", "core.models.carried.Carried.at", "core.editing.regression.token_keys",
-)  # fmt: skip
+    "core.editing.rounds.procedures.optimise_values",
+    "core.editing.rounds.layer_choice.optimise_values",
+    "core.editing.rounds.matched_shrinkage.score",
+    "core.editing.methods._pmet_values.Joint.evaluate",
+    "core.editing.methods._fine_tuning.practised",
+    "core.editing.methods._oft.practised",
+    "core.editing.rounds.spread.prompts",
+    "core.editing.rounds.procedures.prompts",
+    "core.editing.lane.session.sample_contexts",
+    "core.models.activation_cache.Carried.at",
+    "core.editing.wrappers._regression.token_keys",
+)
 
 
 class Clock:

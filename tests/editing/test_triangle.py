@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from core.editing import triangle
-from core.editing.session import EditSession
-from core.editing.statistics import SecondMoment
-from core.editing.triangle import Triangle, bytes_of
+from core.editing.lane.session import EditSession
+from core.editing.linalg import triangle
+from core.editing.linalg.triangle import Triangle, bytes_of
+from core.editing.statistics.second_moment import SecondMoment
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -63,7 +63,7 @@ def test_few_second_moments_are_held_at_once(lm, monkeypatch):
     moments = {layer: SecondMoment(lambda layer=layer: upper(layer), 9, layer, 0.1) for layer in range(3)}
     session = EditSession(lm, moments)
     for room, held in ((2 * 8 * lm.d_ffn**2, [1, 2]), (1, [2])):
-        monkeypatch.setattr("core.editing.session.HELD", room)
+        monkeypatch.setattr("core.editing.lane.session.HELD", room)
         session.held.clear()
         for layer in (0, 1, 2):
             session.moment(layer)

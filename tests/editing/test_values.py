@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from core.editing.contexts import prefixes
 from core.editing.failure import EditFailure
+from core.editing.lane.contexts import prefixes
 from core.editing.methods.memit import Memit
-from core.editing.values import optimise_values
+from core.editing.values.optimise import optimise_values
 from core.models.tokens import answer_ids, slot_last
 from tests.editing.common import FACTS
 

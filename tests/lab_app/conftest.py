@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from core.runs.store import Store
+from core.runs.store.store import Store
 from lab_app.lab import Lab
 
 ROOT = Path(__file__).resolve().parents[2]

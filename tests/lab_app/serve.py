@@ -7,7 +7,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 
 def main(home: str, port: str) -> None:
-    from core.runs.admission import Offer
+    from core.runs.spec.admission import Offer
     from lab_app.lab import Lab
     from lab_app.launch import serve
     from tests.lab_app.worker import ScriptedWorker

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, TypeVar
 
-from core.measures.found import Chart, Found
-from core.runs.study_queue import StudyState
+from core.measures.study.found import Chart, Found
+from core.runs.store.study_queue import StudyState
 
 T = TypeVar("T")
 KINDS, SENSES = ("edit", "paraphrase"), ("probability", "exact")
@@ -48,7 +48,7 @@ CHARTS = [
 
 
 def studied(state: StudyState, lanes: list[str]) -> dict[str, Any]:
-    """As `core.runs.study.study` returns it."""
+    """As `core.runs.opened.study.study` returns it."""
     asked = state.asked
     rounds = [0, 2, 4] if asked.rounds in ("all", "last") else [int(part) for part in asked.rounds.split(",")]
     chosen = asked.lanes or lanes
@@ -91,7 +91,7 @@ def studied(state: StudyState, lanes: list[str]) -> dict[str, Any]:
 
 
 def carded(payload: dict[str, Any]) -> dict[str, Any]:
-    """What a worker answers about a fact, as `core.runs.fact_card.FactCards` does."""
+    """What a worker answers about a fact, as `core.runs.opened.fact_card.FactCards` does."""
     fact, unedited = payload["fact"], payload["unedited"]
     asked = [
         ("edit", "The capital of France is"),

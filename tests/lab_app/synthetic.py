@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from core.runs.events import Edited, Event, Finished, Measured, Progress, Started, Warned
-from core.runs.spec import RunSpec
-from core.runs.store import Store
+from core.runs.progress.events import Edited, Event, Finished, Measured, Progress, Started, Warned
+from core.runs.spec.run_spec import RunSpec
+from core.runs.store.store import Store
 
 LANES = ("MEMIT", "MEMIT + REVIVE")
 LAYERS = (3, 4, 5)

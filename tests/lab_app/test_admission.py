@@ -9,9 +9,9 @@ import gradio as gr
 import pytest
 
 from core.errors import UserError
-from core.runs import commands
-from core.runs.admission import EVERYTHING, Offer
-from core.runs.exports import KEPT
+from core.runs.export.offered import KEPT
+from core.runs.spec.admission import EVERYTHING, Offer
+from core.runs.store import commands
 from lab_app import lab as lab_module
 from lab_app.actions import FORM, Actions
 from lab_app.api import looks, questions, runs, takeaway

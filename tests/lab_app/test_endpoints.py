@@ -13,8 +13,8 @@ import pytest
 from gradio.utils import get_function_description
 
 from core.errors import UserError
-from core.runs import study_files
-from core.runs.plan import Past
+from core.runs.spec.plan import Past
+from core.runs.store import study_files
 from lab_app.api import looks, questions, runs, takeaway
 from lab_app.there import lanes_there
 from tests.lab_app.apart import run_apart

@@ -1,11 +1,11 @@
 import pytest
 
-from core.editing.defaults import POCKET
+from core.editing.settings.defaults import POCKET
 from core.errors import UserError
 from core.facts.readers.pocket import PocketWorld
 from core.facts.source import FactsSpec, load_facts
-from core.runs.problems import SpecError
-from core.runs.spec import RunSpec
+from core.runs.spec.problems import SpecError
+from core.runs.spec.run_spec import RunSpec
 from lab_app import experiment
 from lab_app.examples import PLAIN, completed, examples
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from core.errors import UserError
-from core.runs.commands import WITHDRAWN
-from core.runs.exports import FOLDER, LARGEST_FIGURES, keep_figures, offered
+from core.runs.export.offered import FOLDER, LARGEST_FIGURES, keep_figures, offered
+from core.runs.store.commands import WITHDRAWN
 from lab_app import downloads
 from lab_app.features import export
 from lab_app.features.export import Exports, drawn, layers_of, options_of

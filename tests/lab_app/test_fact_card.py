@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from core.runs.store import Store
+from core.runs.store.store import Store
 from lab_app.actions import Actions
 from lab_app.features import fact_card
 from lab_app.features.fact_card import Cards

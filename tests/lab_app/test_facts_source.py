@@ -14,8 +14,8 @@ import pytest
 from core.errors import UserError
 from core.facts.order import ORDERS
 from core.facts.typed import parse_rows
-from core.runs.admission import EVERYTHING, Offer
-from core.runs.spec import RunSpec
+from core.runs.spec.admission import EVERYTHING, Offer
+from core.runs.spec.run_spec import RunSpec
 from lab_app import experiment, sources
 from lab_app.actions import FORM
 from lab_app.examples import PLAIN

@@ -6,7 +6,7 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
-from core.runs.store import Store
+from core.runs.store.store import Store
 from lab_app import experiment
 from lab_app.actions import Actions
 from lab_app.features import film

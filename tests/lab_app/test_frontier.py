@@ -10,8 +10,8 @@ import pytest
 
 from core.editing.recipe import recipe_from_dict
 from core.errors import UserError
-from core.runs.additions import extended
-from core.runs.spec import RunSpec
+from core.runs.spec.run_spec import RunSpec
+from core.runs.store.additions import extended
 from lab_app.features.frontier import MOST, Desk, swept
 from lab_app.frontend import address
 from lab_app.lab import Lab

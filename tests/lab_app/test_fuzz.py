@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.runs.spec import RunSpec
+from core.runs.spec.run_spec import RunSpec
 from lab_app import actions as handlers
 from lab_app.actions import Actions
 from lab_app.api import looks, questions, runs, takeaway

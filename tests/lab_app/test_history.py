@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from core.errors import UserError
-from core.runs.spec import RunSpec
-from core.runs.store import Store
+from core.runs.spec.run_spec import RunSpec
+from core.runs.store.store import Store
 from lab_app.actions import Actions
 from lab_app.compare import OTHER_COUNT, OTHER_FACTS, compared, flat, thinned_evenly
 from lab_app.features import history as module

@@ -10,10 +10,10 @@ import pytest
 from core.errors import UserError
 from core.facts.source import FactsSpec, load_facts
 from core.paths import ASSETS
-from core.runs.additions import extended
-from core.runs.events import Finished
-from core.runs.problems import SpecError
-from core.runs.spec import RunSpec
+from core.runs.progress.events import Finished
+from core.runs.spec.problems import SpecError
+from core.runs.spec.run_spec import RunSpec
+from core.runs.store.additions import extended
 from lab_app import adding, experiment
 from lab_app.features.lanes_more import Desk, branched, missing, undone
 from lab_app.lab import Lab

@@ -10,10 +10,10 @@ import pytest
 
 from core.facts.readers.pocket import PocketWorld
 from core.paths import ASSETS
-from core.runs.events import Finished, Progress
-from core.runs.spec import RunSpec
-from core.runs.store import Store
-from core.runs.study_queue import Asked
+from core.runs.progress.events import Finished, Progress
+from core.runs.spec.run_spec import RunSpec
+from core.runs.store.store import Store
+from core.runs.store.study_queue import Asked
 from lab_app.lessons import LESSONS, guard
 from lab_app.lessons.standing import Standing
 from tests.lab_app.synthetic import edited, measured, record, scripted, started

@@ -8,9 +8,9 @@ import pytest
 
 from core.facts.readers.pocket import PocketWorld
 from core.paths import ASSETS
-from core.runs.catalogue import built
-from core.runs.events import Measured, Started
-from core.runs.spec import RunSpec
+from core.runs.opened.catalogue import built
+from core.runs.progress.events import Measured, Started
+from core.runs.spec.run_spec import RunSpec
 from lab_app.lessons import LESSONS, collapse, guard, misleading, one_edit, spectrum
 from lab_app.lessons.lesson import STUDIED, Choice, clearly, crossing
 from lab_app.lessons.markup import article

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from core.errors import UserError
-from core.runs.admission import EVERYTHING, Offer
+from core.runs.spec.admission import EVERYTHING, Offer
 
 ROOT = Path(__file__).resolve().parents[2]
 

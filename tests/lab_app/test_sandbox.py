@@ -12,8 +12,8 @@ import pytest
 
 from core.editing import guards
 from core.errors import UserError
-from core.runs.additions import extended
-from core.runs.spec import RunSpec
+from core.runs.spec.run_spec import RunSpec
+from core.runs.store.additions import extended
 from lab_app.features import sandbox
 from lab_app.features.sandbox import Desk, lane, offered
 from lab_app.lab import Lab

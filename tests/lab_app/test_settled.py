@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from core.editing.defaults import POCKET
+from core.editing.settings.defaults import POCKET
 from lab_app import experiment
 from lab_app.settled import settled
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from core.runs import study_files
-from core.runs.catalogue import catalogue
-from core.runs.events import Progress
-from core.runs.store import Store
-from core.runs.study_queue import Asked
+from core.runs.opened.catalogue import catalogue
+from core.runs.progress.events import Progress
+from core.runs.store import study_files
+from core.runs.store.store import Store
+from core.runs.store.study_queue import Asked
 from lab_app.features import studies
 from lab_app.features.studies import Desk, column_of, listed, packed, sentence, standing
 from lab_app.lab import Lab

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from core.runs.additions import add_lanes
-from core.runs.events import Event, Finished, Progress, Undone, to_json
-from core.runs.export_options import ExportOptions
-from core.runs.exports import FOLDER, file_name
-from core.runs.store import Command, Store
-from core.runs.study_queue import Asked, StudyState
+from core.runs.export.offered import FOLDER, file_name
+from core.runs.export.options import ExportOptions
+from core.runs.progress.events import Event, Finished, Progress, Undone, to_json
+from core.runs.store.additions import add_lanes
+from core.runs.store.store import Command, Store
+from core.runs.store.study_queue import Asked, StudyState
 from tests.lab_app.studied import carded, studied
 from tests.lab_app.synthetic import mapped, scripted, weighed
 

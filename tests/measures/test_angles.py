@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from core.measures.angles import binned_grid, grid, overlap, principal_angles
+from core.measures.inside.angles import binned_grid, grid, overlap, principal_angles
 
 
 def orthonormal(d, k, seed=0):

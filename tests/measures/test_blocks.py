@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from core.editing.lowrank import LowRank
-from core.editing.subspace import dominant, svd
-from core.measures.blocks import block_energies, by_chance
+from core.editing.linalg.lowrank import LowRank
+from core.editing.linalg.subspace import dominant, svd
+from core.measures.inside.blocks import block_energies, by_chance
 from tests.measures.test_spectrum import matrix
 
 

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from core.measures.correlation import holm, p_by_permutation, p_by_t, ranks, spearman, trimmed_mean
+from core.measures.studies.correlation.rank_correlation import (
+    holm,
+    p_by_permutation,
+    p_by_t,
+    ranks,
+    spearman,
+    trimmed_mean,
+)
 
 TIED = [0.0, 0.0, 0.0, 1.0, 2.0, 2.0, 5.0, 3.0, 9.0]
 OTHER = [9.0, 7.0, 7.0, 4.0, 5.0, 1.0, 3.0, 2.0, 2.0]

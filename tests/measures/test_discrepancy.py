@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from core.measures.discrepancy import density, discrepancy
+from core.measures.studies.maps.mmd import density, discrepancy
 
 
 def cloud(n=30, d=4, seed=0, shift=0.0):

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from core.measures.drift import RESAMPLED, details, factorise, points, r_k, resampled_control, summary
+from core.measures.inside.drift import RESAMPLED, details, factorise, points, r_k, resampled_control, summary
 
 
 def states(n=600, d=16, seed=0, dtype=torch.float64):

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from core.measures.energy import disturbance, energy_groups, group_size, strongest
-from core.measures.spectrum import Reference
+from core.measures.inside.spectrum import Reference
+from core.measures.studies.decomposition.energy import disturbance, energy_groups, group_size, strongest
 from tests.measures.test_spectrum import matrix
 
 

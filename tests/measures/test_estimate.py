@@ -3,8 +3,8 @@ import time
 import pytest
 import torch
 
-from core.measures.estimate import Work, announced, decomposition, factorisation, passes, product, speed, told
-from core.measures.spectrum import spectrum
+from core.measures.cost.cost_model import Work, announced, decomposition, factorisation, passes, product, speed, told
+from core.measures.inside.spectrum import spectrum
 
 
 def test_work_adds_up():

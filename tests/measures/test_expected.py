@@ -1,9 +1,10 @@
 import pytest
 import torch
 
-from core.measures import estimate, expected
 from core.measures.config import MeasureConfig
-from core.measures.estimate import Speed, Work
+from core.measures.cost import cost_model as estimate
+from core.measures.cost import run_estimate as expected
+from core.measures.cost.cost_model import Speed, Work
 
 CONFIG = MeasureConfig(probe_rows=100)
 

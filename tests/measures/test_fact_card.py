@@ -3,10 +3,10 @@ import math
 import pytest
 import torch
 
-from core.editing.lowrank import LowRank
-from core.editing.state import LaneState, LayerUpdates
+from core.editing.lane.state import LaneState, LayerUpdates
+from core.editing.linalg.lowrank import LowRank
 from core.facts.fact import Fact, Neighbor, Question
-from core.measures.fact_card import MOST, applied, as_rows, questions, rated
+from core.measures.outside.fact_card import MOST, applied, as_rows, questions, rated
 
 FACT = Fact(
     subject="France",

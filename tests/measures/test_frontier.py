@@ -1,6 +1,6 @@
 import math
 
-from core.measures.frontier import most_kept
+from core.measures.outside.frontier import most_kept
 
 
 def test_lanes_are_compared_at_equal_efficacy():

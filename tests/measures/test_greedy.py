@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from core.measures.greedy import Chooser, by_count, decoded, greedy_ids, match_ratio, sampled_texts
+from core.measures.outside.greedy import Chooser, by_count, decoded, greedy_ids, match_ratio, sampled_texts
 from core.models.generation import generate
 from tests.measures.test_session import edited
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.measures import latency
-from core.measures.latency import peak_memory, seconds, side_by_side
+from core.measures.studies.cost import latency
+from core.measures.studies.cost.latency import peak_memory, seconds, side_by_side
 
 PROMPTS = ["Ada Marlow was born in", "The capital of France is", "I like you and", "Bruno"]
 

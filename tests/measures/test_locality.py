@@ -5,7 +5,7 @@ import torch
 
 from core.facts.fact import Question
 from core.measures.config import MeasureConfig
-from core.measures.locality import COLUMNS, Locality
+from core.measures.outside.locality import COLUMNS, Locality
 from core.measures.session import MeasureSession
 from core.models.tokens import answer_text
 
@@ -107,7 +107,7 @@ def test_what_is_not_finite_is_not_kept(lm, asked):
 
 
 def test_the_unedited_model_is_asked_once_for_the_lanes_of_a_round(lm, asked, monkeypatch):
-    from core.measures import locality
+    from core.measures.outside import locality
 
     calls = []
     plainly = locality.sense

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from core.measures.lower import LowerLayers
+from core.measures.inside.lower import LowerLayers
 from core.models.forward import activations, score, token_activations
 from core.models.generation import generate, next_tokens
 from tests.measures.test_session import edited

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from core.errors import UserError
-from core.measures.maps import Layout, align, joint_layout, layout, principal_components
+from core.measures.inside.maps import Layout, align, joint_layout, layout, principal_components
 
 
 def cloud(n=40, d=10, seed=0):

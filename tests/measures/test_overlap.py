@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from core.measures import overlap
-from core.measures.overlap import key_overlap
+from core.measures.inside import key_overlap as overlap
+from core.measures.inside.key_overlap import key_overlap
 
 
 def slow(keys, past):

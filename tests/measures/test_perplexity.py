@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from core.measures.perplexity import perplexity, rows
+from core.measures.outside.perplexity import perplexity, rows
 from tests import toys
 from tests.measures.test_session import edited
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from core.measures.ranks import effective_ranks, smallest
+from core.measures.inside.ranks import effective_ranks, smallest
 
 
 def test_equal_singular_values_have_full_rank_by_every_definition():

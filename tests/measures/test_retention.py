@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from core.measures.retention import forgetting, half_life, interval, matrix
+from core.measures.studies.retention.cohorts import forgetting, half_life, interval, matrix
 
 # Cohort 1 holds, then fades; cohort 2 is larger and fades faster. Cohort 2 was also asked before its edit.
 OUTCOMES = {

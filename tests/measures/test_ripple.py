@@ -1,5 +1,5 @@
 from core.facts.fact import Fact
-from core.measures.ripple import Edits, counted, relation, ripples
+from core.measures.studies.ripple.ties import Edits, counted, relation, ripples
 
 
 def true(subject, prompt, answer, relation=None):

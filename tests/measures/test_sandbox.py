@@ -3,10 +3,10 @@ import torch
 
 from core.editing.guards.rect import Rect
 from core.editing.guards.revive import Revive
-from core.editing.lowrank import LowRank
-from core.editing.subspace import dominant, rank_by_count, rank_by_energy, svd
-from core.measures.blocks import block_energies
-from core.measures.sandbox import BLOCKS, by_threshold, energies_by_rank, energy, left_by_block, taken
+from core.editing.linalg.lowrank import LowRank
+from core.editing.linalg.subspace import dominant, rank_by_count, rank_by_energy, svd
+from core.measures.inside.blocks import block_energies
+from core.measures.inside.guard_sandbox import BLOCKS, by_threshold, energies_by_rank, energy, left_by_block, taken
 from tests.measures.test_blocks import update
 from tests.measures.test_spectrum import matrix
 

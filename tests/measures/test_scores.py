@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from core.facts.fact import Fact, Neighbor
-from core.measures.scores import (
+from core.measures.outside.scores import (
     Answers,
     Rated,
     bootstrap,
@@ -112,7 +112,7 @@ def test_caps_direct_only_and_facts_that_lack_questions(lm, facts):
 
 def test_every_pair_runs_once_and_heartbeats_come_between(lm, facts, monkeypatch):
     asked = []
-    from core.measures import scores
+    from core.measures.outside import scores
 
     plain = scores.score
 

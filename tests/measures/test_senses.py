@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from core.facts.fact import Fact, Neighbor, Question
-from core.measures import senses
-from core.measures.senses import (
+from core.measures.outside import metrics as senses
+from core.measures.outside.metrics import (
     Asked,
     Sensed,
     about_edit,

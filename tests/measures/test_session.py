@@ -7,7 +7,7 @@ import torch
 from core.errors import UserError
 from core.measures.config import MeasureConfig
 from core.measures.measurement import rounded
-from core.measures.scores import Answers, recall, score_facts, summarise
+from core.measures.outside.scores import Answers, recall, score_facts, summarise
 from core.measures.session import MeasureSession
 
 LAYERS = [1, 2]
@@ -185,7 +185,7 @@ def test_texts_of_ones_own_are_probed(lm, facts, assets, tmp_path):
 
 
 def test_all_maps_after_the_last_round(lm, facts, unedited, assets, monkeypatch):
-    from core.measures import maps
+    from core.measures.inside import maps
 
     monkeypatch.setattr(maps, "_umap", lambda joint, seed: joint[:, :2].double())  # compiling umap takes 20 s
     session = make(lm, facts, unedited, assets, tasks=False, inside=False, maps=True)

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from core.measures.similarity import binned, compare, low_rank_similarity, protected_drift
-from core.measures.spectrum import Reference, spectrum
+from core.measures.inside.similarity import binned, compare, low_rank_similarity, protected_drift
+from core.measures.inside.spectrum import Reference, spectrum
 from tests.measures.test_spectrum import matrix
 
 

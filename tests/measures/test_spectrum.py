@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from core.measures.spectrum import Reference, cumulative_energy, curve, dominant_rank, spectrum, thin
+from core.measures.inside.spectrum import Reference, cumulative_energy, curve, dominant_rank, spectrum, thin
 
 
 def matrix(d_out=12, d_in=40, seed=0, dtype=torch.float32):

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from core.measures.split import split_norms, together
+from core.measures.studies.keys.fastedit_split import split_norms, together
 
 
 def test_split_norms_equal_those_with_a_basis_of_the_complement():

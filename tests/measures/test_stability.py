@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from core.measures.drift import factorise
-from core.measures.stability import halves, perturbation, ranks_for, subspace_stability
+from core.measures.inside.drift import factorise
+from core.measures.studies.stability.subspaces import halves, perturbation, ranks_for, subspace_stability
 from tests.measures.test_drift import states
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from core.errors import UserError
-from core.measures.task_forms import FORMS, exact_match, rouge
-from core.measures.tasks import CLOSED_BOOK, Tasks
+from core.measures.outside.task_forms import FORMS, exact_match, rouge
+from core.measures.outside.tasks import CLOSED_BOOK, Tasks
 from core.models.chat import Frame
 from core.models.language_model import LanguageModel
 
@@ -89,7 +89,7 @@ def test_what_is_missing_or_wrong_is_said(lm, folder, monkeypatch):
         UserError, match=r"mine.jsonl, line 1: a task row is of MOSE, Table 5: passage, question, answers"
     ):
         Tasks.build(lm, [str(folder)])
-    monkeypatch.setattr("core.measures.tasks._known_tasks", lambda harness, name: [])
+    monkeypatch.setattr("core.measures.outside.tasks._known_tasks", lambda harness, name: [])
     assert Tasks.build(lm, ["nq"]).remarks == [CLOSED_BOOK]
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from core.errors import UserError
-from core.measures.harness import Harness, load_harness
-from core.measures.tasks import STANDARD, Tasks, _known_tasks, draw
+from core.measures.outside.harness import Harness, load_harness
+from core.measures.outside.tasks import STANDARD, Tasks, _known_tasks, draw
 from tests.measures.test_session import edited
 
 SAID = {"called": "accuracy", "chat": False}
@@ -56,7 +56,7 @@ def test_equals_the_harness_with_its_own_model(lm, assets):
     from lm_eval import evaluate
     from lm_eval.models.huggingface import HFLM
 
-    from core.measures.harness import quiet
+    from core.measures.outside.harness import quiet
 
     tasks = Tasks.build(lm, [str(assets / "pocket" / "tasks")], limit=None)
     ours = tasks.evaluate()
@@ -86,7 +86,7 @@ def test_generated_answers_and_whole_texts(lm):
     """The other two questions of the harness: greedy text up to a stop, log-probability of a text."""
     from types import SimpleNamespace
 
-    from core.measures.harness import HarnessModel
+    from core.measures.outside.harness import HarnessModel
 
     model = HarnessModel(lm)
     text = "The capital of France is Paris."
@@ -136,7 +136,7 @@ class Manager:
 
 @pytest.fixture
 def offline(monkeypatch):
-    from core.measures import tasks
+    from core.measures.outside import tasks
 
     monkeypatch.setattr(tasks, "load_harness", lambda: replace(load_harness(), manager=Manager))
 
@@ -222,7 +222,7 @@ def group(tmp_path):
 
 
 def test_a_group_is_drawn_and_averaged_as_one(lm, group, monkeypatch):
-    from core.measures import tasks as module
+    from core.measures.outside import tasks as module
 
     harness = load_harness()
     manager = harness.manager(str(group))
@@ -257,7 +257,7 @@ def test_draws_are_of_all_items_together():
 
 
 def test_names_of_papers(lm, monkeypatch):
-    from core.measures import tasks as module
+    from core.measures.outside import tasks as module
 
     asked = []
     monkeypatch.setattr(module, "_known_tasks", lambda _, name: asked.append(name) or [])
@@ -281,7 +281,7 @@ def test_the_harness_has_the_standard_tasks():
 def test_answers_are_the_same_alone_and_together(lm):
     from types import SimpleNamespace
 
-    from core.measures.harness import HarnessModel
+    from core.measures.outside.harness import HarnessModel
 
     texts = ["The capital of France is", "Ada", "Tom Ash works as a painter in Lyon and", "I like you. " * 60]
     settings = [{"max_gen_toks": 5}, {"max_gen_toks": 3, "until": "a"}, {"max_gen_toks": 5}, {"max_gen_toks": 5}]

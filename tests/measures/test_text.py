@@ -5,7 +5,17 @@ import math
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from core.measures.text import TfIdf, contains_match, entropy, exact_match, first_line, fluency, plain, terms, words
+from core.measures.studies.generation.free_text import (
+    TfIdf,
+    contains_match,
+    entropy,
+    exact_match,
+    first_line,
+    fluency,
+    plain,
+    terms,
+    words,
+)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import torch
 
 from core.errors import UserError
 from core.measures.config import MeasureConfig, ReadDataset
-from core.measures.hidden import Probe
+from core.measures.inside.probe_states import Probe
+from core.measures.outside.texts import first_texts, texts_for
 from core.measures.session import MeasureSession
-from core.measures.texts import first_texts, texts_for
 from core.models.loading import load_model
 from tests import toys
 

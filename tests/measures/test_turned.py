@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from core.measures.spectrum import spectrum
-from core.measures.turned import haar, turned_as_far
+from core.measures.inside.spectrum import spectrum
+from core.measures.studies.angles.random_rotation import haar, turned_as_far
 from tests.measures.test_spectrum import matrix
 
 

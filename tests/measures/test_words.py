@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from core.facts.fact import Fact
-from core.measures.words import Words, normalised, said
+from core.measures.outside.words import Words, normalised, said
 from core.models.generation import generate
 from core.models.tokens import answer_ids
 from tests.measures.test_session import edited
@@ -93,7 +93,7 @@ def test_a_target_longer_than_the_words_that_are_shown_is_said_all_the_same(lm, 
     def generated(lm, prompts, count, beat=None):
         return [lm.tokenizer.decode(spoken[:count]) for _ in prompts]
 
-    monkeypatch.setattr("core.measures.words.generate", generated)
+    monkeypatch.setattr("core.measures.outside.words.generate", generated)
     words = Words(lm, [fact, replace(fact, target="a")], 4)
     first, second = words.rows({}, [0, 1])
     assert len(answer_ids(lm.tokenizer, fact.text, target)) > 4

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from core.models.forward import activations, activations_at, score, score_ids, token_activations
-from core.models.packed import can_pack
 from core.models.passes import batches, hosts
+from core.models.prefix_tree import can_pack
 from core.models.tokens import answer_ids
 
 PROMPTS = ["The capital of France is", "The capital of France is", "Ada Marlow was born in", "Bruno", "Bruno"]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.models.forward import score_ids
-from core.models.packed import PACK, can_pack, packed, packed_passes
+from core.models.prefix_tree import PACK, can_pack, packed, packed_passes
 
 HEADS = [(5, 9, 11), (5, 9, 11), (5, 9, 12, 40), (5,), (7, 9), (5, 9, 11, 40), tuple(range(3, 60))]
 TARGETS = [(40,), (40, 41, 42), (3, 2), (9, 11, 13), (1,), (41,), (8, 8)]

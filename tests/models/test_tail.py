@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from core.models.language_model import LanguageModel
-from core.models.tail import Row, Tail, grouped
+from core.models.partial_forward import Row, Tail, grouped
 from core.models.tokens import answer_ids, slot_last
 
 PROMPTS = [  # the subject first, in the middle, repeated before and after its slot; answers of one to many tokens

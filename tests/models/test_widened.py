@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from core.models.inside import standing_aside
+from core.models.float32_layers import widened
+from core.models.hooks import standing_aside
 from core.models.language_model import LanguageModel
 from core.models.loading import load_model
-from core.models.widened import widened
 from tests import toys
 
 

@@ -185,7 +185,7 @@ import core.scores as scores
 scores.SCORES += (scores.Score(name="fluency", meaning="x", group="fluency", title="Fluency",
     drawn=scores.in_all("of 1"), compared="Fluency", curve=True, kept=("fluency", "fluent answers")),)
 from core import panels
-from core.runs.folder import ROUNDS
+from core.runs.store.folder import ROUNDS
 from lab_app.compare import CURVES, SCORES
 from tests.lab_app.synthetic import scripted
 events = [event.as_dict() for event in scripted(2)]
@@ -204,8 +204,8 @@ def test_a_score_is_one_declaration():
 
 
 def test_measures_compute_what_is_declared():
-    from core.measures.locality import COLUMNS as LOCALITY
-    from core.measures.scores import COLUMNS as ASKED
+    from core.measures.outside.locality import COLUMNS as LOCALITY
+    from core.measures.outside.scores import COLUMNS as ASKED
 
     assert {*LOCALITY, *ASKED} <= set(scores.names())
     assert {score.group for score in scores.SCORES if score.drawn} == set(scores.GROUPS)

@@ -2,8 +2,8 @@
 
 import time
 
-from core.editing.effect import LITTLE_CHANGE, NO_VALUES
-from core.runs.spec import RunSpec
+from core.editing.rounds.effect import LITTLE_CHANGE, NO_VALUES
+from core.runs.spec.run_spec import RunSpec
 
 LITTLE = {"tasks": False, "maps": False, "inside": False, "words": 1, "perplexity": 0}
 PATIENCE = 90  # seconds; the machine may be busy

@@ -7,7 +7,7 @@ import pytest
 
 from core.__main__ import main
 from core.measures import studies
-from core.runs.store import Store
+from core.runs.store.store import Store
 from tests.runs.at_work import PATIENCE, until
 from tests.runs.norms import Norms
 from tests.toys import tiny_llama
@@ -88,7 +88,7 @@ def done(make_spec, tmp_path_factory):
 @pytest.fixture(scope="module")
 def working(tmp_path_factory):
     """A worker in a thread of this process, which saves loading torch again."""
-    from core.runs.worker import Worker
+    from core.runs.worker.loop import Worker
 
     worker = Worker(tmp_path_factory.mktemp("home"), preload=False)
     thread = threading.Thread(target=worker.run)

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from signal import SIGTERM
 
-from core.runs import worker
-from core.runs.events import Progress
-from core.runs.watchdog import Limits
+from core.runs.progress.events import Progress
+from core.runs.worker import loop as worker
+from core.runs.worker.watchdog import Limits
 
 LIMITS = Limits(look=0.1, hurry=0.2, leave=0.4, tell=2.0, still=60.0)
 

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import torch
 
-from core.editing.parameters import param
-from core.measures.found import Chart, Found
+from core.editing.settings.parameters import param
+from core.measures.study.found import Chart, Found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,10 @@
 import csv
 import json
 
-from core.runs import engine
-from core.runs.control import Control
-from core.runs.folder import RunFolder
-from core.runs.spec import RunSpec
+from core.runs.engine import engine
+from core.runs.progress.control import Control
+from core.runs.spec.run_spec import RunSpec
+from core.runs.store.folder import RunFolder
 
 
 def rows(path):

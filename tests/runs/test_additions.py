@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from core.editing.ledger import Ledger
+from core.editing.deltas.ledger import Ledger
 from core.errors import UserError
-from core.runs.additions import ADDED, add_lanes, extended, more_lanes
-from core.runs.events import Finished, Measured, Started, standing
-from core.runs.laboratory import Laboratory
-from core.runs.lanes import check_origins, in_order
-from core.runs.problems import SpecError
-from core.runs.spec import RunSpec
-from core.runs.store import Store
-from core.runs.undo import undo
+from core.runs.engine.laboratory import Laboratory
+from core.runs.progress.events import Finished, Measured, Started, standing
+from core.runs.spec.lanes import check_origins, in_order
+from core.runs.spec.problems import SpecError
+from core.runs.spec.run_spec import RunSpec
+from core.runs.store.additions import ADDED, add_lanes, extended, more_lanes
+from core.runs.store.store import Store
+from core.runs.store.undo import undo
 from tests.runs.performed import performed
 from tests.runs.tables import TABLES, table
 
@@ -209,7 +209,7 @@ def test_a_branch_follows_an_undo(at_once, laboratory, make_spec, lanes, tmp_pat
     store, chosen = Store(tmp_path), make_spec(lanes=[lanes[0], lanes[3]])
     run = store.get(store.create_run(RunSpec.from_dict(chosen).as_dict()))
     first = performed(laboratory, chosen, run.folder)
-    from core.runs.events import from_dict
+    from core.runs.progress.events import from_dict
 
     store.append(run.id, list(map(from_dict, first)), status="done")
     undo(store, store.get(run.id), to=1)

@@ -11,10 +11,10 @@ from pydantic import BaseModel
 from core.editing import guards, methods, priors, wrappers
 from core.measures import studies
 from core.names import Names
-from core.runs.admission import EVERYTHING, Named, Offer, in_options, in_spec, kind_of
-from core.runs.catalogue import built
-from core.runs.problems import SpecError
-from core.runs.spec import RunSpec
+from core.runs.opened.catalogue import built
+from core.runs.spec.admission import EVERYTHING, Named, Offer, in_options, in_spec, kind_of
+from core.runs.spec.problems import SpecError
+from core.runs.spec.run_spec import RunSpec
 
 CLOSED = {"device"}  # text that one of a few words must be: its own validator says which
 ITEM = {"subject": "France", "prompt": "The capital of {} is", "target": "Lyon"}

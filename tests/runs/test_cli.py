@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from core.__main__ import main
-from core.runs import engine
-from core.runs.events import Warned
-from core.runs.store import Store
+from core.runs.engine import engine
+from core.runs.progress.events import Warned
+from core.runs.store.store import Store
 from tests.runs.tables import TABLES, table
 
 ROOT = Path(__file__).parents[2]

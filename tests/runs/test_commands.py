@@ -7,13 +7,15 @@ import threading
 
 import pytest
 
-from core.runs import archive, attendant, export_weights
-from core.runs.commands import WITHDRAWN
-from core.runs.exports import FOLDER, MAKING, keep_figures, offered
-from core.runs.spec import RunSpec
-from core.runs.store import Store
-from core.runs.worker import Worker
-from core.runs.worker_process import WorkerProcess, worker_lives
+from core.runs.export import archive
+from core.runs.export import weights as export_weights
+from core.runs.export.offered import FOLDER, MAKING, keep_figures, offered
+from core.runs.spec.run_spec import RunSpec
+from core.runs.store.commands import WITHDRAWN
+from core.runs.store.store import Store
+from core.runs.worker import command_handler as attendant
+from core.runs.worker.loop import Worker
+from core.runs.worker.process import WorkerProcess, worker_lives
 from tests.runs.at_work import LITTLE, answered, kinds, long, queued, status, until
 
 ENDLESS = 2**36  # bytes of a table that nobody packs to its end

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from core.editing.defaults import ModelInfo
+from core.editing.settings.defaults import ModelInfo
 from core.facts.fact import Fact
 from core.facts.source import FactSet
-from core.runs.bench import data_set, of_data_set
+from core.runs.engine.run_context import data_set, of_data_set
 
 LLAMA_3 = ModelInfo("meta-llama/Meta-Llama-3-8B", "llama", 32, 4096, 128256)
 LOW = {"method": "emmet", "prior": "lowrank"}

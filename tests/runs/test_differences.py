@@ -5,7 +5,7 @@ import json
 import pytest
 
 from core.__main__ import main
-from core.runs.differences import SAME, compared, differing
+from core.runs.spec.differences import SAME, compared, differing
 from tests.runs.tables import TABLES, table
 
 BEFORE = {

@@ -4,17 +4,17 @@ import json
 
 import pytest
 
-from core.editing.ledger import Ledger
+from core.editing.deltas.ledger import Ledger
 from core.editing.stopwatch import PHASES, SETUP, WAITING
 from core.measures.warning import Signs
-from core.runs import engine
-from core.runs.cautions import flagged
-from core.runs.control import Control, Paused, Stopped
-from core.runs.events import from_dict
-from core.runs.folder import RunFolder
-from core.runs.laboratory import Laboratory
-from core.runs.plan import Past
-from core.runs.spec import RunSpec
+from core.runs.engine import engine
+from core.runs.engine.cautions import flagged
+from core.runs.engine.laboratory import Laboratory
+from core.runs.progress.control import Control, Paused, Stopped
+from core.runs.progress.events import from_dict
+from core.runs.spec.plan import Past
+from core.runs.spec.run_spec import RunSpec
+from core.runs.store.folder import RunFolder
 from tests.runs.performed import performed, rows
 
 LABELS = ["plain", "guarded"]

@@ -5,13 +5,13 @@ import json
 import pytest
 
 from core.__main__ import main
-from core.measures import estimate
-from core.measures.estimate import Speed
-from core.runs import engine
-from core.runs.control import Control
-from core.runs.laboratory import Laboratory
-from core.runs.remeasure import remeasure
-from core.runs.study import study
+from core.measures.cost import cost_model as estimate
+from core.measures.cost.cost_model import Speed
+from core.runs.engine import engine
+from core.runs.engine.laboratory import Laboratory
+from core.runs.opened.remeasure import remeasure
+from core.runs.opened.study import study
+from core.runs.progress.control import Control
 from tests.runs.performed import performed
 
 INSIDE = "Singular values, similarity and R_k of 2 layers are expected to take about 2 minutes on this machine"

@@ -9,19 +9,19 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from core.__main__ import main
-from core.editing.factors import apply_factors
-from core.editing.ledger import Ledger
+from core.editing.deltas.factors import apply_factors
+from core.editing.deltas.ledger import Ledger
 from core.errors import UserError
 from core.facts.source import load_facts
-from core.measures.scores import Answers, pairs_of, questions
+from core.measures.outside.scores import Answers, pairs_of, questions
 from core.models.anatomy import anatomy_of
 from core.models.language_model import LanguageModel
 from core.models.loading import load_model
 from core.paths import ASSETS
-from core.runs import export_weights
-from core.runs.export import export
-from core.runs.laboratory import Laboratory
-from core.runs.record import Record
+from core.runs.engine.laboratory import Laboratory
+from core.runs.export import weights as export_weights
+from core.runs.export.export import export
+from core.runs.store.record import Record
 from tests.runs.at_work import LITTLE
 from tests.runs.conftest import LANE
 

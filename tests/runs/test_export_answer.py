@@ -7,9 +7,9 @@ import pytest
 from safetensors import safe_open
 
 from core.errors import UserError
-from core.runs.export import export
-from core.runs.export_options import ExportOptions
-from core.runs.exports import FOLDER, KEPT, file_name, keep_figures, needs_model, offered, offered_file
+from core.runs.export.export import export
+from core.runs.export.offered import FOLDER, KEPT, file_name, keep_figures, needs_model, offered, offered_file
+from core.runs.export.options import ExportOptions
 from tests.runs.at_work import LITTLE, answered, kinds, long, queued, status, until
 
 NASTY = "../../etc/passwd <b>"

@@ -10,12 +10,12 @@ import pytest
 
 from core.__main__ import main
 from core.errors import UserError
-from core.runs.archive import pack_folder
-from core.runs.events import Warned
-from core.runs.export import export
-from core.runs.folder import RunFolder
-from core.runs.record import Record, public_name
-from core.runs.snippet import snippet
+from core.runs.export.archive import pack_folder
+from core.runs.export.export import export
+from core.runs.export.snippet import snippet
+from core.runs.progress.events import Warned
+from core.runs.store.folder import RunFolder
+from core.runs.store.record import Record, public_name
 from tests.runs.at_work import LITTLE
 from tests.runs.conftest import FACTS, LANE
 from tests.runs.tables import TABLES, table
@@ -173,7 +173,7 @@ def test_a_full_disk_leaves_no_zip(done, tmp_path, monkeypatch):
     def full(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("core.runs.archive.zipfile.ZipFile.open", full)
+    monkeypatch.setattr("core.runs.export.archive.zipfile.ZipFile.open", full)
     with pytest.raises(UserError, match="out.zip: the disk is full"):
         export(done, "zip", tmp_path / "out.zip")
     assert not list(tmp_path.iterdir())

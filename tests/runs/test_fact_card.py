@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from core.editing.ledger import Ledger
+from core.editing.deltas.ledger import Ledger
 from core.errors import UserError
-from core.measures.fact_card import questions, rated
-from core.runs.control import Control
-from core.runs.fact_card import FactCards, chosen
-from core.runs.laboratory import Laboratory
-from core.runs.opened import opened
-from core.runs.record import Record
-from core.runs.store import Run
+from core.measures.outside.fact_card import questions, rated
+from core.runs.engine.laboratory import Laboratory
+from core.runs.opened.fact_card import FactCards, chosen
+from core.runs.opened.opened import opened
+from core.runs.progress.control import Control
+from core.runs.store.record import Record
+from core.runs.store.store import Run
 from tests.runs.at_work import LITTLE, answered, queued, status
 
 

@@ -4,10 +4,10 @@ import pytest
 
 from core.errors import UserError
 from core.measures.config import MeasureConfig
-from core.runs.control import Control
-from core.runs.film import evenly, film
-from core.runs.record import Record
-from core.runs.spec import RunSpec
+from core.runs.opened.film import evenly, film
+from core.runs.progress.control import Control
+from core.runs.spec.run_spec import RunSpec
+from core.runs.store.record import Record
 from tests.runs.at_work import LITTLE, answered, kinds, queued, status
 
 PROMPTS = ["France was born in", "Italy was born in"]

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.editing.ledger import Ledger
+from core.editing.deltas.ledger import Ledger
 from core.errors import UserError
 from core.measures import studies
-from core.runs.catalogue import built
-from core.runs.differences import compared
-from core.runs.measure_cli import _options
-from core.runs.opened import chosen
-from core.runs.problems import SpecError
-from core.runs.spec import RunSpec
+from core.runs.cli.measure import _options
+from core.runs.opened.catalogue import built
+from core.runs.opened.opened import chosen
+from core.runs.spec.differences import compared
+from core.runs.spec.problems import SpecError
+from core.runs.spec.run_spec import RunSpec
 from tests.fuzzing import ANYTHING, KEYS, TEXTS, altered, clear, damaged, inputs
 
 SPEC = {
@@ -97,7 +97,7 @@ def test_a_study_may_be_given_anything(name, options):
 
 
 def _study(name):
-    from core.runs.catalogue import catalogue
+    from core.runs.opened.catalogue import catalogue
 
     return next((study["options"] for study in catalogue() if study["name"] == name), [])
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from core.editing.subspace import RANKS
-from core.runs.laboratory import Laboratory
-from core.runs.spec import RunSpec
+from core.editing.linalg.subspace import RANKS
+from core.runs.engine.laboratory import Laboratory
+from core.runs.spec.run_spec import RunSpec
 from tests.runs.conftest import LANE
 from tests.runs.performed import performed
 

@@ -5,15 +5,15 @@ from traceback import extract_stack
 import pytest
 import torch
 
-from core.measures.estimate import speed
+from core.measures.cost.cost_model import speed
 from core.models import loading
-from core.runs import laboratory as laboratory_module
-from core.runs.control import Control
-from core.runs.laboratory import Laboratory
-from core.runs.perform import perform
-from core.runs.spec import RunSpec
-from core.runs.store import Store
-from core.runs.study import study
+from core.runs.engine import laboratory as laboratory_module
+from core.runs.engine.laboratory import Laboratory
+from core.runs.opened.study import study
+from core.runs.progress.control import Control
+from core.runs.spec.run_spec import RunSpec
+from core.runs.store.store import Store
+from core.runs.worker.perform import perform
 from tests.runs.conftest import FACTS, LANE
 
 STEPS = {"steps": 3, "contexts": 2, "context_length": 4}

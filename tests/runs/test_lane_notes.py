@@ -2,9 +2,9 @@
 
 import pytest
 
-from core.editing.defaults import ModelInfo
-from core.runs.lane_notes import lane_notes
-from core.runs.lanes import labelled, recipe_of_lane
+from core.editing.settings.defaults import ModelInfo
+from core.runs.spec.lane_notes import lane_notes
+from core.runs.spec.lanes import labelled, recipe_of_lane
 
 POCKET = ModelInfo("pocket", "llama", 8, 256, 12000)
 GPT_J = ModelInfo("EleutherAI/gpt-j-6b", "gptj", 28, 4096, 50400)

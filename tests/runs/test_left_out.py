@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from core.editing.ledger import Ledger
+from core.editing.deltas.ledger import Ledger
 from core.errors import UserError
-from core.runs.control import Control
-from core.runs.laboratory import Laboratory
-from core.runs.left_out import check_there, left_out
-from core.runs.plan import Plan
-from core.runs.problems import SpecError
-from core.runs.spec import RunSpec
-from core.runs.states import wearing
+from core.runs.engine.laboratory import Laboratory
+from core.runs.engine.states import wearing
+from core.runs.progress.control import Control
+from core.runs.spec.left_out import check_there, left_out
+from core.runs.spec.plan import Plan
+from core.runs.spec.problems import SpecError
+from core.runs.spec.run_spec import RunSpec
 from tests.runs.performed import performed, rows
 from tests.runs.tables import TABLES, table
 from tests.runs.test_additions import FACT, hashes, of, scores

@@ -7,14 +7,14 @@ import time
 
 import pytest
 
-from core.runs.cautions import elsewhere, flagged
-from core.runs.control import Control, Paused, Stopped
-from core.runs.eta import Pace, RunPace, clock
-from core.runs.events import Edited, Finished, Measured, Progress, Started, Warned
-from core.runs.folder import RunFolder, csv_text, replace_text
-from core.runs.plan import ALL_DONE, Past, Plan
-from core.runs.terminal import SILENT, Telling
-from core.runs.turns import in_turn
+from core.runs.engine.cautions import elsewhere, flagged
+from core.runs.progress.control import Control, Paused, Stopped
+from core.runs.progress.eta import Pace, RunPace, clock
+from core.runs.progress.events import Edited, Finished, Measured, Progress, Started, Warned
+from core.runs.progress.terminal import SILENT, Telling
+from core.runs.spec.plan import ALL_DONE, Past, Plan
+from core.runs.store.folder import RunFolder, csv_text, replace_text
+from core.runs.store.turns import in_turn
 
 
 def test_a_plan_covers_every_fact_once():

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from core.editing.ledger import Ledger
-from core.runs.additions import extended
-from core.runs.folder import RunFolder
-from core.runs.pending import FOLDER
-from core.runs.worker import Worker
+from core.editing.deltas.ledger import Ledger
+from core.runs.opened.pending import FOLDER
+from core.runs.store.additions import extended
+from core.runs.store.folder import RunFolder
+from core.runs.worker.loop import Worker
 from tests.runs.at_work import answered, kinds, long, queued, status, until
 from tests.runs.test_sandbox import REVIVE
 
@@ -159,7 +159,7 @@ def test_what_the_run_is_told_meanwhile_comes_first(tmp_path, make_spec, monkeyp
 
 def slowly(monkeypatch, lane, seen):
     """From now on lanes are edited by this one's recipe, which never comes to its end."""
-    from core.runs import pending
+    from core.runs.opened import pending
 
     whole = pending.recipe_of_lane
 

@@ -2,8 +2,8 @@
 
 import time
 
-from core.runs.laboratory import POCKET, Laboratory
-from core.runs.questions import Answers
+from core.runs.engine.laboratory import POCKET, Laboratory
+from core.runs.worker.questions import Answers
 from tests.runs.at_work import LITTLE, answered, kinds, long, queued, status, until
 
 ASKED = {"prompt": "France was born in", "new_tokens": 3, "top": 5}

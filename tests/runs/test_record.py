@@ -5,8 +5,8 @@ import json
 import pytest
 
 from core.errors import UserError
-from core.runs.record import Record
-from core.runs.recovery import saved_runs
+from core.runs.store.record import Record
+from core.runs.store.recovery import saved_runs
 
 SPEC = {"facts": {"source": "pocket"}, "lanes": [{"method": "memit"}]}
 DAMAGED = ["", "{", "[]", "3", "[" * 9_999, "\udcff"]

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from core.editing.recipe import recipe_from_dict
-from core.runs.laboratory import Laboratory
-from core.runs.record import Record
-from core.runs.recorded import as_asked, as_begun, recorded_recipe
+from core.runs.engine.laboratory import Laboratory
+from core.runs.spec.recorded import as_asked, as_begun, recorded_recipe
+from core.runs.store.record import Record
 from tests.runs.conftest import LANE
 from tests.runs.performed import performed
 

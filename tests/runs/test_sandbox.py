@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from core.editing.ledger import Ledger
-from core.editing.lowrank import added
+from core.editing.deltas.ledger import Ledger
+from core.editing.linalg.lowrank import added
 from core.models.forward import score
-from core.runs.folder import RunFolder
-from core.runs.sandbox import TAUS
+from core.runs.opened.sandbox import TAUS
+from core.runs.store.folder import RunFolder
 from tests.runs.at_work import LITTLE, answered, kinds, queued, status
 from tests.runs.conftest import FACTS, LANE
 

@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from core.errors import UserError
-from core.runs.lanes import in_order
-from core.runs.problems import SpecError
-from core.runs.spec import RunSpec
+from core.runs.spec.lanes import in_order
+from core.runs.spec.problems import SpecError
+from core.runs.spec.run_spec import RunSpec
 
 FACT = {"subject": "France", "prompt": "The capital of {} is", "target": "Lyon", "truth": "Paris"}
 
@@ -187,8 +187,9 @@ def test_files_that_are_no_specs(tmp_path, content, message):
 
 def test_store_and_spec_need_no_torch():
     code = (
-        "import sys, core.runs.spec, core.runs.store, core.runs.events, core.runs.worker_process, core.runs.cli\n"
-        "core.runs.spec.RunSpec.from_dict({'facts': {'source': 'pocket'}, 'lanes': [{'method': 'memit',"
+        "import sys, core.runs.spec.run_spec, core.runs.store.store, core.runs.progress.events\n"
+        "import core.runs.worker.process, core.runs.cli.run\n"
+        "core.runs.spec.run_spec.RunSpec.from_dict({'facts': {'source': 'pocket'}, 'lanes': [{'method': 'memit',"
         " 'guards': [{'name': 'revive'}]}]})\n"
         "sys.exit('torch' in sys.modules or 'gradio' in sys.modules)"
     )

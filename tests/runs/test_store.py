@@ -9,10 +9,10 @@ import time
 import pytest
 
 from core.errors import UserError
-from core.runs.database import Damaged, DiskFull, is_disk_full
-from core.runs.events import Edited, Finished, Measured, Progress, Warned, from_dict, to_json
-from core.runs.folder import RunFolder
-from core.runs.store import FIRST, NEW_RUN, Store
+from core.runs.progress.events import Edited, Finished, Measured, Progress, Warned, from_dict, to_json
+from core.runs.store.database import Damaged, DiskFull, is_disk_full
+from core.runs.store.folder import RunFolder
+from core.runs.store.store import FIRST, NEW_RUN, Store
 
 SPEC = {"model": "pocket", "facts": {"source": "pocket", "count": 10}, "lanes": [{"method": "memit"}]}
 

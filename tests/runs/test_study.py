@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from core.__main__ import main
-from core.runs.catalogue import catalogue
-from core.runs.control import Control
-from core.runs.laboratory import Laboratory
-from core.runs.opened import opened
-from core.runs.record import Record
-from core.runs.study import case_of, study
+from core.runs.engine.laboratory import Laboratory
+from core.runs.opened.catalogue import catalogue
+from core.runs.opened.opened import opened
+from core.runs.opened.study import case_of, study
+from core.runs.progress.control import Control
+from core.runs.store.record import Record
 from tests.runs.at_work import LITTLE
 from tests.runs.conftest import LANE
 from tests.runs.norms import Norms
@@ -209,7 +209,7 @@ def test_a_study_can_be_interrupted(done, norms, monkeypatch, capsys):
 
 
 def test_all_studies_tell_what_they_are_without_torch():
-    code = "import sys; from core.runs.catalogue import catalogue; catalogue(); sys.exit('torch' in sys.modules)"
+    code = "import sys; from core.runs.opened.catalogue import catalogue; catalogue(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     for about in catalogue():
         assert about["title"]

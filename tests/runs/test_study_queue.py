@@ -3,10 +3,10 @@
 import time
 
 from core.errors import UserError
-from core.runs import worker as worker_module
-from core.runs.store import Store
-from core.runs.study import study
-from core.runs.study_queue import Asked
+from core.runs.opened.study import study
+from core.runs.store.store import Store
+from core.runs.store.study_queue import Asked
+from core.runs.worker import loop as worker_module
 from tests.runs.at_work import LITTLE, answered, kinds, long, queued, status, until, warnings
 from tests.runs.tables import TABLES, table
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from core.editing.ledger import Ledger
+from core.editing.deltas.ledger import Ledger
 from core.errors import UserError
-from core.runs import undo as module
-from core.runs.events import Edited, Finished, Measured, Started, Undone, Warned, standing
-from core.runs.folder import RunFolder
-from core.runs.plan import Past
-from core.runs.store import Store
-from core.runs.undo import bring_in_line, undo
+from core.runs.progress.events import Edited, Finished, Measured, Started, Undone, Warned, standing
+from core.runs.spec.plan import Past
+from core.runs.store import undo as module
+from core.runs.store.folder import RunFolder
+from core.runs.store.store import Store
+from core.runs.store.undo import bring_in_line, undo
 from tests.runs.at_work import answered, kinds, long, queued, status, until
 from tests.runs.tables import TABLES, table
 

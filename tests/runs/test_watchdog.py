@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from core.runs import laboratory as laboratory_module
-from core.runs.attendant import Attendant, Studying
-from core.runs.control import Control
-from core.runs.laboratory import Laboratory
-from core.runs.questions import Answers
-from core.runs.sentinel import lives
-from core.runs.store import Store
-from core.runs.study_queue import Asked
-from core.runs.watchdog import CLOSED, Limits, Watchdog
+from core.runs.engine import laboratory as laboratory_module
+from core.runs.engine.laboratory import Laboratory
+from core.runs.progress.control import Control
+from core.runs.store.store import Store
+from core.runs.store.study_queue import Asked
+from core.runs.worker.command_handler import Attendant, Studying
+from core.runs.worker.questions import Answers
+from core.runs.worker.sentinel import lives
+from core.runs.worker.watchdog import CLOSED, Limits, Watchdog
 from tests.runs.at_work import kinds, queued, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -182,7 +182,7 @@ def test_the_process_beside_the_worker_ends_it_when_nothing_in_it_can(app_dies):
         subprocess.Popen([sys.executable, "-c", SLEEPER]) as app,
     ):
         limits = ["0.5", "600"] if app_dies else ["600", "0.5"]
-        sentinel = [sys.executable, "-m", "core.runs.sentinel", str(worker.pid), str(app.pid), *limits]
+        sentinel = [sys.executable, "-m", "core.runs.worker.sentinel", str(worker.pid), str(app.pid), *limits]
         with subprocess.Popen(sentinel, cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as beside:
             if app_dies:
                 app.kill()

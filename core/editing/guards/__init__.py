@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.editing import registry
-from core.editing.parameters import Parameter, parameters
+from core.editing.settings import registry
+from core.editing.settings.parameters import Parameter, parameters
 
 FOLDER = Path(__file__).parent
 WITHIN, AFTER, ACCUMULATED = "within", "after", "accumulated"

@@ -9,9 +9,9 @@ from typing import ClassVar
 from jaxtyping import Float
 
 from core import ceiling
-from core.editing.lowrank import LowRank
-from core.editing.parameters import param
-from core.editing.subspace import Svd
+from core.editing.linalg.lowrank import LowRank
+from core.editing.linalg.subspace import Svd
+from core.editing.settings.parameters import param
 from core.lazy import torch
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from core import ceiling
-from core.editing.lowrank import LowRank
-from core.editing.parameters import param
-from core.editing.subspace import RANKS, Basis, Svd
+from core.editing.linalg.lowrank import LowRank
+from core.editing.linalg.subspace import RANKS, Basis, Svd
+from core.editing.settings.parameters import param
 from core.lazy import torch
 
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 from jaxtyping import Float
 
 from core import ceiling
-from core.editing.lowrank import LowRank
-from core.editing.parameters import param
+from core.editing.linalg.lowrank import LowRank
+from core.editing.settings.parameters import param
 from core.lazy import torch
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from core.editing.lowrank import LowRank
-from core.editing.parameters import param
-from core.editing.subspace import Basis, Svd, dominant
+from core.editing.linalg.lowrank import LowRank
+from core.editing.linalg.subspace import Basis, Svd, dominant
+from core.editing.settings.parameters import param
 
 
 @dataclass(frozen=True, kw_only=True)

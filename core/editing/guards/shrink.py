@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from core.editing.lowrank import LowRank
-from core.editing.parameters import param
-from core.editing.subspace import Svd
+from core.editing.linalg.lowrank import LowRank
+from core.editing.linalg.subspace import Svd
+from core.editing.settings.parameters import param
 from core.errors import UserError
 from core.names import Names
 
@@ -15,7 +15,7 @@ from core.names import Names
 @dataclass(frozen=True, kw_only=True)
 class Shrink:
     """ΔW · factor. With `match`, each round's factor is the one at which the round's own facts are said (exactly) as
-    often as in the lane of that label: see `core.editing.match`."""
+    often as in the lane of that label: see `core.editing.rounds.matched_shrinkage`."""
 
     title: ClassVar[str] = "shrink"
     paper: ClassVar[str] = ""

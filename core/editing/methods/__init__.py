@@ -1,10 +1,10 @@
-"""Editing methods, one file each. A module exports its configuration class as METHOD; see `core.editing.locate`."""
+"""Editing methods, one file each. A module exports its configuration class as METHOD; see `editing.lane.method`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from core.editing import registry
+from core.editing.settings import registry
 
 FOLDER = Path(__file__).parent
 

@@ -8,7 +8,13 @@ from typing import ClassVar
 from jaxtyping import Float
 
 from core import ceiling
-from core.editing.defaults import (
+from core.editing.failure import EditFailure
+from core.editing.layer_context import LayerContext
+from core.editing.linalg.lowrank import LowRank
+from core.editing.linalg.metric import Scaled
+from core.editing.linalg.subspace import Projection
+from core.editing.rounds.locate_then_edit import LocateThenEdit
+from core.editing.settings.defaults import (
     ALPHA_EDIT,
     GPT2_XL,
     GPT_J,
@@ -21,12 +27,7 @@ from core.editing.defaults import (
     is_pocket,
     published,
 )
-from core.editing.failure import EditFailure
-from core.editing.locate import LayerContext, LocateThenEdit
-from core.editing.lowrank import LowRank
-from core.editing.metric import Scaled
-from core.editing.parameters import param
-from core.editing.subspace import Projection
+from core.editing.settings.parameters import param
 from core.lazy import torch
 
 POCKET = {

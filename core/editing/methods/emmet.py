@@ -8,13 +8,14 @@ from typing import ClassVar
 from jaxtyping import Float
 
 from core import ceiling
-from core.editing.defaults import GPT2_XL, GPT_J, LLAMA_2, Default, ModelInfo, Published, published
 from core.editing.failure import EditFailure
-from core.editing.locate import LayerContext, LocateThenEdit
-from core.editing.lowrank import LowRank
+from core.editing.layer_context import LayerContext
+from core.editing.linalg.lowrank import LowRank
+from core.editing.linalg.solve import by_factor, factor
 from core.editing.methods.memit import weight
-from core.editing.parameters import param
-from core.editing.solve import by_factor, factor
+from core.editing.rounds.locate_then_edit import LocateThenEdit
+from core.editing.settings.defaults import GPT2_XL, GPT_J, LLAMA_2, Default, ModelInfo, Published, published
+from core.editing.settings.parameters import param
 from core.lazy import torch
 
 RCOND = 1e-12  # a Gram matrix worse than this is inverted in the sense of Moore and Penrose

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from core import ceiling
-from core.editing.defaults import (
+from core.editing.lane.method import Method, Round
+from core.editing.settings.defaults import (
     GPT2_XL,
     GPT_J,
     LLAMA_2,
@@ -19,11 +20,10 @@ from core.editing.defaults import (
     is_pocket,
     published,
 )
-from core.editing.method import Method, Round
-from core.editing.parameters import param
+from core.editing.settings.parameters import param
 
 if TYPE_CHECKING:
-    from core.editing.spread import RoundUpdate
+    from core.editing.lane.results import RoundUpdate
 
 ROME_CODE = "the ROME authors' configuration of FT+L"
 EASY_EDIT = "EasyEdit's configuration of FT-L"
@@ -70,7 +70,7 @@ class FtL(Method):
 
     def edit(self, round_: Round) -> RoundUpdate:
         """All facts together."""
-        from core.editing.finetune import fine_tuned
+        from core.editing.methods._fine_tuning import fine_tuned
 
         return fine_tuned(round_)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from core.editing.defaults import Default, ModelInfo
 from core.editing.methods.ft_l import FtL
+from core.editing.settings.defaults import Default, ModelInfo
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,11 @@ from typing import ClassVar
 from jaxtyping import Float
 
 from core import ceiling
-from core.editing.locate import LayerContext, LocateThenEdit
-from core.editing.lowrank import LowRank
-from core.editing.parameters import param
-from core.editing.solve import STILL, factor
+from core.editing.layer_context import LayerContext
+from core.editing.linalg.lowrank import LowRank
+from core.editing.linalg.solve import STILL, factor
+from core.editing.rounds.locate_then_edit import LocateThenEdit
+from core.editing.settings.parameters import param
 from core.lazy import torch
 
 

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 from jaxtyping import Float
 
-from core.editing.locate import LayerContext
-from core.editing.lowrank import LowRank
+from core.editing.layer_context import LayerContext
+from core.editing.linalg.lowrank import LowRank
 from core.editing.methods.memit import Memit
-from core.editing.parameters import param
+from core.editing.settings.parameters import param
 from core.lazy import torch
 
 

@@ -9,18 +9,19 @@ from jaxtyping import Float
 
 from core import ceiling
 from core.editing import methods
-from core.editing.defaults import Default, ModelInfo, is_pocket
 from core.editing.failure import EditFailure
-from core.editing.locate import LayerContext, LocateThenEdit
-from core.editing.lowrank import LowRank
-from core.editing.method import Round
-from core.editing.orthogonal import accumulated, fixed_outputs, procrustes, thin
-from core.editing.parameters import param
+from core.editing.lane.method import Round
+from core.editing.layer_context import LayerContext
+from core.editing.linalg.lowrank import LowRank
+from core.editing.linalg.orthogonal import accumulated, fixed_outputs, procrustes, thin
+from core.editing.rounds.locate_then_edit import LocateThenEdit
+from core.editing.settings.defaults import Default, ModelInfo, is_pocket
+from core.editing.settings.parameters import param
 from core.errors import UserError
 from core.lazy import torch
 
 if TYPE_CHECKING:
-    from core.editing.spread import RoundUpdate
+    from core.editing.lane.results import RoundUpdate
 
 FAR = 0.1  # share of a residual that no turn can give, from which on it is told
 DEPARTED = 1e-4  # ‖W − Q W0‖ / ‖W‖ from which W is no longer a turned W0: a guard has cut into it
@@ -105,7 +106,7 @@ class Mose(LocateThenEdit):
 
     def edit(self, round_: Round) -> RoundUpdate:
         """Choose the round's layers, then as MEMIT: values at the last of them, spread over all of them."""
-        from core.editing.procedures import together
+        from core.editing.rounds.procedures import together
 
         with round_.session.watch.phase("select"):
             layers = round_.once("layers", lambda: self.chosen(round_))
@@ -120,7 +121,7 @@ class Mose(LocateThenEdit):
             if layer not in layers:
                 raise UserError(f'MOSE with "select": "fixed" needs "fixed_layer", one of layers {list(layers)}.')
             return (layer,)
-        from core.editing.selection import nearest_layer
+        from core.editing.rounds.layer_choice import nearest_layer
 
         reach = self.reach if self.select == "neighbors" else 0
         if layers[-1] - layers[0] <= reach:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from core import ceiling
-from core.editing.defaults import LLAMA_2_13B, LLAMA_3, QWEN, Default, ModelInfo, Published, published
-from core.editing.method import Method, Round
-from core.editing.parameters import param
+from core.editing.lane.method import Method, Round
+from core.editing.settings.defaults import LLAMA_2_13B, LLAMA_3, QWEN, Default, ModelInfo, Published, published
+from core.editing.settings.parameters import param
 
 if TYPE_CHECKING:
-    from core.editing.spread import RoundUpdate
+    from core.editing.lane.results import RoundUpdate
 
 CODE = "the code released with MOSE"
 PUBLISHED = (
@@ -54,8 +54,8 @@ class MoseOft(Method):
 
     def edit(self, round_: Round) -> RoundUpdate:
         """All facts together."""
-        from core.editing.finetune import fine_tuned
-        from core.editing.oft import turned
+        from core.editing.methods._fine_tuning import fine_tuned
+        from core.editing.methods._oft import turned
 
         return fine_tuned(round_, turned)
 

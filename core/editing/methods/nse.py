@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, ClassVar
 from jaxtyping import Float, Int
 
 from core import ceiling
-from core.editing.defaults import GPT2_XL, GPT_J, LLAMA_3, Default, ModelInfo, Published, published
-from core.editing.locate import LayerContext
-from core.editing.lowrank import LowRank
-from core.editing.method import Round
+from core.editing.lane.method import Round
+from core.editing.layer_context import LayerContext
+from core.editing.linalg.lowrank import LowRank
+from core.editing.linalg.solve import factor
 from core.editing.methods.memit import Memit, weight
-from core.editing.parameters import param
-from core.editing.solve import factor
+from core.editing.settings.defaults import GPT2_XL, GPT_J, LLAMA_3, Default, ModelInfo, Published, published
+from core.editing.settings.parameters import param
 from core.lazy import torch
 
 if TYPE_CHECKING:
-    from core.editing.spread import RoundUpdate
-    from core.editing.state import LaneState
-    from core.editing.values import Values
+    from core.editing.lane.results import RoundUpdate, Values
+    from core.editing.lane.state import LaneState
 
 CODE = "the NSE authors' configuration"
 PUBLISHED = (
@@ -62,7 +61,7 @@ class Nse(Memit):
 
     def edit(self, round_: Round) -> RoundUpdate:
         """Passes over the facts that lack something, all towards the unedited model's values."""
-        from core.editing.procedures import joined, spread_values, target_values, values_once
+        from core.editing.rounds.procedures import joined, spread_values, target_values, values_once
 
         values = values_once(round_, lambda here: target_values(here, original=True))
         state, steps = round_.state.copy(), []
@@ -92,7 +91,7 @@ class Nse(Memit):
 
     def chosen(self, round_: Round, state: LaneState, values: Values) -> Int[torch.Tensor, " m"]:
         """The facts to edit in a pass."""
-        from core.editing.keys import prompts, states
+        from core.editing.values.keys import prompts, states
 
         with round_.lm.worn(state.sums):
             rows, last = prompts(round_.lm, round_.facts, ()), round_.recipe.layers[-1]
@@ -104,7 +103,7 @@ class Nse(Memit):
 
     def protected_keys(self, round_: Round, state: LaneState) -> dict[int, Float[torch.Tensor, "d_in b"]]:
         """The keys of all of the round's facts, on the model after the edit."""
-        from core.editing.keys import Reading, prompts
+        from core.editing.values.keys import Reading, prompts
 
         rows = prompts(round_.lm, round_.facts, round_.session.contexts(self))
         with round_.lm.worn(state.sums):
@@ -146,7 +145,7 @@ def picked(values: Values, chosen: Int[torch.Tensor, " m"]) -> Values:
 
 def nothing(round_: Round, values: Values) -> RoundUpdate:
     """The update of a round in which no fact is within the bounds."""
-    from core.editing.spread import RoundUpdate
+    from core.editing.lane.results import RoundUpdate
 
     layers, weights = round_.recipe.layers, round_.state.sums
     zero = {layer: LowRank(weights[layer][:, :0], weights[layer].T[:, :0].contiguous()) for layer in layers}

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from core import ceiling
-from core.editing.defaults import GPT_J, LLAMA_2, Default, ModelInfo, Published, published
-from core.editing.method import Round
+from core.editing.lane.method import Round
 from core.editing.methods.memit import Memit
-from core.editing.parameters import param
+from core.editing.settings.defaults import GPT_J, LLAMA_2, Default, ModelInfo, Published, published
+from core.editing.settings.parameters import param
 
 if TYPE_CHECKING:
-    from core.editing.spread import RoundUpdate
+    from core.editing.lane.results import RoundUpdate
 
 PUBLISHED = (
     Published(
@@ -75,8 +75,8 @@ class Pmet(Memit):
 
     def edit(self, round_: Round) -> RoundUpdate:
         """All facts together, towards values of the FFN's output."""
-        from core.editing.joint import joint_values
-        from core.editing.procedures import together
+        from core.editing.methods._pmet_values import joint_values
+        from core.editing.rounds.procedures import together
 
         return together(round_, joint_values)
 

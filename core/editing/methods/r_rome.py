@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from jaxtyping import Float
 
-from core.editing.locate import LayerContext
-from core.editing.lowrank import LowRank
+from core.editing.layer_context import LayerContext
+from core.editing.linalg.lowrank import LowRank
 from core.editing.methods.rome import Rome
 from core.lazy import torch
 

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 from jaxtyping import Float
 
 from core import ceiling
-from core.editing.defaults import (
+from core.editing.lane.method import Round
+from core.editing.layer_context import LayerContext
+from core.editing.linalg.lowrank import LowRank
+from core.editing.rounds.locate_then_edit import LocateThenEdit
+from core.editing.settings.defaults import (
     GPT2_XL,
     GPT_J,
     LLAMA_2,
@@ -20,14 +24,11 @@ from core.editing.defaults import (
     Published,
     published,
 )
-from core.editing.locate import LayerContext, LocateThenEdit
-from core.editing.lowrank import LowRank
-from core.editing.method import Round
-from core.editing.parameters import param
+from core.editing.settings.parameters import param
 from core.lazy import torch
 
 if TYPE_CHECKING:
-    from core.editing.spread import RoundUpdate
+    from core.editing.lane.results import RoundUpdate
 
 ROME_CODE = "the ROME authors' configuration"
 EASY_EDIT = "EasyEdit's configuration of ROME"
@@ -89,7 +90,7 @@ class Rome(LocateThenEdit):
 
     def edit(self, round_: Round) -> RoundUpdate:
         """Fact after fact."""
-        from core.editing.procedures import one_by_one
+        from core.editing.rounds.procedures import one_by_one
 
         return one_by_one(round_)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.editing import registry
+from core.editing.settings import registry
 
 FOLDER = Path(__file__).parent
 

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 from jaxtyping import Float
 
-from core.editing.defaults import Default, ModelInfo
-from core.editing.growth import Growth, Protecting, Seen, protecting
-from core.editing.locate import LayerContext
-from core.editing.metric import Dense, Metric
-from core.editing.subspace import Projection
+from core.editing.history.incremental import Growth, Protecting, Seen, protecting
+from core.editing.layer_context import LayerContext
+from core.editing.linalg.metric import Dense, Metric
+from core.editing.linalg.subspace import Projection
+from core.editing.settings.defaults import Default, ModelInfo
 from core.lazy import torch
 
 

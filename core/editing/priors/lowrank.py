@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 from jaxtyping import Float
 
 from core import ceiling
-from core.editing.bordered import Bordered
-from core.editing.defaults import GPT2_XL, GPT_J, LLAMA_3, PUBLISHED, Default, Known, ModelInfo, published
-from core.editing.folding import fold
-from core.editing.growth import Growth, Protecting, Seen
-from core.editing.locate import LayerContext
-from core.editing.metric import LowRankPlusDiagonal, Metric, Restricted
-from core.editing.parameters import param
-from core.editing.subspace import Projection, together
+from core.editing.history.folding import fold
+from core.editing.history.incremental import Growth, Protecting, Seen
+from core.editing.history.woodbury import Bordered
+from core.editing.layer_context import LayerContext
+from core.editing.linalg.metric import LowRankPlusDiagonal, Metric, Restricted
+from core.editing.linalg.subspace import Projection, together
+from core.editing.settings.defaults import GPT2_XL, GPT_J, LLAMA_3, PUBLISHED, Default, Known, ModelInfo, published
+from core.editing.settings.parameters import param
 from core.lazy import torch
 
 METHODS = ("memit", "emmet", "alphaedit")

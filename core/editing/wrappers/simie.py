@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from core import ceiling
-from core.editing.defaults import Default, ModelInfo, is_pocket
-from core.editing.method import Round
-from core.editing.parameters import param
+from core.editing.lane.method import Round
+from core.editing.settings.defaults import Default, ModelInfo, is_pocket
+from core.editing.settings.parameters import param
 
 if TYPE_CHECKING:
-    from core.editing.spread import RoundUpdate
+    from core.editing.lane.results import RoundUpdate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +49,9 @@ class Simie:
 
     def edit(self, round_: Round) -> RoundUpdate:
         """The wrapped method's edit of the round, regressed."""
-        from core.editing.regression import regressed
+        from core.editing.wrappers._regression import regressed
 
-        return regressed(round_, self)
+        return regressed(round_, self.initial, self.lambda_)
 
 
 WRAPPER = Simie

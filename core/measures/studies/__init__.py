@@ -1,18 +1,19 @@
 """Studies, one file each: measures made on request, on a lane that is there. A module exports its class as STUDY.
 
-A study is a frozen dataclass whose fields are its options (`core.editing.parameters.param`). It has `title`, `question`
-(what it answers, in one sentence), `source` (paper and figure or equation) and `run(case, rounds) -> Found`, where
-`case` is the lane (`core.measures.case`) and `rounds` those asked for, ascending. One whose lanes share something, such
-as an embedding, has `compared(cases, rounds) -> Found by lane` besides, both arguments by lane. It says what it does by
-`case.report(done, total)` between its pieces, as the loops over rounds of `core.measures.loop` do; one that may take
-long has `seconds(case, rounds)`, an estimate that is told before it begins. Command line and page find it by its file.
+A study is a frozen dataclass whose fields are its options (`editing.settings.parameters.param`). It has `title`,
+`question` (what it answers, in one sentence), `source` (paper and figure or equation) and `run(case, rounds) ->
+Found`, where `case` is the lane (`measures.study.case`) and `rounds` those asked for, ascending. One whose lanes
+share something, such as an embedding, has `compared(cases, rounds) -> Found by lane` besides, both arguments by lane.
+It reports progress by `case.report(done, total)` between its pieces, as the loops over rounds of
+`measures.study.loop` do; one that may take long has `seconds(case, rounds)`, an estimate that is told before it
+begins. Command line and page find it by its file, or by its folder where it has mathematics of its own beside it.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from core.editing import registry
+from core.editing.settings import registry
 
 FOLDER = Path(__file__).parent
 

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from core.editing.parameters import param
-from core.measures.found import Chart, Found
+from core.editing.settings.parameters import param
+from core.measures.study.found import Chart, Found
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from core.editing.lowrank import LowRank
-    from core.editing.state import LayerUpdates
-    from core.editing.subspace import Basis
-    from core.measures.case import Case, Weights
+    from core.editing.lane.state import LayerUpdates
+    from core.editing.linalg.lowrank import LowRank
+    from core.editing.linalg.subspace import Basis
+    from core.measures.study.case import Case, Weights
 
 TAU = 0.1  # where neither the option nor a guard of the lane says one
 
@@ -47,7 +47,7 @@ class Blocks:
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
-        from core.measures.estimate import product, svd
+        from core.measures.cost.cost_model import product, svd
 
         d_out, d_in, edited = case.lm.d_model, case.lm.d_ffn, len([t for t in rounds if t])
         bases = svd(d_out, d_in).times(edited if self.basis == "current" else 1)
@@ -56,9 +56,9 @@ class Blocks:
 
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Tables `blocks` (a row per round, layer, update and block) and `removed` (per round and layer)."""
-        from core.editing.subspace import dominant, svd
-        from core.measures.blocks import by_chance
-        from core.measures.walk import broken, edited_rounds, walk
+        from core.editing.linalg.subspace import dominant, svd
+        from core.measures.inside.blocks import by_chance
+        from core.measures.study.walk import broken, edited_rounds, walk
 
         chosen = edited_rounds(case, rounds)
         own = next((acting for acting in case.recipe.guards if getattr(acting, "tau", None)), None)
@@ -108,7 +108,7 @@ class Blocks:
 
 def _parts(case: Case, update: LayerUpdates, weight: Tensor, layer: int) -> dict[str, LowRank]:
     """The update before and after the guards, and all that the lane wears."""
-    from core.editing.lowrank import LowRank
+    from core.editing.linalg.lowrank import LowRank
 
     guarded = update.updates[layer]
     return {
@@ -122,7 +122,7 @@ def _rows(
     at: dict[str, int], what: str, delta: LowRank, basis: Basis, chance: dict[str, float], rows: list[dict[str, Any]]
 ) -> dict[str, float]:
     """Add a row per block of one update; its energies."""
-    from core.measures.blocks import block_energies
+    from core.measures.inside.blocks import block_energies
 
     energies = block_energies(delta, basis)
     total = sum(energies.values())

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
-from core.editing.parameters import param
-from core.measures.accepted import answers_option, answers_said
-from core.measures.found import Chart, Found
+from core.editing.settings.parameters import param
+from core.measures.outside.accepted_answers import answers_option, answers_said
+from core.measures.study.found import Chart, Found
 
 if TYPE_CHECKING:
-    from core.measures.case import Case
-    from core.measures.senses import Asked
+    from core.measures.outside.metrics import Asked
+    from core.measures.study.case import Case
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +38,8 @@ class Locality:
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
-        from core.measures.asking import ANSWER, asking, facts_asked
-        from core.measures.senses import about_neighbors
+        from core.measures.outside.metrics import about_neighbors
+        from core.measures.study.workload import ANSWER, asking, facts_asked
 
         each = sum(len(about_neighbors(0, fact, self.most)) for fact in case.facts) / max(1, len(case.facts))
         questions = facts_asked(case, rounds, self.facts) * each
@@ -48,10 +48,10 @@ class Locality:
 
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Tables `kept` (against the unedited model) and `right` (against the true answer)."""
-        from core.measures.greedy import greedy_ids, match_ratio
-        from core.measures.loop import each_round
-        from core.measures.scores import spread_sample
-        from core.measures.senses import about_neighbors, averaged, by_sense, counted, not_finite, sense
+        from core.measures.outside.greedy import greedy_ids, match_ratio
+        from core.measures.outside.metrics import about_neighbors, averaged, by_sense, counted, not_finite, sense
+        from core.measures.outside.scores import spread_sample
+        from core.measures.study.loop import each_round
 
         kept: list[dict[str, Any]] = []
         right: list[dict[str, Any]] = []
@@ -100,7 +100,7 @@ class Locality:
 
     def _counts(self, case: Case, asked: Sequence[Asked]) -> list[int]:
         """Tokens of each continuation that are compared."""
-        from core.measures.greedy import answer_lengths
+        from core.measures.outside.greedy import answer_lengths
 
         if self.tokens:
             return [self.tokens] * len(asked)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
-from core.editing.parameters import param
+from core.editing.settings.parameters import param
 from core.errors import UserError
-from core.measures.found import Chart, Found
+from core.measures.study.found import Chart, Found
 
 if TYPE_CHECKING:
-    from core.measures.case import Case
+    from core.measures.study.case import Case
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,17 +30,17 @@ class Perplexity:
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
-        from core.measures.estimate import passes
-        from core.measures.perplexity import rows
+        from core.measures.cost.cost_model import passes
+        from core.measures.outside.perplexity import rows
 
         tokens = sum(map(len, rows(case.lm, case.texts.prose, self.tokens)))
         return passes(case.lm, tokens * (len(rounds) + 1)).seconds(case.lm)
 
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Table `perplexity`: `round, perplexity, times` (that of the unedited model). `UserError` without texts."""
-        from core.measures.loop import each_round
-        from core.measures.perplexity import perplexity, rows
-        from core.measures.texts import NO_PROSE
+        from core.measures.outside.perplexity import perplexity, rows
+        from core.measures.outside.texts import NO_PROSE
+        from core.measures.study.loop import each_round
 
         count = sum(len(row) - 1 for row in rows(case.lm, case.texts.prose, self.tokens))
         if not count:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
-from core.editing.parameters import param
-from core.measures.accepted import answers_option, answers_said
-from core.measures.found import Chart, Found
+from core.editing.settings.parameters import param
+from core.measures.outside.accepted_answers import answers_option, answers_said
+from core.measures.study.found import Chart, Found
 
 if TYPE_CHECKING:
-    from core.measures.case import Case
+    from core.measures.study.case import Case
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,17 +34,17 @@ class Portability:
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
-        from core.measures.asking import asking, facts_asked
-        from core.measures.senses import about_portability
+        from core.measures.outside.metrics import about_portability
+        from core.measures.study.workload import asking, facts_asked
 
         each = sum(len(about_portability(0, fact, self.most)) for fact in case.facts) / max(1, len(case.facts))
         return asking(case, 2 * facts_asked(case, rounds, self.facts) * each).seconds(case.lm)
 
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Table `portability`: the lane and the unedited model on the same questions, by kind and sense."""
-        from core.measures.loop import each_round
-        from core.measures.scores import spread_sample
-        from core.measures.senses import about_portability, by_sense, counted, not_finite, sense
+        from core.measures.outside.metrics import about_portability, by_sense, counted, not_finite, sense
+        from core.measures.outside.scores import spread_sample
+        from core.measures.study.loop import each_round
 
         table: list[dict[str, Any]] = []
         notes: list[str] = []

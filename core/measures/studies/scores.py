@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
-from core.editing.parameters import param
-from core.measures.accepted import answers_option, answers_said
-from core.measures.found import Chart, Found
+from core.editing.settings.parameters import param
+from core.measures.outside.accepted_answers import answers_option, answers_said
+from core.measures.study.found import Chart, Found
 
 if TYPE_CHECKING:
-    from core.measures.case import Case
+    from core.measures.study.case import Case
 
 KINDS = ("edit", "paraphrase", "neighborhood")
 
@@ -34,7 +34,7 @@ class Scores:
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
-        from core.measures.asking import asking, facts_asked
+        from core.measures.study.workload import asking, facts_asked
 
         asked = [fact.paraphrases[: self.paraphrases] + fact.neighborhood[: self.neighbors] for fact in case.facts]
         each = 1 + sum(map(len, asked)) / max(1, len(asked))
@@ -42,9 +42,7 @@ class Scores:
 
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Tables `scores`, `differences` (of probabilities) and `overall` (harmonic mean of the three comparisons)."""
-        from core.measures.loop import each_round
-        from core.measures.scores import spread_sample
-        from core.measures.senses import (
+        from core.measures.outside.metrics import (
             about_edit,
             about_neighbors,
             averaged,
@@ -54,6 +52,8 @@ class Scores:
             not_finite,
             sense,
         )
+        from core.measures.outside.scores import spread_sample
+        from core.measures.study.loop import each_round
 
         scores: list[dict[str, Any]] = []
         differences: list[dict[str, Any]] = []

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
-from core.editing.parameters import param
-from core.measures.found import Chart, Found
+from core.editing.settings.parameters import param
+from core.measures.study.found import Chart, Found
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from core.measures.case import Case
+    from core.measures.study.case import Case
     from core.measures.warning import Flag, Limits, Signs
 
 TAU = 0.1  # where a lane has no guard with a τ of its own
@@ -49,8 +49,8 @@ class EarlyWarning:
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
-        from core.measures.asking import asking
-        from core.measures.estimate import decomposition, passes
+        from core.measures.cost.cost_model import decomposition, passes
+        from core.measures.study.workload import asking
 
         asked = len({0, *rounds})
         facts = len(case.unedited) if self.facts is None else min(len(case.unedited), self.facts)
@@ -117,11 +117,11 @@ class EarlyWarning:
 
     def _history(self, case: Case, asked: Sequence[int]) -> list[Signs]:
         """The signs of each asked round, measured anew."""
-        from core.measures.loop import each_round
-        from core.measures.perplexity import perplexity
-        from core.measures.scores import Answers, mean, recall, spread_sample
-        from core.measures.similarity import compare
-        from core.measures.spectrum import Reference
+        from core.measures.inside.similarity import compare
+        from core.measures.inside.spectrum import Reference
+        from core.measures.outside.perplexity import perplexity
+        from core.measures.outside.scores import Answers, mean, recall, spread_sample
+        from core.measures.study.loop import each_round
         from core.measures.warning import Signs
 
         chosen = [case.unedited[i] for i in spread_sample(range(len(case.unedited)), self.facts, case.seed)]
@@ -150,7 +150,7 @@ class EarlyWarning:
 
 def _notes(case: Case, history: Sequence[Signs], tasks: Mapping[int, float | None], flag: Flag | None) -> list[str]:
     """What could not be told, and what is broken."""
-    from core.measures.texts import NO_PROSE
+    from core.measures.outside.texts import NO_PROSE
 
     notes = [flag.message] if flag and flag.stop else []
     if tasks.get(0) is None or not any(value is not None for at, value in tasks.items() if at):
@@ -165,7 +165,7 @@ def _notes(case: Case, history: Sequence[Signs], tasks: Mapping[int, float | Non
 def _overlaps(case: Case, asked: Sequence[int]) -> dict[tuple[int, int], float | None]:
     """By round and layer, the overlap of the round's keys with those of all rounds before it."""
     from core.lazy import torch
-    from core.measures.overlap import key_overlap
+    from core.measures.inside.key_overlap import key_overlap
 
     past: dict[int, list[Tensor]] = {}
     found = {}

@@ -2,7 +2,7 @@
 
 import json
 
-from core.measures.found import Found
+from core.measures.study.found import Found
 
 
 def well_formed(found: Found) -> dict:

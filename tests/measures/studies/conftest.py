@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from core.editing.ledger import Ledger
+from core.editing.deltas.ledger import Ledger
+from core.editing.lane.results import RoundUpdate
+from core.editing.lane.session import EditSession, model_info
+from core.editing.lane.state import LaneState
 from core.editing.recipe import recipe_from_dict
-from core.editing.rounds import edit_round
-from core.editing.session import EditSession, model_info
-from core.editing.spread import RoundUpdate
-from core.editing.state import LaneState
-from core.editing.statistics import second_moments
+from core.editing.rounds.edit_round import edit_round
+from core.editing.statistics.second_moment import second_moments
 from core.facts.fact import Fact
-from core.measures.case import Case
-from core.measures.scores import Answers, recall, score_facts, summarise
-from core.measures.texts import Texts
+from core.measures.outside.scores import Answers, recall, score_facts, summarise
+from core.measures.outside.texts import Texts
+from core.measures.study.case import Case
 from core.models.language_model import LanguageModel
 from tests import toys
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from core.facts.fact import Question
-from core.measures import estimate, studies
-from core.measures.asking import ANSWER, asking, facts_asked
-from core.measures.estimate import Speed
+from core.measures import studies
+from core.measures.cost import cost_model as estimate
+from core.measures.cost.cost_model import Speed
+from core.measures.study.workload import ANSWER, asking, facts_asked
 
 READERS = {
     "scores": {},

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from core.editing.subspace import dominant
+from core.editing.linalg.subspace import dominant
 from core.errors import UserError
 from core.measures.studies.blocks import Blocks
-from core.measures.walk import walk
+from core.measures.study.walk import walk
 from tests.measures.studies.checks import well_formed
 
 

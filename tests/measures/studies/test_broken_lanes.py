@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from core.editing.ledger import Ledger
-from core.editing.lowrank import LowRank
+from core.editing.deltas.ledger import Ledger
+from core.editing.linalg.lowrank import LowRank
 from core.measures import studies
-from core.measures.case import Case
+from core.measures.study.case import Case
 from tests.measures.studies.checks import well_formed
 
 SCORES = {t: {"efficacy": t / 10, "neighborhood": 1 - t / 20} for t in (1, 2, 3, 4)}

@@ -1,4 +1,4 @@
-from core.editing.session import EditSession
+from core.editing.lane.session import EditSession
 
 
 def test_states_of_a_lane_are_read_from_its_ledger(case, lm):

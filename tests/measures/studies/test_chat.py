@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from core.facts.fact import Question
-from core.measures import greedy
-from core.measures.aims import task_keys
+from core.measures.outside import greedy
 from core.measures.studies.cost import Cost
 from core.measures.studies.locality import Locality
 from core.measures.studies.ripple import Ripple
+from core.measures.studies.values.aims import task_keys
 from core.models.chat import Frame
 from core.models.forward import activations
 

@@ -3,11 +3,10 @@ from dataclasses import replace
 import pytest
 
 from core.errors import UserError
-from core.measures import latency
-from core.measures.perplexity import perplexity
-from core.measures.studies.cost import Cost
+from core.measures.outside.perplexity import perplexity
+from core.measures.outside.texts import Texts
+from core.measures.studies.cost import Cost, latency
 from core.measures.studies.perplexity import Perplexity
-from core.measures.texts import Texts
 from tests import toys
 
 

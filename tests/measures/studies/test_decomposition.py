@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from core.errors import UserError
-from core.measures.energy import Directions
-from core.measures.scores import Answers
-from core.measures.spectrum import Reference
+from core.measures.inside.spectrum import Reference
+from core.measures.outside.scores import Answers
+from core.measures.outside.tasks import Tasks
 from core.measures.studies.decomposition import EQUAL, PER_DIRECTION, Decomposition
-from core.measures.tasks import Tasks
+from core.measures.studies.decomposition.energy import Directions
 from tests.measures.studies.checks import well_formed
 
 QUICK = {"points": 4, "groups": 2, "seeds": 2, "sizes": 1, "smallest": 0.3}

@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from core.editing.ledger import Ledger
+from core.editing.deltas.ledger import Ledger
+from core.editing.lane.session import EditSession
 from core.editing.recipe import recipe_from_dict
-from core.editing.session import EditSession
 from core.errors import UserError
 from core.measures.studies.keys import Keys
 from tests.measures.studies.checks import well_formed

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from core.facts.fact import Question
-from core.measures.scores import Answers, score_facts, summarise
+from core.measures.outside.scores import Answers, score_facts, summarise
 from core.measures.studies.locality import Locality
 from core.measures.studies.portability import Portability
 from core.measures.studies.scores import Scores, harmonic

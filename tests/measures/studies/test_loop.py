@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.measures.loop import each_round, each_state
+from core.measures.study.loop import each_round, each_state
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from core.errors import UserError
-from core.measures.discrepancy import discrepancy
-from core.measures.maps import align
+from core.measures.inside.maps import align
 from core.measures.studies.maps import Maps
+from core.measures.studies.maps.mmd import discrepancy
 from core.models.forward import activations
 from tests.measures.studies.checks import well_formed
 

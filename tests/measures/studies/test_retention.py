@@ -1,6 +1,6 @@
 import pytest
 
-from core.measures.senses import about_edit, said, sense
+from core.measures.outside.metrics import about_edit, said, sense
 from core.measures.studies.retention import Retention
 
 

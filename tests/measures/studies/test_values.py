@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from core.editing.keys import prompts, states
-from core.editing.ledger import Ledger
-from core.measures.maps import principal_components
+from core.editing.deltas.ledger import Ledger
+from core.editing.values.keys import prompts, states
+from core.measures.inside.maps import principal_components
+from core.measures.outside.tasks import Tasks
 from core.measures.studies.values import Values
-from core.measures.tasks import Tasks
 from tests.measures.studies.checks import well_formed
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from core.errors import UserError
-from core.measures.walk import broken, edited_rounds, walk
+from core.measures.study.walk import broken, edited_rounds, walk
 
 
 def test_a_walk_gives_the_rebuilt_states_bit_for_bit(case):

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from core.measures.overlap import key_overlap
-from core.measures.perplexity import perplexity
-from core.measures.scores import Answers, recall
+from core.measures.inside.key_overlap import key_overlap
+from core.measures.outside.perplexity import perplexity
+from core.measures.outside.scores import Answers, recall
+from core.measures.outside.texts import NO_PROSE, Texts
 from core.measures.studies.warning import EarlyWarning
-from core.measures.texts import NO_PROSE, Texts
 from core.models.generation import generate
 
 

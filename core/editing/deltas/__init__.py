@@ -1,0 +1,1 @@
+"""Updates on disk and as files for others: ledger, factors, LoRA adapters."""

@@ -1,0 +1,121 @@
+"""The change that a lane wears, by few factors: summed over its rounds, compressed, truncated, compared; in float64.
+
+W_t − W_0 as numbers in memory has full rank, since every round of the lane rounds W_t once more. The ledger has what
+was added before that rounding, so the change is taken from there: exact, and as low in rank as the edits were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from core.editing.lane.state import LayerUpdates
+from core.editing.linalg.lowrank import LowRank, total
+from core.editing.linalg.subspace import Svd, svd
+
+
+class Sum:
+    """Δ_1 + … + Δ_n of one layer: side by side while their columns are few, one matrix once they would not be."""
+
+    def __init__(self) -> None:
+        self._deltas: list[LowRank] = []
+        self._columns = 0
+        self._dense: Float[Tensor, "d_out d_in"] | None = None
+
+    def add(self, delta: LowRank) -> None:
+        """One more summand."""
+        self._deltas.append(delta)
+        self._columns += delta.columns
+        if self._columns > min(len(delta.left), len(delta.right)):
+            self._dense = self._matrix()
+            self._deltas, self._columns = [], 0
+
+    def factors(self) -> LowRank:
+        """The sum, in float64: the very factors that were added, or I and the matrix."""
+        if self._dense is None:
+            return total(self._deltas).to(torch.float64)
+        return LowRank.full(self._matrix())
+
+    def _matrix(self) -> Float[Tensor, "d_out d_in"]:
+        pending = total(self._deltas).to(torch.float64).dense() if self._deltas else 0.0
+        return pending if self._dense is None else self._dense + pending
+
+
+def change(rounds: Iterable[LayerUpdates]) -> dict[int, LowRank]:
+    """What a lane wears after its rounds, given in order, besides W_0: W_t − W_0 = Δ_1 + … + Δ_t + C_t, per layer."""
+    sums: dict[int, Sum] = {}
+    corrections: dict[int, LowRank | None] = {}
+    for round_ in rounds:
+        for layer, delta in round_.updates.items():
+            sums.setdefault(layer, Sum()).add(delta)
+            corrections[layer] = round_.corrections.get(layer)
+    for layer, correction in corrections.items():
+        if correction is not None:
+            sums[layer].add(correction)
+    return {layer: sums[layer].factors() for layer in sorted(sums)}
+
+
+def decomposed(delta: LowRank) -> Svd:
+    """The thin singular value decomposition of Δ = L Rᵀ.
+
+    Of the small matrix between the orthonormal bases of L and R, so that Δ is not formed; of Δ itself where L and R
+    have as many columns as it.
+    """
+    left, right = delta.left.double(), delta.right.double()
+    if delta.columns >= min(len(left), len(right)):
+        return svd(left @ right.T)
+    outputs, inner_left = torch.linalg.qr(left)
+    inputs, inner_right = torch.linalg.qr(right)
+    inner = svd(inner_left @ inner_right.T)
+    return Svd(outputs @ inner.u, inner.sigma, inner.vh @ inputs.T)
+
+
+def balanced(found: Svd, rank: int | None = None) -> LowRank:
+    """U√Σ and V√Σ of the first `rank` directions (default: all): factors of like size, which short types hold best.
+
+    Rank 0 gives one column of zeros: an empty matrix is no adapter.
+    """
+    if rank == 0:
+        return LowRank(found.u.new_zeros(len(found.u), 1), found.vh.new_zeros(found.vh.shape[1], 1))
+    root = found.sigma[:rank].sqrt()
+    return LowRank((found.u[:, :rank] * root).contiguous(), (found.vh[:rank].T * root).contiguous())
+
+
+def numerical_rank(sigma: Float[Tensor, " n"], dtype: torch.dtype) -> int:
+    """How many of the descending singular values a matrix in `dtype` can tell from zero: σ > ε σ_1."""
+    return int((sigma > torch.finfo(dtype).eps * sigma[:1]).sum())
+
+
+def rank_within(sigma: Float[Tensor, " n"], error: float) -> int:
+    """The smallest r with ‖Δ − Δ_r‖_F ≤ error · ‖Δ‖_F, where Δ_r is the best approximation of rank r."""
+    left_out = sigma.square().flip(0).cumsum(0).flip(0)  # by ranks 0, 1, …, n − 1
+    return int((left_out > error**2 * left_out[:1]).sum())
+
+
+def fewest(
+    delta: LowRank, found: Svd, dtype: torch.dtype, rank: int | None = None, error: float | None = None
+) -> LowRank:
+    """Δ in `dtype`, by as few columns as hold it to that type's precision; by fewer where that is asked.
+
+    `found` is Δ's decomposition; `rank` the most columns, `error` the largest relative error in Frobenius norm. Where
+    no column can go, the factors stay as they came: those of a ledger are not rounded again. One column of zeros
+    where nothing is left.
+    """
+    least = numerical_rank(found.sigma, dtype)
+    if error is not None:
+        least = min(least, rank_within(found.sigma, error))
+    if rank is not None:
+        least = min(least, rank)
+    if 0 < least == delta.columns and dtype in (torch.float32, torch.float64):
+        return delta.to(dtype)
+    return balanced(found, least).to(dtype)
+
+
+def distance(wanted: Float[Tensor, "d_out d_in"], given: LowRank) -> float:
+    """‖wanted − L Rᵀ‖_F / ‖wanted‖_F; 0 where both are zero."""
+    apart = torch.linalg.norm(wanted.double() - given.left.double() @ given.right.double().T)
+    norm = torch.linalg.norm(wanted.double())
+    return float(apart / norm) if norm > 0 else float(apart)

@@ -1,0 +1,1 @@
+"""Keys of earlier rounds, kept between rounds: incremental Woodbury updates."""

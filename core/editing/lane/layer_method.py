@@ -1,0 +1,77 @@
+"""What methods share that update one layer after another: settings of the value optimisation, and the update itself."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float
+
+from core import ceiling
+from core.editing.lane.method import Method
+from core.editing.layer_context import LayerContext
+from core.editing.linalg.lowrank import LowRank
+from core.editing.settings.defaults import Default, ModelInfo, value_defaults
+from core.editing.settings.parameters import param
+from core.lazy import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerMethod(Method):
+    """Optimise the residual stream at the subject until the model says the target; write that into FFN weights.
+
+    Defaults are those of MEMIT for large models; `core.editing.settings.defaults` has each model's own.
+    """
+
+    site: ClassVar[str] = "block"  # where z is: the residual stream after the last layer, or "ffn", its FFN's output
+    flat_mean: ClassVar[bool] = False  # means are over all prompts alike; else the bare one has half of the weight
+    mean_states: ClassVar[bool] = False  # what is missing is counted from the mean state, not the bare prompt's
+
+    steps: int = param(25, ge=1, le=ceiling.STEPS, help="Evaluations of the value's loss; the last one does not step.")
+    lr: float = param(0.1, gt=0, le=ceiling.RATIO, help="Adam's step size in the value optimisation.")
+    relative_lr: bool = param(
+        False, help="Take the step size relative to each fact's state: lr · ‖h0‖ / √d instead of lr."
+    )
+    clamp: float = param(0.75, gt=0, le=ceiling.RATIO, help="The largest ‖δ‖ / ‖h0‖.")
+    weight_decay: float = param(
+        0.5, symbol="w", ge=0, le=ceiling.WEIGHT, help="Weight of ‖δ‖ / ‖h0‖² in the value's loss."
+    )
+    kl: float = param(
+        0.0625,
+        symbol="κ",
+        ge=0,
+        le=ceiling.WEIGHT,
+        help="Weight of KL(edited ‖ original) at the subject in “{subject} is a”.",
+    )
+    stop_loss: float = param(0.05, ge=0, le=ceiling.RATIO, help="A fact is done when its loss is below this.")
+    contexts: int = param(5, ge=0, le=50, help="Sampled prefixes besides the bare prompt.")
+    context_length: int = param(10, ge=2, le=100, help="Their length in tokens.")
+    context_seeds: str = param(
+        "words", choices=("words", "bos"), help="What they start from: five common words, or nothing."
+    )
+    guard_aware: bool = param(
+        False, help="Seek values and solve for updates inside what the guards leave, instead of cutting them after."
+    )
+
+    def samples(self) -> tuple[tuple[int, int], ...]:
+        """The sampled prefixes: (how many, how many tokens each)."""
+        return ((self.contexts, self.context_length),)
+
+    @classmethod
+    def usual(cls, model: ModelInfo) -> dict[str, Default]:
+        """MEMIT's settings for the model, or the nearest thing to them."""
+        return value_defaults(model, cls.site)
+
+    def share(self, index: int, count: int) -> float:
+        """The part of the remaining residual that the `index`-th of `count` layers takes (MEMIT, Eq. 20)."""
+        return 1 / (count - index)
+
+    @abstractmethod
+    def update(
+        self,
+        keys: Float[torch.Tensor, "d_in b"],
+        residual: Float[torch.Tensor, "d_out b"],
+        context: LayerContext,
+    ) -> LowRank:
+        """ΔW of one layer from the round's keys and the residual that this layer should add. All float64."""

@@ -1,0 +1,186 @@
+"""What every editing method is, the recipe of a lane that it stands in, and the round that it is given.
+
+A method is one file in `core/editing/methods`. Its class declares the hyperparameters (`settings.parameters`), says how
+a round is edited (`edit`; locate-then-edit methods only how one layer is updated, see `lane.layer_method`), may say
+what suits a model (`usual`), and is exported as METHOD. Nothing else needs to know of it.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from core.editing import guards, priors
+from core.editing.settings.defaults import Default, ModelInfo
+from core.editing.settings.parameters import param, values
+from core.errors import UserError
+
+if TYPE_CHECKING:
+    from core.editing.lane.results import RoundUpdate
+    from core.editing.lane.session import EditSession
+    from core.editing.lane.state import LaneState
+    from core.facts.fact import Fact
+    from core.models.language_model import LanguageModel
+
+Built = TypeVar("Built")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A configuration; its fields are the hyperparameters."""
+
+    title: ClassVar[str]
+    paper: ClassVar[str]
+
+    layers: tuple[int, ...] | None = param(None, symbol="L", help="The edited layers, counted from 0, ascending.")
+
+    @abstractmethod
+    def edit(self, round_: Round) -> RoundUpdate:
+        """The round's updates after the guards that act on each update, to be added to `round_.state`."""
+
+    def samples(self) -> tuple[tuple[int, int], ...]:
+        """The sampled prefixes that facts are put behind: (how many, how many tokens each), bare prompts aside."""
+        return ()
+
+    def idle(self) -> dict[str, str]:
+        """Fields without effect as the others stand, by spec name, and why."""
+        return {}
+
+    def cautions(self, model: ModelInfo) -> tuple[str, ...]:
+        """What a person should know before a lane with these settings edits the model; each a sentence or two."""
+        return ()
+
+    @classmethod
+    def usual(cls, model: ModelInfo) -> dict[str, Default]:
+        """Hyperparameters that should differ from the class's defaults on this model, by spec name."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A lane: its label, its method's configuration, its guards in the order in which they act, its prior, and what
+    wraps the method, if anything does. `cautions` are what is known of the method with these settings on the model."""
+
+    label: str
+    method_name: str
+    method: Method
+    guard_names: tuple[str, ...] = ()
+    guards: tuple[Any, ...] = ()
+    prior_name: str = "full"
+    prior: Any = field(default_factory=lambda: priors.get("full")())
+    wrapper_name: str | None = None
+    wrapper: Any = None
+    cautions: tuple[str, ...] = ()
+
+    @property
+    def editor(self) -> Any:
+        """What edits a round: the wrapper, or the method by itself."""
+        return self.wrapper or self.method
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The edited layers, ascending."""
+        if self.method.layers is None:
+            raise UserError(f'Lane "{self.label}": no layers given, and no model to take defaults from.')
+        return self.method.layers
+
+    @property
+    def update_guards(self) -> tuple[Any, ...]:
+        """The guards that act on each update: those before the first that looks at the accumulated change."""
+        return self.layer_guards + self.round_guards
+
+    @property
+    def layer_guards(self) -> tuple[Any, ...]:
+        """Of them those that act before the next layer is solved."""
+        return self.guards[: self._first(guards.AFTER)]
+
+    @property
+    def round_guards(self) -> tuple[Any, ...]:
+        """Of them those that act once all layers are solved: the first of that kind, and all after it."""
+        return self.guards[self._first(guards.AFTER) : self._first(guards.ACCUMULATED)]
+
+    @property
+    def total_guards(self) -> tuple[Any, ...]:
+        """The guards that act on the accumulated change: the first that looks at it, and all after it."""
+        return self.guards[self._first(guards.ACCUMULATED) :]
+
+    def _first(self, moment: str) -> int:
+        """The place of the first guard that acts at a moment or a later one."""
+        late = guards.MOMENTS[guards.MOMENTS.index(moment) :]
+        return next((place for place, acting in enumerate(self.guards) if acting.when in late), len(self.guards))
+
+    @property
+    def idle(self) -> dict[str, str]:
+        """Fields without effect as the others stand, and why; those of a prior or wrapper behind its name."""
+        found = {**self.method.idle(), **self.prior.idle(self.method), **(self.wrapper.idle() if self.wrapper else {})}
+        own = values(self.method)
+        return {name: why for name, why in found.items() if " " in name or name in own}
+
+    @property
+    def match(self) -> str | None:
+        """The label of the lane that a guard is to match, if any."""
+        return next((m for g in self.guards if (m := getattr(g, "match", None)) is not None), None)
+
+    def with_factor(self, factor: float) -> Recipe:
+        """The recipe with the guard that matches another lane replaced by its solved factor."""
+        solved = [
+            replace(g, factor=factor, match=None) if getattr(g, "match", None) is not None else g for g in self.guards
+        ]
+        return replace(self, guards=tuple(solved))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The lane as a spec would write it, with every hyperparameter resolved."""
+        acting = [{"name": n, **values(g)} for n, g in zip(self.guard_names, self.guards, strict=True)]
+        return {
+            "name": self.label,
+            "method": self.method_name,
+            "prior": {"name": self.prior_name, **settings} if (settings := values(self.prior)) else self.prior_name,
+            "wrapper": {"name": self.wrapper_name, **values(self.wrapper)} if self.wrapper else None,
+            "guards": acting,
+            **values(self.method),
+        }
+
+
+@dataclass(frozen=True)
+class Round:
+    """What a method is given: the facts to edit on top of a lane's state (not to be changed), and all it may use.
+
+    `kept` lives as long as the round, also when a guard's factor is sought by editing it several times: what does not
+    depend on the guards is made `once`. `beat()` is to be called between optimiser steps and layers.
+    """
+
+    lm: LanguageModel
+    state: LaneState
+    facts: Sequence[Fact]
+    recipe: Recipe
+    session: EditSession
+    heartbeat: Callable[[], None] | None = None
+    progress: Callable[[str, int, int], None] | None = None
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    def beat(self) -> None:
+        """A sign of life; it may raise, and it may make the model wear other weights for a while."""
+        if self.heartbeat is not None:
+            self.heartbeat()
+
+    def once(self, name: str, build: Callable[[], Built]) -> Built:
+        """What `build` gives, built at most once per round."""
+        if name not in self.kept:
+            self.kept[name] = build()
+        return self.kept[name]
+
+    def tell(self, phase: str, done: int, total: int) -> None:
+        """What begins: the phase ("values" or "layers"), the step or layer, and how many there are."""
+        if self.progress is not None:
+            self.progress(phase, done, total)
+
+    def part(self, facts: Sequence[Fact], state: LaneState, index: int, count: int) -> Round:
+        """Some of the facts, on top of another state: the `index`-th of `count` parts of the round."""
+
+        def tell(phase: str, done: int, total: int) -> None:
+            if phase == "values":
+                self.tell(phase, index * total + done, count * total)
+
+        return replace(self, facts=facts, state=state, kept={}, progress=tell)

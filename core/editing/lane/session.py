@@ -1,0 +1,116 @@
+"""What the rounds and lanes of a run share: contexts, second moments, decompositions, factors. Lives in memory, but for
+second moments, which are read when they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from core.editing.failure import EditFailure
+from core.editing.lane.contexts import sample_contexts
+from core.editing.linalg.subspace import Svd, svd
+from core.editing.settings.defaults import ModelInfo
+from core.editing.statistics.second_moment import SecondMoment
+from core.editing.stopwatch import SETUP, Stopwatch
+from core.models.language_model import LanguageModel
+
+HELD = 2**30  # bytes of second moments that stay in memory between two uses; one may be larger
+
+
+def model_info(lm: LanguageModel) -> ModelInfo:
+    """What defaults depend on, of a loaded model."""
+    return ModelInfo(lm.reference, lm.model_type, lm.n_layers, lm.d_model, lm.config.vocab_size)
+
+
+@runtime_checkable
+class Sampling(Protocol):
+    """What prefixes a method asks for. `context_seeds` is read where `samples()` asks for some."""
+
+    def samples(self) -> tuple[tuple[int, int], ...]: ...
+
+
+@dataclass
+class EditSession:
+    """One model, one seed. `moments` holds C0 for every layer that a lane edits; the rest is made when first asked.
+    `watch` has the time of all edits in it: what is made here for every lane is set-up."""
+
+    lm: LanguageModel
+    moments: Mapping[int, SecondMoment]
+    seed: int = 0
+    memo: dict[Any, Any] = field(default_factory=dict)
+    held: dict[int, Tensor] = field(default_factory=dict, repr=False)  # second moments, by when they were used
+    watch: Stopwatch | None = None
+
+    def __post_init__(self) -> None:
+        if self.watch is None:
+            self.watch = Stopwatch(self.lm.settle)
+
+    def contexts(self, config: Sampling, beat: Callable[[], None] | None = None) -> list[str]:
+        """The sampled prefixes of a recipe; recipes that ask for the same get the same."""
+        if not config.samples():
+            return []
+        key = ("contexts", config.samples(), config.context_seeds)
+        if key not in self.memo:
+            with self.setup():
+                self.memo[key] = [
+                    text
+                    for count, length in config.samples()
+                    for text in sample_contexts(self.lm, self.seed, count, length, config.context_seeds, beat)
+                ]
+        return self.memo[key]
+
+    def moment(self, layer: int) -> Tensor:
+        """C0 of a layer, float64, not to be changed; `EditFailure` if it was not gathered.
+
+        Those used last are kept, `HELD` bytes of them: the others are let go of before the layer's is read.
+        """
+        if layer not in self.moments:
+            raise EditFailure(f"Layer {layer} has no statistics: gather its second moment before editing it.")
+        with self.setup():  # where it is read or gathered only now
+            found = self.held.pop(layer, None)
+            if found is None:
+                room = HELD // (8 * self.lm.d_ffn**2)
+                while self.held and len(self.held) >= room:
+                    del self.held[next(iter(self.held))]
+                found = self.moments[layer].moment
+            self.held[layer] = found
+            return found
+
+    def spectral_norm(self, layer: int) -> float:
+        """σ_1 of W0, made once; without its singular vectors, which are large."""
+        if (layer, "norm") not in self.memo:
+            with self.setup():
+                weight = self.lm.original(layer).double()
+                gram = weight @ weight.T if weight.shape[0] <= weight.shape[1] else weight.T @ weight
+                self.memo[layer, "norm"] = float(torch.linalg.eigvalsh(gram)[-1].clamp(min=0).sqrt())
+        return self.memo[layer, "norm"]
+
+    def setup(self) -> AbstractContextManager:
+        """Within this, what is made once for all lanes."""
+        return self.watch.phase(SETUP)
+
+    def svd(self, layer: int) -> Svd:
+        """The decomposition of W0, made once."""
+        if (layer, "svd") not in self.memo:  # where `LayerContext.svd` looks for it too
+            with self.setup():
+                self.memo[layer, "svd"] = svd(self.lm.original(layer))
+        return self.memo[layer, "svd"]
+
+    def basis(self, acting: Any, layer: int, weight: Tensor) -> Any:
+        """What a guard prepares for a layer: from W0 once per run, from the current `weight` every time."""
+        if acting.needs == "weight":
+            return acting.prepare(weight, layer)
+        if acting.needs == "current":
+            return acting.prepare(svd(weight), layer)
+        if acting.needs is None:
+            return acting.prepare(None, layer)
+        place = (layer, "basis", acting)
+        if place not in self.memo:
+            with self.setup():
+                self.memo[place] = acting.prepare(self.svd(layer), layer)
+        return self.memo[place]

@@ -1,0 +1,90 @@
+"""A lane's state: the edited matrices that it wears, and the keys that it has edited."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from core.editing.linalg.lowrank import LowRank, added
+from core.models.language_model import LanguageModel
+
+
+@dataclass(frozen=True)
+class LayerUpdates:
+    """What a round did to each layer: the update that was added and the keys that were edited, in W's type.
+
+    `corrections` is what guards of the accumulated change have the lane wear besides the sum of all updates, until
+    the next round: C_t with W_t = W_0 + Δ_1 + … + Δ_t + C_t. Layers without one wear the sum as it is. `raw` is the
+    update before the guards. `start` and `target` are the facts' values at the last edited layer, before the edit and
+    as aimed at, for methods that have such values.
+    """
+
+    updates: dict[int, LowRank]
+    keys: dict[int, Float[Tensor, "d_in b"]]
+    corrections: dict[int, LowRank] = field(default_factory=dict, kw_only=True)
+    raw: dict[int, LowRank] = field(default_factory=dict, kw_only=True)
+    start: Float[Tensor, "d facts"] | None = field(default=None, kw_only=True)
+    target: Float[Tensor, "d facts"] | None = field(default=None, kw_only=True)
+
+
+class Shelf:
+    """Where a history's columns stand, with space for more: adding some costs their own size, not the history's."""
+
+    def __init__(self) -> None:
+        self._rows: Tensor | None = None
+        self._filled = 0
+
+    def add(self, history: Float[Tensor, "d n"], columns: Float[Tensor, "d b"]) -> Float[Tensor, "d m"]:
+        """The history with columns behind it. Neither it nor what another branch has added is changed."""
+        before, after = history.shape[1], history.shape[1] + columns.shape[1]
+        rows = self._rows
+        here = rows is not None and before == self._filled and before > 0 and rows.data_ptr() == history.data_ptr()
+        if not here or after > len(rows):
+            rows = history.new_empty(max(after, before + before // 2), history.shape[0])
+            rows[:before] = history.T
+        rows[before:after] = columns.T
+        self._rows, self._filled = rows, after
+        return rows[:after].T
+
+
+@dataclass
+class LaneState:
+    """W_t and the keys of all rounds so far, per edited layer. Matrices are replaced, never changed in place.
+
+    `weights` is what the lane wears; `sums` what the next round goes on from: W_0 and all updates. They are the same
+    matrices unless a guard acts on the accumulated change.
+    """
+
+    weights: dict[int, Float[Tensor, "d_out d_in"]]
+    history: dict[int, Float[Tensor, "d_in n"]]
+    sums: dict[int, Float[Tensor, "d_out d_in"]]
+    shelves: dict[int, Shelf] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def base(cls, lm: LanguageModel, layers: Sequence[int]) -> LaneState:
+        """The unedited model."""
+        weights = {layer: lm.original(layer) for layer in layers}
+        return cls(weights, {layer: w.new_zeros(w.shape[1], 0) for layer, w in weights.items()}, dict(weights))
+
+    def apply(self, round_: LayerUpdates) -> None:
+        """Add a round. Live application and every replay go through here, in the order of the edit."""
+        for layer, delta in round_.updates.items():
+            total = self.sums[layer] = added(self.sums[layer], delta)
+            correction = round_.corrections.get(layer)
+            self.weights[layer] = total if correction is None else added(total, correction)
+            shelf = self.shelves.setdefault(layer, Shelf())
+            self.history[layer] = shelf.add(self.history[layer], round_.keys[layer])
+
+    def copy(self) -> LaneState:
+        """A branch: shares the matrices until either side is edited."""
+        return LaneState(dict(self.weights), dict(self.history), dict(self.sums))
+
+    def digest(self, layer: int) -> str:
+        """The first 16 hex digits of SHA-256 of a layer's W_t: equal digests, equal bits."""
+        numbers = self.weights[layer].contiguous().cpu().reshape(-1).view(torch.uint8)
+        return hashlib.sha256(numbers.numpy().data).hexdigest()[:16]

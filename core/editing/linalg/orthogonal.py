@@ -1,0 +1,77 @@
+"""Orthogonal matrices that turn a weight, in float64."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+
+from core.editing.linalg.lowrank import LowRank
+from core.editing.linalg.subspace import together
+from core.lazy import torch
+
+UNDETERMINED = 1e-13  # σ_min / σ_max below which a polar factor is noise in some direction
+NOISE = 1e-14  # of the trace of a Gram matrix, in its least eigenvalues
+APART = 1e-6  # what a float32 weight may leave of a direction that is protected already
+
+
+def polar(matrix: Float[torch.Tensor, "d d"]) -> Float[torch.Tensor, "d d"]:
+    """U Vᵀ of M = U Σ Vᵀ: the nearest orthogonal matrix, the R that maximises tr(Rᵀ M)."""
+    u, _, vh = torch.linalg.svd(matrix)
+    return u @ vh
+
+
+def procrustes(
+    matrix: Float[torch.Tensor, "d d"], fixed: Float[torch.Tensor, "d k"] | None = None
+) -> tuple[Float[torch.Tensor, "d d"], bool]:
+    """(the orthogonal R that maximises tr(Rᵀ M) with R F = F for orthonormal columns F, whether M determines it).
+
+    Where M does not, M + ε I does: there R is the identity instead of what rounding makes of nothing.
+    """
+    size = torch.linalg.matrix_norm(matrix, 2)
+    if fixed is not None:
+        for _ in range(2):
+            matrix = matrix - fixed @ (fixed.T @ matrix)
+            matrix = matrix - (matrix @ fixed) @ fixed.T
+        matrix = matrix + size * (fixed @ fixed.T)
+    u, sigma, vh = torch.linalg.svd(matrix)
+    determined = bool(sigma[-1] > UNDETERMINED * sigma[0])
+    if not determined:
+        u, _, vh = torch.linalg.svd(matrix + 1e-9 * size * torch.eye(len(matrix), dtype=matrix.dtype, device=u.device))
+    return u @ vh, determined
+
+
+def accumulated(
+    weight: Float[torch.Tensor, "d_out d_in"], original: Float[torch.Tensor, "d_out d_in"]
+) -> Float[torch.Tensor, "d_out d_out"]:
+    """The orthogonal Q nearest to turning the original into the weight, argmin ‖Q W0 − W‖: R_t ⋯ R_1 after t rounds.
+
+    It is read off the weights, so a rebuilt lane has it too, and is orthonormal anew in every round: what rounding
+    W_t to its type leaves is not carried on.
+    """
+    return polar(weight @ original.T)
+
+
+def fixed_outputs(
+    weight: Float[torch.Tensor, "d_out d_in"],
+    outputs: Float[torch.Tensor, "d_out k"] | None,
+    inputs: Float[torch.Tensor, "d_in j"] | None,
+) -> Float[torch.Tensor, "d_out n"] | None:
+    """Orthonormal columns that R must leave alone so that R W − W has no part along the given outputs and inputs:
+    those outputs, and W times those inputs."""
+    if outputs is None or inputs is None:
+        return None
+    image = weight @ inputs
+    rest = image - outputs @ (outputs.T @ image)
+    u, sigma, _ = torch.linalg.svd(rest, full_matrices=False)
+    few = u[:, sigma > APART * float(torch.linalg.matrix_norm(weight, 2))]
+    return together(outputs, few) if few.shape[1] else outputs
+
+
+def thin(delta: Float[torch.Tensor, "d_out d_in"], like: Float[torch.Tensor, "d_out d_in"]) -> LowRank:
+    """Δ by the directions that storing a weight `like` this one can tell from nothing: what is left out is below an
+    eighth of its rounding. The full rank if need be."""
+    values, vectors = torch.linalg.eigh(delta @ delta.T)
+    least = (torch.finfo(like.dtype).eps / 8 * float(like.double().norm())) ** 2
+    told = NOISE * float(values.sum().clamp(min=0)) < least  # else rounding has swallowed the values to judge by
+    below = int((values.clamp(min=0).cumsum(0) <= least).sum()) if told else 0
+    kept = vectors[:, min(below, len(values) - 1) :].contiguous()
+    return LowRank(kept, delta.T @ kept)

@@ -1,0 +1,180 @@
+"""Constrained fine-tuning of down-projections on a round's facts, the baseline that locates nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from core.editing.failure import EditFailure
+from core.editing.lane.method import Round
+from core.editing.lane.results import Fit, RoundUpdate
+from core.editing.linalg.lowrank import LowRank
+from core.editing.rounds.spread import passed, removed
+from core.facts.fact import Fact
+from core.models.hooks import logits_at
+from core.models.language_model import LanguageModel
+from core.models.passes import batches, right_padded
+from core.models.tokens import answer_ids
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A row of ids, and after which of its tokens which id is wanted."""
+
+    ids: list[int]
+    reads: list[int]
+    wanted: list[int]
+
+
+def fine_tuned(round_: Round, train: Callable[[Round], tuple[dict[int, Tensor], Fit]] | None = None) -> RoundUpdate:
+    """The change that Adam makes on the lane's current weights, through the guards. Not of low rank.
+
+    `train` gives the new weights and how the facts' losses went; by default `trained`.
+    """
+    watch = round_.session.watch
+    with watch.phase("values"):
+        weights, fit = (train or trained)(round_)
+    updates, raw, shares = {}, {}, {}
+    with watch.phase("guard"):
+        for layer, before in edited_now(round_).items():
+            raw[layer] = LowRank.full(weights[layer] - before)
+            if not bool(torch.isfinite(raw[layer].right).all()):
+                raise EditFailure(
+                    f"Fine-tuning broke the weight of layer {layer}. Lower lr, or load the model in float32."
+                )
+            wide = raw[layer].to(torch.float64)
+            guarded = passed(wide, round_.recipe.update_guards, round_.session, layer, before)
+            updates[layer], shares[layer] = guarded.to(before.dtype), removed(wide, guarded)
+    rest = float((fit.loss / fit.loss_start.clamp(min=1e-12)).mean())
+    return RoundUpdate(
+        updates=updates,
+        keys={layer: before.new_zeros(before.shape[1], 0) for layer, before in edited_now(round_).items()},
+        raw=raw,
+        removed_share=shares,
+        residual_before=dict.fromkeys(updates, 1.0),
+        residual_after=dict.fromkeys(updates, rest),
+        values=fit,
+    )
+
+
+def edited_now(round_: Round) -> dict[int, Float[Tensor, "d_out d_in"]]:
+    """The matrices to change: a lane that branched may wear others as well, which stay as they are."""
+    return {layer: round_.state.sums[layer] for layer in round_.recipe.layers}
+
+
+def trained(round_: Round) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]:
+    """The weights after training, and how the facts' losses went.
+
+    Each step goes through the round's facts in batches, one step of Adam each; a batch whose loss is below `stop_loss`
+    makes none, and training ends when the mean over batches is. With `bound` every entry stays within ± bound of
+    where the round began.
+    """
+    lm, config, before = round_.lm, round_.recipe.method, edited_now(round_)
+    weights = {layer: weight.clone().requires_grad_() for layer, weight in before.items()}
+    adam = torch.optim.Adam(weights.values(), lr=config.lr)
+
+    def attempt(lessons: Sequence[Lesson]) -> tuple[Float[Tensor, " b"], Callable[[], None]]:
+        adam.zero_grad()
+        found = graded(lm, weights, lessons)
+
+        def step() -> None:
+            adam.step()
+            bounded(weights, before, config.bound)
+
+        return found, step
+
+    fit = practised(round_, attempt, "Fine-tuning on")
+    return {layer: weight.detach() for layer, weight in weights.items()}, fit
+
+
+def practised(
+    round_: Round, attempt: Callable[[Sequence[Lesson]], tuple[Float[Tensor, " b"], Callable[[], None]]], doing: str
+) -> Fit:
+    """Go through the round's facts in batches, up to `steps` times: `attempt` gives a batch's losses and the step to
+    take, which is taken while their mean is not below `stop_loss`. Ends when the mean over batches is. `doing` begins
+    the message of an `EditFailure` about a loss that is not finite."""
+    lm, config = round_.lm, round_.recipe.method
+    lessons = [lesson(lm, fact, config.teacher_forced) for fact in round_.facts]
+    parts = [list(range(i, min(i + config.batch, len(lessons)))) for i in range(0, len(lessons), config.batch)]
+    first, loss, taken = torch.zeros(len(lessons)), torch.zeros(len(lessons)), 0
+    with lm.worn(round_.state.sums):
+        for number in range(config.steps):
+            round_.tell("values", number + 1, config.steps)
+            for part in parts:
+                round_.beat()
+                loss[part], step = attempt([lessons[i] for i in part])
+                if not bool(torch.isfinite(loss[part]).all()):
+                    fact = round_.facts[part[int((~torch.isfinite(loss[part])).nonzero()[0])]]
+                    raise EditFailure(
+                        f'{doing} "{fact.text} {fact.target}" became {float(loss[part].sum())} at step {number}. Lower'
+                        " lr, or load the model in float32."
+                    )
+                if float(loss[part].mean()) >= config.stop_loss:
+                    step()
+            taken += 1
+            first = loss.clone() if number == 0 else first
+            if sum(float(loss[part].mean()) for part in parts) / len(parts) < config.stop_loss:
+                break
+    return Fit(first.double(), loss.double(), torch.full((len(lessons),), taken))
+
+
+def graded(
+    lm: LanguageModel, weights: Mapping[int, Float[Tensor, "d_out d_in"]], lessons: Sequence[Lesson]
+) -> Float[Tensor, " b"]:
+    """Each row's loss; the gradient of their mean is added to the weights' `grad`."""
+    loss = torch.zeros(len(lessons))
+    for group in batches([len(one.ids) for one in lessons], lm.token_budget):
+        members = [lessons[i] for i in group]
+        rows = [r for r, one in enumerate(members) for _ in one.reads]
+        columns = [read for one in members for read in one.reads]
+        wanted = torch.tensor([w for one in members for w in one.wanted], device=lm.device)
+        with torch.enable_grad(), through(lm, weights):
+            logits = logits_at(lm, right_padded(lm, [one.ids for one in members]), rows, columns)
+            each = F.cross_entropy(logits, wanted, reduction="none")
+            owners = torch.tensor(rows, device=lm.device)
+            share = torch.tensor([1 / len(members[r].reads) for r in rows], dtype=each.dtype, device=lm.device)
+            per_row = each.new_zeros(len(members)).index_add(0, owners, each * share)
+            (per_row.sum() / len(lessons)).backward()
+        loss[group] = per_row.detach().float().cpu()
+    return loss
+
+
+@contextmanager
+def through(lm: LanguageModel, weights: Mapping[int, Float[Tensor, "d_out d_in"]]) -> Iterator[None]:
+    """The down-projections multiply by these matrices, so that gradients reach them."""
+
+    def replaced(weight: Tensor):
+        def hook(part: torch.nn.Module, args: tuple, _: Tensor) -> Tensor:
+            return F.linear(args[0], weight.to(args[0].dtype), part.bias)
+
+        return hook
+
+    with ExitStack() as stack:
+        for layer, weight in weights.items():
+            handle = lm.down(layer).register_forward_hook(replaced(weight))
+            stack.callback(handle.remove)
+        yield
+
+
+@torch.no_grad()
+def bounded(weights: Mapping[int, Tensor], before: Mapping[int, Tensor], bound: float | None) -> None:
+    """Entries back into their interval."""
+    if bound is not None:
+        for layer, weight in weights.items():
+            weight.copy_(torch.minimum(torch.maximum(weight, before[layer] - bound), before[layer] + bound))
+
+
+def lesson(lm: LanguageModel, fact: Fact, teacher_forced: bool) -> Lesson:
+    """What is read where: every target token from the prompt's last one, or each after those before it."""
+    prompt = lm.asked(fact.text)
+    head, target = lm.encode(prompt), answer_ids(lm.tokenizer, prompt, fact.target)
+    last = len(head) - 1
+    if teacher_forced:
+        return Lesson([*head, *target[:-1]], list(range(last, last + len(target))), target)
+    return Lesson(list(head), [last] * len(target), target)

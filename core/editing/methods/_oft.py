@@ -1,0 +1,142 @@
+"""Orthogonal fine-tuning: block-diagonal turns of a weight's inputs, by Cayley's map of skew matrices.
+
+Shapes: g blocks of n inputs each, d_in = g · n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from core.editing.failure import EditFailure
+from core.editing.lane.method import Round
+from core.editing.lane.results import Fit
+from core.editing.linalg.orthogonal import procrustes
+from core.editing.methods._fine_tuning import Lesson, edited_now, graded, practised
+from core.errors import UserError
+
+AGAIN = 1e-6  # how near a turn is to be to the one that its S was read off
+
+
+def turned(round_: Round) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]:
+    """The weights W0 blockdiag(Q)ᵀ after training, and how the facts' losses went.
+
+    Each step goes through the round's facts in batches, one step of Adam each, from the Q that the lane has reached;
+    Adam itself starts anew in every round. Training ends when the mean over batches is below `stop_loss`.
+    """
+    lm, config, before = round_.lm, round_.recipe.method, edited_now(round_)
+    if lm.d_ffn % config.blocks:
+        raise UserError(f"{config.title}: {lm.d_ffn} inputs cannot be cut into {config.blocks} blocks of equal size.")
+    bases = {layer: lm.original(layer) if config.persistent else weight for layer, weight in before.items()}
+    start = {layer: reached(bases[layer], before[layer], config.blocks, layer) for layer in before}
+    free = {layer: skew.to(before[layer].dtype).requires_grad_() for layer, skew in start.items()}
+    adam = torch.optim.Adam(free.values(), lr=config.lr)
+
+    def attempt(lessons: Sequence[Lesson]) -> tuple[Float[Tensor, " b"], Callable[[], None]]:
+        adam.zero_grad()
+        with torch.enable_grad():
+            made = {layer: through_blocks(bases[layer], cayley(skew(a))) for layer, a in free.items()}
+        leaves = {layer: weight.detach().requires_grad_() for layer, weight in made.items()}
+        found = graded(lm, leaves, lessons)
+
+        def step() -> None:
+            torch.autograd.backward(list(made.values()), [leaf.grad for leaf in leaves.values()])
+            adam.step()
+            capped(free, config.cap)
+
+        return found, step
+
+    fit = practised(round_, attempt, "Turning the weights for")
+    weights = {
+        layer: through_blocks(bases[layer].double(), cayley(skew(a.detach().double()))).to(a.dtype)
+        for layer, a in free.items()
+    }
+    return weights, fit
+
+
+def skew(free: Float[Tensor, "g n n"]) -> Float[Tensor, "g n n"]:
+    """S = (A − Aᵀ) / 2 of each block."""
+    return (free - free.mT) / 2
+
+
+def cayley(skew: Float[torch.Tensor, "g n n"]) -> Float[torch.Tensor, "g n n"]:
+    """Q = (I − S)(I + S)⁻¹ of each block: orthogonal for skew S, whatever its size.
+
+    As 2 (I + S)⁻¹ − I with (I + S)⁻¹ = (I + SᵀS)⁻¹ (I − S): I + SᵀS is positive definite, so Cholesky's factor serves.
+    The error is some ε (1 + ‖S‖²), ε the precision of S's type.
+    """
+    return Cayley.apply(skew)
+
+
+class Cayley(torch.autograd.Function):
+    """Cayley's map with its gradient: dQ = −2 X dS X, X = (I + S)⁻¹ = (I + Q) / 2, so two products and no solve."""
+
+    @staticmethod
+    def forward(ctx: Any, skew: Tensor) -> Tensor:
+        eye = torch.eye(skew.shape[-1], dtype=skew.dtype, device=skew.device)
+        lower = torch.linalg.cholesky(eye + skew.mT @ skew)
+        inverse = torch.cholesky_solve(eye - skew, lower)
+        ctx.save_for_backward(inverse)
+        return 2 * inverse - eye
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (inverse,) = ctx.saved_tensors
+        return -2 * inverse.mT @ grad @ inverse.mT
+
+
+def skew_of(turn: Float[torch.Tensor, "g n n"]) -> Float[torch.Tensor, "g n n"]:
+    """S of Cayley's map: (I + Q)⁻¹ (I − Q), skew to the last bit.
+
+    As (2 I + Q + Qᵀ)⁻¹ (Qᵀ − Q), since (I + Q)ᵀ(I + Q) = 2 I + Q + Qᵀ. An angle of 180° has no S, and one near it an
+    S that rounding has spoilt: an `EditFailure` unless S gives Q again to within `AGAIN`.
+    """
+    eye = torch.eye(turn.shape[-1], dtype=turn.dtype, device=turn.device)
+    lower, broke = torch.linalg.cholesky_ex(2 * eye + turn + turn.mT)
+    found = skew(torch.cholesky_solve(turn.mT - turn, lower))
+    if bool((broke != 0).any()) or not float((cayley(found) - turn).abs().max()) <= AGAIN:
+        raise EditFailure(
+            "What the lane's weights were turned by comes to 180° in some direction, where Cayley's map ends. Turn by"
+            ' less ("lr", "cap"), or set "persistent": false.'
+        )
+    return found
+
+
+def reached(
+    base: Float[torch.Tensor, "d_out d_in"], weight: Float[torch.Tensor, "d_out d_in"], blocks: int, layer: int
+) -> Float[torch.Tensor, "g n n"]:
+    """S of the blocks of Q with base · blockdiag(Q)ᵀ = weight, float64; an `EditFailure` names the layer."""
+    try:
+        return skew_of(turn_between(base, weight, blocks))
+    except EditFailure as failure:
+        raise EditFailure(f"Layer {layer}: {failure}") from None
+
+
+def turn_between(
+    base: Float[Tensor, "d_out d_in"], weight: Float[Tensor, "d_out d_in"], blocks: int
+) -> Float[Tensor, "g n n"]:
+    """The orthogonal Q of each block nearest to base · Qᵀ = weight, float64. Where the base's block has a null space
+    the weight does not say all of Q; it is then the identity as far as it can be."""
+    pairs = zip(base.double().chunk(blocks, 1), weight.double().chunk(blocks, 1), strict=True)
+    return torch.stack([procrustes(after.T @ before)[0] for before, after in pairs])
+
+
+def through_blocks(weight: Float[Tensor, "d_out d_in"], turn: Float[Tensor, "g n n"]) -> Float[Tensor, "d_out d_in"]:
+    """W blockdiag(Q_1 … Q_g)ᵀ."""
+    parts = weight.reshape(weight.shape[0], len(turn), -1).transpose(0, 1)
+    return (parts @ turn.mT).transpose(0, 1).reshape(weight.shape)
+
+
+@torch.no_grad()
+def capped(free: dict[int, Tensor], cap: float | None) -> None:
+    """Each block's S back into its ball."""
+    if cap is not None:
+        for a in free.values():
+            size = skew(a).flatten(1).norm(dim=1)
+            a.mul_((cap / size.clamp(min=cap))[:, None, None])

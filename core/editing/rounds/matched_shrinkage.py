@@ -1,0 +1,66 @@
+"""A fair control: shrinkage solved so that a round's facts are said as often as in the lane it is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from core.editing.lane.method import Recipe
+from core.editing.lane.results import RoundUpdate
+from core.editing.lane.state import LaneState
+from core.facts.fact import Fact
+from core.models.forward import score
+from core.models.language_model import LanguageModel
+
+Beat = Callable[[], None]
+TRIES = 7  # the factor is found to 1/64
+
+
+def just_edited(
+    lm: LanguageModel, state: LaneState, update: RoundUpdate, facts: Sequence[Fact], beat: Beat | None = None
+) -> float:
+    """The share of a round's facts whose every target token is the model's arg-max, right after the round."""
+    edited = state.copy()
+    edited.apply(update)
+    return exact(lm, edited, facts, beat)
+
+
+def exact(lm: LanguageModel, state: LaneState, facts: Sequence[Fact], beat: Beat | None = None) -> float:
+    """The share of facts whose every target token is the model's arg-max in this state. `beat` is called after each
+    pass of the model."""
+    with lm.worn(state.weights):
+        found = score(lm, [fact.text for fact in facts], [fact.target for fact in facts], beat=beat)
+    return float(found.exact.double().mean())
+
+
+def solve_factor(
+    attempt: Callable[[Recipe], RoundUpdate],
+    lm: LanguageModel,
+    state: LaneState,
+    facts: Sequence[Fact],
+    recipe: Recipe,
+    matched: float,
+    beat: Beat | None = None,
+) -> RoundUpdate:
+    """The round with the factor in [0, 1] whose exact efficacy on the round's facts is nearest to `matched`.
+
+    Bisection: more of the update says more facts. Each `attempt` edits the round anew, since later layers make up for
+    what a smaller earlier update leaves. Of equally near ones the smallest factor tried is taken.
+    """
+    low, high, factor = 0.0, 1.0, 1.0
+    best: tuple[float, float, RoundUpdate] | None = None
+    for _ in range(TRIES):
+        update = attempt(recipe.with_factor(factor))
+        reached = just_edited(lm, state, update, facts, beat)
+        if best is None or (abs(reached - matched), factor) < best[:2]:
+            best = (abs(reached - matched), factor, replace(update, factor=factor))
+        if reached == matched:
+            break
+        if reached < matched:
+            low = factor
+        else:
+            high = factor
+        if low >= high:
+            break
+        factor = (low + high) / 2
+    return best[2]

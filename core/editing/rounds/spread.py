@@ -1,0 +1,159 @@
+"""From target values to weight updates: the residual is spread over the edited layers, lowest first (MEMIT, Alg. 1).
+
+For layer l, the i-th of n: keys at l and the current value at the last edited layer are read from the partly edited
+model; the layer is to add share(i, n) of what is still missing; its update passes the guards that act within a layer
+and is worn by the next. Guards that act after all layers follow at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from core.editing.failure import EditFailure, remedy
+from core.editing.lane.layer_method import LayerMethod
+from core.editing.lane.method import Recipe
+from core.editing.lane.results import RoundUpdate, Values
+from core.editing.lane.session import EditSession
+from core.editing.lane.state import LaneState
+from core.editing.layer_context import LayerContext
+from core.editing.linalg.lowrank import LowRank, added
+from core.editing.rounds.guard_aware import layer_update
+from core.editing.values.keys import Reading, finite, prompts
+from core.facts.fact import Fact
+from core.models.language_model import LanguageModel
+
+
+def spread(
+    lm: LanguageModel,
+    state: LaneState,
+    facts: Sequence[Fact],
+    values: Values,
+    recipe: Recipe,
+    session: EditSession,
+    heartbeat: Callable[[], None] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> RoundUpdate:
+    """The round's updates of all layers; `state` is not changed. Raises `EditFailure` when numbers break.
+
+    `progress` is told ("layers", which one of them begins, how many there are).
+    """
+    method, layers, last = recipe.method, recipe.layers, recipe.layers[-1]
+    watch = session.watch
+    with watch.phase("keys"):
+        rows = prompts(lm, facts, session.contexts(recipe.method))
+        reading = Reading(lm, rows, method.flat_mean, heartbeat)
+    weights = dict(state.sums)
+    before: dict[int, float] = {}
+    update: dict[str, dict[int, Any]] = {"updates": {}, "keys": {}, "raw": {}, "removed_share": {}}
+    notes: list[str] = []
+    solved: dict[int, tuple[LowRank, LowRank]] = {}
+    wanted = values.delta.norm(dim=0)
+    for index, layer in enumerate(layers):
+        if heartbeat is not None:
+            heartbeat()
+        if progress is not None:
+            progress("layers", index + 1, len(layers))
+        with watch.phase("keys"), lm.worn(weights):
+            read = reading.at(layer, last, method.site, method.mean_states)
+        missing = values.target - read.value
+        check(facts, method, layer, read.key, missing)
+        kept = read.key.to(weights[layer].dtype)  # as the lane's history has it, and so the updates of later rounds
+        before[layer] = relative(missing, wanted)
+        context = LayerContext(
+            layer=layer,
+            weight=weights[layer],
+            original=lm.original(layer),
+            history=state.history[layer],
+            moment=lambda layer=layer: session.moment(layer),
+            memo=session.memo,
+            setup=session.setup,
+            bare=read.bare,
+            notes=notes,
+            prior=recipe.prior,
+        )
+        share = missing * recipe.method.share(index, len(layers))
+        try:
+            raw = layer_update(
+                recipe, kept.double(), at_weight(lm, layer, share, weights[layer], read.bare), context, session
+            )
+        except EditFailure as failure:
+            raise failure.naming(facts, method) from None
+        check(facts, method, layer, raw.right, raw.left)
+        with watch.phase("guard"):
+            guarded = passed(raw, recipe.layer_guards, session, layer, weights[layer])
+        solved[layer] = raw, guarded
+        update["updates"][layer] = guarded.to(weights[layer].dtype)
+        update["raw"][layer] = raw.to(weights[layer].dtype)
+        update["keys"][layer] = kept
+        update["removed_share"][layer] = removed(raw, guarded)
+        weights[layer] = added(weights[layer], update["updates"][layer])
+    for layer, (raw, guarded) in solved.items() if recipe.round_guards else ():
+        before_it = state.sums[layer]
+        with watch.phase("guard"):
+            left = passed(guarded, recipe.round_guards, session, layer, before_it)
+        update["updates"][layer] = left.to(before_it.dtype)
+        update["removed_share"][layer] = removed(raw, left)
+        weights[layer] = added(before_it, update["updates"][layer])
+    with watch.phase("keys"), lm.worn(weights):
+        rest = values.target - reading.value(last, method.site)
+    check(facts, method, last, rest, rest)
+    after = [*list(before.values())[1:], relative(rest, wanted)]
+    return RoundUpdate(
+        **update,
+        residual_before=before,
+        residual_after=dict(zip(layers, after, strict=True)),
+        values=values,
+        notes=notes,
+        start=values.start.to(lm.master_dtype),
+        target=values.target.to(lm.master_dtype),
+    )
+
+
+def at_weight(
+    lm: LanguageModel,
+    layer: int,
+    residual: Float[Tensor, "d b"],
+    weight: Float[Tensor, "d d_in"],
+    bare: Float[Tensor, "d_in b"],
+) -> Float[Tensor, "d b"]:
+    """What the down-projection is to give more, in the bare prompts, for its layer to add `residual`."""
+    if not lm.anatomy.after:
+        return residual
+    bias, output = lm.down(layer).bias, weight.double() @ bare
+    return lm.before_norm(layer, residual, output if bias is None else output + bias.double()[:, None])
+
+
+def passed(
+    delta: LowRank, guards: Sequence[Any], session: EditSession, layer: int, weight: Float[Tensor, "d d_in"]
+) -> LowRank:
+    """A change of a layer's current `weight` after these guards, in their order."""
+    for acting in guards:
+        delta = acting.apply(delta, session.basis(acting, layer, weight))
+    return delta
+
+
+def removed(raw: LowRank, guarded: LowRank) -> float:
+    """1 − ‖guarded‖²/‖raw‖²; 0 for an update that was nothing."""
+    whole = raw.inner(raw)
+    return 1 - guarded.inner(guarded) / whole if whole > 0 else 0.0
+
+
+def relative(missing: Tensor, wanted: Tensor) -> float:
+    """The mean over facts of what is missing, as a share of what was wanted."""
+    return float((missing.norm(dim=0) / wanted.clamp(min=1e-12)).mean())
+
+
+def check(facts: Sequence[Fact], method: LayerMethod, layer: int, *numbers: Tensor) -> None:
+    """`EditFailure` naming the first fact whose column is not finite."""
+    for matrix in numbers:
+        good = finite(matrix)
+        if not all(good):
+            fact = facts[min(good.index(False), len(facts) - 1)]
+            raise EditFailure(
+                f'The edit of "{fact.text} {fact.target}" at layer {layer} is not finite: the model is too far from'
+                f" where it began, or its type too narrow. Use fewer rounds. {remedy(method)}"
+            )

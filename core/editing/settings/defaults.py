@@ -1,0 +1,190 @@
+"""Hyperparameters for each model, with the reason for each. Published ones where there are any."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What defaults depend on: the model, and the data set that the facts are from ("" where they are typed)."""
+
+    reference: str
+    model_type: str
+    n_layers: int
+    d_model: int = 0
+    vocab_size: int = 0
+    facts: str = ""
+
+
+@dataclass(frozen=True)
+class Default:
+    """A hyperparameter's value and why. It is left out where a lane sets the hyperparameter `unless` itself."""
+
+    value: Any
+    reason: str
+    unless: str = ""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A model that settings were published for, told by its type, depth, width and vocabulary."""
+
+    name: str
+    model_type: str
+    n_layers: int
+    d_model: int
+    vocab_size: int
+
+    def named(self, model: ModelInfo) -> bool:
+        """Whether a model bears its name."""
+        return self.name.lower() in model.reference.lower()
+
+    def fits(self, model: ModelInfo) -> bool:
+        """Whether a model has its shape. Where its width or vocabulary is not known, its name has to tell."""
+        shape = [(self.d_model, model.d_model), (self.vocab_size, model.vocab_size)]
+        if (self.model_type, self.n_layers) != (model.model_type, model.n_layers):
+            return False
+        if any(there and own != there for own, there in shape):
+            return False
+        return all(there for _, there in shape) or self.named(model)
+
+
+GPT2_XL = Known("gpt2-xl", "gpt2", 48, 1600, 50257)
+GPT_J = Known("GPT-J-6B", "gptj", 28, 4096, 50400)
+LLAMA_2 = Known("Llama-2-7B", "llama", 32, 4096, 32000)
+LLAMA_2_13B = Known("Llama-2-13B", "llama", 40, 5120, 32000)
+LLAMA_3 = Known("Llama-3-8B", "llama", 32, 4096, 128256)
+MISTRAL = Known("Mistral-7B", "mistral", 32, 4096, 32000)
+QWEN = Known("Qwen2.5-7B", "qwen2", 28, 3584, 152064)
+KNOWN = (GPT2_XL, GPT_J, LLAMA_2, LLAMA_2_13B, LLAMA_3, MISTRAL, QWEN)
+
+
+@dataclass(frozen=True)
+class Published:
+    """Settings that `source` has for a model."""
+
+    model: Known
+    source: str
+    values: dict[str, Any]
+
+    def reason(self, model: ModelInfo) -> str:
+        """Whose settings they are, for a model that they fit."""
+        same = "" if self.model.named(model) else ", whose shape this model has"
+        return f"From {self.source} for {self.model.name}{same}."
+
+
+MEMIT_CODE = "the MEMIT authors' configuration"
+EASY_EDIT = "EasyEdit's configuration of MEMIT"
+ALPHA_EDIT = "the AlphaEdit authors' configuration of MEMIT and AlphaEdit"
+NOT_PUBLISHED = "Not published for this model:"
+
+ALSO = "; EasyEdit's has lr .5, clamp 4, weight_decay .001"
+EARLY = (4, 5, 6, 7, 8)
+CAUTIOUS = {"steps": 25, "lr": 0.1, "clamp": 0.75, "weight_decay": 0.5, "kl": 0.0625, "lambda": 15000.0}
+WIDE = {"steps": 25, "lr": 0.5, "clamp": 4.0, "weight_decay": 1e-3, "kl": 0.0625, "lambda": 15000.0}
+
+PUBLISHED = (
+    Published(
+        GPT2_XL,
+        MEMIT_CODE,
+        {"layers": (13, 14, 15, 16, 17), **CAUTIOUS, "steps": 20, "lr": 0.5, "lambda": 20000.0},
+    ),
+    Published(GPT_J, MEMIT_CODE, {"layers": (3, 4, 5, 6, 7, 8), **CAUTIOUS, "lr": 0.5}),
+    Published(LLAMA_2, EASY_EDIT, {"layers": EARLY, **WIDE}),
+    Published(LLAMA_3, ALPHA_EDIT, {"layers": EARLY, **CAUTIOUS}),
+    Published(MISTRAL, EASY_EDIT, {"layers": EARLY, **WIDE}),
+    Published(
+        QWEN,
+        f"the BetaEdit authors' configuration (of two in use, the cautious one{ALSO})",
+        {"layers": EARLY, **CAUTIOUS},
+    ),
+)
+
+UNKNOWN: dict[str, Default] = {
+    "lr": Default(
+        0.1,
+        f"{NOT_PUBLISHED} the cautious one of those that are (Llama-3, Qwen2.5), taken as a share of each fact's"
+        " state.",
+    ),
+    "relative_lr": Default(True, "How large this model's states are was not published: a step is a share.", "lr"),
+    "clamp": Default(
+        0.75, f"{NOT_PUBLISHED} as for GPT2-XL, GPT-J and Llama-3; the careful one of two in use (the other is 4)."
+    ),
+    "weight_decay": Default(0.5, "Published together with this clamp."),
+    "lambda": Default(
+        None,
+        f"{NOT_PUBLISHED} as measured. Published ones are .8 to 3 times the inputs of their layers, which is the size"
+        " of a typical key, E kᵀ C0⁻¹ k. Here that is taken from the layer's own statistics.",
+    ),
+}
+
+POCKET: dict[str, Default] = {
+    "layers": Default((0, 1, 2, 3, 4), "The layers before the fifth, from which on the model reads what is known."),
+    "lr": Default(0.5, "As published for GPT-J. At .05 updates are half as large, and all wears more slowly."),
+    "relative_lr": Default(True, "The model's states differ in size between facts; a step is a share of the state."),
+    "clamp": Default(0.75, "As published for GPT-J; facts are done after 4 steps, inside it."),
+    "weight_decay": Default(1e-3, "As with EasyEdit: the radius limits δ, not the decay."),
+    "contexts": Default(2, "A laptop's time: a round with two prefixes takes half as long as with five."),
+    "context_seeds": Default("bos", "The model knows its own world's sentences only: prefixes are drawn from it."),
+    "lambda": Default(30.0, "With ε: all of a round of 100 plain edits are said, and a thousand of them can be seen."),
+    "ridge": Default(
+        10.0, "Charges for the size of ΔW: without it a round of 100 changes W by more than its norm, with it by .6."
+    ),
+}
+POCKET_FFN: dict[str, Default] = {
+    "lr": Default(0.5, "As a share of the FFN's output, which is far smaller than the state that it is added to."),
+    "clamp": Default(20.0, "An FFN's output is far smaller than the state; 4 leaves facts unsaid."),
+}
+TOKENS = {"pocket": 10_000}
+MOST_TOKENS = 100_000
+
+
+def is_pocket(model: ModelInfo) -> bool:
+    """Whether it is the embedded model, by its name or by its folder's."""
+    return model.reference == "pocket" or Path(model.reference).parent.name.startswith("pocket")
+
+
+def value_defaults(model: ModelInfo, site: str = "block") -> dict[str, Default]:
+    """What locate-then-edit methods have in common on a model: MEMIT's layers, value optimisation and λ."""
+    if is_pocket(model):
+        return POCKET | (POCKET_FFN if site == "ffn" else {})
+    if found := published(model, PUBLISHED):
+        return found
+    layers = relative_layers(model.n_layers)
+    why = f"No published setting for this model: as deep, among {model.n_layers}, as layers 4-8 of Llama-3-8B."
+    return {"layers": Default(layers, why), **(UNKNOWN if site == "block" else {"lambda": UNKNOWN["lambda"]})}
+
+
+def published(model: ModelInfo, known: Sequence[Published]) -> dict[str, Default]:
+    """The first of `known` settings that are for this model, each with whose they are; empty if none is."""
+    for one in known:
+        if one.model.fits(model):
+            return {name: Default(value, one.reason(model)) for name, value in one.values.items()}
+    return {}
+
+
+def relative_layers(n_layers: int) -> tuple[int, ...]:
+    """Up to five layers that end at a quarter of the depth, as 4-8 do among 32."""
+    last = min(max(round(n_layers * 0.25), 1), max(n_layers - 2, 0))
+    first = max(last - 4, min(1, last), round(n_layers * 0.125) if n_layers >= 24 else 0)
+    return tuple(range(first, last + 1))
+
+
+def by_name(reference: str, facts: str = "") -> ModelInfo | None:
+    """What a model's name alone tells: the embedded one, or one that settings were published for; None of others."""
+    if reference == "pocket":
+        return ModelInfo(reference, "llama", 8, facts=facts)
+    named = ModelInfo(reference, "", 0)
+    known = next((one for one in KNOWN if one.named(named)), None)
+    if known is None:
+        return None
+    return ModelInfo(reference, known.model_type, known.n_layers, known.d_model, known.vocab_size, facts)
+
+
+def statistics_tokens(model: ModelInfo) -> int:
+    """From how many tokens to gather a layer's second moment unless told otherwise."""
+    return TOKENS["pocket"] if is_pocket(model) else MOST_TOKENS

@@ -1,0 +1,24 @@
+"""Finding methods, guards and studies: a file or a folder among them is one, and only the one that is named gets
+imported."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from core.errors import UserError, nearest
+
+
+def names(folder: Path) -> list[str]:
+    """The names of the modules and packages in a package's folder; those that begin with `_` are not meant."""
+    modules = [path.stem for path in folder.glob("*.py")]
+    packages = [path.parent.name for path in folder.glob("*/__init__.py")]
+    return sorted(name for name in modules + packages if not name.startswith("_"))
+
+
+def get(package: str, folder: Path, name: str, attribute: str) -> type:
+    """The configuration class that module `name` exports as `attribute`; `UserError` names the nearest known one."""
+    known = names(folder)
+    if name not in known:
+        raise UserError(f"There is no {attribute.lower()} {name!r}: {nearest(name, known)}")
+    return getattr(import_module(f"{package}.{name}"), attribute)

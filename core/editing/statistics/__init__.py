@@ -1,0 +1,1 @@
+"""Layer statistics: second moments of keys, gathered from text and cached."""

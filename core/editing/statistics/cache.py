@@ -1,0 +1,264 @@
+"""Layer statistics on disk, under a fingerprint of all that they depend on; gathering that goes on where it stopped.
+
+They are read when they are used. A file holds the upper triangle of C0: in float64 for layers of up to
+`core.editing.linalg.triangle.WHOLE` inputs, in float32 above. Files of before hold the whole square, and are read too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from core.editing.linalg.triangle import WHOLE, Triangle, bytes_of, kept_type, shapes
+from core.editing.statistics.corpus import Corpus
+from core.editing.statistics.second_moment import Gathering, SecondMoment, Sums, in_bytes, second_moments
+from core.errors import UserError
+from core.models.language_model import LanguageModel
+from core.tensor_files import Unreadable, described, read_tensors
+
+FORMAT = 2
+SAVE_SECONDS = 60.0  # between two drafts of sums, at least
+SAVE_SHARE = 0.05  # of the time, at most, goes into writing them
+AT_ONCE = 2**33  # bytes of sums in a pass: five layers of Llama-3-8B take half of them, of Qwen2.5-7B most
+SQUARE = "moment"  # the tensor of a file of before
+
+
+def cached_moments(
+    folder: Path,
+    lm: LanguageModel,
+    layers: Sequence[int],
+    corpus: Corpus,
+    max_tokens: int,
+    skip_bos: bool = False,
+    heartbeat: Callable[[], None] | None = None,
+    progress: Callable[[Gathering], None] | None = None,
+) -> dict[int, SecondMoment]:
+    """`second_moments`, from `folder` as far as it has them; what is missing is gathered and kept there.
+
+    A layer's file is named by a hash of everything its numbers depend on: the model's fingerprint and type, the layer,
+    the corpus, tokens and options. Raises `UserError` for a file that says otherwise inside, and where there is no room
+    for those to come. Layers whose sums would take more than `AT_ONCE` together are gathered in several passes. When
+    `heartbeat` raises, and every minute or so, the sums so far are kept beside it; the next call goes on from there, to
+    the same bits.
+    """
+    about = {layer: description(lm, layer, corpus.name, max_tokens, skip_bos) for layer in layers}
+    found = {layer: load(path, about[layer], lm) for layer in layers if (path := place(folder, about[layer])).exists()}
+    missing = [layer for layer in layers if layer not in found]
+    parts = passes(lm, missing)
+    check_room(folder, lm, missing, parts)
+    for index, some in enumerate(parts):
+        draft = Draft(folder, lm, {layer: about[layer] for layer in some})
+        told = in_passes(progress, index, len(parts), len(missing))
+        fresh = draft.gathered(
+            lambda sums, some=some, keep=draft.keep, told=told: second_moments(
+                lm, some, corpus.texts(), max_tokens, skip_bos, heartbeat, told, sums, keep
+            )
+        )
+        for layer in some:
+            path = place(folder, about[layer])
+            save(path, about[layer], fresh.pop(layer))
+            found[layer] = load(path, about[layer], lm)
+        draft.path.unlink(missing_ok=True)
+    return {layer: found[layer] for layer in layers}
+
+
+def passes(lm: LanguageModel, layers: Sequence[int]) -> list[list[int]]:
+    """The layers whose sums are gathered together, pass by pass."""
+    many = max(1, AT_ONCE // bytes_of(lm.d_ffn, torch.float64))
+    return [list(layers[first : first + many]) for first in range(0, len(layers), many)]
+
+
+def check_room(folder: Path, lm: LanguageModel, layers: Sequence[int], parts: Sequence[Sequence[int]]) -> None:
+    """Raises `UserError` unless the disk has room for the files of these layers, and for a pass's sums beside them."""
+    most = max(map(len, parts), default=0)
+    need = len(layers) * bytes_of(lm.d_ffn, kept_type(lm.d_ffn)) + most * bytes_of(lm.d_ffn, torch.float64)
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    free = shutil.disk_usage(there).free
+    if need > free:
+        raise UserError(
+            f"The statistics of {len(layers)} layers need {in_bytes(need)} in {folder}, where {in_bytes(free)} are"
+            " free. Make room, edit fewer layers, or keep them elsewhere (--home, LAB_HOME)."
+        )
+
+
+def in_passes(
+    progress: Callable[[Gathering], None] | None, index: int, count: int, layers: int
+) -> Callable[[Gathering], None] | None:
+    """Tells of one pass as a part of all of them."""
+
+    def tell(far: Gathering) -> None:
+        share = layers / far.layers  # of the files: each pass tells of its own
+        later = None if far.estimate is None else (count - index - 1) * far.estimate
+        progress(
+            replace(
+                far,
+                done=index * far.total + far.done,
+                total=count * far.total,
+                layers=layers,
+                kept=round(far.kept * share),
+                seconds_left=None if later is None else far.seconds_left + later,
+                passes=count,
+            )
+        )
+
+    return None if progress is None else tell if count > 1 else progress
+
+
+class Draft:
+    """The sums of statistics that are being gathered, in one file for all of their layers.
+
+    Its name hashes what the layers' own do, and in which portions the model is run: with others it would not fit.
+    """
+
+    def __init__(self, folder: Path, lm: LanguageModel, about: dict[int, dict[str, Any]]):
+        portions = {"portions": lm.token_budget, "device": lm.device.type}
+        self._about = {"layers": list(about.values()), "storage": "strips", **portions}
+        self._lm, self._layers = lm, list(about)
+        self.path = place(folder, self._about).with_suffix(".sums.safetensors")
+        self._since, self._spent = time.monotonic(), 0.0
+
+    def gathered(self, gather: Callable[[Sums], dict[int, SecondMoment]]) -> dict[int, SecondMoment]:
+        """What `gather` makes of the sums so far; when it is stopped, those it reached are kept."""
+        sums = self.read() if self.path.exists() else Sums.nothing(self._lm, self._layers)
+        try:
+            return gather(sums)
+        except UserError:
+            self.path.unlink(missing_ok=True)  # not of use to anybody
+            raise
+        except BaseException:
+            if sums.begun and sums.whole:
+                self.write(sums)
+            raise
+
+    def keep(self, sums: Sums) -> None:
+        """Write the sums if that is due."""
+        since = time.monotonic() - self._since
+        if since >= SAVE_SECONDS and self._spent <= SAVE_SHARE * since:
+            self.write(sums)
+            self._since = time.monotonic()
+
+    def write(self, sums: Sums) -> None:
+        """The file appears whole or not at all."""
+        began = time.monotonic()
+        told = {**self._about, "texts": sums.texts, "batches": sums.batches, "seen": sums.seen}
+        write(self.path, named(sums.totals), told)
+        self._spent = time.monotonic() - began
+
+    def read(self) -> Sums:
+        """The sums on disk; raises `UserError` for a file about something else, or a damaged one."""
+        names = [f"{layer}." for layer in self._layers]
+        told = check(self.path, self._about, names, self._lm.d_ffn, ("texts", "batches", "seen"))
+        totals = {layer: strips(self.path, f"{layer}.", self._lm) for layer in self._layers}
+        return Sums(totals, told["texts"], told["batches"], told["seen"])
+
+
+def description(lm: LanguageModel, layer: int, corpus: str, max_tokens: int, skip_bos: bool) -> dict[str, Any]:
+    """Everything that a layer's second moment depends on."""
+    return {
+        "format": FORMAT,
+        "model": lm.fingerprint,
+        "dtype": str(lm.dtype),
+        "layer": layer,
+        "corpus": corpus,
+        "max_tokens": max_tokens,
+        "max_length": lm.max_length,
+        "skip_bos": skip_bos,
+    }
+
+
+def place(folder: Path, about: dict[str, Any]) -> Path:
+    """The file of what is described."""
+    name = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]
+    return folder / f"{name}.safetensors"
+
+
+def save(path: Path, about: dict[str, Any], second: SecondMoment) -> None:
+    """Write one layer's second moment; the file appears whole or not at all."""
+    told = {**about, "tokens": second.tokens, "top_share": second.top_share, "digest": second.digest}
+    write(path, {str(first): strip for first, strip in second.upper()}, told)
+
+
+def load(path: Path, about: dict[str, Any], lm: LanguageModel) -> SecondMoment:
+    """One layer's second moment, whose numbers are read from the file whenever they are used; raises `UserError` for a
+    file about something else, or a damaged one. What is wrong with the numbers is told now, or of a large file later.
+    """
+    told = check(path, about, [""], lm.d_ffn, ("tokens", "top_share"))
+    if lm.d_ffn <= WHOLE:
+        numbers(path, lm)
+    digest = str(told.get("digest", ""))
+    return SecondMoment(lambda: numbers(path, lm), told["tokens"], about["layer"], told["top_share"], digest)
+
+
+def numbers(path: Path, lm: LanguageModel) -> Triangle:
+    """The triangle of a layer's second moment, read from its file; raises `UserError` unless it is finite."""
+    upper = strips(path, "", lm)
+    if not all(bool(strip.sum().isfinite()) for _, strip in upper):
+        raise UserError(f"The cached statistics {path} hold what are no numbers. Delete the file.")
+    return upper
+
+
+def named(totals: Mapping[int, Triangle]) -> dict[str, Tensor]:
+    """The strips of several layers by their names in a file."""
+    return {f"{layer}.{first}": strip for layer, total in totals.items() for first, strip in total}
+
+
+def check(path: Path, about: dict[str, Any], layers: Sequence[str], size: int, says: Sequence[str]) -> dict[str, Any]:
+    """What a file says it is about; raises `UserError` for a damaged one, one about something else, one that does not
+    tell the numbers that it `says`, or has not the strips of these layers (by the beginnings of their names), as large
+    as the layers' inputs are many."""
+    with readable(path):
+        found, told = described(path)
+    wrong = [key for key, value in about.items() if told.get(key) != value]
+    wrong += [key for key in says if not isinstance(told.get(key), (int, float))]
+    if wrong:
+        raise unfit(path, ", ".join(wrong))
+    held = {name: tuple(shape) for name, (kind, shape) in found.items() if kind in ("F32", "F64")}
+    expected = {f"{layer}{name}": shape for layer in layers for name, shape in shapes(size).items()}
+    if held not in (expected, {SQUARE: (size, size)}):
+        raise unfit(path, "shape")
+    return told
+
+
+def strips(path: Path, layer: str, lm: LanguageModel) -> Triangle:
+    """The triangle of the layer whose strips' names begin so, read from a file."""
+    names = [f"{layer}{name}" for name in shapes(lm.d_ffn)]
+    with readable(path):
+        tensors, _ = read_tensors(path, lm.device, [SQUARE, *names])
+    if SQUARE in tensors:
+        return Triangle.of(tensors[SQUARE]).mean(1)
+    return Triangle(tuple(tensors[name] for name in names))
+
+
+def write(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+    """Tensors and what they are about, as one file that appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(f".{os.getpid()}.part")
+    held = {name: matrix.cpu().contiguous() for name, matrix in tensors.items()}
+    save_file(held, draft, metadata={"about": json.dumps(about)})
+    os.replace(draft, path)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Says in one line what is wrong with a file that cannot be read."""
+    try:
+        yield
+    except Unreadable as error:
+        raise UserError(f"The cached statistics {path} cannot be read ({error}). Delete the file.") from error
+
+
+def unfit(path: Path, what: str) -> UserError:
+    """Of a file that is about something else."""
+    return UserError(f"The cached statistics {path} belong to something else ({what} differ). Delete the file.")

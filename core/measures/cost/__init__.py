@@ -1,0 +1,1 @@
+"""How long measures will take on this machine."""

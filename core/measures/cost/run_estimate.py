@@ -1,0 +1,46 @@
+"""How long the measures inside a model will take on this machine while a run goes on, told before they begin."""
+
+from __future__ import annotations
+
+import math
+
+from core.measures.config import MeasureConfig
+from core.measures.cost.cost_model import BRIEF, Work, decomposition, factorisation, passes, product, told
+from core.models.language_model import LanguageModel
+
+TAU = 0.1  # what lanes are compared at by default
+
+
+def preparing(lm: LanguageModel, layers: int, config: MeasureConfig) -> Work:
+    """Once, before the first round: W_0 of each layer decomposed, the probe's states read twice and factorised."""
+    d, rows = lm.d_model, config.rows_for(lm.d_model)
+    each = decomposition(d, lm.d_ffn) + factorisation(rows, d) + product(rows, d, d).times(2)
+    return each.times(layers) + passes(lm, rows).times(2)
+
+
+def measuring(lm: LanguageModel, layers: int, config: MeasureConfig) -> Work:
+    """Each measured round of a lane: W_t of its layers decomposed and compared with W_0, the probe's states read again.
+
+    Of the k dominant directions only an upper bound is known before: singular values descend, so k ≤ ⌈τ r⌉.
+    """
+    d_out, d_in, rows = lm.d_model, lm.d_ffn, config.rows_for(lm.d_model)
+    r = min(d_out, d_in)
+    k = math.ceil(TAU * r)
+    similarity = product(k, d_out + d_in, r)  # SS: k directions of W_t against all of W_0
+    drift = product(k, d_out, d_in).times(2)  # ‖U_kᵀ(W_t−W_0)‖, ‖(W_t−W_0)V_k‖
+    each = decomposition(d_out, d_in, k) + similarity + drift + product(rows, d_out, d_out)
+    return each.times(layers) + passes(lm, rows)
+
+
+def expected(lm: LanguageModel, layers: int, config: MeasureConfig) -> list[str]:
+    """What to say of the measures inside `layers` edited layers, where that is long; else nothing."""
+    if not config.inside or not layers:
+        return []
+    once, each = (work(lm, layers, config).seconds(lm) for work in (preparing, measuring))
+    if max(once, each) <= BRIEF:
+        return []
+    return [
+        f"Singular values, similarity and R_k of {layers} layers are expected to take {told(once)} on this machine"
+        f" before the first round, then {told(each)} after each measured round of a lane. Without them:"
+        " measure.inside false; more seldom: measure.every."
+    ]

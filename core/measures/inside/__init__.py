@@ -1,0 +1,1 @@
+"""What weights and hidden states are: spectra, subspaces, drift, maps."""

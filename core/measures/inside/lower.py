@@ -1,0 +1,105 @@
+"""What edits cannot reach: the layers below the lowest edited one give the same states in every round and lane.
+
+Measures ask the same texts again and again, in the same batches. So the states that leave those layers are remembered
+by batch, and the next time the layers stand aside. They are the very tensors that the layers would compute again:
+numbers do not change by a bit.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from core.models.hooks import standing_aside
+from core.models.language_model import LanguageModel
+
+MOST_BYTES = 512 * 2**20
+PLAIN = {"input_ids", "attention_mask", "use_cache"}  # arguments of a pass that pads on the right and starts anew
+PACKED = PLAIN | {"position_ids"}  # of one of packs, whose mask follows from ids and positions
+
+Key = tuple[torch.Size, bytes, bytes]
+States = Tensor | tuple[Tensor, ...]
+
+
+@dataclass
+class LowerLayers:
+    """Remembers the output of layer `first` − 1 for the batches seen inside `remembered`.
+
+    `first` is the lowest layer that any edit changes; with 0 there is nothing to remember. The longest unused batches
+    are forgotten beyond `most_bytes`.
+    """
+
+    lm: LanguageModel
+    first: int
+    most_bytes: int = MOST_BYTES
+    kept: OrderedDict[Key, States] = field(default_factory=OrderedDict)
+    active: bool = False
+    found: int = 0
+
+    @contextmanager
+    def remembered(self) -> Iterator[None]:
+        """Inside, plain passes of the model run its lower layers only for batches that were not seen before."""
+        if self.first == 0:
+            yield
+            return
+        open_pass = ExitStack()
+
+        def before(_: nn.Module, __: tuple, inputs: Mapping[str, Any]) -> None:
+            if not self.active or set(inputs) not in (PLAIN, PACKED) or inputs["use_cache"]:
+                return
+            ids, positions = inputs["input_ids"], inputs.get("position_ids")
+            key = ids.shape, _bytes_of(ids), _bytes_of(positions) if positions is not None else b""
+            if key in self.kept:
+                self.found += 1
+                self.kept.move_to_end(key)
+                open_pass.enter_context(standing_aside(self.lm, self.first - 1, self.kept[key]))
+            else:
+                handle = self.lm.layers[self.first - 1].register_forward_hook(
+                    lambda _, __, states: self._keep(key, states)
+                )
+                open_pass.callback(handle.remove)
+
+        def after(*_: Any) -> None:
+            open_pass.close()
+
+        handles = [
+            self.lm.model.register_forward_pre_hook(before, with_kwargs=True),
+            self.lm.model.register_forward_hook(after, always_call=True),
+        ]
+        self.active = True
+        try:
+            yield
+        finally:
+            self.active = False
+            for handle in handles:
+                handle.remove()
+            open_pass.close()
+
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """Inside, the model runs whole: for a heartbeat, which may wear edits of any layer."""
+        active, self.active = self.active, False
+        try:
+            yield
+        finally:
+            self.active = active
+
+    def _keep(self, key: Key, states: States) -> None:
+        self.kept[key] = states
+        while len(self.kept) > 1 and sum(map(_bytes, self.kept.values())) > self.most_bytes:
+            self.kept.popitem(last=False)
+
+
+def _bytes_of(numbers: Tensor) -> bytes:
+    return numbers.cpu().numpy().tobytes()
+
+
+def _bytes(states: States) -> int:
+    tensor = states[0] if isinstance(states, tuple) else states
+    return tensor.numel() * tensor.element_size()

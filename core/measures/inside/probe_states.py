@@ -1,0 +1,189 @@
+"""Hidden states of the same texts before and after edits: what R_k and the maps are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from core.facts.fact import Fact
+from core.measures.inside import drift
+from core.measures.inside.maps import Layout, layout
+from core.measures.outside.scores import pass_size
+from core.models.float32_layers import widened
+from core.models.forward import activations, token_activations
+from core.models.language_model import LanguageModel
+
+Beat = Callable[[], None]  # called between passes of the model
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Token states at the output of the down-projections, by layer, of the base model on fixed texts.
+
+    A token counts once per distinct prefix (the model is causal: equal prefixes have equal states) and a lone BOS not
+    at all, because it is an outlier that says nothing. A model of a narrow type computes `span`, its first to last
+    measured layer, in float32: rounding would move states by more than small edits do.
+    """
+
+    lm: LanguageModel
+    span: tuple[int, int]
+    texts: list[str]
+    kept: Int[Tensor, " n"]
+    states: dict[int, Float[Tensor, "n d"]]
+    principal: dict[int, drift.Principal]
+    null_edit: dict[int, Float[Tensor, " k"]]  # R_k of a second pass of the base model: exactly 0 where passes repeat
+    resampled: dict[int, Float[Tensor, " k"]]  # R_k with the pairing lost and no edit: about 1.13
+
+    @classmethod
+    def build(
+        cls,
+        lm: LanguageModel,
+        layers: Sequence[int],
+        texts: Sequence[str],
+        rows: int,
+        seed: int = 0,
+        beat: Beat | None = None,
+    ) -> Probe | str:
+        """A probe on the first texts that hold `rows` distinct tokens; or, in words, why there can be none."""
+        chosen, kept, distinct = choose(lm, texts, rows)
+        width = lm.d_model
+        if distinct < width:
+            few = f"its texts hold {distinct:,} distinct tokens, and states of width {width:,} need more"
+            return f"R_k was left out: {few}; give measure.texts"
+        probe = cls(lm, (min(layers), max(layers)), chosen, torch.tensor(kept), {}, {}, {}, {})
+        first, second = probe.read({}, layers, beat), probe.read({}, layers, beat)
+        for layer in layers:
+            if beat is not None:
+                beat()
+            found = drift.factorise(first[layer])
+            probe.states[layer] = first[layer]
+            probe.principal[layer] = found
+            probe.null_edit[layer] = drift.r_k(found, second[layer] - first[layer])[found.real]
+            probe.resampled[layer] = drift.resampled_control(found, first[layer], seed)[found.real]
+        return probe
+
+    def read(
+        self, weights: Mapping[int, Tensor], layers: Sequence[int], beat: Beat | None = None
+    ) -> dict[int, Float[Tensor, "n d"]]:
+        """The states of the model that wears `weights`."""
+        narrow = self.lm.dtype != self.lm.master_dtype  # then a heartbeat would find widened layers
+        with widened(self.lm, *self.span), self.lm.worn(weights):
+            size, between = pass_size(self.lm), None if narrow else beat
+            found = token_activations(self.lm, self.texts, layers, "down", size, between)
+        return {layer: states[self.kept] for layer, states in found.items()}
+
+    def r_k(self, layer: int, states: Float[Tensor, "n d"]) -> Float[Tensor, " k"]:
+        """R_k of these states against the base model's, over the directions that are more than round-off."""
+        found = self.principal[layer]
+        return drift.r_k(found, states - self.states[layer])[found.real]
+
+    def about(self, name: str) -> str:
+        """What was read, of texts called `name`."""
+        said = f"{len(self.kept):,} tokens of {name}"
+        if self.lm.dtype == self.lm.master_dtype:
+            return said
+        first, last = self.span
+        which = f"layer {first}" if first == last else f"layers {first} to {last}"
+        return f"{said}; {which} computed in float32, the edits not rounded to {str(self.lm.dtype).partition('.')[2]}"
+
+    def controls(self) -> list[dict[str, Any]]:
+        """Both controls of each layer, to draw: `layer, k, null, resampled` at the directions of `drift.points`."""
+        found = []
+        for layer, null in sorted(self.null_edit.items()):
+            drawn, other = drift.points(null), drift.points(self.resampled[layer])
+            found.append({"layer": layer, "k": drawn["k"], "null": drawn["rk"], "resampled": other["rk"]})
+        return found
+
+    def note(self) -> str | None:
+        """A caution where there are few tokens for the width of the states."""
+        n, d = next(iter(self.states.values())).shape
+        return f"R_k rests on {n} tokens for {d} directions; 4 per direction or more are advised" if n < 4 * d else None
+
+
+def choose(lm: LanguageModel, texts: Sequence[str], rows: int) -> tuple[list[str], list[int], int]:
+    """(texts, indices of their tokens to keep in the order of `token_activations`, how many are kept)."""
+    chosen, kept, seen, start = [], [], set(), 0
+    lone = {(lm.tokenizer.bos_token_id,)}
+    for text in texts:
+        if len(kept) >= rows:
+            break
+        ids = lm.encode(text)
+        if not 0 < len(ids) <= lm.max_length:
+            continue
+        chosen.append(text)
+        for position in range(len(ids)):
+            prefix = tuple(ids[: position + 1])
+            if prefix not in seen and prefix not in lone:
+                seen.add(prefix)
+                kept.append(start + position)
+        start += len(ids)
+    return chosen, kept[:rows], min(len(kept), rows)
+
+
+@dataclass(frozen=True)
+class MapPanel:
+    """Fixed prompts whose states at the subject's last token, after layer `layer`, are mapped before and after."""
+
+    lm: LanguageModel
+    layer: int
+    texts: list[str]
+    positions: list[int]
+    facts: list[int]  # index of the fact to edit; −1 for a fact that no edit asks to change
+    base: Float[Tensor, "n d"]
+    anchor: Layout
+
+    @classmethod
+    def build(
+        cls,
+        lm: LanguageModel,
+        layer: int,
+        facts: Mapping[int, Fact],
+        unedited: Sequence[Fact],
+        beat: Beat | None = None,
+    ) -> MapPanel | None:
+        """A panel of these facts; None if there are fewer than four."""
+        members = [*facts.items(), *((-1, fact) for fact in unedited)]
+        if len(members) < 4:
+            return None
+        placed = [lm.slot_last(fact.prompt, fact.subject) for _, fact in members]
+        texts, positions = [text for text, _ in placed], [position for _, position in placed]
+        with lm.worn({}):
+            base = activations(lm, texts, positions, [layer], "block", pass_size(lm), beat)[layer]
+        return cls(lm, layer, texts, positions, [i for i, _ in members], base, layout(base, base))
+
+    def draw(
+        self,
+        weights: Mapping[int, Tensor],
+        edited: Sequence[int],
+        method: str,
+        seed: int = 0,
+        beat: Beat | None = None,
+    ) -> dict[str, object] | None:
+        """The map as the page draws it. Every layout is turned onto the base model's, so rounds and lanes compare.
+
+        None if the edited model's states are not all finite.
+        """
+        with self.lm.worn(weights):
+            size = pass_size(self.lm)
+            after = activations(self.lm, self.texts, self.positions, [self.layer], "block", size, beat)[self.layer]
+        if not bool(torch.isfinite(after).all()):
+            return None
+        found = layout(self.base, after, method, seed, self.anchor)
+        done = set(edited)
+        return {
+            "method": method,
+            "layer": self.layer,
+            "points": found.points,
+            "explained": found.explained,
+            "fact": self.facts,
+            "edited": [int(i in done) for i in self.facts],
+            "x0": found.before[:, 0].tolist(),
+            "y0": found.before[:, 1].tolist(),
+            "x": found.after[:, 0].tolist(),
+            "y": found.after[:, 1].tolist(),
+        }

@@ -1,0 +1,102 @@
+"""One fact looked at closely: how likely the answers to its questions are, and what its round did to the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from core.editing.lane.state import LaneState, LayerUpdates
+from core.editing.rounds.spread import removed
+from core.facts.fact import Fact
+from core.measures.outside.scores import Answers
+from core.models.language_model import LanguageModel
+
+MOST = {"paraphrase": 6, "neighbour": 10, "portability": 6}  # questions of a kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A question of a fact: `target` is what an edit wants said, `truth` what was said before it (of a neighbour: what
+    is true of it, and stays so). None where there is no such answer."""
+
+    kind: str
+    prompt: str
+    target: str | None
+    truth: str | None
+
+    @property
+    def wanted(self) -> str:
+        """The answer that counts as right."""
+        right = self.truth if self.kind == "neighbour" else self.target
+        assert right is not None
+        return right
+
+
+def questions(fact: Fact) -> list[Asked]:
+    """The fact as it is edited, then its paraphrases, neighbours and what follows from it, at most `MOST` of a kind."""
+    truth = fact.truth if fact.truth != fact.target else None
+    found = [Asked(kind="edit", prompt=fact.text, target=fact.target, truth=truth)]
+    for text in fact.paraphrases[: MOST["paraphrase"]]:
+        found.append(Asked(kind="paraphrase", prompt=text, target=fact.target, truth=truth))
+    for one in fact.neighborhood[: MOST["neighbour"]]:
+        target = fact.target if fact.target != one.answer else None
+        found.append(Asked(kind="neighbour", prompt=one.prompt, target=target, truth=one.answer))
+    for question in fact.portability[: MOST["portability"]]:
+        found.append(Asked(kind="portability", prompt=question.prompt, target=question.answer, truth=None))
+    return found
+
+
+def rated(lm: LanguageModel, asked: Sequence[Asked]) -> dict[str, list[Any]]:
+    """What the model, as it is now, makes of the questions: `{"target", "truth", "exact"}`, an entry for each.
+
+    Probabilities are geometric means over an answer's tokens, exp of the mean log-probability under teacher forcing
+    (None where there is no such answer, or it is not finite); `exact` says whether each token of the answer that counts
+    as right is the most likely one.
+    """
+    answers = Answers(lm)
+    pairs = [(one.prompt, answer) for one in asked for answer in (one.target, one.truth) if answer is not None]
+    answers.rate(pairs)
+
+    def probability(prompt: str, answer: str | None) -> float | None:
+        if answer is None:
+            return None
+        found = math.exp(answers.known[prompt, answer].logprob)
+        return found if math.isfinite(found) else None
+
+    return {
+        "target": [probability(one.prompt, one.target) for one in asked],
+        "truth": [probability(one.prompt, one.truth) for one in asked],
+        "exact": [answers.known[one.prompt, one.wanted].exact for one in asked],
+    }
+
+
+def applied(
+    lm: LanguageModel, update: LayerUpdates, state: LaneState, hashes: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """What a round did to each layer: `layer`, ‖ΔW‖_F as it was added (`norm`) and before the guards (`raw`), ‖W_0‖_F
+    (`weight`), the share of ‖ΔW‖² that guards took (`removed`), the `hash` of W_t as rebuilt (`state`).
+
+    `same` says whether that is the hash noted when the round was edited (`hashes`, by layer); None where none was.
+    """
+    rows = []
+    for layer, delta in sorted(update.updates.items()):
+        raw, found, noted = update.raw.get(layer, delta), state.digest(layer), hashes.get(str(layer))
+        rows.append(
+            {
+                "layer": layer,
+                "norm": delta.norm(),
+                "raw": raw.norm(),
+                "weight": float(lm.original(layer).norm()),
+                "removed": removed(raw, delta),
+                "hash": found,
+                "same": None if noted is None else noted == found,
+            }
+        )
+    return rows
+
+
+def as_rows(asked: Sequence[Asked]) -> list[dict[str, Any]]:
+    """The questions as JSON types."""
+    return [asdict(one) for one in asked]

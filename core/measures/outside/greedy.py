@@ -1,0 +1,114 @@
+"""What a model says by itself, as ids: the greedy continuation, and a sampled one for long texts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from core.measures.outside.scores import pass_size
+from core.models.generation import continuations, end_tokens
+from core.models.language_model import LanguageModel
+from core.models.passes import batches
+from core.models.tokens import answer_ids
+
+Beat = Callable[[], None]
+TOP = 5
+
+
+class Chooser:
+    """Chooses the next token: the likeliest, or by `generator` one of the `TOP` likeliest by their probabilities.
+
+    A row whose logits are not finite ends there; `broken` counts them. With `forced` a text never ends by itself.
+    """
+
+    def __init__(self, lm: LanguageModel, generator: torch.Generator | None = None, forced: bool = False):
+        self._ends = sorted(end_tokens(lm))
+        self._generator, self._forced = generator, forced
+        self.broken = 0
+
+    def __call__(self, logits: Float[Tensor, "n vocabulary"]) -> Int[Tensor, " n"]:
+        if self._forced:
+            logits = logits.index_fill(1, torch.tensor(self._ends, device=logits.device, dtype=torch.long), -torch.inf)
+        best, chosen = logits.max(1)
+        finite = best.isfinite()
+        if self._generator is not None:
+            top = logits.float().cpu().nan_to_num().topk(min(TOP, logits.shape[1]), 1)
+            choice = torch.multinomial(top.values.softmax(1), 1, generator=self._generator)
+            chosen = top.indices.gather(1, choice)[:, 0].to(logits.device)
+        if bool(finite.all()) or self._forced:
+            return chosen
+        self.broken += int((~finite).sum())
+        return torch.where(finite, chosen, self._ends[0] if self._ends else 0)
+
+
+def greedy_ids(
+    lm: LanguageModel, prompts: Sequence[str], counts: Sequence[int], beat: Beat | None = None
+) -> tuple[list[list[int]], int]:
+    """(the first `counts[i]` tokens that the worn model says after `prompts[i]`, fewer where the text ends; how many
+    rows ended because their logits were not finite). Prompts that ask for the same count share batches."""
+    chooser = Chooser(lm)
+    found: list[list[int]] = [[] for _ in prompts]
+    heads = lm.encode_all([lm.asked(prompt) for prompt in prompts])
+    for count, indices in by_count(counts).items():
+        lengths = [len(heads[i]) + count for i in indices]
+        for chosen in batches(lengths, pass_size(lm)):
+            part = [indices[i] for i in chosen]
+            said = continuations(lm, [heads[i] for i in part], count, chooser, beat=beat)
+            for i, ids in zip(part, said, strict=True):
+                found[i] = ids
+            if beat:
+                beat()
+    return found, chooser.broken
+
+
+def answer_lengths(lm: LanguageModel, pairs: Sequence[tuple[str, str]]) -> list[int]:
+    """How many tokens each answer of these (prompt, answer) has where the model, asked the prompt, says it."""
+    return [len(answer_ids(lm.tokenizer, lm.asked(prompt), answer)) for prompt, answer in pairs]
+
+
+def sampled_texts(
+    lm: LanguageModel, prompts: Sequence[str], length: int, seed: int, beat: Beat | None = None
+) -> list[str]:
+    """Prompts with their continuation, `length` tokens in all (fewer where the text ends): one top-5 sample each.
+
+    The same seed, prompts and weights give the same texts on the same device.
+    """
+    chooser = Chooser(lm, torch.Generator().manual_seed(seed))
+    heads = lm.encode_all([lm.asked(prompt) for prompt in prompts])
+    texts = [""] * len(prompts)
+    for chosen in batches([length] * len(heads), max(pass_size(lm), 8 * length)):
+        rows = [heads[i] for i in chosen]
+        new = continuations(lm, rows, max(0, length - min(map(len, rows))), chooser, beat=beat)
+        kept = [ids[: max(0, length - len(head))] for head, ids in zip(rows, new, strict=True)]
+        for i, text in zip(chosen, decoded(lm, kept), strict=True):
+            texts[i] = prompts[i] + text
+        if beat:
+            beat()
+    return texts
+
+
+def decoded(lm: LanguageModel, rows: Sequence[Sequence[int]]) -> list[str]:
+    """Ids as text, without special tokens."""
+    return [lm.tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False) for row in rows]
+
+
+def by_count(counts: Sequence[int]) -> dict[int, list[int]]:
+    """The indices that have each count."""
+    groups: dict[int, list[int]] = defaultdict(list)
+    for index, count in enumerate(counts):
+        groups[count].append(index)
+    return groups
+
+
+def match_ratio(before: Sequence[int], after: Sequence[int]) -> float:
+    """Share of the positions of `before` that hold the same token in `after`; what `after` lacks differs.
+
+    Of nothing the ratio is 1 if both say nothing.
+    """
+    if not before:
+        return float(not after)
+    return sum(one == other for one, other in zip(before, after, strict=False)) / len(before)

@@ -1,0 +1,158 @@
+"""Our model as lm-evaluation-harness sees it, and the harness itself, imported only when tasks are asked for."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from core.measures.outside.scores import pass_size
+from core.models.chat import Frame
+from core.models.forward import score_ids
+from core.models.generation import continuations, greedy
+from core.models.language_model import LanguageModel
+from core.models.passes import batches
+from core.models.tokens import answer_text, split_answer
+
+NEW_TOKENS = 256  # of a generated answer, where the task does not say
+
+Ids = list[int]
+
+
+@dataclass
+class HarnessModel:
+    """The three questions that tasks ask of a model, answered by `lm` as it is worn at that moment.
+
+    Requests are tokenised once and remembered: a task asks the same ones every time. Texts are read as the model reads
+    them everywhere in the lab, with BOS exactly once; of a model that is asked as chat a context is a user's message,
+    and its continuation begins the assistant's turn. Whole texts, of no context, stay as they are.
+    """
+
+    lm: LanguageModel
+    heartbeat: Callable[[], None] | None = None
+    pairs: dict[tuple[str, str], tuple[Ids, Ids]] = field(default_factory=dict)
+    rank: int = 0
+    world_size: int = 1
+
+    def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
+        """(summed log-probability of the continuation, whether it is the greedy one) for (context, continuation)."""
+        return self._rate([self._pair(*request.args) for request in requests])
+
+    def loglikelihood_rolling(self, requests: Sequence[Any]) -> list[float]:
+        """Log-probability of whole texts, in windows of the model's length where they are longer."""
+        from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+
+        totals = []
+        for (text,) in (request.args for request in requests):
+            windows = get_rolling_token_windows(
+                self._plain(text), self._prefix, max_seq_len=self.lm.max_length, context_len=1
+            )
+            rated = self._rate([(list(c), list(t)) for c, t in map(make_disjoint_window, windows)])
+            totals.append(sum(logprob for logprob, _ in rated))
+        return totals
+
+    def generate_until(self, requests: Sequence[Any]) -> list[str]:
+        """Greedy continuations up to the task's stop texts. Tasks that sample are answered greedily too."""
+        asked = [request.args for request in requests]
+        counts = [int(settings.get("max_gen_toks") or NEW_TOKENS) for _, settings in asked]
+        heads = [
+            self.lm.encode(self.lm.asked(context))[-max(1, self.lm.max_length - count) :]
+            for (context, _), count in zip(asked, counts, strict=True)
+        ]
+        answers = [""] * len(asked)
+        for count in dict.fromkeys(counts):
+            same = [i for i, other in enumerate(counts) if other == count]
+            for part in batches([len(heads[i]) + count for i in same], self.lm.token_budget):
+                chosen = [same[i] for i in part]
+                found = continuations(self.lm, [heads[i] for i in chosen], count, greedy, beat=self.heartbeat)
+                for i, new in zip(chosen, found, strict=True):
+                    answers[i] = _until(self.lm.tokenizer.decode(new, skip_special_tokens=True), asked[i][1])
+                self._beat()
+        return answers
+
+    def _rate(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[tuple[float, bool]]:
+        heads, targets = [head for head, _ in pairs], [target for _, target in pairs]
+        found = score_ids(self.lm, heads, targets, pass_size(self.lm), self.heartbeat)
+        rows = zip(found.logprob.tolist(), found.exact.tolist(), targets, strict=True)
+        return [(mean * len(target), exact) for mean, exact, target in rows]
+
+    def _pair(self, context: str, continuation: str) -> tuple[Ids, Ids]:
+        """Ids of both parts, cut from those of the joined text; spaces that end the context open the continuation."""
+        if (context, continuation) not in self.pairs:
+            bare = context.rstrip()
+            if bare and self.lm.frame != Frame():
+                asked = self.lm.asked(bare)
+                joined = answer_text(asked, continuation.strip())
+                head, whole = self.lm.encode_all([asked, joined])
+                target = split_answer(self.lm.tokenizer, head, whole, joined[len(asked) :])
+            elif bare:
+                head, whole = self.lm.encode_all([bare, context + continuation])
+                target = whole[len(head) :]
+            else:
+                head, target = [self._prefix], self._plain(context + continuation)
+            kept = max(1, self.lm.max_length + 1 - len(target))
+            self.pairs[context, continuation] = list(head[-kept:]), list(target)
+        return self.pairs[context, continuation]
+
+    def _plain(self, text: str) -> Ids:
+        return list(self.lm.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    @property
+    def _prefix(self) -> int:
+        """What an empty context is replaced with."""
+        bos, eos = self.lm.tokenizer.bos_token_id, self.lm.tokenizer.eos_token_id
+        return bos if bos is not None else eos
+
+    def _beat(self) -> None:
+        if self.heartbeat:
+            self.heartbeat()
+
+
+@dataclass(frozen=True)
+class Harness:
+    """The pieces of lm-evaluation-harness that tasks are built from."""
+
+    version: str
+    task: Callable[..., Any]
+    dataset: Callable[[list[dict[str, Any]]], Any]
+    manager: Callable[[str | None], Any]  # of a folder of YAML tasks, or of all that the harness ships
+
+
+@cache
+def load_harness() -> Harness:
+    """Import the harness (a second or more). Its index of thousands of tasks is read only if `manager(None)` is."""
+    import lm_eval
+    from datasets import Dataset
+    from lm_eval.api.task import ConfigurableTask
+    from lm_eval.tasks import TaskManager
+
+    @cache
+    def manager(folder: str | None) -> TaskManager:
+        return TaskManager(include_path=folder, include_defaults=folder is None)
+
+    return Harness(lm_eval.__version__, ConfigurableTask, Dataset.from_list, manager)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the harness's log lines and progress bars: the lab has its own."""
+    logger = logging.getLogger("lm_eval")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _until(text: str, settings: Mapping[str, Any]) -> str:
+    """The text before the first stop text of a task's generation settings."""
+    stops = settings.get("until") or []
+    for stop in [stops] if isinstance(stops, str) else stops:
+        text = text.split(stop)[0] if stop else text
+    return text

@@ -1,0 +1,82 @@
+"""What R_k and the perplexity are read on: texts that no edit concerns, and what they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.editing.statistics.corpus import dataset_corpus, file_corpus
+from core.facts.fact import Fact
+from core.measures.config import MeasureConfig, ReadDataset
+from core.models.language_model import LanguageModel
+
+POCKET = "pocket"  # the model whose held-out text is at hand
+WHERE = "measure.texts"  # the field of a spec that says what to read
+NO_PROSE = f"there is no general text for this model; give {WHERE} in the spec: a text file, or a dataset"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """`drift`: what R_k is read on, the most wanted first; `prose`: what the perplexity is; the same, by name.
+
+    Either may be empty: then that is not measured.
+    """
+
+    drift: Sequence[str] = ()
+    prose: Sequence[str] = ()
+    drift_name: str = "texts that no edit concerns"
+    prose_name: str = "text that no edit concerns"
+
+
+def texts_for(lm: LanguageModel, config: MeasureConfig, unedited: Sequence[Fact], assets: Path) -> Texts:
+    """The texts that `config` names; without any, what is at hand.
+
+    At hand are statements of the unedited facts, and for the pocket model sentences of its world that it was not
+    trained on. No other model is read on those: its perplexity is not measured then. Raises `UserError` for a file or
+    dataset that cannot be read.
+    """
+    said = [f"{fact.text} {fact.target}." for fact in unedited]
+    called = f"statements of {len(said):,} facts that no edit concerns"
+    if config.texts is None and lm.reference == POCKET:
+        aside, world = held_out(assets), "held-out sentences of the pocket world"
+        return Texts(said + aside, aside, f"{called}, then {world}", world)
+    if config.texts is None:
+        return Texts(said, (), called)
+    if config.texts == "statements":
+        return Texts(said, said, called, called)
+    # A token counts once for R_k however often its beginning comes, so there should be more of them.
+    wanted = max(4 * config.rows_for(lm.d_model), config.perplexity)
+    if isinstance(config.texts, ReadDataset):
+        asked = config.texts
+        corpus = dataset_corpus(asked.dataset, asked.subset, asked.split, asked.column, WHERE)
+        name = f"the dataset {', '.join(filter(None, (public(asked.dataset), asked.subset, asked.split)))}"
+    else:
+        path = Path(config.texts).expanduser()
+        corpus = file_corpus(path, WHERE)
+        name = f"the text file {path.name} ({corpus.name[:8]})"
+    found = first_texts(lm, corpus.texts(), wanted)
+    return Texts(found, found, name, name)
+
+
+def first_texts(lm: LanguageModel, texts: Iterable[str], tokens: int) -> list[str]:
+    """The first texts that hold so many tokens together, or all there are."""
+    chosen, total = [], 0
+    for text in texts:
+        chosen.append(text)
+        total += len(lm.encode(text))
+        if total >= tokens:
+            break
+    return chosen
+
+
+def held_out(assets: Path) -> list[str]:
+    """Text of the embedded world that the pocket model was not trained on; none where it was not made."""
+    path = assets / "pocket" / "world" / "heldout.txt"
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()] if path.exists() else []
+
+
+def public(dataset: str) -> str:
+    """A dataset's hub id, or of a folder of this computer only its name."""
+    path = Path(dataset).expanduser()
+    return path.name if path.is_dir() else dataset

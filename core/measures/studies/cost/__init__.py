@@ -1,0 +1,147 @@
+"""What a lane costs: seconds per round, latency against the unedited model, peak memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from core import ceiling
+from core.editing.settings.parameters import param
+from core.editing.stopwatch import FREE, charged
+from core.measures.study.found import Chart, Found
+
+if TYPE_CHECKING:
+    from core.measures.study.case import Case
+
+TIMED = {  # columns of rounds.csv
+    "per_edit_seconds": "edit",
+    "edit_seconds": "edits since the last measurement",
+    "setup_seconds": "set-up",
+    "measure_seconds": "measures",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Seconds to say a number of tokens, by the lane and the unedited model in turn; memory; seconds of the rounds."""
+
+    title: ClassVar[str] = "Time and memory"
+    question: ClassVar[str] = "Is the edited model slower than the unedited one, and what did the rounds take?"
+    source: ClassVar[str] = "R_k paper, Fig. 5 (latency ratio over 50 greedy tokens)"
+
+    tokens: int = param(50, ge=1, le=ceiling.SAMPLED, help="Greedy tokens per prompt.")
+    prompts: int = param(10, ge=3, le=ceiling.SAMPLED, help="Prompts, of facts spread over the run.")
+
+    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+        """Tables `latency`, `memory`, `rounds` (by measured round) and `phases` (of every round, seconds per edit)."""
+        from core.measures.outside.scores import spread_sample
+        from core.measures.studies.cost.latency import peak_memory, side_by_side
+        from core.measures.study.loop import each_round
+
+        lm, notes = case.lm, []
+        count = max(1, min(self.tokens, lm.max_length // 2))
+        if count < self.tokens:
+            notes.append(f"{count} instead of {self.tokens} tokens: the model reads {lm.max_length} at most")
+        texts = [case.facts[i].text for i in spread_sample(range(len(case.facts)), self.prompts, case.seed)]
+        prompts = [text for text in texts if len(lm.encode(lm.asked(text))) + count <= lm.max_length]
+        latency: list[dict[str, Any]] = []
+        for at, beat in each_round(case, rounds):
+            base, lane = side_by_side(lm, ({}, case.weights(at)), prompts, count, beat)
+            latency += _rows(at, base, lane, count, case.seed)
+        return Found(
+            tables={
+                "latency": latency,
+                "memory": [{"where": where, "peak_mib": mib} for where, mib in peak_memory(lm.device).items()],
+                "rounds": _round_seconds(case),
+                "phases": _phases(case),
+            },
+            charts=[
+                Chart(
+                    table="latency",
+                    kind="line",
+                    x="round",
+                    y="ratio",
+                    y_low="low",
+                    y_high="high",
+                    title="Latency against the unedited model",
+                    x_title="after round",
+                    y_title="seconds / seconds of the unedited model",
+                    line=1.0,
+                    line_label="as fast",
+                ),
+                Chart(
+                    table="phases",
+                    kind="line",
+                    x="round",
+                    y="per_edit_seconds",
+                    by="phase",
+                    title="Seconds per edit",
+                    x_title="round",
+                    y_title="seconds per edit",
+                ),
+            ],
+            protocol=(
+                f"{count} greedy tokens after each of {len(prompts)} prompts, one prompt at a time, the unedited model"
+                " and the lane in turn, after a warm-up; medians, and the median of the prompts' ratios with a 95 %"
+                " bootstrap interval. The lane wears edited matrices in the place of the original ones, of the same"
+                " shape and type, so a ratio of 1 must come out: what differs from it is the noise of the clock."
+                " Memory: the most that this process ever held (on a GPU: that PyTorch ever allocated there), loading"
+                " included. Seconds per edit: all that a round took by the facts that it edited, without waiting and"
+                " without set-up (statistics, decompositions and factors that are made once and shared), which no lane"
+                " is charged with; `edit_seconds` is the sum over the rounds since the last measurement."
+            ),
+            notes=notes,
+            empty={
+                "latency": f"no prompt of this run leaves room for {count} tokens in what the model reads",
+                "memory": "this machine does not tell how much memory a process has held",
+                "rounds": "the run has measured no round, so it noted no seconds",
+            },
+        )
+
+
+def _rows(at: int, base: Sequence[float], lane: Sequence[float], count: int, seed: int) -> list[dict[str, Any]]:
+    """One row: medians in seconds, tokens per second of the lane, and the ratio with its interval."""
+    import numpy as np
+
+    if not base:
+        return []
+    ratios = np.array(lane) / np.array(base)
+    chosen = np.random.default_rng(seed).integers(len(ratios), size=(1000, len(ratios)))
+    low, high = np.quantile(np.median(ratios[chosen], axis=1), [0.025, 0.975])
+    return [
+        {
+            "round": at,
+            "unedited_seconds": float(np.median(base)),
+            "edited_seconds": float(np.median(lane)),
+            "tokens_per_second": count / float(np.median(lane)),
+            "ratio": float(np.median(ratios)),
+            "low": float(low),
+            "high": float(high),
+            "prompts": len(ratios),
+        }
+    ]
+
+
+def _round_seconds(case: Case) -> list[dict[str, Any]]:
+    """What the run itself noted at each measured round."""
+    return [
+        {"round": at, "what": what, "seconds": scores[name]}
+        for at, scores in sorted(case.scores.items())
+        for name, what in TIMED.items()
+        if scores.get(name) is not None
+    ]
+
+
+def _phases(case: Case) -> list[dict[str, Any]]:
+    """Where each round's edits spent their time, and all of it that is the lane's own."""
+    rows = []
+    for at, seconds in sorted(case.seconds.items()):
+        edits = len(case.cohorts[at - 1])
+        own = {name: spent for name, spent in seconds.items() if name not in (*FREE, "total") and spent}
+        parts = {"all": charged(seconds), **own}
+        rows += [{"round": at, "phase": name, "per_edit_seconds": s / edits} for name, s in parts.items() if edits]
+    return rows
+
+
+STUDY = Cost

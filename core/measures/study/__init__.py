@@ -1,0 +1,1 @@
+"""What every study stands on: a lane as it sees it, the loop over rounds, and what it gives back."""

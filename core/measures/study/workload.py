@@ -1,0 +1,25 @@
+"""How much a study will have the model read: what its estimate of the time rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from core.measures.cost.cost_model import Work, passes
+from core.measures.study.case import Case
+
+ANSWER = 3  # tokens of an answer, about
+LOOKED_AT = 50  # prompts whose length is taken for that of all
+
+
+def facts_asked(case: Case, rounds: Sequence[int], most: int | None) -> int:
+    """How many facts the rounds ask together, at most `most` of those edited by each (all facts before any edit)."""
+    counts = [len(case.edited(t)) or len(case.facts) for t in rounds]
+    return sum(count if most is None else min(count, most) for count in counts)
+
+
+def asking(case: Case, questions: int | float, tokens: int | float = ANSWER) -> Work:
+    """The model reading so many questions as long as the lane's prompts, each with an answer of `tokens` tokens."""
+    lm, some = case.lm, [fact.text for fact in (*case.facts[:LOOKED_AT], *case.unedited[:LOOKED_AT])]
+    lengths = [len(ids) for ids in lm.encode_all([lm.asked(text) for text in some])]
+    return passes(lm, round(questions * (fmean(lengths) + tokens))) if lengths else Work()

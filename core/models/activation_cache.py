@@ -1,0 +1,65 @@
+"""Rows that are asked again while the layers are edited from below: layers that are done are not run again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from core.models.hooks import Site, captured, standing_aside
+from core.models.language_model import LanguageModel
+from core.models.passes import passes
+
+
+class Carried:
+    """Rows of ids, with the residual stream of all their tokens above the layers that are done.
+
+    What rows begin with alike is run once. `budget` is the padded tokens of a pass; `beat` is called before each.
+    """
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        rows: Sequence[tuple[int, ...]],
+        budget: int | None = None,
+        beat: Callable[[], None] | None = None,
+    ):
+        self.lm, self.beat = lm, beat
+        self.count = len(rows)
+        self.passes = list(passes(lm, rows, budget or lm.token_budget))
+        self.done = -1
+        self.states: list[Tensor | tuple] = []
+
+    @torch.no_grad()
+    def at(self, sites: Sequence[Site], done: int = -1) -> dict[Site, Float[Tensor, "n d"]]:
+        """Activations at these sites, at the last token of each row, of the model as it is worn.
+
+        Layers up to `done`, below all sites, will not change any more: their output is kept for the next call.
+        """
+        further = done > self.done
+        kept: list[Tensor | tuple] = []
+        found: dict[Site, Tensor] = {}
+        for number, part in enumerate(self.passes):
+            if self.beat is not None:
+                self.beat()
+            aside = standing_aside(self.lm, self.done, self.states[number]) if self.states else nullcontext()
+            hook = self.lm.layers[done].register_forward_hook(lambda _, __, out: kept.append(out)) if further else None
+            try:
+                with captured(self.lm, sites, len(part.inputs["input_ids"])) as seen, aside:
+                    self.lm.model(**part.inputs, use_cache=False)
+            finally:
+                if hook is not None:
+                    hook.remove()
+            places = [(index, r, columns[-1]) for index, (r, columns) in part.places.items()]
+            index, at_row, at_column = torch.tensor(places, device=self.lm.device).T
+            for where, values in seen.items():
+                if where not in found:
+                    shape = (self.count, values.shape[-1])
+                    found[where] = torch.empty(shape, dtype=self.lm.master_dtype, device=self.lm.device)
+                found[where][index] = values[at_row, at_column].to(self.lm.master_dtype)
+        if further:
+            self.done, self.states = done, kept
+        return found

@@ -1,0 +1,282 @@
+"""The exact tail: what a change to the residual stream at one token can reach, and nothing else.
+
+Adding δ to the residual stream after layer L at token c of a row changes only the tokens from c on, in the layers
+above L. So a row is run once, without gradients; the keys and values of its tokens before c and its residual stream
+after L from c on are kept; and from then on only the layers above L run on the tokens from c on, against the kept
+keys and values. Equal to the full forward pass, with an n-th of its work.
+
+The model's own code does that: layers up to L stand aside (their `forward` is replaced for the moment of a pass, L's
+by the kept states plus δ), and a cache that gives its keys and values without growing does the rest, so masks,
+rotary embeddings and layer signatures stay the model's business.
+
+Shapes: r rows, s tokens from c on, p tokens before c (padded left), d the model's width, v the vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import DynamicCache
+
+from core.models.hooks import last_mlp_at, logits_at, standing_aside
+from core.models.kv_cache import kept
+from core.models.language_model import LanguageModel
+from core.models.passes import passes
+
+CHUNK_COST = 96  # tokens of padding that are worth one chunk less
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of ids; δ of its `owner` is added at token `cut`; logits are wanted after the tokens `reads` (>= cut)."""
+
+    ids: tuple[int, ...]
+    cut: int
+    owner: int
+    reads: tuple[int, ...]
+
+
+@dataclass
+class Chunk:
+    """Rows that go through the tail together.
+
+    `reads` are (row, token from the cut on) pairs, flattened; `read_rows` says to which of the chunk's rows each
+    belongs, `rows` to which of the caller's rows each of the chunk's rows belongs.
+    """
+
+    rows: list[int]
+    owners: Int[Tensor, " r"]
+    ids: Int[Tensor, "r s"]
+    mask: Int[Tensor, "r p_and_s"]
+    positions: Int[Tensor, "r s"]
+    hidden: Float[Tensor, "r s d"]
+    kept: list[tuple[Tensor, Tensor]]
+    read_rows: Int[Tensor, " n"]
+    read_columns: Int[Tensor, " n"]
+    in_tuple: bool  # whether the model's layers return a tuple
+
+    @property
+    def before(self) -> int:
+        """p."""
+        return self.mask.shape[1] - self.ids.shape[1]
+
+    def pack(self, hidden: Tensor) -> Tensor | tuple[Tensor]:
+        return (hidden,) if self.in_tuple else hidden
+
+    def without(self, gone: set[int]) -> Chunk | None:
+        """The chunk without the rows of some owners; None if nothing is left."""
+        keep = [i for i, owner in enumerate(self.owners.tolist()) if owner not in gone]
+        if len(keep) == len(self.rows):
+            return self
+        if not keep:
+            return None
+        at = torch.tensor(keep, device=self.ids.device)
+        new_index = torch.full((len(self.rows),), -1, device=self.ids.device)
+        new_index[at] = torch.arange(len(keep), device=self.ids.device)
+        stays = new_index[self.read_rows] >= 0
+        return Chunk(
+            [self.rows[i] for i in keep],
+            self.owners[at],
+            self.ids[at],
+            self.mask[at],
+            self.positions[at],
+            self.hidden[at],
+            [(keys[at], values[at]) for keys, values in self.kept],
+            new_index[self.read_rows[stays]],
+            self.read_columns[stays],
+            self.in_tuple,
+        )
+
+
+def joined(chunks: Sequence[Chunk], budget: int) -> list[Chunk]:
+    """The chunks with those put together that are cheaper to run as one: where the padding that it takes is less than
+    what a chunk costs by itself. A chunk's rows x (p + s) stay within `budget`."""
+    result: list[Chunk] = []
+    for chunk in sorted(chunks, key=lambda chunk: -chunk.ids.shape[1]):
+        if result:
+            last = result[-1]
+            rows, wide = len(last.rows) + len(chunk.rows), last.ids.shape[1]
+            padding = len(chunk.rows) * (wide - chunk.ids.shape[1])
+            if padding <= CHUNK_COST and rows * (max(last.before, chunk.before) + wide) <= budget:
+                result[-1] = together(last, chunk)
+                continue
+        result.append(chunk)
+    return result
+
+
+def together(one: Chunk, other: Chunk) -> Chunk:
+    """Two chunks as one, padded on the left before the cut and on the right after it, where nothing looks."""
+    before, after = max(one.before, other.before), max(one.ids.shape[1], other.ids.shape[1])
+
+    def both(a: Tensor, b: Tensor, sides: Callable[[Chunk], tuple[int, ...]]) -> Tensor:
+        return torch.cat([F.pad(a, sides(one)), F.pad(b, sides(other))])
+
+    def left(chunk: Chunk) -> tuple[int, ...]:
+        return (0, 0, before - chunk.before, 0)
+
+    def right(chunk: Chunk) -> tuple[int, ...]:
+        return (0, after - chunk.ids.shape[1])
+
+    def masked(chunk: Chunk) -> Tensor:
+        ends = torch.ones(len(chunk.rows), right(chunk)[1], dtype=chunk.mask.dtype, device=chunk.mask.device)
+        return torch.cat([F.pad(chunk.mask, (before - chunk.before, 0)), ends], 1)
+
+    return Chunk(
+        [*one.rows, *other.rows],
+        torch.cat([one.owners, other.owners]),
+        both(one.ids, other.ids, right),
+        torch.cat([masked(one), masked(other)]),
+        both(one.positions, other.positions, right),
+        both(one.hidden, other.hidden, lambda chunk: (0, 0, *right(chunk))),
+        [
+            (both(keys, more_keys, left), both(values, more_values, left))
+            for (keys, values), (more_keys, more_values) in zip(one.kept, other.kept, strict=True)
+        ],
+        torch.cat([one.read_rows, other.read_rows + len(one.rows)]),
+        torch.cat([one.read_columns, other.read_columns]),
+        one.in_tuple,
+    )
+
+
+class Tail:
+    """Rows prepared for passes through the layers above `layer`.
+
+    Weights must not change between preparing and running.
+    """
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        rows: Sequence[Row],
+        layer: int,
+        budget: int | None = None,
+        beat: Callable[[], None] | None = None,
+    ):
+        """Run each row once. `budget`: padded tokens of a chunk (all of a row's at first, those from the cut later);
+        `beat` is called before each pass here, and is for whoever goes through the chunks to call."""
+        self.lm, self.beat = lm, beat or (lambda: None)
+        self.layer = layer
+        self.budget = budget or lm.token_budget
+        starts, in_tuple = first_pass(lm, rows, layer, self.budget, self.beat)
+        groups = grouped(rows, self.budget)
+        self.chunks = joined([aligned(lm, rows, starts, group, layer, in_tuple) for group in groups], self.budget)
+
+    def drop(self, owners: set[int]) -> None:
+        """Forget the rows of these owners."""
+        self.chunks = [left for chunk in self.chunks if (left := chunk.without(owners)) is not None]
+        self.chunks = joined(self.chunks, self.budget)
+
+    def logits(self, chunk: Chunk, delta: Float[Tensor, "owners d"]) -> Float[Tensor, "n v"]:
+        """Logits at the chunk's reads with each row's δ added at its cut. Differentiable in δ."""
+        first = chunk.hidden[:, :1] + delta[chunk.owners, None].to(chunk.hidden.dtype)
+        hidden = torch.cat([first, chunk.hidden[:, 1:]], 1)
+        inputs = {
+            "input_ids": chunk.ids,
+            "attention_mask": chunk.mask,
+            "position_ids": chunk.positions,
+            "past_key_values": kept(chunk.kept),
+            "use_cache": True,
+        }
+        only = (chunk.read_rows, chunk.read_columns)
+        with standing_aside(self.lm, self.layer, chunk.pack(hidden)), last_mlp_at(self.lm, *only):
+            return logits_at(self.lm, inputs, *only)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What is kept of one row's first pass: keys and values of the layers above before the cut, [head, token, d_head],
+    and the residual stream from the cut on, [token, d]."""
+
+    above: list[tuple[Tensor, Tensor]]
+    hidden: Tensor
+
+
+@torch.no_grad()
+def first_pass(
+    lm: LanguageModel, rows: Sequence[Row], layer: int, budget: int, beat: Callable[[], None]
+) -> tuple[list[Start], bool]:
+    """(what is kept of each row, whether the model's layers return tuples). Beginnings that rows share are run once."""
+    starts: dict[int, Start] = {}
+    in_tuple = False
+    nowhere = torch.zeros(0, dtype=torch.long)
+    for part in passes(lm, [row.ids for row in rows], budget):
+        beat()
+        cache, seen = DynamicCache(), []
+        handle = lm.layers[layer].register_forward_hook(lambda _, __, output, seen=seen: seen.append(output))
+        # No logits are wanted, and nothing of the last layer but keys and values.
+        skipped = last_mlp_at(lm, nowhere, nowhere) if layer < lm.n_layers - 1 else nullcontext()
+        try:
+            with skipped:
+                logits_at(lm, {**part.inputs, "past_key_values": cache, "use_cache": True}, nowhere, nowhere)
+        finally:
+            handle.remove()
+        in_tuple = isinstance(seen[0], tuple)
+        hidden = seen[0][0] if in_tuple else seen[0]
+        for index, (r, columns) in part.places.items():
+            at, cut = torch.as_tensor(columns, device=lm.device), rows[index].cut
+            above = [(held.keys[r][:, at[:cut]], held.values[r][:, at[:cut]]) for held in cache.layers[layer + 1 :]]
+            starts[index] = Start(above, hidden[r, at[cut:]])
+    return [starts[index] for index in range(len(rows))], in_tuple
+
+
+def aligned(
+    lm: LanguageModel, rows: Sequence[Row], starts: Sequence[Start], group: Sequence[int], layer: int, in_tuple: bool
+) -> Chunk:
+    """A group of rows as a chunk, aligned at their cuts."""
+    members, device = [rows[i] for i in group], lm.device
+    before = max(row.cut for row in members)
+    after = max(len(row.ids) - row.cut for row in members)
+
+    def left(states: Sequence[Tensor]) -> Tensor:
+        return torch.stack([F.pad(state, (0, 0, before - state.shape[1], 0)) for state in states])
+
+    ends = [[*row.ids[row.cut :], *[0] * (after - len(row.ids) + row.cut)] for row in members]
+    cuts = torch.tensor([row.cut for row in members], device=device)[:, None]
+    last = torch.tensor([len(row.ids) - 1 for row in members], device=device)[:, None]
+    columns = torch.arange(before + after, device=device)[None]
+    # Layers up to `layer` stand aside later and need no keys; their length is still asked for.
+    nothing = torch.empty(len(members), 1, before, 0, device=device, dtype=lm.dtype)
+    own = [starts[i].above for i in group]
+    above = [
+        (left([layers[n][0] for layers in own]), left([layers[n][1] for layers in own]))
+        for n in range(lm.n_layers - layer - 1)
+    ]
+    reads = [(r, token - row.cut) for r, row in enumerate(members) for token in row.reads]
+    return Chunk(
+        list(group),
+        torch.tensor([row.owner for row in members], device=device),
+        torch.tensor(ends, device=device),
+        # Padding on the right needs no mask: nothing before it can see it.
+        (columns >= before - cuts).long(),
+        torch.minimum(cuts + torch.arange(after, device=device), last),
+        torch.stack([F.pad(starts[i].hidden, (0, 0, 0, after - len(starts[i].hidden))) for i in group]),
+        [(nothing, nothing)] * (layer + 1) + above,
+        torch.tensor([r for r, _ in reads], device=device),
+        torch.tensor([c for _, c in reads], device=device),
+        in_tuple,
+    )
+
+
+def grouped(rows: Sequence[Row], budget: int) -> list[list[int]]:
+    """Indices of rows in groups of like lengths from the cut on.
+
+    A group's rows x (longest before + longest after the cut) stay within `budget`.
+    """
+    order = sorted(range(len(rows)), key=lambda i: (len(rows[i].ids) - rows[i].cut, rows[i].cut))
+    groups: list[list[int]] = []
+    before = after = 0
+    for index in order:
+        row = rows[index]
+        wider = max(before, row.cut) + max(after, len(row.ids) - row.cut)
+        if not groups or (len(groups[-1]) + 1) * wider > budget:
+            groups.append([])
+            before = after = 0
+        before, after = max(before, row.cut), max(after, len(row.ids) - row.cut)
+        groups[-1].append(index)
+    return groups

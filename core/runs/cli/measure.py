@@ -1,0 +1,168 @@
+"""`python -m core measure`: more measures, and studies, of a run that is there."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from core.errors import UserError
+from core.json_text import JsonError, loads
+from core.runs.opened.catalogue import built, catalogue
+from core.runs.progress.control import Control, Interrupted
+from core.runs.progress.terminal import Telling, interruptible, quiet
+from core.runs.store.study_files import Kept, delete, free_key, kept, result, write
+from core.runs.worker.process import cache_home
+
+DONE, STOPPED_EARLY = 0, 3
+
+
+def add_parsers(subparsers: Any) -> None:
+    """The command `measure`, with `run`: arguments → exit status."""
+    measure = subparsers.add_parser(
+        "measure",
+        help="more measures, and studies, of a finished run",
+        description="Rebuild a run's states from its ledger and measure them again, or make a study of them; writes "
+        "files beside the first ones. Exit status 0: done, 2: bad input, 3: stopped early.",
+    )
+    measure.add_argument(
+        "folder", type=Path, nargs="?", metavar="DIR", help="folder of a run: it holds spec.json and ledger/"
+    )
+    measure.add_argument("--rounds", default="last", help="all, last, or numbers such as 0,5,10 (default: last)")
+    measure.add_argument("--lanes", action="append", metavar="LABEL", help="these lanes only (repeat for several)")
+    measure.add_argument("--tasks", nargs="*", metavar="NAME", help="with tasks: the model's own, or these")
+    measure.add_argument("--maps", choices=("pca", "tsne", "umap"), help="with maps of representations")
+    measure.add_argument(
+        "--all", action="store_true", help="every fact, paraphrase, neighbour and task item: no samples"
+    )
+    measure.add_argument(
+        "--name", help="suffix of the tables (default: again), or of a study's result (default: the next number)"
+    )
+    measure.add_argument("--studies", action="store_true", help="list the studies there are, and their options")
+    measure.add_argument("--study", metavar="NAME", help="make this study; writes study-NAME.json and its tables")
+    measure.add_argument("--results", action="store_true", help="list what studies of this run have found")
+    measure.add_argument("--delete", action="append", metavar="RESULT", help="delete a result of that list")
+    measure.add_argument(
+        "--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of the study (repeat for several)"
+    )
+    measure.set_defaults(run=measure_command)
+
+
+def measure_command(arguments: argparse.Namespace) -> int:
+    """`python -m core measure`: raises `UserError` for bad input."""
+    if arguments.studies:
+        print("\n\n".join(map(_listed, catalogue())))
+        return DONE
+    if arguments.folder is None:
+        raise UserError("which run? Give the folder that --out named, or runs/<id> (--studies needs none)")
+    if arguments.set and arguments.study is None:
+        raise UserError("--set gives options of a study; name the study by --study")
+    if arguments.results or arguments.delete:
+        return _results(arguments)
+    options = _options(arguments.set)
+    if arguments.study is not None:  # what is wrong with it shows before anything is loaded
+        built(arguments.study, options)
+        free_key(arguments.folder.expanduser(), arguments.study, arguments.name)
+    telling = Telling()
+    control = Control(report=telling.progress)
+    quiet()
+    try:
+        with interruptible(control, "nothing was written"):
+            written = _study(arguments, options, control) if arguments.study else _measured(arguments, control)
+    except Interrupted as stop:
+        telling.end()
+        print(str(stop), file=sys.stderr)
+        return STOPPED_EARLY
+    finally:
+        telling.end()
+    print("\n".join(map(str, written)))
+    return DONE
+
+
+def _measured(arguments: argparse.Namespace, control: Control) -> list[Path]:
+    from core.runs.opened.remeasure import remeasure
+
+    return remeasure(
+        arguments.folder,
+        rounds=arguments.rounds,
+        lanes=arguments.lanes,
+        tasks=arguments.tasks,
+        maps=arguments.maps,
+        everything=arguments.all,
+        name=arguments.name or "again",
+        control=control,
+    )
+
+
+def _study(arguments: argparse.Namespace, options: dict[str, Any], control: Control) -> list[Path]:
+    from core.runs.engine.laboratory import Laboratory
+    from core.runs.opened.study import study
+
+    folder = arguments.folder.expanduser().resolve()
+    laboratory = Laboratory(cache_home(folder))
+    found = study(folder, arguments.study, options, arguments.lanes, arguments.rounds, laboratory, control)
+    for note in found["notes"]:
+        print(f"note: {note}")
+    for one in found["empty"]:
+        print(f"empty: {_why(one)}")
+    return write(found, folder, free_key(folder, arguments.study, arguments.name))
+
+
+def _results(arguments: argparse.Namespace) -> int:
+    """Delete results, or list them."""
+    folder = arguments.folder.expanduser()
+    if arguments.study is not None:
+        raise UserError("--results and --delete are about studies that were made: leave out --study")
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder")
+    for one in [result(folder, key) for key in arguments.delete or ()]:
+        print("\n".join(f"deleted: {file}" for file in delete(one)))
+    if arguments.results:
+        print("\n".join(map(_told, kept(folder))) or f"{folder}: no study was kept")
+    return DONE
+
+
+def _told(one: Kept) -> str:
+    """A result in the list: its key, when it was found and of what; options that are not as usual; its tables."""
+    usual = {about["name"]: {o["name"]: o["default"] for o in about["options"]} for about in catalogue()}
+    own = {name: value for name, value in one.options.items() if value != usual.get(one.study, {}).get(name)}
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.created))
+    lines = [f"{one.key}: {', '.join(one.lanes)}; rounds {one.rounds}; {at}"]
+    lines.append("    " + (" ".join(f"{name}={json.dumps(value)}" for name, value in own.items()) or "usual options"))
+    lines.append("    tables: " + ", ".join(f"{name} ({rows})" for name, rows in one.tables.items()))
+    return "\n".join([*lines, *(f"    empty: {_why(each)}" for each in one.empty)])
+
+
+def _why(empty: dict[str, str]) -> str:
+    return f"{empty['table']} of {empty['lane']}: {empty['why']}"
+
+
+def _options(given: Sequence[str]) -> dict[str, Any]:
+    """`["count=3", "ask=edit", "layers=[4,5]"]` as a dictionary: values are JSON, or else text."""
+    options = {}
+    for one in given:
+        name, sign, value = one.partition("=")
+        if not sign or not name.strip():
+            raise UserError(f'--set: "{one}" should be OPTION=VALUE, such as count=100')
+        if name.strip() in options:
+            raise UserError(f'--set: "{name.strip()}" is given twice; keep one')
+        try:
+            options[name.strip()] = loads(value)
+        except JsonError as error:
+            if not error.broken:
+                raise UserError(f"--set {name.strip()}: {error}") from None
+            options[name.strip()] = value
+    return options
+
+
+def _listed(study: dict[str, Any]) -> str:
+    lines = [f"{study['name']}: {study['question']} ({study['source']})"]
+    for option in study["options"]:
+        default = json.dumps(option["default"])
+        choices = f"; one of {', '.join(map(str, option['choices']))}" if option["choices"] else ""
+        lines.append(f"    {option['name']}={default}{choices}   {option['help']}")
+    return "\n".join(lines)

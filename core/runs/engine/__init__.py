@@ -1,0 +1,1 @@
+"""The sequence of a run: load, edit, measure, event by event."""

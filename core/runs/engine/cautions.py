@@ -1,0 +1,126 @@
+"""What a person should know before believing a run: odd facts at its start, a model that falls apart on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from core.facts.fact import Fact
+from core.measures.warning import Signs, early_warning, first_flag
+from core.models.forward import score
+from core.models.language_model import LanguageModel
+from core.runs.progress.events import Warned
+from core.runs.spec.plan import Past, Plan
+
+LOOKED_AT = 1000  # facts that are asked before the run, to see whether the model says the target already
+TOGETHER = 64  # of them at a time
+HALF = 0.5  # of what the unedited model knew: below that a lane has collapsed
+COLLAPSING = {"unedited_recall": "facts that were never edited", "task_mean": "the tasks"}
+
+
+def cautions(lm: LanguageModel, facts: Sequence[Fact], plan: Plan, heartbeat: Callable[[], None]) -> Iterator[Warned]:
+    """Targets that the model says already; facts that are edited twice; subjects that come again within a round."""
+    for message in (_said_already(lm, facts, heartbeat), _edited_again(facts), _within_rounds(facts, plan)):
+        if message:
+            yield Warned(message=message)
+
+
+def elsewhere(
+    started: Mapping[str, Any], now: Mapping[str, Any], statistics: Mapping[str, str] | None = None
+) -> Warned | None:
+    """A run goes on on another computer, under other packages, or on other `statistics` (digests by layer), than its
+    `started` event tells of: what differs from `now`, which is what `conditions` gives."""
+    before = conditions(started["versions"], started["model"])
+    differ = [name for name in now if before.get(name, now[name]) != now[name]]
+    told = ", ".join(f"{name} {now[name]} (before: {before[name]})" for name in differ)
+    earlier = started.get("statistics") or {}
+    others = [layer for layer, digest in (statistics or {}).items() if earlier.get(layer, digest) != digest]
+    if others:
+        told += f"{', ' if told else ''}statistics of layers {', '.join(others)} (their numbers are not the same)"
+    if not told:
+        return None
+    message = (
+        f"This run goes on under other conditions than those it was begun under: {told}. Its numbers may differ in "
+        "their last digits from those of a run that stayed where it was."
+    )
+    return Warned(message=message, about=f"elsewhere: {told}")
+
+
+def conditions(versions: Mapping[str, str], model: Mapping[str, Any]) -> dict[str, Any]:
+    """What the last digits of a run's numbers rest on, by name: versions of packages, the device, and its threads."""
+    return {**versions, **{name: model[name] for name in ("device", "threads") if name in model}}
+
+
+def flagged(past: Past, lane: str, number: int) -> Iterator[Warned]:
+    """What is to be said of a lane after its measurement of a round: the early warning, when it comes for the first
+    time, and what is lost already. Of level "error": its numbers are not finite any more, and it should end."""
+    places = past.history(lane, number)
+    signs = [Signs.of(place[1], past.scores[place], past.rows(place)) for place in places]
+    early = early_warning(signs)
+    if early is not None and (early.stop or first_flag(signs) == early):
+        yield Warned(level="error" if early.stop else "warn", lane=lane, round=number, message=early.message)
+    base = next((past.scores[place] for place in past.scores if place[1] == 0), {})
+    before = past.scores[places[-2]] if len(places) > 1 else base
+    for message in collapse(past.scores[places[-1]], base, before):
+        yield Warned(lane=lane, round=number, message=message)
+
+
+def collapse(now: Mapping[str, Any], base: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence when a score falls below half of what it was before any edit, once as it does."""
+    for column, what in COLLAPSING.items():
+        value, first = now.get(column), base.get(column)
+        if value is None or not first:
+            continue
+        last = before.get(column)
+        if value < HALF * first and (last is None or last >= HALF * first):
+            message = f"the model has lost more than half of {what}: {first:.0%} before the edits, {value:.0%} now."
+            yield message[0].upper() + message[1:]
+
+
+def _said_already(lm: LanguageModel, facts: Sequence[Fact], heartbeat: Callable[[], None]) -> str:
+    asked = facts[:LOOKED_AT]
+    known: list[Fact] = []
+    for start in range(0, len(asked), TOGETHER):
+        some = asked[start : start + TOGETHER]
+        with lm.worn({}):
+            exact = score(lm, [fact.text for fact in some], [fact.target for fact in some], beat=heartbeat).exact
+        known += [fact for fact, says in zip(some, exact.tolist(), strict=True) if says]
+    if not known:
+        return ""
+    of = f"the first {LOOKED_AT:,}" if len(facts) > LOOKED_AT else f"{len(facts):,}"
+    example = f'"{known[0].text} {known[0].target}"'
+    return f"The model says {len(known):,} of {of} targets already, such as {example}: editing them proves little."
+
+
+def _edited_again(facts: Sequence[Fact]) -> str:
+    first: dict[tuple[str, str], Fact] = {}
+    again = []
+    for fact in facts:
+        earlier = first.setdefault((fact.subject, fact.prompt), fact)
+        if earlier.target != fact.target:
+            again.append((earlier, fact))
+    if not again:
+        return ""
+    earlier, later = again[0]
+    return (
+        f'Facts contradict earlier ones ({len(again):,}), such as "{earlier.text}" with "{earlier.target}" and then '
+        f'"{later.target}": only one of them can be said.'
+    )
+
+
+def _within_rounds(facts: Sequence[Fact], plan: Plan) -> str:
+    found: dict[str, int] = {}
+    for number in range(1, plan.rounds + 1):
+        seen: set[str] = set()
+        for index in plan.edited_in(number):
+            subject = facts[index].subject
+            if subject in seen:
+                found.setdefault(subject, number)
+            seen.add(subject)
+    if not found:
+        return ""
+    subject, number = next(iter(found.items()))
+    return (
+        f'Subjects come more than once in a round ({len(found):,}), such as "{subject}" in round {number}: '
+        "their keys are nearly the same, so their edits mix."
+    )

@@ -1,0 +1,369 @@
+"""The sequence: for every round and lane, edit, commit, measure, commit. Deterministic from the spec and its seed.
+
+The caller commits each event before it asks for the next one. Everything here follows from the spec and the committed
+events, so a run that ended anywhere goes on from its last committed step to the same numbers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from core.editing.deltas.ledger import Ledger
+from core.editing.failure import EditFailure
+from core.editing.lane.method import Recipe
+from core.editing.lane.results import RoundUpdate
+from core.editing.lane.state import LaneState
+from core.editing.rounds.edit_round import edit_round
+from core.editing.rounds.effect import NONE, NOT_GUARDED, not_guarded, silent
+from core.editing.rounds.matched_shrinkage import exact
+from core.editing.stopwatch import charged
+from core.errors import UserError
+from core.measures.inside.key_overlap import key_overlap
+from core.runs.engine.cautions import cautions, conditions, elsewhere, flagged
+from core.runs.engine.laboratory import Laboratory
+from core.runs.engine.run_context import Bench, prepare, recipe_of, share_of, versions
+from core.runs.engine.states import States
+from core.runs.progress.control import Control
+from core.runs.progress.eta import RunPace
+from core.runs.progress.events import Edited, Event, Measured, Progress, Warned
+from core.runs.spec.differences import compared
+from core.runs.spec.lane_notes import lane_notes
+from core.runs.spec.plan import Past
+from core.runs.spec.run_spec import RunSpec
+from core.runs.store.folder import RunFolder
+
+TOGETHER = 64  # facts whose words are generated between two heartbeats, for facts.csv
+OTHER_TEXTS = "R_k or the perplexity is read on other texts than before: its values do not compare with earlier ones."
+
+
+def run(
+    laboratory: Laboratory, spec: RunSpec, folder: RunFolder, committed: Sequence[Mapping[str, Any]], control: Control
+) -> Iterator[Event]:
+    """All events of a run that come after the `committed` ones.
+
+    Raises `UserError` for a spec that cannot be run (before the first event) and `Interrupted` when `control` says so.
+    """
+    past = Past(committed)
+    bench = prepare(laboratory, spec, control, past.started)
+    sequence = Sequenced(bench, folder, past, control)
+    yield from sequence.events()
+
+
+class Sequenced:
+    """A run on its way: what was done, and the state of each lane."""
+
+    def __init__(self, bench: Bench, folder: RunFolder, past: Past, control: Control):
+        self._bench, self._folder, self._past, self._control = bench, folder, past, control
+        self._ledger = Ledger(folder.ledger)
+        self._states = States(bench.lm, self._ledger, bench.layers, self._rebuilding, control.heartbeat)
+        past.origins = dict(bench.origins)
+        self._silent: dict[str, str] = {}  # what the edit that was made last did not do
+        self._pace = RunPace(*past.steps_left(bench.plan, [recipe.label for recipe in bench.recipes]))
+
+    def events(self) -> Iterator[Event]:
+        """From where the past ends to the end."""
+        bench, plan = self._bench, self._bench.plan
+        yield from self._begin()
+        yield from self._baseline()
+        for number in range(1, plan.rounds + 1):
+            worked = False
+            for recipe in bench.recipes:
+                for event in self._step(recipe, number):
+                    worked = True
+                    yield event
+            if worked and number < plan.rounds:
+                self._control.boundary(round_over=True)
+        self._write_facts()
+
+    def _begin(self) -> Iterator[Event]:
+        bench, started = self._bench, self._past.started
+        if started is not None and started["model"]["fingerprint"] != bench.lm.fingerprint:
+            raise UserError(
+                f"The model {bench.spec.model} is no longer the one that this run was begun with (its weights differ): "
+                "put the former one back, or start a new run."
+            )
+        for label, (parent, number) in bench.origins.items():
+            self._ledger.branch(label, parent, number)
+        if started is None or [lane["label"] for lane in started["lanes"]] != bench.spec.labels():
+            self._folder.write_spec({**bench.spec.as_dict(), "resolved": bench.resolved()})
+            event = bench.started()
+            self._past.start(event.as_dict())
+            yield event
+        if started is not None:
+            yield from self._changed(started)
+        known = [lane["label"] for lane in started["lanes"]] if started is not None else []
+        of_lanes = lane_notes(bench.spec.lanes, {recipe.label: recipe for recipe in bench.recipes})
+        for level, notes in (("warn", of_lanes), ("info", bench.notes)):
+            for label, message in notes:
+                if label not in known:
+                    yield Warned(level=level, lane=label, round=0, message=message)
+        if started is None:
+            yield from self._told()
+
+    def _changed(self, started: Mapping[str, Any]) -> Iterator[Warned]:
+        """What is not as it was when the run began, where it goes on."""
+        lm = self._bench.lm
+        model = {"device": str(lm.device), "threads": torch.get_num_threads()}
+        moved = elsewhere(started, conditions(versions(), model), self._bench.digests)
+        if moved is not None and (None, moved.about) not in self._past.told:
+            yield moved
+        if started.get("reads", self._bench.measures.reads) != self._bench.measures.reads:
+            yield Warned(message=OTHER_TEXTS)
+
+    def _told(self) -> Iterator[Warned]:
+        """What a person should know of a new run, before its first step."""
+        bench = self._bench
+        if bench.spec.resolved is not None:
+            same, message = compared(bench.spec.resolved, bench.resolved())
+            yield Warned(level="info" if same else "warn", round=0, message=message)
+        yield from (Warned(round=0, message=message) for message in bench.warnings)
+        yield from (Warned(level="info", round=0, message=message) for message in bench.remarks())
+        yield from cautions(bench.lm, bench.facts.edit, bench.plan, self._control.heartbeat)
+
+    def _baseline(self) -> Iterator[Event]:
+        """Round 0, measured once and given to every lane that begins with it."""
+        labels = [label for label in self._bench.spec.labels() if label not in self._bench.origins]
+        missing = [label for label in labels if (label, 0) not in self._past.scores]
+        if not missing:
+            return
+        self._control.boundary()
+        measured = self._bench.measures.baseline(heartbeat=self._control.heartbeat, progress=self._reporter(None, 0))
+        payload = measured.as_dict()
+        payload.pop("round")
+        for label in missing:
+            yield self._remembered(self._unedited(label, payload))
+
+    def _unedited(self, label: str, payload: Mapping[str, Any]) -> Measured:
+        """The base model's measurement as a lane sees it: its layers, and k at its τ."""
+        recipe = recipe_of(self._bench.recipes, label)
+        share = share_of(recipe)
+        own: dict[str, Any] = dict(payload)
+        for part in ("layers", "spectra", "similarity", "drift"):
+            own[part] = [row for row in payload[part] if row["layer"] in recipe.layers]
+        if share:
+            ranks = {layer: reference.rank_at(**share) for layer, reference in self._bench.measures.references.items()}
+            own["layers"] = [
+                row | {name: ranks[row["layer"]] for name in ("dominant_rank", "k") if name in row}
+                for row in own["layers"]
+            ]
+            own["spectra"] = [row | {"k": ranks[row["layer"]]} for row in own["spectra"]]
+        return Measured(lane=label, round=0, **own)
+
+    def _step(self, recipe: Recipe, number: int) -> Iterator[Event]:
+        """One lane's round: what of it is not committed yet. A lane whose numbers break ends; the others go on."""
+        label, past = recipe.label, self._past
+        begins = past.begins(label)
+        if label in past.failed or number < begins:
+            return
+        due = (number == begins or self._bench.plan.measured(number)) and (label, number) not in past.scores
+        new = number > begins and (label, number) not in past.edited
+        try:
+            if number == begins and due:
+                self._parent_lives(label)
+            if new:
+                self._control.boundary()
+                edited = self._edit(recipe, number)
+                yield from self._without_effect(recipe, number)  # first: once the edit is committed it is made no more
+                yield edited
+            if due:
+                self._control.boundary()
+                yield self._measure(recipe, number)
+                yield from self._flags(label, number)
+        except EditFailure as failure:
+            past.failed[label] = number
+            self._pace.drop(label)
+            yield Warned(level="error", lane=label, round=number, message=f"{failure} This lane ends here.")
+
+    def _without_effect(self, recipe: Recipe, number: int) -> Iterator[Warned]:
+        """What a lane's edit did not do, each kind once; after the last round also that its guards never acted."""
+        label, found = recipe.label, dict(self._silent)
+        mine = [share for (lane, _), share in self._past.guarded.items() if lane == label]
+        if number == self._bench.plan.rounds and recipe.total_guards and max(mine, default=0.0) <= NONE:
+            found[NOT_GUARDED] = not_guarded(recipe)
+        for about, message in found.items():
+            if (label, about) not in self._past.told:
+                event = Warned(lane=label, round=number, about=about, message=message)
+                self._past.warn(event.as_dict())
+                yield event
+
+    def _parent_lives(self, label: str) -> None:
+        parent, number = self._past.origins[label]
+        ended = self._past.failed.get(parent)
+        if ended is not None and ended <= number:
+            raise EditFailure(f'The lane "{parent}" that this one branches from ended in round {ended}.')
+
+    def _flags(self, label: str, number: int) -> Iterator[Warned]:
+        """What is to be said of a lane that was just measured; the run pauses on it if its spec asks for that."""
+        flags = list(flagged(self._past, label, number))
+        for flag in flags:
+            if flag.level == "error":
+                raise EditFailure(flag.message)
+            yield flag
+        if flags and self._bench.spec.measure.pause_on_warning:
+            self._control.pause(f"Paused: {label}, round {number}: {flags[0].message}")
+
+    def _edit(self, recipe: Recipe, number: int) -> Edited:
+        bench, label = self._bench, recipe.label
+        indices = bench.plan.edited_in(number, bench.left_out[label])
+        facts = [bench.facts.edit[index] for index in indices]
+        self._pace.begin("edit", label)
+        self._report("values", label, number, f"{label}, round {number}: editing {len(facts)} facts")
+        beat, progress, watch = self._control.heartbeat, self._editing(label, number), bench.editing.watch
+        with watch.counted() as around:
+            with watch.phase("rebuild"):
+                state = self._states.after(label, number - 1)
+            with watch.phase("match"):
+                matched = self._matched(recipe, number, facts)
+            with watch.phase("edit"):
+                update = edit_round(bench.lm, state, facts, recipe, bench.editing, beat, matched, progress)
+            overlaps = {}
+            if bench.plan.measured(number):
+                with watch.phase("overlap"):
+                    overlaps = {layer: key_overlap(keys, state.history[layer]) for layer, keys in update.keys.items()}
+            self._silent = silent(recipe, update, state.sums)
+            with watch.phase("ledger"):
+                self._ledger.append(label, number, update)
+                event = _edited(recipe, number, indices, update, self._states.add(label, number, update), overlaps)
+        around.pop("edit")
+        phases = {name: update.seconds.get(name, 0.0) + around.get(name, 0.0) for name in (*update.seconds, *around)}
+        event = replace(event, seconds={**phases, "total": sum(phases.values())})
+        self._pace.took("edit", label, charged(event.seconds))
+        self._past.edit(event.as_dict())
+        return event
+
+    def _matched(self, recipe: Recipe, number: int, facts: Sequence[Any]) -> float | None:
+        """What the lane that this one is matched to says of this round's facts, right after its own edit."""
+        if recipe.match is None or not facts:
+            return None
+        other = recipe_of(self._bench.recipes, recipe.match)
+        if other.label in self._past.failed:
+            raise EditFailure(f'The lane "{other.label}" that this one is matched to has ended.')
+        return exact(self._bench.lm, self._states.after(other.label, number), facts, self._control.heartbeat)
+
+    def _measure(self, recipe: Recipe, number: int) -> Measured:
+        bench, label = self._bench, recipe.label
+        began = time.perf_counter()
+        self._pace.begin("measure", label)
+        before, without = self._past.last_measured(label, number), bench.left_out[label]
+        weights = self._states.after(label, number).weights
+        measured = bench.measures.measure(
+            weights,
+            bench.plan.edited_by(number, without),
+            bench.plan.edited_since(before[1], number, without),
+            number,
+            **share_of(recipe),
+            layers=bench.layers[label],
+            previous=self._past.scores.get(before),
+            final=number == bench.plan.rounds,
+            heartbeat=self._control.heartbeat,
+            progress=self._reporter(label, number),
+        )
+        payload = measured.as_dict()
+        payload.pop("round")
+        payload["scores"] |= self._past.edit_seconds(label, number)
+        missed = [index for index in bench.plan.edited_since(before[1], number) if index in without]
+        missed = missed[: bench.spec.measure.words]
+        payload["words"] = bench.measures.words(weights, missed, self._control.heartbeat) + payload["words"]
+        self._pace.took("measure", label, time.perf_counter() - began)
+        return self._remembered(Measured(lane=label, round=number, **payload))
+
+    def _remembered(self, event: Measured) -> Measured:
+        """The event, its scores kept as they are stored: later measurements build on them."""
+        self._past.measure(event.as_dict())
+        return event
+
+    def _rebuilding(self, label: str, number: int) -> None:
+        self._report("loading", label, number, f"{label}: rebuilding round {number} from the ledger")
+
+    def _write_facts(self) -> None:
+        """facts.csv: every fact in every lane, at the end; no rows where the spec wants none."""
+        rows: list[dict[str, Any]] = []
+        facts, plan = self._bench.facts.edit, self._bench.plan
+        for label in self._bench.spec.labels() if self._bench.spec.measure.final_words else ():
+            last = self._past.last_edit(label)
+            weights = self._states.after(label, last).weights
+            indices = plan.edited_by(last, self._bench.left_out[label])
+            self._report("scores", label, last, f"{label}: asking for every fact")
+            for start in range(0, len(indices), TOGETHER):
+                some = indices[start : start + TOGETHER]
+                for row in self._bench.measures.words(weights, some, self._control.heartbeat):
+                    index = row["fact"]
+                    about = {"id": facts[index].id, "subject": facts[index].subject, "round": index // plan.size + 1}
+                    rows.append({"lane": label, **row, **about})
+        self._folder.write_facts(rows)
+
+    def _report(self, phase: str, lane: str | None, number: int, message: str, done: int = 0, total: int = 0) -> None:
+        edited = len(self._past.edited)
+        self._control.report(
+            Progress(
+                phase=phase,
+                lane=lane,
+                round=number,
+                done=done,
+                total=total,
+                message=message,
+                eta_seconds=self._pace.left(),
+                run_done=edited,
+                run_total=edited + self._pace.edits_left,
+            )
+        )
+
+    def _editing(self, lane: str, number: int) -> Callable[[str, int, int], None]:
+        """Says how far a round's edit is. What is told more often than people can read costs no more than the call."""
+
+        def report(phase: str, done: int, total: int) -> None:
+            if self._control.wants(phase, lane, number):
+                what = f"step {done} of {total} for the values" if phase == "values" else f"layer {done} of {total}"
+                self._report(phase, lane, number, f"{lane}, round {number}: {what}", done, total)
+
+        return report
+
+    def _reporter(self, lane: str | None, number: int) -> Callable[[str, int, int], None]:
+        what = f"{lane}, round {number}" if lane else "the unedited model"
+
+        def report(phase: str, done: int, total: int) -> None:
+            self._report(phase, lane, number, f"Measuring {what}: {phase}", done, total)
+
+        return report
+
+
+def _edited(
+    recipe: Recipe,
+    number: int,
+    indices: list[int],
+    update: RoundUpdate,
+    state: LaneState,
+    overlaps: Mapping[int, float | None],
+) -> Edited:
+    layers = [
+        {
+            "layer": layer,
+            "delta_frobenius": delta.norm(),
+            "removed_share": update.removed_share[layer],
+            "key_overlap": overlaps.get(layer),
+            "residual_before": update.residual_before[layer],
+            "residual_after": update.residual_after[layer],
+        }
+        for layer, delta in update.updates.items()
+    ]
+    found = update.values
+    event = Edited(
+        lane=recipe.label,
+        round=number,
+        facts=indices,
+        seconds={},
+        layers=layers,
+        hash={str(layer): state.digest(layer) for layer in update.updates},
+        values={
+            "loss_start": float(found.loss_start.mean()),
+            "loss": float(found.loss.mean()),
+            "steps": float(found.steps.double().mean()),
+        },
+        notes=list(update.notes),
+    )
+    return event if update.factor is None else replace(event, factor=update.factor)

@@ -1,0 +1,167 @@
+"""What stays in a process between runs: the loaded model and what was computed about it alone."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+
+import torch
+
+from core.editing.lane.session import EditSession, model_info
+from core.editing.lane.state import LaneState
+from core.editing.recipe import recipe_from_dict
+from core.editing.rounds.edit_round import edit_round
+from core.editing.settings.defaults import statistics_tokens
+from core.editing.statistics.cache import cached_moments
+from core.editing.statistics.corpus import Corpus, dataset_corpus, file_corpus
+from core.editing.statistics.second_moment import Gathering
+from core.errors import UserError
+from core.facts.fact import Fact
+from core.models.language_model import LanguageModel
+from core.models.loading import load_model
+from core.paths import ASSETS
+from core.runs.spec.run_spec import RunSpec, StatisticsSpec
+
+POCKET = RunSpec.model_validate({"facts": {"source": "pocket"}, "lanes": [{"method": "memit"}]})
+NOT_GENERAL = (
+    "The statistics of this model's layers (C0) come from the lab's small embedded world, which is not general text. "
+    "For results that count, name a text file (a paragraph a line) as statistics.texts, or a statistics.dataset."
+)
+TRIED = Fact(subject="France", prompt="The capital of {} is", target="Rome", truth="Paris")
+STEP_SECONDS = 1800.0  # that one step may take without a sign of life; decompositions of large layers come on top
+LOADING_SECONDS = 3 * 3600.0  # the same while a model is loaded, which may have to be fetched
+SLOW = {"cpu": 2e9, "cuda": 2e11}  # operations a second of a busy computer's float64 decompositions
+DECOMPOSITION = 25  # operations of a decomposition, times the cube of a layer's width
+MOST_MEMO = 2**29  # bytes of factors and decompositions that one run may leave to the next
+
+
+class Laboratory:
+    """One model at a time, and its statistics. `home` keeps what took long, `assets` has the pocket model."""
+
+    def __init__(self, home: Path, assets: Path = ASSETS):
+        self.home, self.assets = home, assets
+        self._key: tuple[str, str, str, bool] | None = None
+        self._model: LanguageModel | None = None
+        self._loading = False
+        self._session: tuple[tuple[str, int, bool, int], EditSession] | None = None
+
+    def has(self, spec: RunSpec) -> bool:
+        """Whether the model of a spec is the one that is loaded."""
+        return self._model is not None and self._key == _key(spec)
+
+    def model(self, spec: RunSpec) -> LanguageModel:
+        """The model of a spec, loaded if it is not the loaded one (which is let go of first)."""
+        steady_threads()
+        if self._model is None or self._key != _key(spec):
+            self._model = self._session = self._key = None
+            self._loading = True
+            try:
+                self._model = load_model(spec.model, spec.device, spec.dtype, assets=self.assets, chat=spec.chat)
+            finally:
+                self._loading = False
+            self._key = _key(spec)
+        return self._model
+
+    def patience(self) -> float:
+        """Seconds without a sign of life after which work on the loaded model counts as hung: several times what its
+        longest single call takes, which is a decomposition in float64 of a matrix as wide as its FFN."""
+        lm = self._model
+        if self._loading:
+            return LOADING_SECONDS
+        if lm is None:
+            return STEP_SECONDS
+        return STEP_SECONDS + DECOMPOSITION * lm.d_ffn**3 / SLOW.get(lm.device.type, SLOW["cpu"])
+
+    def session(
+        self,
+        spec: RunSpec,
+        layers: Sequence[int],
+        heartbeat: Callable[[], None] | None = None,
+        progress: Callable[[Gathering], None] | None = None,
+    ) -> EditSession:
+        """The statistics of these layers, gathered or read, with all that editing has derived from them so far."""
+        lm = self.model(spec)
+        corpus, skip_bos = self._corpus(spec.statistics), spec.statistics.skip_bos
+        tokens = spec.statistics.tokens or statistics_tokens(model_info(lm))
+        key = (corpus.name, tokens, skip_bos, spec.seed)
+        if self._session is None or self._session[0] != key:
+            self._session = (key, EditSession(lm, {}, spec.seed))
+        session = self._session[1]
+        if weight(session.memo) > MOST_MEMO:
+            session.memo.clear()
+        missing = [layer for layer in layers if layer not in session.moments]
+        if missing:
+            folder = self.home / "statistics" / lm.fingerprint[:16]
+            found = cached_moments(folder, lm, missing, corpus, tokens, skip_bos, heartbeat, progress)
+            session.moments = {**session.moments, **found}
+        return session
+
+    def warnings(self, spec: RunSpec) -> list[str]:
+        """What the person should know about the model and its statistics before believing the results."""
+        own = spec.statistics.general or spec.model == "pocket"
+        return [*self.model(spec).notes, *([] if own else [NOT_GENERAL])]
+
+    def warm_up(self, heartbeat: Callable[[], None] | None = None) -> Iterator[str]:
+        """Load what a first run probably wants, piece by piece; yields what comes next. Failures wait for that run.
+
+        `heartbeat` is called within the piece that takes longest, where statistics are gathered for the first time.
+        """
+        try:
+            yield "loading the model"
+            lm = self.model(POCKET)
+            recipe = recipe_from_dict({"method": "memit"}, model_info(lm))
+            yield "reading the model's statistics"
+            session = self.session(POCKET, recipe.layers, heartbeat)
+            for layer in recipe.layers:
+                yield "decomposing the model's weights"
+                session.svd(layer)
+            yield "loading the tasks"
+            import_module("core.measures.session")
+            import_module("lm_eval.evaluator")
+            yield "trying an edit"  # so that the first round finds all that rounds share: contexts, factors of C0
+            edit_round(lm, LaneState.base(lm, recipe.layers), [TRIED], recipe, session, heartbeat)
+        except (UserError, ImportError) as error:
+            print(f"{time.strftime('%F %T')} not warmed up: {error}", file=sys.stderr, flush=True)
+
+    def _corpus(self, given: StatisticsSpec) -> Corpus:
+        """What statistics are gathered from."""
+        if given.dataset is not None:
+            return dataset_corpus(given.dataset, given.subset, given.split, given.column, "statistics.dataset")
+        if given.texts is not None:
+            return file_corpus(Path(given.texts).expanduser(), "statistics.texts")
+        return file_corpus(self.assets / "pocket" / "world" / "corpus.txt", "the embedded world")
+
+
+def steady_threads() -> None:
+    """Let every sum be split over the same number of threads, so that a spec gives the same bits in every process.
+
+    Said aloud, torch's number of threads binds its linear algebra too, which otherwise takes as many as it sees fit.
+    """
+    torch.set_num_threads(torch.get_num_threads())
+
+
+def weight(memo: object) -> int:
+    """Bytes of the tensors in a session's memory, however deep inside it; what several places share counts once."""
+    found: dict[int, int] = {}
+    ahead, seen = [memo], set()
+    while ahead:
+        value = ahead.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, torch.Tensor):
+            found[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
+        elif isinstance(value, Mapping):
+            ahead.extend(value.values())
+        elif isinstance(value, (list, tuple)):
+            ahead.extend(value)
+        elif hasattr(value, "__dict__") and not isinstance(value, type):
+            ahead.extend(vars(value).values())
+    return sum(found.values())
+
+
+def _key(spec: RunSpec) -> tuple[str, str, str, bool]:
+    return spec.model, spec.device, spec.dtype, spec.chat

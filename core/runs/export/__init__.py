@@ -1,0 +1,1 @@
+"""A run, or a lane at a round, as files for others."""

@@ -1,0 +1,100 @@
+"""An export that the page asks for, made by the worker in the run's folder, and packed into one file for download."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from core.errors import UserError
+from core.runs.engine.laboratory import Laboratory
+from core.runs.export.archive import pack_folder
+from core.runs.export.export import Report, appearing, export, packing
+from core.runs.export.offered import FIGURES, FOLDER, KEPT, MAKING, drop_figures, file_name, offered
+from core.runs.export.options import OF_A_RUN, ExportOptions
+from core.runs.progress.control import Control, Paused
+from core.runs.progress.events import Progress
+from core.runs.store.folder import RunFolder
+from core.runs.store.record import Record
+from core.runs.store.store import Run
+
+
+def export_answer(run: Run, payload: Mapping[str, Any], laboratory: Laboratory, control: Control) -> dict[str, Any]:
+    """Make the file that `payload` asks for: {"kind", "lane", "round", "options", "figures": as `keep_figures` said}.
+
+    `control` is told how far it is and may end it between two layers, rounds or pieces of a zip: stopped, nothing of it
+    is kept; left (the lab is being closed), the next worker makes it. Returns {"name", "bytes", "about"}
+    (`core.runs.export.weights.about`). `UserError` for what cannot be; messages name no path of this computer.
+    """
+    kind, options = str(payload.get("kind", "")), dict(payload.get("options") or {})
+    if options.get("figures") is not None:
+        raise UserError("figures travel with the question, not as a path")
+    folder, figures = run.folder / FOLDER, str(payload.get("figures") or "")
+    if FIGURES.fullmatch(figures) and (folder / figures).is_dir():
+        options["figures"] = folder / figures
+    later = False
+    try:
+        with _no_paths(run):
+            return _made(run, kind, payload, options, laboratory, _telling(control))
+    except Paused:
+        later = True
+        raise
+    finally:
+        if not later:
+            drop_figures(run, payload)
+
+
+def _telling(control: Control) -> Report:
+    """Progress that is shown, and the moment to obey."""
+
+    def tell(progress: Progress) -> None:
+        control.boundary()
+        control.report(progress)
+
+    return tell
+
+
+def _made(
+    run: Run,
+    kind: str,
+    payload: Mapping[str, Any],
+    options: Mapping[str, Any],
+    laboratory: Laboratory,
+    progress: Report,
+) -> dict[str, Any]:
+    chosen = ExportOptions.checked(kind, options)
+    if RunFolder(run.folder).read_spec() is None:
+        raise UserError("this run has not begun yet; ask again when its first round is edited")
+    lane, number, place = payload.get("lane"), payload.get("round"), 0
+    if kind not in OF_A_RUN:
+        record = Record.read(run.folder)
+        lane = record.lane(lane)
+        number = record.round(lane, number)
+        place = 1 + [entry["label"] for entry in record.started["lanes"]].index(lane)
+    name = file_name(run, kind, chosen, place, number or 0)
+    folder = run.folder / FOLDER
+    folder.mkdir(exist_ok=True)
+    with TemporaryDirectory(prefix=MAKING, dir=folder) as making:
+        packed = kind in ("lora", "model")
+        out = Path(making) / (Path(name).stem if packed else name)
+        exported = export(run.folder, kind, out, lane, number, options, laboratory, progress)
+        if packed:
+            with appearing(Path(making) / name) as draft:
+                pack_folder(out, draft, packing(progress))
+        progress(Progress(phase="packing", message="Done"))  # the last moment to stop it
+        os.replace(Path(making) / name, folder / name)
+    for old in offered(run)[KEPT:]:
+        (folder / old["name"]).unlink(missing_ok=True)
+    return {"name": name, "bytes": (folder / name).stat().st_size, "about": exported.about}
+
+
+@contextmanager
+def _no_paths(run: Run) -> Iterator[None]:
+    """Messages that a visitor reads say "the run" where they would name its folder."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace(str(run.folder), "the run")) from None

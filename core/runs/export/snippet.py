@@ -1,0 +1,102 @@
+"""A run as a Python file that repeats it: the spec inlined, nothing read from the run's folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from pprint import pformat
+
+from core.runs.spec.recorded import as_asked
+from core.runs.store.record import Record
+
+TEMPLATE = '''\
+"""Repeats a run of Edit Lab without a page, and tells whether the edited weights come out the same.
+
+    python {name} [FOLDER]        (with Edit Lab's folder as working directory, or on PYTHONPATH)
+
+Writes spec.json, events.jsonl, rounds.csv, layers.csv, facts.csv and ledger/ into FOLDER (default: {stem}-again).
+Numbers are the same to the last bit on the same kind of CPU with the same versions:
+{versions}
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from core.runs.progress.control import Control
+from core.runs.engine.laboratory import Laboratory
+from core.runs.worker.perform import perform
+from core.runs.spec.run_spec import MOST_ROWS, RunSpec
+from core.runs.store.store import Store
+from core.runs.progress.terminal import Telling
+from core.runs.worker.process import cache_home
+
+THREADS = {threads}
+SPEC = r\'\'\'
+{spec}
+\'\'\'
+# By lane: its last round then, and the beginning of SHA-256 of each edited matrix after it, by layer.
+HASHES = {hashes}
+
+
+def repeat(folder: Path) -> str:
+    """Perform the run in `folder`, which must be new; returns how it ended: done, stopped or failed."""
+    torch.set_num_threads(THREADS)
+    spec = RunSpec.from_dict(json.loads(SPEC), max_facts=MOST_ROWS)
+    store, telling = Store(folder), Telling()
+    try:
+        run = store.get(store.create_run(spec.as_dict(), title=spec.title, folder="."))
+        end = perform(store, run, Laboratory(cache_home(store.home)), Control(report=telling.progress), telling.event)
+        telling.end()
+        edits = [event for _, event in store.events(run.id) if event["kind"] == "edited"]
+    finally:
+        store.close()
+    if end.status == "failed":
+        print(f"error: {{end.message}}", file=sys.stderr)
+    found = {{(edit["lane"], edit["round"]): edit["hash"] for edit in edits}}
+    for lane, (number, hashes) in HASHES.items():
+        there = found.get((lane, number))
+        said = "the same weights, bit for bit" if there == hashes else "other weights" if there else "not reached"
+        print(f"{{lane}}, round {{number}}: {{said}}")
+    return end.status
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "{stem}-again")
+    if folder.exists():
+        sys.exit(f"error: {{folder}} is there already; name a new folder")
+    sys.exit(0 if repeat(folder) == "done" else 3)
+'''
+
+
+def snippet(record: Record, name: str) -> str:
+    """The file's text; `name` is what the file will be called.
+
+    A spec may name files of its own (a model's folder, facts, texts); those are needed again where it is run.
+    """
+    started, past = record.started, record.past
+    last = {lane["label"]: past.last_edit(lane["label"]) for lane in started["lanes"]}
+    events = {lane: record.edited(lane, number) for lane, number in last.items()}
+    hashes = {lane: (event["round"], dict(event["hash"])) for lane, event in events.items() if event is not None}
+    return TEMPLATE.format(
+        name=_plain(name),
+        stem=_plain(Path(name).stem),
+        versions=", ".join(f"{package} {version}" for package, version in started["versions"].items()),
+        threads=int(started["model"].get("threads") or 1),
+        spec=_in_quotes(record),
+        hashes=pformat(hashes, width=100, sort_dicts=False),
+    )
+
+
+def _in_quotes(record: Record) -> str:
+    """The spec as JSON that cannot end a raw string in single quotes: those are written as JSON's own escape."""
+    recipes = [entry["recipe"] for entry in record.started["lanes"]]
+    spec = {**record.spec.as_dict(), "lanes": as_asked(record.spec.lanes, recipes)}
+    return json.dumps(spec, indent=2, ensure_ascii=False).replace("'", "\\u0027")
+
+
+def _plain(name: str) -> str:
+    """A file name as it may stand in a docstring and a string."""
+    return "".join(letter for letter in name if letter.isalnum() or letter in "-_. ") or "run"

@@ -1,0 +1,32 @@
+"""The studies there are, as a control or a list on the terminal would show them. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from core.editing.settings.parameters import build, parameters, values
+from core.measures import studies
+
+
+def catalogue() -> list[dict[str, Any]]:
+    """Every study: `{"name", "title", "question", "source", "options"}`, its options as `editing.settings.parameters.
+    Parameter` has them (`name, kind, optional, default, help, ge, gt, le, lt, choices`, …)."""
+    found = []
+    for name in studies.names():
+        study = studies.get(name)
+        options = [asdict(parameter) for parameter in parameters(study)]
+        about = {key: getattr(study, key) for key in ("title", "question", "source")}
+        found.append({"name": name, **about, "options": options})
+    return found
+
+
+def built(name: str, options: Mapping[str, Any]) -> Any:
+    """A study with its options; raises `UserError` for a name or option that is not known, or out of range."""
+    return build(studies.get(name), options, f"The study {name}")
+
+
+def resolved(study: Any) -> dict[str, Any]:
+    """All options of a study, those left at their defaults too."""
+    return values(study)

@@ -1,0 +1,168 @@
+"""A study of a run that is there: its lanes as studies see them, what was found, and the files that keep it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.editing.statistics.second_moment import SecondMoment
+from core.measures.cost.cost_model import announced
+from core.measures.outside.texts import texts_for
+from core.measures.session import task_names
+from core.measures.study.case import Case
+from core.measures.study.found import Found
+from core.runs.engine.laboratory import Laboratory
+from core.runs.engine.run_context import gathering, versions
+from core.runs.opened.catalogue import built, resolved
+from core.runs.opened.opened import Opened, asked_for, opened
+from core.runs.progress.control import Control
+from core.runs.progress.eta import Pace
+from core.runs.progress.events import Progress
+from core.runs.store.record import Record
+
+
+def study(
+    path: Path,
+    name: str,
+    options: Mapping[str, Any],
+    lanes: Sequence[str] | None = None,
+    rounds: str = "last",
+    laboratory: Laboratory | None = None,
+    control: Control | None = None,
+) -> dict[str, Any]:
+    """What a study finds in lanes of the run in `path`, at "all" rounds, the "last", or numbers with commas.
+
+    Returns JSON: `study, title, question, source, options` (all of them), `lanes`, `rounds` (by lane), `asked_rounds`
+    (as they were asked for), `created` (seconds since 1970), `model`, `versions`, `seconds`, and what
+    `core.measures.study.found.Found` has: `tables` (rows with their `lane` first), `charts` (of one lane's rows each),
+    `protocol`, `notes`, `empty` (`{"table", "lane", "why"}` of each table of a lane that has no rows). Raises
+    `UserError` for what is not there, and `Interrupted` when `control` says so. The random numbers of a run that goes
+    on in this process are not touched.
+    """
+    began, asked = time.monotonic(), built(name, options)
+    record, control = Record.read(path), control or Control()
+    wanted = asked_for(record, lanes, rounds)
+    random = torch.get_rng_state()
+    try:
+        run, pace = opened(record, laboratory or Laboratory(record.folder.path), control), Pace()
+        cases = {
+            lane: case_of(run, lane, control, _teller(asked.title, lane, i, len(wanted), control, pace))
+            for i, lane in enumerate(wanted)
+        }
+        _announce(asked, cases, wanted, control, pace)
+        if hasattr(asked, "compared"):
+            found = asked.compared(cases, wanted)
+        else:
+            found = {lane: asked.run(cases.pop(lane), at) for lane, at in wanted.items()}  # their states are large
+    finally:
+        torch.set_rng_state(random)
+    return {
+        "study": name,
+        **{key: getattr(asked, key) for key in ("title", "question", "source")},
+        "options": resolved(asked),
+        "lanes": list(wanted),
+        "rounds": wanted,
+        "asked_rounds": rounds,
+        "created": time.time(),
+        "model": record.started["model"],
+        "versions": versions(),
+        "seconds": round(time.monotonic() - began, 3),
+        **together(found),
+    }
+
+
+def case_of(run: Opened, lane: str, control: Control, told: Callable[[int, int], None]) -> Case:
+    """A lane as studies see it. Its statistics are read, or gathered, when the study asks for a layer's."""
+    spec, past = run.record.spec, run.record.past
+    session = run.laboratory.session(spec, ())
+    moments = Moments(run.lm.n_layers, lambda layer: _gathered(run, layer, control))
+    plan = run.plan
+    return Case(
+        lm=run.lm,
+        lane=lane,
+        recipe=run.recipe(lane),
+        ledger=run.ledger,
+        session=replace(session, moments=moments),  # and with it all that was derived from W0 so far
+        facts=run.facts.edit,
+        unedited=run.facts.unedited,
+        cohorts=[plan.edited_in(number, run.left_out(lane)) for number in range(1, plan.rounds + 1)],
+        scores={place[1]: past.scores[place] for place in past.history(lane)},
+        texts=texts_for(run.lm, spec.measure, run.facts.unedited, run.laboratory.assets),
+        seconds={number: seconds for (label, number), seconds in past.seconds.items() if label == lane},
+        tasks=task_names(spec.measure, run.laboratory.assets),
+        task_limit=spec.measure.task_limit,
+        assets=run.laboratory.assets,
+        seed=spec.seed,
+        progress=told,
+    )
+
+
+class Moments(dict[int, SecondMoment]):
+    """C0 of the layers of a model, each made ready by `gather` when it is asked for, and held from then on."""
+
+    def __init__(self, layers: int, gather: Callable[[int], SecondMoment]):
+        super().__init__()
+        self._layers, self._gather = layers, gather
+
+    def __contains__(self, layer: object) -> bool:
+        return layer in range(self._layers)
+
+    def __missing__(self, layer: int) -> SecondMoment:
+        if layer not in self:
+            raise KeyError(layer)
+        self[layer] = self._gather(layer)
+        return self[layer]
+
+
+def together(found: Mapping[str, Found]) -> dict[str, Any]:
+    """What was found in several lanes as one: tables with a column `lane` first, charts and protocol once."""
+    parts = {lane: part.as_dict() for lane, part in found.items()}
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for lane, part in parts.items():
+        for name, rows in part["tables"].items():
+            tables.setdefault(name, []).extend({"lane": lane, **row} for row in rows)
+    charts: list[dict[str, Any]] = []
+    for part in parts.values():
+        charts += [chart for chart in part["charts"] if chart not in charts]
+    notes = [f"{lane}: {note}" if len(parts) > 1 else note for lane, part in parts.items() for note in part["notes"]]
+    protocol = " ".join(dict.fromkeys(part["protocol"] for part in parts.values()))
+    empty = [
+        {"table": name, "lane": lane, "why": why} for lane, part in parts.items() for name, why in part["empty"].items()
+    ]
+    return {"tables": tables, "charts": charts, "protocol": protocol, "notes": notes, "empty": empty}
+
+
+def _announce(
+    asked: Any, cases: Mapping[str, Case], wanted: Mapping[str, Sequence[int]], control: Control, pace: Pace
+) -> None:
+    """Say before it begins how long a study will take, if it can tell and that is long."""
+    if hasattr(asked, "seconds"):
+        seconds = sum(asked.seconds(cases[lane], at) for lane, at in wanted.items())
+        pace.expect(seconds)
+        for words in announced(seconds):
+            control.report(Progress(phase="study", eta_seconds=seconds, message=f"{asked.title}: {words}"))
+
+
+def _teller(title: str, lane: str, index: int, lanes: int, control: Control, pace: Pace) -> Callable[[int, int], None]:
+    """Says how far the study of one lane is, and serves what was asked meanwhile."""
+
+    def told(done: int, total: int) -> None:
+        part = (index + (done / total if total else 0.0)) / lanes
+        message = f"{title} of {lane}: " + (f"{done:,} of {total:,}" if total else "getting ready")
+        eta = pace.left(part, 1.0)
+        control.report(Progress(phase="study", lane=lane, done=done, total=total, eta_seconds=eta, message=message))
+        control.heartbeat()
+        if control.ending:
+            control.boundary()
+
+    return told
+
+
+def _gathered(run: Opened, layer: int, control: Control) -> SecondMoment:
+    session = run.laboratory.session(run.record.spec, [layer], control.heartbeat, gathering(control))
+    return session.moments[layer]

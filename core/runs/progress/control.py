@@ -1,0 +1,154 @@
+"""How a run is stopped, paused and stepped from outside, and how it says where it stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from core.runs.progress.events import Progress
+
+POLL_SECONDS = 0.05  # between two looks at what was asked
+WAITING = "Waiting for its next turn."
+REPORT_SECONDS = 0.2  # between two reports of progress
+
+
+class Interrupted(Exception):
+    """The run ends here for now; all that was committed is kept, and it can be resumed."""
+
+
+class Stopped(Interrupted):
+    """Somebody asked for the end."""
+
+
+class Paused(Interrupted):
+    """The run gives way: to another run, or because the lab is being closed."""
+
+
+class Yielded(Interrupted):
+    """It is another owner's turn; the run waits in the queue for its next one."""
+
+
+class Control:
+    """What a run looks at between two small steps of work.
+
+    The owner of the process sets `poll` (look for commands and obey them; told whether there is time for long ones,
+    between two committed steps or while paused), `report` (show progress), `changed` (the run
+    was paused or goes on) and `give_way` (whether a paused run should make room for another one). A run that nobody
+    controls, such as one in a test, needs none of them.
+    """
+
+    def __init__(
+        self,
+        poll: Callable[[bool], None] | None = None,
+        report: Callable[[Progress], None] | None = None,
+        changed: Callable[[bool], None] | None = None,
+        give_way: Callable[[], bool] | None = None,
+    ):
+        self._poll, self._report, self._changed, self._give_way = poll, report, changed, give_way
+        self._polled = self._reported = 0.0
+        self._last: tuple[str, str | None, int | None] | None = None
+        self._stop: str | None = None
+        self._leave: str | None = None
+        self._at_once = False
+        self._turn_over = False
+        self._steps: int | None = None
+        self.paused, self.why = False, ""
+
+    # -- asked from outside
+
+    def stop(self, message: str = "Stopped; it can be resumed.") -> None:
+        """End the run at its next heartbeat."""
+        self._stop = message
+
+    def leave(self, message: str, at_once: bool = False) -> None:
+        """Let the run finish the edit or measurement that it is at, then pause and be left; `at_once`: at its next
+        heartbeat."""
+        self._leave, self._at_once = message, at_once
+
+    def end_turn(self) -> None:
+        """Let the run finish its round, then make room for another owner's."""
+        self._turn_over = True
+
+    def pause(self, why: str = "") -> None:
+        """Hold the run where it is, until it is resumed, stepped or stopped; `why` is told to the person."""
+        self._steps, self.why = None, why
+        self._set_paused(True)
+
+    def resume(self) -> None:
+        """Go on without stops."""
+        self._steps = None
+        self._set_paused(False)
+
+    def step(self, rounds: int = 1) -> None:
+        """Go on to the end of this round (or so many rounds), then pause."""
+        self._steps = max(1, rounds)
+        self._set_paused(False)
+
+    @property
+    def steps_left(self) -> int:
+        """How many rounds of a `step` are still to come; 0 if the run is not being stepped."""
+        return self._steps or 0
+
+    @property
+    def ending(self) -> bool:
+        """Whether the run was told to stop or to leave, and will."""
+        return self._stop is not None or self._leave is not None
+
+    # -- called by the run
+
+    def heartbeat(self) -> None:
+        """Obey what was asked since the last time. Returns soon, except while paused.
+
+        Raises `Stopped` or `Paused`; nothing that was not committed survives that, and nothing else is lost.
+        """
+        now = time.monotonic()
+        if now - self._polled < POLL_SECONDS and not self.paused:
+            return
+        self._look(self.paused)
+        while self.paused:
+            if self._leave is not None:
+                raise Paused(self._leave)
+            if self._give_way is not None and self._give_way():
+                raise Paused(self.why or "Paused.")
+            time.sleep(POLL_SECONDS)
+            self._look(True)
+
+    def boundary(self, round_over: bool = False) -> None:
+        """Between two committed steps, where a run can be left without losing work; `round_over` counts for `step`."""
+        if round_over and self._steps is not None:
+            self._steps -= 1
+            if self._steps <= 0:
+                self.pause()
+        self._look(True)
+        if self._leave is not None:
+            raise Paused(self._leave)
+        if round_over and self._turn_over and not self.paused:
+            raise Yielded(WAITING)
+        self.heartbeat()
+
+    def report(self, progress: Progress) -> None:
+        """Show where the run stands; passed on a few times a second, and whenever the phase changes."""
+        if self._report is not None and self.wants(progress.phase, progress.lane, progress.round):
+            self._last, self._reported = (progress.phase, progress.lane, progress.round), time.monotonic()
+            self._report(progress)
+
+    def wants(self, phase: str, lane: str | None, number: int | None) -> bool:
+        """Whether a report of this phase would be passed on now: others need not be put together."""
+        if self._report is None:
+            return False
+        return (phase, lane, number) != self._last or time.monotonic() - self._reported >= REPORT_SECONDS
+
+    def _look(self, at_leisure: bool) -> None:
+        if self._poll is not None:
+            self._poll(at_leisure)
+        self._polled = time.monotonic()
+        if self._stop is not None:
+            raise Stopped(self._stop)
+        if self._leave is not None and self._at_once:
+            raise Paused(self._leave)
+
+    def _set_paused(self, paused: bool) -> None:
+        if paused != self.paused:
+            self.paused = paused
+            if self._changed is not None:
+                self._changed(paused)

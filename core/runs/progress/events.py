@@ -1,0 +1,209 @@
+"""What a run says while it goes on: the same events for the command line, the store, the tables and the page.
+
+An event is a small frozen record; as stored it is a dictionary with its `kind` first. Everything in it is JSON: the
+numbers that JSON has no word for (NaN, ±infinity) are stored as null.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+from core.errors import clipped
+
+STATUSES = ("queued", "running", "paused", "stopped", "failed", "done")
+PHASES = ("loading", "statistics", "contexts", "values", "layers", "scores", "tasks", "inside", "maps")
+PHASES += ("study", "packing")  # beside runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """What all events have in common: a kind, and their dictionary."""
+
+    kind: ClassVar[str] = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The event as stored: JSON types only, its message of bounded length."""
+        told = {entry.name: plain(getattr(self, entry.name)) for entry in fields(self)}
+        return {"kind": self.kind} | told | ({"message": clipped(told["message"])} if "message" in told else {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started(Event):
+    """Before round 0, and once more whenever lanes were added: the last one stands for all, in the place of the first.
+
+    `lanes`: `{"label", "recipe", "from"}`, the last of them None or `{"lane", "round"}` of a lane that branched, and
+    `"without"` of one that leaves facts out;
+    `layers`: the edited layers of each lane's label (a branch has those that it began with too); `spectra`: per edited
+    layer the singular values of W0 (at most 200 points: `index`, `sigma`, `cumulative` energy, `total_rank`); `tau_k`:
+    how many directions hold a share τ of the energy, per τ and layer; `lane_k`: how many are dominant to a lane's own
+    guard, per label and layer, of lanes whose guard has a τ; `reads`: what R_k (`drift`) and the `perplexity` are
+    read on, `lacking` why one of them is not measured; `statistics`: the digest of each layer's; `controls`: R_k
+    without any edit
+    (`core.measures.session.MeasureSession.controls`); `tasks`: by column, what stands behind a task's number
+    (`core.measures.outside.tasks.Tasks.info`); `seconds`: what getting ready took, by phase (facts, model, statistics,
+    contexts, measures), which is charged to no lane.
+    """
+
+    kind: ClassVar[str] = "started"
+    lanes: list[dict[str, Any]]
+    rounds: int
+    facts: int
+    layers: dict[str, list[int]]
+    model: dict[str, Any]
+    versions: dict[str, str]
+    spectra: list[dict[str, Any]] = field(default_factory=list)
+    tau_k: dict[str, dict[str, int]] = field(default_factory=dict)
+    reads: dict[str, str] = field(default_factory=dict)
+    lacking: dict[str, str] = field(default_factory=dict)
+    statistics: dict[str, str] = field(default_factory=dict)
+    controls: list[dict[str, Any]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    lane_k: dict[str, dict[str, int]] = field(default_factory=dict)
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress(Event):
+    """Where a run stands: only the latest is kept.
+
+    `done` of `total` in the units of the phase (tokens of statistics, steps of a run); `eta_seconds` is measured, and
+    None until there is something to measure; `run_done` and `run_total` count lanes × rounds (0 = the base model).
+    """
+
+    kind: ClassVar[str] = "progress"
+    phase: str
+    lane: str | None = None
+    round: int | None = None
+    done: int | float = 0
+    total: int | float = 0
+    eta_seconds: int | float | None = None
+    message: str = ""
+    run_done: int = 0
+    run_total: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edited(Event):
+    """One lane's weights after one round. `facts` are indices from 0; `seconds` by phase (`core.editing.stopwatch`),
+    which add up to their `total`; `hash` by layer; `values` the means over facts of the value optimisation; `factor`
+    what a matched shrinkage was solved to; `notes` what the method has to say of its round (a null space's size, a
+    measured λ, a fallback)."""
+
+    kind: ClassVar[str] = "edited"
+    lane: str
+    round: int
+    facts: list[int]
+    seconds: dict[str, float | None]
+    layers: list[dict[str, Any]]
+    hash: dict[str, str]
+    values: dict[str, float | None] = field(default_factory=dict)
+    factor: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(Event):
+    """What one lane's weights do after one round; round 0 is the unedited model, given to every lane.
+
+    `scores` and `layers` are the columns of the tables; `intervals` 95 % intervals of scores; `notes` what was not
+    measured, and why; `probes` what the model says after the prompts of `measure.probes`: `{"prompt", "text"}` each.
+    """
+
+    kind: ClassVar[str] = "measured"
+    lane: str
+    round: int
+    scores: dict[str, Any]
+    layers: list[dict[str, Any]] = field(default_factory=list)
+    spectra: list[dict[str, Any]] = field(default_factory=list)
+    similarity: list[dict[str, Any]] = field(default_factory=list)
+    drift: list[dict[str, Any]] = field(default_factory=list)
+    words: list[dict[str, Any]] = field(default_factory=list)
+    probes: list[dict[str, str]] = field(default_factory=list)
+    map: dict[str, Any] | None = None
+    more_maps: list[dict[str, Any]] = field(default_factory=list)
+    intervals: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warned(Event):
+    """Something that the person should know. `level` is info, warn or error; an error ends its lane, not the run.
+    `about` names what is told only once: of a lane, or (without one) of a run."""
+
+    kind: ClassVar[str] = "warned"
+    message: str
+    level: str = "warn"
+    lane: str | None = None
+    round: int | None = None
+    about: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undone(Event):
+    """The run was taken back to the end of round `to`: what earlier events say of later rounds stands no longer."""
+
+    kind: ClassVar[str] = "undone"
+    to: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished(Event):
+    """The run's last word until it is resumed: `status` is done, stopped, failed or paused."""
+
+    kind: ClassVar[str] = "finished"
+    status: str
+    message: str = ""
+
+
+KINDS: dict[str, type[Event]] = {
+    event.kind: event for event in (Started, Progress, Edited, Measured, Warned, Undone, Finished)
+}
+
+
+def from_dict(data: Mapping[str, Any]) -> Event:
+    """The inverse of `Event.as_dict`. Fields of a later version are passed over; raises KeyError for other kinds."""
+    kind = KINDS[data["kind"]]
+    known = {entry.name for entry in fields(kind)}
+    return kind(**{name: value for name, value in data.items() if name in known})
+
+
+def standing(events: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The events (as stored) that still stand, in their order: those of rounds that were undone later are left out,
+    and where lanes were added the run is started with all of them.
+
+    Whoever asks the events where a run is, or what its tables say, asks these.
+    """
+    left: list[Mapping[str, Any]] = []
+    for event in events:
+        if event["kind"] == "undone":
+            left = [earlier for earlier in left if (earlier.get("round") or 0) <= event["to"]]
+        if event["kind"] == "started" and any(earlier["kind"] == "started" for earlier in left):
+            left = [event if earlier["kind"] == "started" else earlier for earlier in left]
+        else:
+            left.append(event)
+    return left
+
+
+def to_json(value: Event | Mapping[str, Any]) -> str:
+    """One line of strict JSON (no NaN), in the order of the fields."""
+    data = value.as_dict() if isinstance(value, Event) else plain(value)
+    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def plain(value: Any) -> Any:
+    """The value in JSON types: tensors and arrays of one number become numbers, tuples lists, NaN null."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):  # numpy and torch, without importing them
+        return plain(value.tolist())
+    return str(value)

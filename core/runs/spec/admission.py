@@ -1,0 +1,139 @@
+"""What a spec or a study's options name, and whether somebody may name it. Needs no torch.
+
+Names are found by what their fields declare (`core.names`), so that a field that is added later is admitted by the same
+rule, or a test asks for its declaration. An offer refuses before anything is looked for: nobody learns from a message
+what is on this computer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from core.editing import guards, methods, priors, wrappers
+from core.editing.recipe import named
+from core.names import OWN_DATA, Names, is_path
+from core.runs.spec.problems import SpecError, SpecProblem, path, shown
+from core.runs.spec.run_spec import RunSpec
+
+PARTS = (("prior", priors), ("wrapper", wrappers))
+Place = tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Named:
+    """One name: the field that holds it, what kind of thing it is, and the name itself."""
+
+    where: str
+    kind: Names
+    value: str
+
+
+def in_spec(spec: RunSpec) -> list[Named]:
+    """All that a spec names."""
+    return [*_model(spec, ()), *in_lanes(spec)]
+
+
+def in_lanes(spec: RunSpec, first: int = 0) -> list[Named]:
+    """All that a spec's lanes name, from the lane of that place on."""
+    return [one for i, lane in enumerate(spec.lanes) if i >= first for one in _lane(lane, ("lanes", i))]
+
+
+def in_options(study: Any) -> list[Named]:
+    """All that a study with its options names."""
+    return list(_config(type(study), {entry.name: getattr(study, entry.name) for entry in fields(study)}, ()))
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What somebody may name: the pocket model and these, the lab's own data and these, tasks that the harness has; or
+    `everything`, as whoever runs the lab may."""
+
+    models: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    everything: bool = False
+
+    @property
+    def known_models(self) -> tuple[str, ...]:
+        """The models that may be named."""
+        return tuple(dict.fromkeys(("pocket", *self.models)))
+
+    def admit(self, names: Iterable[Named]) -> None:
+        """Raises `SpecError` with each name that is not offered, at its field."""
+        problems = [SpecProblem(one.where, why) for one in names if (why := self._why_not(one))]
+        if problems:
+            raise SpecError(problems)
+
+    def _why_not(self, one: Named) -> str:
+        if self.everything or one.kind is Names.TEXT:
+            return ""
+        if one.kind is Names.MODEL:
+            return _refused(one.value, self.known_models, "models", "--models")
+        if one.kind is Names.DATA:
+            return _refused(one.value, (*OWN_DATA, *self.data), "data sets", "--datasets")
+        if is_path(one.value):
+            return "what visitors send names no files of this computer; name tasks as lm-evaluation-harness does"
+        return ""
+
+
+EVERYTHING = Offer(everything=True)
+
+
+def _refused(value: str, offered: tuple[str, ...], what: str, option: str) -> str:
+    if value in offered:
+        return ""
+    return (
+        f"{shown(value)} is not offered here; the {what} are {', '.join(offered)}. What visitors send names no files "
+        f"of this computer. Is the lab yours? Open the address that its terminal printed, or start it with {option}"
+    )
+
+
+def _model(given: BaseModel, at: Place) -> Iterator[Named]:
+    for name, info in type(given).model_fields.items():
+        value = getattr(given, name)
+        if isinstance(value, BaseModel):
+            yield from _model(value, (*at, name))
+        elif (kind := kind_of(info)) is not None:
+            yield from _values(value, kind, (*at, name))
+
+
+def kind_of(info: FieldInfo) -> Names | None:
+    """What a field of a spec says that it names."""
+    return next((said for said in info.metadata if isinstance(said, Names)), None)
+
+
+def _lane(lane: Mapping[str, Any], at: Place) -> Iterator[Named]:
+    yield from _config(methods.get(lane["method"]), lane, at)
+    for number, guard in enumerate(lane.get("guards") or ()):
+        yield from _config(guards.get(guard["name"]), guard, (*at, "guards", number))
+    for key, package in PARTS:
+        if lane.get(key):
+            entry = named(lane[key])
+            yield from _config(package.get(entry["name"]), entry, (*at, key))
+
+
+def _config(config: type, given: Mapping[str, Any], at: Place) -> Iterator[Named]:
+    """What the free text of a configuration names; several names of tasks stand with commas between."""
+    for entry in fields(config):
+        kind, name = entry.metadata.get("names"), entry.metadata.get("name") or entry.name
+        value = given.get(name)
+        if kind is not None and value is not None:
+            several = [part.strip() for part in str(value).split(",")] if kind is Names.TASKS else [value]
+            for one in filter(None, several):
+                yield Named(path((*at, name)), kind, str(one))
+
+
+def _values(value: Any, kind: Names, at: Place) -> Iterator[Named]:
+    """The text of a field: one name, or a list of them."""
+    if kind is Names.TEXT:
+        return
+    if isinstance(value, str):
+        yield Named(path(at), kind, value)
+    elif isinstance(value, (list, tuple)):
+        for number, one in enumerate(value):
+            if isinstance(one, str):
+                yield Named(path((*at, number)), kind, one)

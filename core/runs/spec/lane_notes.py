@@ -1,0 +1,106 @@
+"""What a person should know about lanes before they run: what is known of a method on the model, a guard that undoes
+what another one keeps, and lanes that look as if they differed in one thing and differ in more. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from core.editing.lane.method import Recipe
+from core.editing.settings.parameters import values
+
+PARTS = ("method", "prior", "wrapper", "guards")
+SPELLED_OUT = 6  # settings of one sentence
+
+
+def lane_notes(lanes: Sequence[Mapping[str, Any]], recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, str]]:
+    """(label, sentence) of everything there is to say. `lanes` as they were asked for, with names; `recipes` are those
+    that could be resolved, by label."""
+    for place, lane in enumerate(lanes):
+        if (recipe := recipes.get(lane["name"])) is not None:
+            yield from ((lane["name"], message) for message in (*recipe.cautions, *undone_guards(recipe)))
+            if message := confounded(lane, recipe, lanes[:place], recipes):
+                yield lane["name"], message
+
+
+def undone_guards(recipe: Recipe) -> Iterator[str]:
+    """Guards that keep directions untouched, and stand before one that touches them again."""
+    for place, acting in enumerate(recipe.guards):
+        later = next((other for other in recipe.guards[place + 1 :] if touches(other, acting, recipe)), None)
+        if hasattr(acting, "tau") and later is not None:
+            yield (
+                f"{acting.title}’s guarantee does not hold in this lane: guards act in the order given, and"
+                f" {later.title} acts on what {acting.title} left, which brings changes back into the protected"
+                f" directions. Put {later.title} first. How much comes back is the drift inside the block, right and"
+                " left."
+            )
+
+
+def touches(later: Any, earlier: Any, recipe: Recipe) -> bool:
+    """Whether a guard may bring back what an earlier one took. Projections on nested directions do not, nor do those
+    of a guard-aware lane, whose updates keep out of all of them from the start."""
+    if later.inside:
+        return False
+    if not (hasattr(later, "tau") and hasattr(earlier, "tau")):
+        return True
+    nested = type(later) is type(earlier) and getattr(later, "basis", "") == getattr(earlier, "basis", "") == "original"
+    return not (nested or getattr(recipe.method, "guard_aware", False))
+
+
+def confounded(
+    lane: Mapping[str, Any], recipe: Recipe, before: Sequence[Mapping[str, Any]], recipes: Mapping[str, Recipe]
+) -> str:
+    """A sentence about a lane that differs from an earlier one in one part, and by what that implies in settings that
+    neither lane names; "" where some earlier lane differs in that part alone, or none in one part only."""
+    found: list[tuple[str, str, dict[str, tuple[Any, Any]]]] = []
+    for other in before:
+        if (known := recipes.get(other["name"])) is not None:
+            parts = [part for part in PARTS if part_of(known, part) != part_of(recipe, part)]
+            if len(parts) == 1:
+                found.append((other["name"], parts[0], implied(other, known, lane, recipe)))
+    if not found or not all(settings for _, _, settings in found):
+        return ""
+    name, part, settings = min(found, key=lambda one: len(one[2]))
+    shown = [f"{key.replace('_', ' ')} {said(own)} against {said(its)}" for key, (its, own) in settings.items()]
+    more = f", and {len(shown) - SPELLED_OUT} more" if len(shown) > SPELLED_OUT else ""
+    what = {"guards": "its guards"}.get(part, f"its {part}")
+    return (
+        f"Differs from {name} in more than {what}: {', '.join(shown[:SPELLED_OUT])}{more}. To compare the"
+        f" {part if part == 'guards' else part + 's'} alone, give both lanes the same."
+    )
+
+
+def implied(
+    first: Mapping[str, Any], one: Recipe, second: Mapping[str, Any], other: Recipe
+) -> dict[str, tuple[Any, Any]]:
+    """Settings that both methods have, that differ, and that neither lane names: by name, both values. Fields without
+    effect do not count."""
+    here, there = values(one.method), values(other.method)
+    shared = [name for name in here if name in there and name not in first and name not in second]
+    counted = [name for name in shared if name not in one.idle and name not in other.idle]
+    return {name: (here[name], there[name]) for name in counted if here[name] != there[name]}
+
+
+def part_of(recipe: Recipe, part: str) -> Any:
+    """A part of a recipe, to be compared."""
+    return {
+        "method": recipe.method_name,
+        "prior": recipe.prior_name,
+        "wrapper": recipe.wrapper_name,
+        "guards": recipe.guards,
+    }[part]
+
+
+def said(value: Any) -> str:
+    """A setting in a sentence."""
+    if value is None:
+        return "measured or none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return (
+        ", ".join(map(str, value))
+        if isinstance(value, (list, tuple))
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )

@@ -1,0 +1,280 @@
+"""The lanes of a spec: are their methods, guards and hyperparameters known and in range? What are they called? In which
+order do they run? Needs no torch: a method's configuration says what it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from core.editing import guards, methods, priors, wrappers
+from core.editing.lane.method import Recipe
+from core.editing.recipe import named, recipe_from_dict
+from core.editing.settings.defaults import ModelInfo
+from core.editing.settings.parameters import checked, parameters
+from core.errors import UserError, nearest
+from core.runs.spec.left_out import written
+from core.runs.spec.problems import SpecProblem, path, shown
+
+LANE_FIELDS = ("method", "guards", "prior", "wrapper", "name", "from", "without")
+FROM = 'should be where the lane begins: {"lane": "MEMIT", "round": 5}'
+LONGEST_NAME = 80
+
+
+def check_lanes(lanes: Any) -> list[SpecProblem]:
+    """Everything that is wrong with a spec's `lanes` (pydantic has told already if it is no list of objects)."""
+    if not isinstance(lanes, list):
+        return []
+    problems = [problem for i, lane in enumerate(lanes) if isinstance(lane, Mapping) for problem in _lane(lane, i)]
+    if problems or not all(isinstance(lane, Mapping) for lane in lanes):
+        return problems
+    return _repeated(lanes) or _references(lanes)
+
+
+def labelled(lanes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The lanes with a unique `name` each: the one given, or one made from the recipe."""
+    taken = {lane["name"] for lane in lanes if lane.get("name")}
+    named = []
+    for lane in lanes:
+        name = lane.get("name")
+        if not name:
+            name, number = label(lane), 2
+            while name in taken:
+                name, number = f"{label(lane)} ({number})", number + 1
+            taken.add(name)
+        named.append({**lane, "name": name})
+    return named
+
+
+def label(lane: Mapping[str, Any]) -> str:
+    """What a lane is called when nobody named it: "MEMIT + REVIVE τ=0.1", "MEMIT λ=100", "MEMIT-F in SimIE"."""
+    method = methods.get(lane["method"])
+    prior, wrapper = named(lane.get("prior") or "full"), lane.get("wrapper")
+    said = [method.title + priors.get(prior["name"]).suffix, *_said(priors.get(prior["name"]), prior, ("name",))]
+    said += _said(method, lane, LANE_FIELDS)
+    if wrapper is not None:
+        kind = wrappers.get(named(wrapper)["name"])
+        said += ["in", kind.title, *_said(kind, named(wrapper), ("name",))]
+    parts = [" ".join(said)]
+    for guard in lane.get("guards") or ():
+        kind = guards.get(guard["name"])
+        parts.append(" ".join([kind.title, *_said(kind, guard, ("name",))]))
+    begins = origin(lane)
+    if begins is not None:
+        parts[-1] += f" from round {begins[1]} of {begins[0]}"
+    if lane.get("without"):
+        parts[-1] += " without " + ", ".join(f"facts[{index}]" for index in lane["without"])
+    return " + ".join(parts)[:LONGEST_NAME]
+
+
+def in_order(lanes: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Indices of the lanes in the order in which they run: as given, but a lane that is matched to another after it."""
+    by_name = {lane["name"]: lane for lane in lanes}
+    place = {lane["name"]: i for i, lane in enumerate(lanes)}
+    order: list[int] = []
+
+    def add(i: int) -> None:
+        if i not in order:
+            for needed in needs(lanes[i], by_name):
+                add(place[needed])
+            order.append(i)
+
+    for i in range(len(lanes)):
+        add(i)
+    return order
+
+
+def matched(lane: Mapping[str, Any]) -> list[str]:
+    """Labels of the lanes that this one's guards are matched to."""
+    return [guard["match"] for guard in lane.get("guards") or () if guard.get("match")]
+
+
+def needs(lane: Mapping[str, Any], lanes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Labels of the lanes whose round comes before this one's: those it is matched to, and those they branched from
+    (which stand for them in earlier rounds)."""
+    return [other for match in matched(lane) for other in (match, *ancestors(match, lanes))]
+
+
+def ancestors(label_: str, lanes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The lane that a lane branched from, the one that that one branched from, and so on."""
+    found: list[str] = []
+    begins = origin(lanes[label_]) if label_ in lanes else None
+    while begins is not None and begins[0] in lanes and begins[0] not in found:
+        found.append(begins[0])
+        begins = origin(lanes[begins[0]])
+    return found
+
+
+def origin(lane: Mapping[str, Any]) -> tuple[str, int] | None:
+    """(label of the lane, round) that a lane branches from; None of one that begins with the unedited model."""
+    begins = lane.get("from")
+    return None if begins is None else (begins["lane"], begins["round"])
+
+
+def check_origins(lanes: Sequence[Mapping[str, Any]], rounds: int, failed: Mapping[str, int] | None = None) -> None:
+    """Raises `UserError` for a lane that would branch where no round is left, or from a lane that ended before
+    (`failed`: in which round). A run has so many `rounds`."""
+    for lane in lanes:
+        begins = origin(lane)
+        if begins is None:
+            continue
+        parent, number = begins
+        ended = (failed or {}).get(parent)
+        why = ""
+        if number >= rounds:
+            why = f"rounds 1 to {rounds - 1} leave something to edit" if rounds > 1 else "this run has one round"
+        elif ended is not None and ended <= number:
+            why = f"that lane ended in round {ended}"
+        if why:
+            raise UserError(f'lane "{lane["name"]}" cannot branch from round {number} of "{parent}": {why}')
+
+
+def recipe_of_lane(lane: Mapping[str, Any], model: ModelInfo | None = None) -> Recipe:
+    """The recipe of a lane: all that a lane of a spec says but where it begins and what it leaves out."""
+    return recipe_from_dict({name: value for name, value in lane.items() if name not in ("from", "without")}, model)
+
+
+def _lane(lane: Mapping[str, Any], index: int) -> list[SpecProblem]:
+    at: list[int | str] = ["lanes", index]
+    problems = []
+    name = lane.get("name")
+    if name is not None and not (isinstance(name, str) and 0 < len(name.strip()) <= LONGEST_NAME):
+        problems.append(SpecProblem(path([*at, "name"]), f"should be text of 1 to {LONGEST_NAME} letters"))
+    problems += _origin(lane.get("from"), [*at, "from"]) + written(lane.get("without"), [*at, "without"])
+    for key, package in (("prior", priors), ("wrapper", wrappers)):
+        problems += _part(package, lane.get(key), [*at, key])
+    if "method" not in lane:
+        problems.append(SpecProblem(path([*at, "method"]), f"missing; name one of: {', '.join(methods.names())}"))
+        return problems
+    problems += _configured(methods, lane, "method", at, LANE_FIELDS)
+    given = lane.get("guards") or []
+    if not isinstance(given, list):
+        problems.append(SpecProblem(path([*at, "guards"]), 'should be a list: [{"name": "revive", "tau": 0.1}]'))
+        return problems
+    for number, guard in enumerate(given):
+        here = [*at, "guards", number]
+        if not isinstance(guard, Mapping) or "name" not in guard:
+            problems.append(
+                SpecProblem(path(here), 'should be an object with its name: {"name": "revive", "tau": 0.1}')
+            )
+        else:
+            problems += _configured(guards, guard, "name", here, ("name",))
+    return problems or _as_a_whole(lane, at)
+
+
+def _part(package: Any, given: Any, at: Sequence[int | str]) -> list[SpecProblem]:
+    """Problems of a prior or wrapper, which is a name or an object with its name and hyperparameters."""
+    if given is None:
+        return []
+    entry = named(given)
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
+        return [SpecProblem(path(at), f"should be a name, or an object with its name, not {shown(given)}")]
+    where = [*at, "name"] if isinstance(given, Mapping) else at
+    try:
+        package.get(entry["name"])
+    except UserError as error:
+        return [SpecProblem(path(where), str(error))]
+    return _configured(package, entry, "name", at, ("name",))
+
+
+def _origin(given: Any, at: Sequence[int | str]) -> list[SpecProblem]:
+    """Problems of where a lane begins; whether that lane is there shows later."""
+    if given is None:
+        return []
+    if not isinstance(given, Mapping) or set(given) != {"lane", "round"} or not isinstance(given["lane"], str):
+        return [SpecProblem(path(at), f"{FROM}, not {shown(given)}")]
+    if type(given["round"]) is not int or given["round"] < 1:
+        message = f"should be a round from 1 on (leave from out to begin at round 0), not {shown(given['round'])}"
+        return [SpecProblem(path([*at, "round"]), message)]
+    return []
+
+
+def _as_a_whole(lane: Mapping[str, Any], at: Sequence[int | str]) -> list[SpecProblem]:
+    """What only shows when all of a lane is there: fields that need each other."""
+    try:
+        recipe_of_lane(lane)
+    except UserError as error:
+        return [SpecProblem(path(at), str(error))]
+    return []
+
+
+def _configured(
+    package: Any, given: Mapping[str, Any], key: str, at: Sequence[int | str], also: Iterable[str]
+) -> list[SpecProblem]:
+    """Problems of one method or guard with its hyperparameters."""
+    try:
+        config = package.get(str(given[key]))
+    except UserError as error:
+        return [SpecProblem(path([*at, key]), str(error))]
+    known = {parameter.name: parameter for parameter in parameters(config)}
+    problems = []
+    for name, value in given.items():
+        where = path([*at, str(name)])
+        if name in known:
+            try:
+                checked(known[name], value, "")
+            except UserError as error:
+                problems.append(SpecProblem(where, str(error).removeprefix(": ")))
+        elif name not in also:
+            problems.append(SpecProblem(where, f"unknown field; {nearest(str(name), [*known, *also])}"))
+    return problems
+
+
+def _said(config: Any, given: Mapping[str, Any], also: Iterable[str]) -> list[str]:
+    """What tells this configuration from others, as symbol=value: what differs from the defaults, and what is always
+    said (τ)."""
+    always = {entry.name for entry in fields(config) if entry.metadata.get("in_label")}
+    said = []
+    for entry in parameters(config):
+        value = given.get(entry.name, entry.default)
+        if entry.attribute in always or (value != entry.default and entry.name not in also):
+            text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else f"{value}"
+            said.append(f"{entry.symbol or entry.name}={text}")
+    return said
+
+
+def _repeated(lanes: Sequence[Mapping[str, Any]]) -> list[SpecProblem]:
+    first: dict[str, int] = {}
+    problems = []
+    for i, lane in enumerate(lanes):
+        name = lane.get("name")
+        if name and first.setdefault(name, i) != i:
+            problems.append(
+                SpecProblem(f"lanes[{i}].name", f'"{name}" is also the name of lanes[{first[name]}]; rename one')
+            )
+    return problems
+
+
+def _references(lanes: Sequence[Mapping[str, Any]]) -> list[SpecProblem]:
+    """A guard's `match` and a lane's `from` must name another lane, and not go round in a circle."""
+    by_name = {lane["name"]: lane for lane in labelled(lanes)}
+    problems = []
+    for i, lane in enumerate(by_name.values()):
+        begins = origin(lane)
+        for match in matched(lane):
+            if match not in by_name:
+                said = f'match: no lane is called "{match}"; {nearest(match, by_name)}'
+                problems.append(SpecProblem(f"lanes[{i}].guards", said))
+        if begins is not None and begins[0] not in by_name:
+            said = f'no lane is called "{begins[0]}"; {nearest(begins[0], by_name)}'
+            problems.append(SpecProblem(f"lanes[{i}].from", said))
+    if problems:
+        return problems
+    for i, (name, lane) in enumerate(by_name.items()):
+        if name in _reached(needs(lane, by_name), lambda other: needs(by_name[other], by_name)):
+            said = f'match: "{name}" is matched to itself; name another lane'
+            problems.append(SpecProblem(f"lanes[{i}].guards", said))
+        if name in _reached(ancestors(name, by_name), lambda other: ancestors(other, by_name)):
+            problems.append(SpecProblem(f"lanes[{i}].from", f'"{name}" branches from itself; name another lane'))
+    return problems
+
+
+def _reached(first: Iterable[str], following: Callable[[str], Iterable[str]]) -> set[str]:
+    """All lanes that these lead to, themselves among them."""
+    seen, ahead = set(), list(first)
+    while ahead:
+        label_ = ahead.pop()
+        if label_ not in seen:
+            seen.add(label_)
+            ahead += following(label_)
+    return seen

@@ -1,0 +1,1 @@
+"""Runs on disk: database, folders, queues, records. Needs no torch."""

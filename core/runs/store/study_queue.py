@@ -1,0 +1,168 @@
+"""Studies that were asked for: those that wait, the one that goes on, and what came of the others. Needs no torch.
+
+A study is a piece of work of its own beside the runs. What it finds is a file in the folder of its run.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.errors import clipped
+from core.runs.progress.events import Progress, to_json
+from core.runs.store.database import Database
+from core.runs.store.folder import replace_text
+from core.runs.store.turns import in_turn
+
+STUDIES = """
+CREATE TABLE studies (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, owner TEXT NOT NULL, asked TEXT NOT NULL,
+    status TEXT NOT NULL, message TEXT NOT NULL DEFAULT '', file TEXT NOT NULL DEFAULT '', created REAL NOT NULL,
+    queued REAL NOT NULL, started REAL, ended REAL, attempts INTEGER NOT NULL DEFAULT 0,
+    progress TEXT NOT NULL DEFAULT 'null');
+CREATE INDEX studies_of_run ON studies (run)
+"""
+FOLDER = "studies"  # in a run's folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a study is to be of: `lanes` None are all; `rounds` "all", "last" or numbers with commas."""
+
+    name: str
+    options: dict[str, Any]
+    lanes: list[str] | None
+    rounds: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyState:
+    """One study of a run. `status`: queued, running, done, stopped or failed; `position` counts from 1 among the
+    studies that wait (0: it does not); `progress` is the latest `Progress` event of one that goes on; `file`, in the
+    run's folder, holds what was found once it is done. Times are seconds since 1970."""
+
+    id: int
+    run: str
+    owner: str
+    asked: Asked
+    status: str
+    message: str
+    position: int
+    created: float
+    started: float | None
+    ended: float | None
+    attempts: int
+    progress: dict[str, Any] | None
+    file: str
+
+
+class StudyQueue:
+    """The studies in a store's database."""
+
+    def __init__(self, database: Database):
+        self._database = database
+
+    def add(self, run: str, owner: str, asked: Asked) -> int:
+        """Put a study into the queue; returns its number."""
+        now = time.time()
+        with self._database.writing() as db:
+            cursor = db.execute(
+                "INSERT INTO studies (run, owner, asked, status, created, queued) VALUES (?,?,?,'queued',?,?)",
+                (run, owner, to_json(vars(asked)), now, now),
+            )
+        return int(cursor.lastrowid or 0)
+
+    def get(self, study: int) -> StudyState | None:
+        """The study, or None if there is none of that number."""
+        rows = self._database.read("SELECT * FROM studies WHERE id = ?", (study,))
+        return self._study(rows[0], self.queue()) if rows else None
+
+    def of(self, run: str) -> list[StudyState]:
+        """All studies of a run, newest first."""
+        queue = self.queue()
+        rows = self._database.read("SELECT * FROM studies WHERE run = ? ORDER BY id DESC", (run,))
+        return [self._study(row, queue) for row in rows]
+
+    def queue(self) -> list[int]:
+        """Numbers of the studies that wait, in the order in which they will be taken: owners take turns."""
+        return in_turn(self._database.read("SELECT id, owner, status, queued, started FROM studies"))
+
+    def next(self) -> StudyState | None:
+        """The study to take next, or None."""
+        queue = self.queue()
+        return self.get(queue[0]) if queue else None
+
+    def found(self, folder: Path, study: StudyState) -> dict[str, Any] | None:
+        """What a study that is done found (`opened.study.study`), read from its run's `folder`; None if it is not
+        there."""
+        try:
+            return json.loads((folder / study.file).read_text(encoding="utf-8")) if study.file else None
+        except (OSError, ValueError):
+            return None
+
+    # -- for the worker
+
+    def claim(self, study: int) -> None:
+        """The worker takes a study."""
+        with self._database.writing() as db:
+            db.execute("UPDATE studies SET attempts = attempts + 1 WHERE id = ?", (study,))
+        self._change(study, status="running", message="", started=time.time())
+
+    def set_progress(self, study: int, progress: Progress) -> None:
+        """Where it stands."""
+        self._change(study, progress=to_json(progress))
+
+    def put_back(self, study: int, died: bool = False) -> None:
+        """To the place in the queue that it had: it begins anew. Attempts are counted where the worker `died`."""
+        counted = {} if died else {"attempts": 0}
+        self._change(study, status="queued", message="", progress="null", **counted)
+
+    def finish(self, folder: Path, study: StudyState, found: Mapping[str, Any]) -> None:
+        """Keep what was found, in a file of the run's folder first."""
+        file = f"{FOLDER}/{study.id:06d}-{study.asked.name}.json"
+        kept = {**found, "asked": vars(study.asked) | {"owner": study.owner, "created": study.created}}
+        replace_text(folder / file, json.dumps(kept, ensure_ascii=False, allow_nan=False) + "\n")
+        self._change(study.id, status="done", message="", file=file, ended=time.time(), progress="null")
+
+    def end(self, study: int, status: str, message: str) -> None:
+        """It was stopped, or failed."""
+        self._change(study, status=status, message=clipped(message), ended=time.time(), progress="null")
+
+    def left_running(self) -> list[StudyState]:
+        """Studies marked as running: those of a dead worker, when a new one asks at its start."""
+        rows = self._database.read("SELECT * FROM studies WHERE status = 'running'")
+        return [self._study(row, []) for row in rows]
+
+    def delete(self, folder: Path, study: StudyState) -> None:
+        """Forget a study that does not go on, and what it found."""
+        if study.file:
+            (folder / study.file).unlink(missing_ok=True)
+        with self._database.writing() as db:
+            db.execute("DELETE FROM studies WHERE id = ?", (study.id,))
+
+    @staticmethod
+    def refill(db: Any, run: str, saved: Mapping[str, Any]) -> None:
+        """Take a study that was done into a new database, from what its file says of it."""
+        asked = {name: saved[name] for name in ("name", "options", "lanes", "rounds")}
+        created = saved["created"]
+        columns = "run, owner, asked, status, file, created, queued, ended"
+        row = (run, saved["owner"], to_json(asked), "done", saved["file"], created, created, created)
+        db.execute(f"INSERT INTO studies ({columns}) VALUES (?,?,?,?,?,?,?,?)", row)
+
+    def _change(self, study: int, **changes: Any) -> None:
+        columns = ", ".join(f"{name} = ?" for name in changes)
+        with self._database.writing() as db:
+            db.execute(f"UPDATE studies SET {columns} WHERE id = ?", (*changes.values(), study))
+
+    @staticmethod
+    def _study(row: Mapping[str, Any], queue: list[int]) -> StudyState:
+        names = ("id", "run", "owner", "status", "message", "created", "started", "ended", "attempts", "file")
+        return StudyState(
+            **{name: row[name] for name in names},
+            asked=Asked(**json.loads(row["asked"])),
+            position=queue.index(row["id"]) + 1 if row["id"] in queue else 0,
+            progress=json.loads(row["progress"]),
+        )

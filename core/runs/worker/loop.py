@@ -1,0 +1,264 @@
+"""The process that owns the model: takes runs from the queue, one at a time, and answers questions about all of them.
+
+python -m core.runs.worker.loop --home DIR [--parent PID] [--no-preload]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from filelock import Timeout
+from transformers.utils import logging
+
+from core.errors import UserError
+from core.runs.engine.laboratory import POCKET, Laboratory
+from core.runs.export.offered import clear_drafts
+from core.runs.progress.control import Control
+from core.runs.store.store import Run, Store
+from core.runs.store.study_queue import StudyState
+from core.runs.worker.command_handler import MOST_ATTEMPTS, Attendant, Studying
+from core.runs.worker.perform import perform, perform_study
+from core.runs.worker.process import default_home, worker_lock
+from core.runs.worker.questions import Answers
+from core.runs.worker.sentinel import lives
+from core.runs.worker.watchdog import CLOSED, Bell, Limits, Sentinel, Watchdog
+
+IDLE_SECONDS = 0.05  # between two looks at the queue
+TROUBLED_SECONDS = 1.0  # before another try, when the store cannot be written
+TURN_SECONDS = 180.0  # after which a run gives way to other owners' runs, at the end of a round
+BEAT_SECONDS = 2.0  # between two signs of life
+MOST_STEPS = 3  # attempts to get past the same step: a worker that dies there again and again has too little memory
+WARMING = "warming up: "
+MODEL = ("model", "device", "dtype", "chat")  # of a spec: what is loaded for it
+GIVEN_UP = (
+    "The worker died {attempts} times at the same step, probably for want of memory. Resume it with more memory "
+    "free, or start it again with a smaller round_size, fewer lanes or a smaller model."
+)
+
+
+class Worker:
+    """One worker of one home. `run` returns when it is told to `leave`, or when its parent has ended. With `limits` a
+    process of its own is ended where it does not answer."""
+
+    def __init__(self, home: Path, parent: int | None = None, preload: bool = True, limits: Limits | None = None):
+        self.store = Store(home)
+        self.laboratory = Laboratory(self.store.home)
+        self.attendant = Attendant(self.store, Answers(self.laboratory))
+        self._parent, self._preload, self._limits = parent, preload, limits
+        self._leaving, self._trouble = False, ""
+        self._studied = False  # whether the last turn was a study's
+        self._doing, self._ended = "starting", threading.Event()
+
+    def run(self, ends: Collection[int] = ()) -> None:
+        """Work until told to leave; in the main thread of a process also by these signals."""
+        bell, before = Bell(ends), self.store.worker()
+        beater = threading.Thread(target=self._beat, args=(bell,), name="sign of life", daemon=True)
+        beater.start()
+        try:
+            self._take_over()
+            if self._preload and not (before and before.pid and before.doing.startswith(WARMING)):
+                self._warm_up()  # unless the last worker died of it
+            while not self._leaving:
+                self._doing = "waiting"
+                if not self._work():
+                    time.sleep(IDLE_SECONDS)
+        finally:
+            self._ended.set()
+            bell.ring()
+            beater.join()
+            bell.close()
+            with suppress(UserError):
+                self.store.beat(0, "closed")
+            self.store.close()
+
+    def leave(self) -> None:
+        """Finish the edit that is going on, and go; said twice: go at the next heartbeat."""
+        studying = self.attendant.studying
+        for control in (self.attendant.control, studying.control if studying else None):
+            if control is not None:
+                control.leave(CLOSED, at_once=self._leaving)
+        self.attendant.leave()
+        self._leaving = True
+
+    def _work(self) -> bool:
+        """Serve the commands and one run or study, by turns; whether there was one."""
+        try:
+            self.attendant.poll()
+            if self._leaving:  # told so while a command was answered
+                return False
+            study, queued = self.store.studies.next(), self.store.next_queued()
+            self._studied = study is not None and (queued is None or not self._studied)
+            if self._studied:
+                self._make(study)
+            elif queued is not None:
+                self._perform(queued)
+        except UserError as error:  # the store is damaged or its disk is full: nothing to do but wait
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                print(f"{time.strftime('%F %T')} {error}", file=sys.stderr, flush=True)
+            time.sleep(TROUBLED_SECONDS)
+            return False
+        return self._studied or queued is not None
+
+    def _perform(self, run: Run) -> None:
+        began = time.monotonic()
+
+        def poll(at_leisure: bool) -> None:
+            self.attendant.poll(at_leisure)
+            if at_leisure and time.monotonic() - began > TURN_SECONDS and self._others_wait(run):
+                control.end_turn()
+
+        def changed(paused: bool) -> None:
+            self.store.set_status(run.id, "paused" if paused else "running", control.why if paused else "")
+
+        control = Control(
+            poll=poll,
+            report=lambda progress: self.store.set_progress(run.id, progress),
+            changed=changed,
+            give_way=lambda: self._leaving or bool(self.store.queue()) or self._studies_wait(),
+        )
+        if run.steps:
+            control.step(run.steps)
+        self.attendant.take(run.id, control)
+        self._doing = "running"
+        try:
+            end = perform(self.store, run, self.laboratory, control)
+            if end.status == "queued" and control.steps_left:
+                self.store.queue_steps(run.id, control.steps_left)
+        finally:
+            self.attendant.take(None, None)
+
+    def _make(self, study: StudyState) -> None:
+        """One study, which stands aside for a turn of a run whenever its own turn is over and one waits."""
+        began, unfit = time.monotonic(), set()
+
+        def poll(at_leisure: bool) -> None:
+            nonlocal began
+            self.attendant.poll(at_leisure)
+            if time.monotonic() - began > TURN_SECONDS and (waiting := self._fitting(unfit)) is not None:
+                # The study may have come here without gradients, which a run needs.
+                with torch.inference_mode(False), torch.enable_grad():
+                    self._perform(waiting)
+                self._doing, began = "studying", time.monotonic()
+
+        control = Control(poll, lambda progress: self.store.studies.set_progress(study.id, progress))
+        self.attendant.study(Studying(study, control))
+        self._doing = "studying"
+        try:
+            perform_study(self.store, study, self.laboratory, control)
+        finally:
+            self.attendant.study(None)
+
+    def _fitting(self, unfit: set[str]) -> Run | None:
+        """The next run, if it is of the model that is loaded: a second one may not fit beside it. Those that are not
+        are looked at once and remembered in `unfit`."""
+        following = None if self._leaving or self.attendant.active else self.store.next_queued(spec=False)
+        if following is None or following.id in unfit:
+            return None
+        run = self.store.get(following.id)
+        if run is None or run.spec is None:
+            return None
+        asked = POCKET.model_copy(update={name: run.spec[name] for name in MODEL if name in run.spec})
+        if self.laboratory.has(asked):
+            return run
+        unfit.add(run.id)
+        return None
+
+    def _studies_wait(self) -> bool:
+        """Whether a study waits for its turn, or stands aside for this run's."""
+        return self.attendant.studying is not None or bool(self.store.studies.queue())
+
+    def _others_wait(self, run: Run) -> bool:
+        """Whether a study or somebody else's run is next."""
+        if self._studies_wait():
+            return True
+        following = self.store.next_queued(spec=False)
+        return following is not None and following.owner != run.owner
+
+    def _take_over(self) -> None:
+        """What a dead worker left in the middle goes on (a run) or begins anew (a study, an export), unless that killed
+        it."""
+        clear_drafts(self.store.home)
+        for run in self.store.left_running():
+            if run.attempts >= MOST_STEPS:
+                self.store.set_status(run.id, "failed", GIVEN_UP.format(attempts=run.attempts))
+            else:
+                self.store.requeue(run.id)
+        for study in self.store.studies.left_running():
+            if study.attempts >= MOST_ATTEMPTS:
+                message = "The worker died several times while it made this study, probably for want of memory."
+                self.store.studies.end(study.id, "failed", message)
+            else:
+                self.store.studies.put_back(study.id, died=True)
+
+    def _warm_up(self) -> None:
+        """Load what the first run will probably want, piece by piece, until there is a run; questions do not wait."""
+        self._doing = f"{WARMING}loading the model"
+        beats = Control(poll=self.attendant.poll)
+        try:
+            for step in self.laboratory.warm_up(beats.heartbeat):
+                beats.boundary()
+                if self._leaving or self.store.queue() or self.store.studies.queue():
+                    return
+                self._doing = f"{WARMING}{step}"
+        except UserError as error:  # the store is in trouble: the work that follows tells it
+            print(f"{time.strftime('%F %T')} not warmed up: {error}", file=sys.stderr, flush=True)
+
+    def _beat(self, bell: Bell) -> None:
+        """Signs of life, and what has to happen also while the work is at a call that does not come back."""
+        watched = self._limits is not None
+        limits = self._limits or Limits(look=BEAT_SECONDS)
+        watchdog = Watchdog(self.store, self.attendant, self.laboratory.patience, lambda: self._doing, limits)
+        sentinel = Sentinel(self._parent, limits) if watched else None
+        while not self._ended.is_set():
+            with suppress(UserError):
+                self.store.beat(os.getpid(), self._doing, self.attendant.active)
+            if sentinel is not None:
+                sentinel.beat()
+            if self._parent is not None and not lives(self._parent) and not self._leaving:
+                self.leave()
+            if self._leaving:
+                watchdog.leaving()
+            if watched and watchdog.look():
+                self.leave()
+            for _ in bell.wait(limits.look):
+                self.leave()
+        if sentinel is not None:
+            sentinel.close()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line of the worker; 0 also when another worker has this home already."""
+    parser = argparse.ArgumentParser(
+        prog="python -m core.runs.worker.loop", description="Edits and measures what is queued."
+    )
+    parser.add_argument("--home", type=Path, default=default_home(), help="folder of the runs")
+    parser.add_argument("--parent", type=int, help="leave when this process is gone")
+    parser.add_argument("--no-preload", action="store_true", help="load no model before it is needed")
+    given = parser.parse_args(arguments)
+    home = given.home.expanduser().resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    lock = worker_lock(home)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{home} has a worker already", file=sys.stderr)
+        return 0
+    with lock:
+        logging.disable_progress_bar()  # of transformers: they make no sense in a log
+        worker = Worker(home, given.parent, preload=not given.no_preload, limits=Limits())
+        worker.run(ends=(signal.SIGINT, signal.SIGTERM))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""One run from the store, performed: its events committed, its tables written, its end explained."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from core.errors import UserError
+from core.runs.engine import engine
+from core.runs.engine.laboratory import Laboratory
+from core.runs.opened.study import study as make
+from core.runs.progress.control import WAITING, Control, Paused, Stopped, Yielded
+from core.runs.progress.events import Event, Finished, Warned
+from core.runs.spec.plan import Past
+from core.runs.spec.run_spec import MOST_ROWS, RunSpec
+from core.runs.store.additions import ADDED
+from core.runs.store.database import is_disk_full
+from core.runs.store.folder import RunFolder
+from core.runs.store.store import Run, Store
+from core.runs.store.study_queue import StudyState
+from core.runs.store.undo import bring_in_line
+
+BALLAST = 2**20  # bytes kept in reserve, so that a full disk leaves room to say so
+RETRY_SECONDS = 1.0
+
+
+def perform(
+    store: Store, run: Run, laboratory: Laboratory, control: Control, seen: Callable[[Event], None] | None = None
+) -> Finished:
+    """Take a run from where its committed events end to its own end, or to the end of its turn; returns how it ended.
+
+    Each event is committed before `seen` is called with it and before the next step begins. The ledger's file of an
+    edit is on disk before its event is, so whatever is committed can be rebuilt. A run that fails ends with a sentence
+    for the person; only a store that cannot be written at all raises (`UserError`).
+    """
+    recorder = Recorder(store, run, seen)
+    store.claim(run.id)
+    ballast = store.home / ".ballast"
+    try:
+        _take_on(ballast)
+        committed = recorder.begin()
+        spec = RunSpec.from_dict(run.spec, max_facts=MOST_ROWS)
+        for event in engine.run(laboratory, spec, recorder.folder, committed, control):
+            recorder.commit(event)
+        past = Past(event for _, event in store.events(run.id))
+        end = Finished(status="done", message=past.outcome(spec.labels()))
+    except Yielded as waiting:
+        ballast.unlink(missing_ok=True)
+        store.set_status(run.id, "queued", str(waiting))
+        return Finished(status="queued", message=str(waiting))
+    except Stopped as stop:
+        end = Finished(status="stopped", message=str(stop))
+    except Paused as pause:
+        end = Finished(status="paused", message=str(pause))
+    except Exception as error:
+        end = explained(error, store)
+        if end.status == "failed" and not isinstance(error, UserError):
+            traceback.print_exc(file=sys.stderr)
+    ballast.unlink(missing_ok=True)
+    recorder.end(end)
+    return end
+
+
+def perform_study(store: Store, study: StudyState, laboratory: Laboratory, control: Control) -> None:
+    """Make a study that waits, and keep what it found; how it ended is in `store.studies`. A lab that is closed
+    meanwhile puts it back into the queue."""
+    queue, asked = store.studies, study.asked
+    run = store.get(study.run, spec=False)
+    if run is None:
+        return
+    queue.claim(study.id)
+    try:
+        found = make(run.folder, asked.name, asked.options, asked.lanes, asked.rounds, laboratory, control)
+        queue.finish(run.folder, study, found)
+    except Stopped as stop:
+        queue.end(study.id, "stopped", str(stop))
+    except Paused:
+        queue.put_back(study.id)
+    except Exception as error:
+        end = explained(error, store)
+        if not isinstance(error, UserError):
+            traceback.print_exc(file=sys.stderr)
+        queue.end(study.id, "failed", end.message)
+
+
+class Recorder:
+    """Commits the events of one run: to the store first, then to the run's folder."""
+
+    def __init__(self, store: Store, run: Run, seen: Callable[[Event], None] | None = None):
+        self._store, self._run, self._seen = store, run, seen
+        self.folder = RunFolder(run.folder)
+
+    def begin(self) -> list[dict[str, Any]]:
+        """The events committed so far, with the folder brought in line with them."""
+        committed = [event for _, event in self._store.events(self._run.id)]
+        bring_in_line(self.folder, committed)
+        if committed and self._run.message not in (WAITING, ADDED):
+            self.commit(Warned(level="info", message="Resumed from the last committed step."))
+        return committed
+
+    def commit(self, event: Event) -> None:
+        """One event, safe on disk when this returns."""
+        self._store.append(self._run.id, [event])
+        self.folder.add(event.as_dict())
+        if self._seen is not None:
+            self._seen(event)
+
+    def end(self, end: Finished) -> None:
+        """The last event with the run's new status, tried until the disk has room for it."""
+        if self._store.get(self._run.id) is None:  # deleted meanwhile, or the store was damaged and made anew
+            return
+        with suppress(OSError):  # tables follow from the events: they can be written when there is room again
+            self.folder.write_tables()
+        for attempt in range(3):
+            try:
+                self._store.append(self._run.id, [end], status=end.status, message=end.message)
+                break
+            except UserError:
+                if attempt == 2:
+                    raise
+                time.sleep(RETRY_SECONDS)
+        self._store.set_progress(self._run.id, None)
+        with suppress(OSError):
+            self.folder.add(end.as_dict())
+        if self._seen is not None:
+            self._seen(end)
+
+
+def explained(error: Exception, store: Store) -> Finished:
+    """How a run ended that raised `error`, in a sentence that says what to do."""
+    if is_disk_full(error):
+        return Finished(status="stopped", message=f"The disk of {store.home} is full; make room, then resume the run.")
+    if isinstance(error, UserError):
+        return Finished(status="failed", message=str(error))
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        advice = "use a smaller round_size, fewer lanes, a smaller model or another dtype, then resume or start again"
+        return Finished(status="failed", message=f"Out of memory; {advice}. ({_line(error)})")
+    return Finished(status="failed", message=f"{type(error).__name__}: {_line(error)} (the log has the details)")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _take_on(ballast: Any) -> None:
+    """Fill the file that is thrown overboard when the disk is full."""
+    if not ballast.exists() or ballast.stat().st_size < BALLAST:
+        ballast.write_bytes(b"\x55" * BALLAST)

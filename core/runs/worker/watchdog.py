@@ -1,0 +1,210 @@
+"""Ends a worker that does not answer, and says so at what it was doing. All that was committed is kept.
+
+A step may be one call that never comes back, so what looks after it is a thread of its own. Work that goes well looks
+for commands many times a second; the watchdog asks how long ago that was.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import UserError
+from core.runs.progress.events import Finished
+from core.runs.store.store import Store
+from core.runs.worker.command_handler import Attendant
+
+CLOSED = "The lab was closed; resume the run to go on where it was left."
+SILENT = (
+    "The worker gave no sign of life for {waited} while it was at this ({doing}), and was ended. Resume the run to "
+    "try that step once more; all rounds before it are kept."
+)
+SILENT_ANSWER = (
+    "the worker gave no sign of life for {waited} while it was at this, and was ended; ask for less, or anew"
+)
+HUNG = "Stopped: the step that the worker was at did not end, so the worker was ended. The run can be resumed."
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds. `look`: between two looks; `stop`: how long a worker may be silent once somebody asked its work to stop;
+    `leave`: how long it has to finish its edit once it was told to go, after `hurry` of them it is told to drop it;
+    `tell`: how long it may take to write down why it ends; `still`: how long its interpreter may stand still."""
+
+    look: float = 1.0
+    stop: float = 60.0
+    hurry: float = 6.0
+    leave: float = 9.0
+    tell: float = 2.0
+    still: float = 120.0
+
+    @property
+    def alone(self) -> float:
+        """How long a worker may outlive its app, at most."""
+        return self.leave + self.tell + 3 * self.look
+
+
+class Watchdog:
+    """Looks at one worker: `patience()` says how long its work may be silent now, `doing()` what it is at. `end` ends
+    the process."""
+
+    def __init__(
+        self,
+        store: Store,
+        attendant: Attendant,
+        patience: Callable[[], float],
+        doing: Callable[[], str],
+        limits: Limits | None = None,
+        end: Callable[[int], object] = os._exit,
+    ):
+        self._store, self._attendant, self._patience, self._doing = store, attendant, patience, doing
+        self.limits, self._end = limits or Limits(), end
+        self._left: float | None = None
+
+    def leaving(self) -> None:
+        """The worker was told to go, now."""
+        if self._left is None:
+            self._left = time.monotonic()
+
+    def look(self) -> bool:
+        """End the worker if it does not answer. True if it was told to go and should be told again."""
+        now = time.monotonic()
+        if self._left is not None:
+            if now - self._left > self.limits.leave:
+                self._ended(self._pause)
+            return now - self._left > self.limits.hurry
+        silent, patience = now - self._attendant.looked, self._patience()
+        if silent > patience:
+            waited = f"{patience / 60:.0f} min" if patience >= 90 else f"{patience:.0f} s"
+            self._ended(lambda: self._fail(waited))
+        elif silent > self.limits.stop and self._attendant.stop_waits():
+            self._ended(self._stop)
+        return False
+
+    def _ended(self, tell: Callable[[], None]) -> None:
+        """Write down where everything hangs and why this is the end; then end, also where that cannot be written."""
+        faulthandler.dump_traceback(file=sys.__stderr__)
+        writer = threading.Thread(target=_quietly, args=(tell,), daemon=True)
+        writer.start()
+        writer.join(self.limits.tell)
+        self._end(1)
+
+    def _fail(self, waited: str) -> None:
+        """What hangs is not tried again unless somebody asks for it."""
+        at = self._attendant
+        if at.serving is not None:  # what goes on around the answer is taken up again
+            self._store.set_answer(at.serving.id, {"message": SILENT_ANSWER.format(waited=waited)}, failed=True)
+        elif at.active is not None:
+            progress = self._store.progress(at.active) or {}
+            doing = progress.get("message") or self._doing()
+            self._finish(at.active, "failed", SILENT.format(waited=waited, doing=doing))
+        elif at.studying is not None:
+            message = SILENT.format(waited=waited, doing=self._doing()).partition(" Resume")[0]
+            self._store.studies.end(at.studying.study.id, "failed", f"{message} Ask for less, or anew.")
+        else:
+            print(
+                f"{time.strftime('%F %T')} the worker hung for {waited}: {self._doing()}", file=sys.stderr, flush=True
+            )
+        self._stand_back()
+
+    def _stop(self) -> None:
+        """Somebody asked what hangs to stop: that is obeyed from here."""
+        at = self._attendant
+        if at.serving is None and at.active is not None:
+            self._finish(at.active, "stopped", HUNG)
+        elif at.serving is None and at.studying is not None:
+            self._store.studies.end(at.studying.study.id, "stopped", "Stopped.")
+        self._stand_back()
+
+    def _pause(self) -> None:
+        """The lab is closed: what goes on is left as if it had come to its next heartbeat."""
+        at = self._attendant
+        if at.serving is not None:
+            self._store.commands.put_back(at.serving.id)
+        if at.active is not None:
+            self._finish(at.active, "paused", CLOSED)
+        elif at.studying is not None:
+            self._store.studies.put_back(at.studying.study.id)
+        self._stand_back()
+        self._store.beat(0, "closed")
+
+    def _stand_back(self) -> None:
+        """A study that stood aside begins anew, and is not to blame."""
+        at = self._attendant
+        if at.active is not None and at.studying is not None:
+            self._store.studies.put_back(at.studying.study.id)
+
+    def _finish(self, run: str, status: str, message: str) -> None:
+        self._store.append(run, [Finished(status=status, message=message)], status=status, message=message)
+        self._store.set_progress(run, None)
+
+
+class Sentinel:
+    """The process beside this one that ends it from outside (`core.runs.worker.sentinel`)."""
+
+    def __init__(self, app: int | None, limits: Limits):
+        # By its file: run with -m, a folder named core where the lab was started would be taken for this one.
+        file = Path(__file__).with_name("sentinel.py")
+        command = [sys.executable, "-P", file, os.getpid(), app or 0, limits.alone, limits.still]
+        self._process = subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, start_new_session=True)
+
+    def beat(self) -> None:
+        """A sign of life."""
+        with suppress(OSError):  # it is gone; what is in this process goes on looking
+            assert self._process.stdin is not None
+            self._process.stdin.write(b".")
+            self._process.stdin.flush()
+
+    def close(self) -> None:
+        """Let it go, and wait for it."""
+        with suppress(OSError):
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+        self._process.wait()
+
+
+class Bell:
+    """Wakes the thread that looks after the work: by signals, also while the main thread is in a call that does not
+    come back (where a handler of Python's would wait for it), or by `ring`."""
+
+    def __init__(self, signals: Collection[int] = ()):
+        self._signals = frozenset(map(int, signals))
+        self._heard, self._said = socket.socketpair()
+        self._heard.setblocking(False)
+        self._said.setblocking(False)
+        if self._signals:
+            signal.set_wakeup_fd(self._said.fileno())
+        for number in self._signals:
+            signal.signal(number, lambda *_: None)
+
+    def wait(self, seconds: float) -> list[int]:
+        """The signals that came, as soon as there are some; none after so many seconds, or a ring."""
+        ready, _, _ = select.select([self._heard], [], [], seconds)
+        return [number for number in self._heard.recv(64) if number in self._signals] if ready else []
+
+    def ring(self) -> None:
+        """Wake who waits."""
+        self._said.send(b"\0")
+
+    def close(self) -> None:
+        """Listen to no signal any more."""
+        if self._signals:
+            signal.set_wakeup_fd(-1)
+        self._heard.close()
+        self._said.close()
+
+
+def _quietly(tell: Callable[[], None]) -> None:
+    with suppress(UserError):  # the store cannot be written: the next worker finds what was left
+        tell()
