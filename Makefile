@@ -18,6 +18,9 @@ test: lint
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(MAKE) --no-print-directory imports
+
+imports: $(INSTALLED)
 	$(BIN)/lint-imports
 	$(BIN)/lint-imports --config tests/page_imports.toml
 
@@ -55,4 +58,4 @@ $(INSTALLED): requirements-dev.txt $(RUNTIME)
 clean:
 	rm -rf $(VENV)
 
-.PHONY: run test lint fuzz bench wheel lock clean
+.PHONY: run test lint imports fuzz bench wheel lock clean
