@@ -59,8 +59,7 @@ def continuations(
         for step in range(count):
             if beat is not None:
                 beat()
-            state = {"past_key_values": cache, "use_cache": True}
-            chosen = pick(logits_at(lm, {**inputs, **state}, range(len(batch)), columns))
+            chosen = pick(logits_at(lm, inputs, range(len(batch)), columns, cache))
             for index, token in zip(batch, chosen.tolist(), strict=True):
                 if token in stops:
                     open_rows.discard(index)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
+from transformers.cache_utils import Cache
 
 from core.models.language_model import LanguageModel
 
@@ -50,13 +52,23 @@ def captured(lm: LanguageModel, sites: Sequence[Site], n_rows: int) -> Iterator[
             handle.remove()
 
 
+def cache_argument(model: nn.Module) -> str:
+    """What a model's forward pass calls its cache: `past_key_values`; `cache` from transformers 5.24 on."""
+    return "cache" if "cache" in signature(model.forward).parameters else "past_key_values"
+
+
 def logits_at(
     lm: LanguageModel,
     inputs: dict,
     rows: Sequence[int] | Int[Tensor, " n"],
     columns: Sequence[int] | Int[Tensor, " n"],
+    cache: Cache | None = None,
 ) -> Float[Tensor, "n vocabulary"]:
-    """Logits at the given (row, column) places of a forward pass; only those go through the head. float32 or more."""
+    """Logits at the given (row, column) places of a forward pass; only those go through the head. float32 or more.
+
+    With a `cache` the pass goes on behind the tokens that it holds, and may add its own to it.
+    """
+    state = {"use_cache": False} if cache is None else {cache_argument(lm.model): cache, "use_cache": True}
     at_rows = torch.as_tensor(rows, dtype=torch.long, device=lm.device)
     at_columns = torch.as_tensor(columns, dtype=torch.long, device=lm.device)
 
@@ -65,7 +77,7 @@ def logits_at(
 
     handle = lm.head.register_forward_pre_hook(pick)
     try:
-        logits = lm.model(**{"use_cache": False, **inputs}).logits[0]
+        logits = lm.model(**inputs, **state).logits[0]
     finally:
         handle.remove()
     return logits.to(lm.master_dtype)

@@ -176,16 +176,10 @@ class Tail:
         """Logits at the chunk's reads with each row's δ added at its cut. Differentiable in δ."""
         first = chunk.hidden[:, :1] + delta[chunk.owners, None].to(chunk.hidden.dtype)
         hidden = torch.cat([first, chunk.hidden[:, 1:]], 1)
-        inputs = {
-            "input_ids": chunk.ids,
-            "attention_mask": chunk.mask,
-            "position_ids": chunk.positions,
-            "past_key_values": kept(chunk.kept),
-            "use_cache": True,
-        }
+        inputs = {"input_ids": chunk.ids, "attention_mask": chunk.mask, "position_ids": chunk.positions}
         only = (chunk.read_rows, chunk.read_columns)
         with standing_aside(self.lm, self.layer, chunk.pack(hidden)), last_mlp_at(self.lm, *only):
-            return logits_at(self.lm, inputs, *only)
+            return logits_at(self.lm, inputs, *only, cache=kept(chunk.kept))
 
 
 @dataclass(frozen=True)
@@ -213,7 +207,7 @@ def first_pass(
         skipped = last_mlp_at(lm, nowhere, nowhere) if layer < lm.n_layers - 1 else nullcontext()
         try:
             with skipped:
-                logits_at(lm, {**part.inputs, "past_key_values": cache, "use_cache": True}, nowhere, nowhere)
+                logits_at(lm, part.inputs, nowhere, nowhere, cache)
         finally:
             handle.remove()
         in_tuple = isinstance(seen[0], tuple)

@@ -1,9 +1,12 @@
 """Continuations equal transformers' own greedy search, row by row."""
 
+from inspect import signature
+
 import pytest
 import torch
 
 from core.models.generation import continuations, end_tokens, generate, greedy, next_tokens
+from core.models.hooks import cache_argument
 
 PROMPTS = ["The capital of France is", "Bruno", "The author of The Quiet River is"]
 
@@ -51,3 +54,12 @@ def test_next_tokens(toy):
     assert [p for _, p in found] == pytest.approx(top.values.tolist())
     assert [t for t, _ in found] == [lm.tokenizer.decode([i]) for i in top.indices.tolist()]
     assert len(next_tokens(lm, PROMPTS[0], 10_000)) == len(probabilities)
+
+
+def test_the_cache_is_called_as_the_model_calls_it(toy):
+    class Renamed(torch.nn.Module):
+        def forward(self, input_ids=None, cache=None): ...
+
+    assert cache_argument(Renamed()) == "cache"
+    model = toy("gpt2").model
+    assert cache_argument(model) in signature(model.forward).parameters
