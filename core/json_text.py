@@ -47,7 +47,7 @@ class Parsed:
     flawed: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        hooks = {"parse_int": self._int, "parse_float": self._float, "parse_constant": self._constant}
+        hooks: dict[str, Any] = {"parse_int": self._int, "parse_float": self._float, "parse_constant": self._constant}
         try:
             self.value = json.loads(self.text, object_pairs_hook=self._object, **hooks)
         except json.JSONDecodeError as error:

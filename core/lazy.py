@@ -1,11 +1,11 @@
 """`torch`, imported on first use.
 
-The page's process reads method and guard configurations (to check a spec, to draw the controls) but must open at
-once and never computes. So the modules that hold those configurations take `torch` from here.
+The page's process reads the configurations of methods and guards, to check a spec and to draw controls. It computes
+nothing and has to open at once. So modules that hold configurations take `torch` from here.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 
 class LazyModule:
@@ -18,4 +18,7 @@ class LazyModule:
         return getattr(import_module(self._name), attribute)
 
 
-torch: Any = LazyModule("torch")
+if TYPE_CHECKING:
+    import torch as torch
+else:
+    torch = LazyModule("torch")

@@ -47,12 +47,12 @@ def chained(facts: Sequence[Fact]) -> list[Fact]:
     left = [True] * len(facts)
     rest = iter(range(len(facts)))
     chain: list[Fact] = []
-    place = next(rest, None)
-    while place is not None:
-        left[place] = False
-        chain.append(facts[place])
-        near = next(_waiting(queues, facts[place], left), None)
-        place = near if near is not None else next((other for other in rest if left[other]), None)
+    following = next(rest, None)
+    while following is not None:
+        left[following] = False
+        chain.append(facts[following])
+        near = next(_waiting(queues, facts[following], left), None)
+        following = near if near is not None else next((other for other in rest if left[other]), None)
     return chain
 
 

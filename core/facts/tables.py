@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from core.facts.cells import CellError
 from core.facts.fact import SLOT
@@ -89,7 +90,7 @@ def _records(text: str, separator: str, most: int | None = None) -> list[tuple[i
     raise _told(found, text, separator)
 
 
-def _split(text: str, separator: str, most: int | None, quoting: int) -> list[tuple[int, list[str]]]:
+def _split(text: str, separator: str, most: int | None, quoting: Literal[0, 3]) -> list[tuple[int, list[str]]]:
     reader = csv.reader(io.StringIO(text, newline=None), delimiter=separator, strict=True, quoting=quoting)
     records: list[tuple[int, list[str]]] = []
     line = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from core.errors import nearest
@@ -118,13 +119,14 @@ def _question(column: str, item: Any) -> Question:
     return Question(**{name: text for name, text in texts.items() if text}, aliases=_texts(entry, "aliases"))
 
 
-def _entry(column: str, item: Any, kind: type) -> Mapping[str, Any]:
+def _entry(column: str, item: Any, kind: type[Neighbor] | type[Question]) -> Mapping[str, Any]:
     """A neighbor or question: `{"prompt": …, "answer": …}`, or as text `prompt => answer`."""
     if isinstance(item, str):
         prompt, arrow, answer = item.partition("=>")
         item = {"prompt": prompt, "answer": answer} if arrow else {}
     if not isinstance(item, Mapping) or not is_filled(item.get("prompt")) or not is_filled(item.get("answer")):
         raise CellError(column, "each entry needs a prompt and an answer: prompt => answer")
-    if unknown := {str(name) for name in item} - set(kind.__dataclass_fields__):
-        raise CellError(column, f'unknown field "{min(unknown)}"; {nearest(min(unknown), kind.__dataclass_fields__)}')
+    known = [entry.name for entry in fields(kind)]
+    if unknown := {str(name) for name in item} - set(known):
+        raise CellError(column, f'unknown field "{min(unknown)}"; {nearest(min(unknown), known)}')
     return item
