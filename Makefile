@@ -23,6 +23,7 @@ lint: $(INSTALLED)
 imports: $(INSTALLED)
 	$(BIN)/lint-imports
 	$(BIN)/lint-imports --config tests/page_imports.toml
+	$(BIN)/mypy
 
 fuzz: $(INSTALLED)
 	$(BIN)/python -m pytest -m fuzz --hypothesis-profile fuzz
