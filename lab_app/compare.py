@@ -83,8 +83,8 @@ def resolved(spec: Mapping[str, Any], started: Mapping[str, Any] | None) -> dict
     found: dict[str, Resolved] = {}
     if started is not None:
         for entry in started["lanes"]:
-            recipe = recorded_recipe(entry["recipe"]) if entry.get("recipe") else {}
-            found[entry["label"]] = (recipe, known_recipe(recipe, None))
+            recorded = recorded_recipe(entry["recipe"]) if entry.get("recipe") else {}
+            found[entry["label"]] = (recorded, known_recipe(recorded, None))
         return found
     info = by_name(spec.get("model", "pocket"), (spec.get("facts") or {}).get("source") or "")
     for lane in spec.get("lanes", ()):
@@ -106,7 +106,7 @@ def unfitted(asked: Mapping[str, Any], recipe: Recipe | None) -> dict[str, str]:
     if recipe is None:
         return {}
     own = values(recipe.method)
-    said = {name: MEASURED for name in ("lambda", "beta") if name in own and own[name] is None}
+    said: dict[str, str] = {name: MEASURED for name in ("lambda", "beta") if name in own and own[name] is None}
     if recipe.method.layers is None:
         said |= {name: WAITS for name in FITTED if name in own and name not in asked}
     said |= {name: f"{text_of(own.get(name, ''))} (no effect: {why})".strip() for name, why in recipe.idle.items()}

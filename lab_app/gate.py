@@ -19,11 +19,20 @@ LARGEST_WHOLE = 2**53  # beyond, a browser rounds whole numbers, and a database 
 AT_ONCE = 2**16  # bytes of a body that is read where it arrives; larger ones are read beside the page's work
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 # What Gradio offers besides: to keep files and recordings, to fetch addresses, to save a page's state, to write code.
-CLOSED = ("upload", "upload_progress", "deep_link", "process_recording", "proxy=", "stream", "component_server")
+CLOSED: tuple[str, ...] = (
+    "upload",
+    "upload_progress",
+    "deep_link",
+    "process_recording",
+    "proxy=",
+    "stream",
+    "component_server",
+)
 CLOSED += ("run-history", "runs", "profiling", "vibe-edit", "undo-vibe-edit", "vibe-code", "vibe-starter-queries")
 PREFIXES = ("", "gradio_api/")
 Scope = MutableMapping[str, Any]
-Receive, Send = Callable[..., Any], Callable[..., Any]
+Receive = Callable[..., Any]
+Send = Callable[..., Any]
 
 
 class Gate:

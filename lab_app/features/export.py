@@ -133,7 +133,8 @@ class Exports:
         if me in self.following:
             return
         self.following.add(me)
-        busy, last = {"busy": True, "command": command}, None
+        busy: dict[str, Any] = {"busy": True, "command": command}
+        last = None
         try:
             yield await asyncio.to_thread(self.standing, run, message=ASKING, **busy)
             async for last in followed(self.lab, command, PATIENCE):
