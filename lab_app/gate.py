@@ -19,7 +19,7 @@ LARGEST_WHOLE = 2**53  # beyond, a browser rounds whole numbers, and a database 
 AT_ONCE = 2**16  # bytes of a body that is read where it arrives; larger ones are read beside the page's work
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 # What Gradio offers besides: to keep files and recordings, to fetch addresses, to save a page's state, to write code.
-CLOSED: tuple[str, ...] = (
+CLOSED = (
     "upload",
     "upload_progress",
     "deep_link",
@@ -27,8 +27,14 @@ CLOSED: tuple[str, ...] = (
     "proxy=",
     "stream",
     "component_server",
+    "run-history",
+    "runs",
+    "profiling",
+    "vibe-edit",
+    "undo-vibe-edit",
+    "vibe-code",
+    "vibe-starter-queries",
 )
-CLOSED += ("run-history", "runs", "profiling", "vibe-edit", "undo-vibe-edit", "vibe-code", "vibe-starter-queries")
 PREFIXES = ("", "gradio_api/")
 Scope = MutableMapping[str, Any]
 Receive = Callable[..., Any]
