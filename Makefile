@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/runtime
+FRONTEND := lab_app/frontend
+NODE_IS_THERE := node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' 2>/dev/null
 INSTALLED := $(VENV)/installed
 
 run: $(RUNTIME)
@@ -18,12 +20,25 @@ test: lint
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(MAKE) --no-print-directory imports
+	@$(MAKE) --no-print-directory imports
+	@$(MAKE) --no-print-directory frontend
 
 imports: $(INSTALLED)
 	$(BIN)/lint-imports
 	$(BIN)/lint-imports --config tests/page_imports.toml
 	$(BIN)/mypy
+
+# Form, rules and types of the page's scripts; their unit tests are run by pytest.
+frontend:
+	@if $(NODE_IS_THERE); then \
+		$(MAKE) --no-print-directory $(FRONTEND)/node_modules/installed && cd $(FRONTEND) && npm run check; \
+	else \
+		echo "No Node 20 or later here: Prettier, ESLint, tsc and the unit tests of $(FRONTEND) are left out."; \
+	fi
+
+$(FRONTEND)/node_modules/installed: $(FRONTEND)/package-lock.json
+	cd $(FRONTEND) && npm ci --silent
+	touch $@
 
 fuzz: $(INSTALLED)
 	$(BIN)/python -m pytest -m fuzz --hypothesis-profile fuzz
@@ -59,4 +74,4 @@ $(INSTALLED): requirements-dev.txt $(RUNTIME)
 clean:
 	rm -rf $(VENV)
 
-.PHONY: run test lint imports fuzz bench wheel lock clean
+.PHONY: run test lint imports frontend fuzz bench wheel lock clean

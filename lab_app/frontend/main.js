@@ -19,6 +19,7 @@ import { studies } from "./studies/studies.js";
 import { film } from "./words/film.js";
 import { probe, words } from "./words/words.js";
 
+/** @type {Record<string, (context: Context, key: string) => void>} */
 const KINDS = {
   branch,
   card,
@@ -39,8 +40,11 @@ const KINDS = {
   words,
 };
 
-/** Draw a component of Gradio's: `kind` as in `widgets.py`, with a key behind a colon; `context` holds its `element`, its
- * `props`, `watch(name, then)` and `trigger(event, data)`. */
+/**
+ * Draw a component of Gradio's.
+ * @param {string} kind - as in `widgets.py`, with a key behind a colon.
+ * @param {Context} context
+ */
 export function mount(kind, context) {
   const [name, key] = kind.split(":");
   KINDS[name](context, key);

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import re
+import shutil
+import subprocess
 from pathlib import PurePosixPath
 
 import pytest
@@ -83,3 +85,19 @@ def test_shared_sheets_come_first_and_hold_no_rule_that_gradio_drops():
             re.findall(r"@([\w-]+)", re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.DOTALL))
         )
         assert kept <= {"media", "keyframes", "font-face"}, path
+
+
+def test_the_unit_tests_of_the_modules():
+    """`node --test` beside the modules; where its tools are not installed, that is said."""
+    node = shutil.which("node")
+    if node is None or int(version(node).split(".")[0]) < 20:
+        pytest.skip("no Node 20 or later: the unit tests of lab_app/frontend are left out")
+    if not (frontend.HERE / "node_modules" / "happy-dom").is_dir():
+        pytest.skip("the tools of lab_app/frontend are not installed: run `make frontend` or `npm ci` there")
+    done = subprocess.run([node, "--test"], cwd=frontend.HERE, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+    assert int(re.search(r"^# pass (\d+)", done.stdout, re.MULTILINE)[1]) > 50
+
+
+def version(node: str) -> str:
+    return subprocess.run([node, "--version"], capture_output=True, text=True, timeout=60).stdout.lstrip("v")

@@ -1,3 +1,4 @@
+// @ts-nocheck
 // The panel that says which directions of W₀ the dominant ones of an edited matrix are.
 import { escape, facets, figure, inLayer, lanesOf, layer, layerSwitch } from "./outside.js";
 import { h } from "../shared/dom.js";

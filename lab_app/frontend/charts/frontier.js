@@ -1,3 +1,4 @@
+// @ts-nocheck
 // Is it worth it? What is said of the edits against what else was kept; the ruler reads lanes off at equal efficacy.
 import { escape, figure, lanesOf } from "./outside.js";
 import { css, h } from "../shared/dom.js";

@@ -1,3 +1,4 @@
+// @ts-nocheck
 // The panels that look inside the edited matrices: spectra, subspaces and drift.
 import { escape, facets, figure, inLayer, lanesOf, layer, layerSwitch, line } from "./outside.js";
 import { css, h } from "../shared/dom.js";

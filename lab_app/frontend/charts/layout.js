@@ -1,7 +1,13 @@
 // What all charts share: the template, and Plotly itself.
 import { css } from "../shared/dom.js";
 
-/** The page's one Plotly template: axes, type and colours from the style sheet. */
+/**
+ * The page's one Plotly template: axes, type and colours from the style sheet.
+ * @param {Record<string, any>} layout - what is particular to this plot.
+ * @param {Box} box
+ * @param {string} revision - while it stays the same, so do zoom and selection.
+ * @returns {Record<string, any>}
+ */
 export function plotLayout(layout, box, revision) {
   const font = { family: css("--sans"), size: box.wide ? 15 : 12.5, color: css("--muted") };
   const axis = {
@@ -13,6 +19,7 @@ export function plotLayout(layout, box, revision) {
     tickfont: font,
     fixedrange: false,
   };
+  /** @type {Record<string, any>} */
   const merged = {
     autosize: false,
     width: box.width,
@@ -36,8 +43,15 @@ export function plotLayout(layout, box, revision) {
   return merged;
 }
 
+/**
+ * Call `then` once Plotly has arrived.
+ * @param {() => void} then
+ */
 export function whenPlotly(then) {
-  if (window.Plotly) return then();
+  if (window.Plotly) {
+    then();
+    return;
+  }
   const timer = setInterval(() => {
     if (window.Plotly) {
       clearInterval(timer);

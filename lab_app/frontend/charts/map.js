@@ -1,3 +1,4 @@
+// @ts-nocheck
 // The map of representations: measured with each round by PCA, by t-SNE and UMAP when somebody asks.
 import { anchor, axisName, escape, facets, lanesOf } from "./outside.js";
 import { css, h } from "../shared/dom.js";

@@ -1,3 +1,5 @@
+// @ts-nocheck
+/* eslint-disable jsdoc/require-jsdoc, jsdoc/require-param, jsdoc/require-returns */
 // How each panel's rows become a figure, and a table of the same numbers.
 import { css, h } from "../shared/dom.js";
 import { rowAt } from "../shared/feed.js";

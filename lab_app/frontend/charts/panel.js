@@ -11,9 +11,15 @@ import { byLane, reader } from "../shared/feed.js";
 import { listen, run, tell, view } from "../shared/state.js";
 import { asCsv, asTable } from "../shared/table.js";
 
+/** @type {Record<string, any>} */
 const PANELS = { scores, tasks, energy, similarity, drift, directions, map, frontier };
 
-/** Draw a panel into its element. `key`: its name; `chart`: what is drawn, by the name where it is a panel of the page. */
+/**
+ * Draw a panel into its element.
+ * @param {Context} context - `value`: the feed of its rows.
+ * @param {string} key - its name.
+ * @param {any} chart - what is drawn; by the name where it is a panel of the page.
+ */
 export function panel({ element, props, watch, trigger }, key, chart = PANELS[key]) {
   const CALM = 250, // ms between two drawings that nobody asked for
     SHARE = 10; // and at least so many times what the last one took
@@ -172,7 +178,7 @@ export function panel({ element, props, watch, trigger }, key, chart = PANELS[ke
     },
     wide() {
       section.classList.toggle("is-wide");
-      element.closest(".lab-widget").classList.toggle("is-wide");
+      element.closest(".lab-widget")?.classList.toggle("is-wide");
       ask(true);
     },
     png: () => picture("png"),
@@ -212,7 +218,7 @@ export function panel({ element, props, watch, trigger }, key, chart = PANELS[ke
   listen((change) => ask(visible && ("round" in change || "layer" in change)));
   new IntersectionObserver(
     (entries) => {
-      visible = entries.at(-1).isIntersecting;
+      visible = entries[entries.length - 1].isIntersecting;
       if (visible) ask();
     },
     { rootMargin: "200px" },

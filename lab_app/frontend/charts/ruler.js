@@ -4,8 +4,12 @@ import { h } from "../shared/dom.js";
 const STEP = 0.005,
   LEAP = 0.05;
 
-/** Where a lane last stood at `level` on its way through `points` ({ x, y, round, edits } in the order of rounds), by
- * straight lines between them; null where it never did. */
+/**
+ * Where a lane last stood at a level, by straight lines between its points.
+ * @param {{ x: number, y: number, round: number, edits: number }[]} points - in the order of rounds.
+ * @param {number} level - of x.
+ * @returns {{ x: number, y: number, round: number, edits: number } | null} null where it never did.
+ */
 export function crossing(points, level) {
   for (let i = points.length - 1; i >= 0; i--) {
     const to = points[i],
@@ -20,6 +24,14 @@ export function crossing(points, level) {
 }
 
 /** A handle over the line that the plot draws; `get()` is where the ruler stands, `set(value)` is told of a move. */
+/**
+ * A handle over the line that the plot draws.
+ * @param {any} plot - Plotly's element.
+ * @param {() => number | null} get - where the ruler stands.
+ * @param {(value: number) => void} set - told of a move.
+ * @param {(value: number) => string} says - a place in words.
+ * @returns {() => void} puts the handle where it belongs.
+ */
 export function handle(plot, get, set, says) {
   const grip = h("div", {
     class: "ruler",
@@ -33,8 +45,8 @@ export function handle(plot, get, set, says) {
   function place() {
     const at = get(),
       x = axis();
-    grip.hidden = at === null || !x;
-    if (grip.hidden) return;
+    grip.hidden = true;
+    if (at === null || !x) return;
     const { t, b } = plot._fullLayout.margin,
       left = x._offset + x.l2p(at);
     grip.hidden = left < x._offset - 1 || left > x._offset + x._length + 1;

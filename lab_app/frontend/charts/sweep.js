@@ -4,7 +4,15 @@ import { h } from "../shared/dom.js";
 const MOST = 12;
 const rounded = (value, whole) => (whole ? Math.round(value) : Number(value.toPrecision(3)));
 
-/** So many values from one end to the other, both included; on a logarithmic scale by equal factors. */
+/**
+ * Values from one end to the other, both included.
+ * @param {number} from
+ * @param {number} to
+ * @param {number} count - at most 12 are given.
+ * @param {boolean} logarithmic - by equal factors instead of equal steps.
+ * @param {boolean} whole - rounded to whole numbers; else to three digits.
+ * @returns {number[]}
+ */
 export function values(from, to, count, logarithmic, whole) {
   if (![from, to].every(Number.isFinite) || !(count >= 1) || (logarithmic && !(from > 0 && to > 0))) return [];
   const at = (part) => (logarithmic ? from * (to / from) ** part : from + part * (to - from));
@@ -24,7 +32,13 @@ function around(key, value, whole, [least, most]) {
   return { from, to, log: value > 1 || !whole };
 }
 
-/** The form; `started()` is what the run began with, `send(payload)` asks for the lanes. */
+/**
+ * The form.
+ * @param {() => any} started - what the run began with.
+ * @param {(payload: object) => void} send - asks for the lanes.
+ * @returns {{ element: HTMLFormElement, paint(): void, answered(told?: { message?: string, wrong?: boolean, added?: number }): void }}
+ *   the form; the lanes that can be varied painted anew; and what came of the last sweep.
+ */
 export function form(started, send) {
   const lane = h("select", { "aria-label": "Lane to vary" }),
     field = h("select", { "aria-label": "Number to vary" });

@@ -1,20 +1,32 @@
 // A fact looked at closely, in a dialog that whatever has data-fact opens.
-import { h } from "../shared/dom.js";
+import { h, target } from "../shared/dom.js";
 import { percent } from "../shared/format.js";
 import { marker, slotOf } from "../shared/lanes.js";
 import { run, tell, view } from "../shared/state.js";
 
-let show = () => {}; // of the card on this page, once it is there
-/** Look closely at a fact of the run, or at one of those that no lane edits. */
-export const openFact = (fact, unedited = false) => show(fact, unedited);
+/** @type {(fact: number, unedited?: boolean) => void} of the card on this page, once it is there */
+let show = () => {};
 
+/**
+ * Look closely at a fact.
+ * @param {number} fact - its number in the run, or among those that no lane edits.
+ * @param {boolean} unedited - whether it is one of those.
+ */
+export function openFact(fact, unedited = false) {
+  show(fact, unedited);
+}
+
+/**
+ * The dialog.
+ * @param {Context} context - `value`: what the lanes know of the fact that was asked for last.
+ */
 export function card({ element, props, watch, trigger }) {
   const dialog = element.querySelector("dialog"),
     find = (selector) => dialog.querySelector(selector);
   const KINDS = { edit: "", paraphrase: "In other words", neighbour: "Neighbours", portability: "What follows" };
   let place = 0,
-    asked = null,
-    lane = null;
+    asked = /** @type {{ fact: number, unedited?: boolean } | null} */ (null),
+    lane = /** @type {string | null} */ (null);
 
   show = (fact, unedited) => {
     if (!view.run) return;
@@ -26,7 +38,7 @@ export function card({ element, props, watch, trigger }) {
     trigger("look", { fact, unedited, round: view.round, place });
   };
   document.addEventListener("click", (event) => {
-    const button = event.target.closest?.("[data-fact]");
+    const button = /** @type {HTMLElement | null | undefined} */ (target(event)?.closest("[data-fact]"));
     if (button) show(Number(button.dataset.fact), "unedited" in button.dataset);
   });
   find(".close").addEventListener("click", () => dialog.close());
@@ -160,7 +172,7 @@ export function card({ element, props, watch, trigger }) {
   }
   /** Whether the map that is drawn has this fact's point. */
   function onMap() {
-    const drawn = document.querySelector("#lab-panel-map .plot")?.data || [];
+    const drawn = /** @type {any} */ (document.querySelector("#lab-panel-map .plot"))?.data || [];
     return !asked?.unedited && drawn.some((trace) => trace.facts?.includes(asked?.fact));
   }
   function paint() {
@@ -185,11 +197,12 @@ export function card({ element, props, watch, trigger }) {
           ]
         : [asked?.unedited ? `Unedited fact ${asked.fact + 1}` : `Fact ${(asked?.fact ?? 0) + 1}`]),
     );
-    find(".about").textContent = fact
-      ? [`${asked.unedited ? "unedited " : ""}fact ${asked.fact + 1}`, fact.relation, fact.source, fact.id]
-          .filter(Boolean)
-          .join(" · ")
-      : "";
+    find(".about").textContent =
+      asked && fact
+        ? [`${asked.unedited ? "unedited " : ""}fact ${asked.fact + 1}`, fact.relation, fact.source, fact.id]
+            .filter(Boolean)
+            .join(" · ")
+        : "";
     find(".note").textContent =
       here.message || here.lanes.find((found) => found.message)?.message || (known.length ? "" : "asking the model…");
     find(".of-lane").replaceChildren(
@@ -227,7 +240,7 @@ export function card({ element, props, watch, trigger }) {
         class: "to-map",
         onclick: () => {
           dialog.close();
-          document.querySelector("#lab-panel-map").scrollIntoView({ block: "center" });
+          document.querySelector("#lab-panel-map")?.scrollIntoView({ block: "center" });
         },
       },
       "Show it on the map",

@@ -3,11 +3,17 @@
 
 const LONGEST = 2000,
   SLOT = "{}";
+/** @type {Record<string, string>} */
 const NEEDED = {
   subject: "type what the fact is about, e.g. France",
   prompt: "type a sentence without its last word, e.g. The capital of {} is",
   target: "type what the model should say instead, e.g. Lyon",
 };
+/**
+ * A cell as the worker reads it.
+ * @param {any} value
+ * @returns {string}
+ */
 export const clean = (value) =>
   String(value ?? "")
     .normalize("NFC")
@@ -19,7 +25,7 @@ const times = (text, part) => text.split(part).length - 1;
 const SPACELESS =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\u3000-\u303f\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]/u;
 const KATAKANA = /[\u30a0-\u30fa\u30fc-\u30ff]/u,
-  BINDS = /[\p{M}\u200d\u{1f3fb}-\u{1f3ff}]/u,
+  BINDS = /\p{M}|\u200d|[\u{1f3fb}-\u{1f3ff}]/u,
   NUMERIC = /[\p{N}〇一二三四五六七八九十百千万億兆]/u,
   DIGIT = /\p{Nd}/u,
   LETTERED = /[\p{L}\p{N}\p{M}]/u;
@@ -54,10 +60,14 @@ function mentioned(text, part) {
   return found;
 }
 
-/** [column, message] for each cell of a row that cannot be used, the one that is told first by the worker first. */
+/**
+ * What is wrong with a row: [column, message] for each cell that cannot be used, first what the worker tells first.
+ * @param {FactRow} row
+ * @returns {[string, string][]}
+ */
 export function problems(row) {
-  const cells = {},
-    found = [];
+  const cells = /** @type {Record<string, string>} */ ({}),
+    found = /** @type {[string, string][]} */ ([]);
   for (const column of ["subject", "prompt", "target", "truth"]) {
     cells[column] = clean(row[column]);
     const length = [...cells[column]].length;
@@ -85,10 +95,19 @@ export function problems(row) {
   return found;
 }
 
-/** Whether a row holds anything but a prompt: rows that were only begun are passed over. */
-export const begun = (row) => ["subject", "target", "truth"].some((name) => clean(row[name]));
+/**
+ * Whether a row holds anything but a prompt: rows that were only begun are passed over.
+ * @param {FactRow} row
+ * @returns {boolean}
+ */
+export const begun = (row) => ["subject", "target", "truth"].some((name) => clean(row[name]) !== "");
 
-/** The first row before this one that asks the same with another answer; -1 if there is none. */
+/**
+ * The first row before this one that asks the same with another answer; -1 if there is none.
+ * @param {FactRow[]} rows
+ * @param {number} index
+ * @returns {number}
+ */
 export function same(rows, index) {
   const key = (row) => `${clean(row.subject)}\n${clean(row.prompt)}`;
   const mine = key(rows[index]);

@@ -3,6 +3,11 @@ import { factSources } from "./sources.js";
 import { h } from "../shared/dom.js";
 import * as cells from "./cells.js";
 
+/**
+ * The table.
+ * @param {Context} context - `value`: its rows, and where more are sampled from; `problems`: what Run or an upload found wrong;
+ *   `looked`: what is known of rows that were looked up.
+ */
 export function facts(context) {
   const { element, props, watch, trigger } = context;
 

@@ -3,6 +3,12 @@ import { h } from "../shared/dom.js";
 import { form } from "../shared/state.js";
 import * as cells from "./cells.js";
 
+/**
+ * What stands below the table.
+ * @param {Context & { add(row: FactRow): void, choose(change: object): void, chosen: Record<string, any>,
+ *   say(text: string, error?: boolean): void }} context - of the table, which adds rows and holds what is chosen here.
+ * @returns {() => void} paints the choices anew.
+ */
 export function factSources({ element, props, watch, trigger, add, choose, chosen, say }) {
   const MOST = 16e6; // bytes of an upload
   const find = (selector) => element.querySelector(selector);
@@ -115,7 +121,7 @@ export function factSources({ element, props, watch, trigger, add, choose, chose
     say("reading…");
     const reader = new FileReader();
     reader.onerror = () => say(`${first.name}: this browser cannot read it.`, true);
-    reader.onload = () => trigger("file", { name: first.name, content: reader.result.split(",")[1] || "" });
+    reader.onload = () => trigger("file", { name: first.name, content: String(reader.result).split(",")[1] || "" });
     reader.readAsDataURL(first);
   }
   for (const name of ["dragover", "dragenter"])

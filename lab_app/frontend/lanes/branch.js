@@ -5,10 +5,22 @@ import { h } from "../shared/dom.js";
 import { shown, slotOf, slotsOf } from "../shared/lanes.js";
 import { run, view } from "../shared/state.js";
 
-let show = () => {}; // of the dialog on this page, once it is there
-/** Open the dialog; `{ lane, round, without }` may name a fact that is to be undone, with its lane and round. */
-export const openBranch = (about) => show(about);
+/** @typedef {{ lane?: string, round?: number, without?: number[] }} Undone - facts of a lane's round, by number */
+/** @type {(about?: Undone) => void} of the dialog on this page, once it is there */
+let show = () => {};
 
+/**
+ * Open the dialog.
+ * @param {Undone} [about] - facts that are to be left out, chosen already.
+ */
+export function openBranch(about) {
+  show(about);
+}
+
+/**
+ * The dialog.
+ * @param {Context} context - `facts`: those of the round that was asked for; `told`: what came of a branch.
+ */
 export function branch({ element, props, watch, trigger }) {
   const MANY = 8; // facts from which on there is a field to find one
   const dialog = element.querySelector("dialog");
@@ -22,6 +34,7 @@ export function branch({ element, props, watch, trigger }) {
     list = find(".scroll"),
     note = find(".note"),
     main = find("[data-do=add]");
+  /** @type {{ mode: string, lane: Lane, without: Set<number>, asked: string, round: number | null }} */
   const state = {
     mode: "recipe",
     lane: { method: "memit", guard: "revive", tau: 0.1 },
@@ -34,7 +47,7 @@ export function branch({ element, props, watch, trigger }) {
     lanes: () => [state.lane],
     change: (_, change) => Object.assign(state.lane, change),
     paint: () => paint(),
-    colour: () => slotsOf(run.lanes.length + 1).at(-1),
+    colour: () => slotsOf(run.lanes.length + 1)[run.lanes.length],
     remove: null,
   });
   const undoing = () => state.mode === "undo";
@@ -50,7 +63,7 @@ export function branch({ element, props, watch, trigger }) {
     parent.replaceChildren(...run.lanes.map((lane) => h("option", { value: lane, selected: lane === chosen }, lane)));
     dialog.className = `branch slot-${slotOf(chosen)}`;
     const known = rounds(),
-      now = known.includes(state.round) ? state.round : known.at(-1);
+      now = state.round && known.includes(state.round) ? state.round : (known.at(-1) ?? 0);
     round.replaceChildren(
       ...known.map((number) => h("option", { value: number, selected: number === now }, String(number))),
     );

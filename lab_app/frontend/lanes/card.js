@@ -5,6 +5,15 @@ import { h } from "../shared/dom.js";
 import { SLOTS } from "../shared/lanes.js";
 import { run } from "../shared/state.js";
 
+/**
+ * Makes cards of lanes.
+ * @param {() => Record<string, any>} props - `catalogue`: methods, guards, priors and wrappers; `curves`, `problems`.
+ * @param {{ lanes(): Lane[], change(index: number, change: object): void, paint(): void, colour(index: number): number,
+ *   remove: ((index: number) => void) | null, settled?(index: number): any, beware?(index: number): string }} at - the form
+ *   that the cards stand in: its lanes, their defaults that hold, and what is to be said of each.
+ * @returns {{ card(lane: Lane, index: number): HTMLElement, label(lane: Lane): string, known(kind: string, name?: string): any,
+ *   settle(element: Element): void }} a lane's card, its name, what the catalogue has under a name, and a card's defaults anew.
+ */
 export function laneCard(props, at) {
   const { lanes, change, paint } = at;
   const known = (kind, name) => (props().catalogue?.[kind] || []).find((found) => found.name === name);
@@ -69,6 +78,15 @@ export function laneCard(props, at) {
     else first.textContent = `${text} (standard)`;
   }
   const tellers = new WeakMap(); // the label of a field → how it is told anew
+  /**
+   * The field of one parameter.
+   * @param {Lane} lane
+   * @param {number} index
+   * @param {any} found - the parameter, as the catalogue has it.
+   * @param {{ of?: string, own?: any, give?: ((value: any) => void) | null, within?: string }} where - the part of the lane that
+   *   it belongs to, what is chosen there, and how it is changed.
+   * @returns {HTMLElement}
+   */
   function field(lane, index, found, { of = "options", own = lane[of] || {}, give = null, within = "" } = {}) {
     const put =
       give ||
@@ -297,7 +315,7 @@ export function laneCard(props, at) {
             "aria-label": `Remove lane ${index + 1}`,
             hidden: !at.remove,
             disabled: lanes().length < 2,
-            onclick: () => at.remove(index),
+            onclick: () => at.remove?.(index),
           },
           "×",
         ),

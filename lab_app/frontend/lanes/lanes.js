@@ -1,13 +1,24 @@
 // The experiment's lanes, a card each; and which of them the run that is shown has not.
+import { target } from "../shared/dom.js";
 import { laneCard } from "./card.js";
 import { keepColours, slotsOf } from "../shared/lanes.js";
 import { form, listen, run, tell, view } from "../shared/state.js";
 import * as address from "../shared/address.js";
 
-let offers = () => ({}); // of the form on this page, once it is there
-/** What lanes are made of: the catalogue of methods and guards, and the curves that say what τ means. */
+/** @type {() => Record<string, any>} of the form on this page, once it is there */
+let offers = () => ({});
+
+/**
+ * What lanes are made of: the catalogue of methods and guards, and the curves that say what τ means.
+ * @returns {Record<string, any>}
+ */
 export const offered = () => offers();
 
+/**
+ * The cards.
+ * @param {Context} context - `value`: the lanes; `has`: those of the run that is shown; `settled`: what they come to;
+ *   `catalogue`, `curves`, `problems`.
+ */
 export function lanes({ element, props, watch, trigger }) {
   const MOST = 6;
   const list = element.querySelector(".cards"),
@@ -121,7 +132,7 @@ export function lanes({ element, props, watch, trigger }) {
   // Lanes that are added wear the colours that their cards had.
   let adding = null;
   document.addEventListener("click", (event) => {
-    if (!event.target.closest("#add-lanes")) return;
+    if (!target(event)?.closest("#add-lanes")) return;
     const found = pending();
     adding = { run: view.run, before: run.lanes.length, colours: colours().filter((_, i) => found[i]) };
   });

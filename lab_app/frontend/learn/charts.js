@@ -3,6 +3,13 @@ import { isDark } from "../shared/theme.js";
 import { plotLayout, whenPlotly } from "../charts/layout.js";
 import { css, h } from "../shared/dom.js";
 
+/**
+ * The chart of a lesson.
+ * @param {Part} figure - where it is drawn.
+ * @param {any} chart
+ * @param {[string, number][]} series - their names and slots of colours.
+ * @returns {(rows: any[], shownOf: string) => void} draws what a run has given so far.
+ */
 export function lessonChart(figure, chart, series) {
   const FONT = 16,
     TALL = 330, // px, where the style sheet says nothing else

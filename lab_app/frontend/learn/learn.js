@@ -5,6 +5,10 @@ import { lessonChart } from "./charts.js";
 import { h } from "../shared/dom.js";
 import { listen } from "../shared/state.js";
 
+/**
+ * The page of lessons.
+ * @param {Context} context - `lessons`: all of them; `value`: the state of the one that is looked at.
+ */
 export function learn({ element, props, watch, trigger }) {
   const QUIET = 30000, // ms without news of a run that goes on, after which it is asked for anew
     LOOK = 5000;
@@ -172,22 +176,26 @@ export function learn({ element, props, watch, trigger }) {
     theme: otherTheme,
   };
   element.addEventListener("click", (event) => {
-    const tab = event.target.closest("nav a");
+    const at = /** @type {Part} */ (event.target),
+      tab = /** @type {HTMLElement | null} */ (at.closest("nav a"));
     if (tab && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
       event.preventDefault();
       open(Number(tab.dataset.lesson));
       scrollTo({ top: 0 });
     }
-    actions[event.target.closest("button[data-do]")?.dataset.do]?.();
+    const button = /** @type {HTMLElement | null} */ (at.closest("button[data-do]"));
+    actions[button?.dataset.do ?? ""]?.();
   });
   element.addEventListener("input", (event) => {
-    const input = event.target.closest(".predict input");
+    const at = /** @type {Part} */ (event.target),
+      input = /** @type {HTMLInputElement | null} */ (at.closest(".predict input"));
     if (input) choose(input.type === "radio" ? input.value : Number(input.value));
   });
   // A slider that is left where it stands predicts that value: a click or a key on it says so.
   for (const name of ["change", "pointerup"])
     element.addEventListener(name, (event) => {
-      if (event.target.matches(".slider input")) choose(Number(event.target.value));
+      const at = /** @type {HTMLInputElement} */ (event.target);
+      if (at.matches(".slider input")) choose(Number(at.value));
     });
 
   function update() {

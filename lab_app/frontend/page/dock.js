@@ -5,6 +5,10 @@ import { h } from "../shared/dom.js";
 import { reader } from "../shared/feed.js";
 import { foldExperiment, listen, run, tell, view } from "../shared/state.js";
 
+/**
+ * The dock.
+ * @param {Context} context - `value`: the run, its state, and the feed of its rounds.
+ */
 export function dock({ element, props, watch, trigger }) {
   const REST = 30000, // ms that nobody looks at the page, after which it is not fed
     SILENT = 20000, // ms without a word, after which a page that is fed every 10 s says that it hears nothing
@@ -43,7 +47,7 @@ export function dock({ element, props, watch, trigger }) {
     }
     const before = run.measured.length,
       rounds = new Set(),
-      edits = {};
+      edits = /** @type {Record<number, number>} */ ({});
     for (const row of read(value)) {
       if (row.start)
         Object.assign(run, {
@@ -61,7 +65,7 @@ export function dock({ element, props, watch, trigger }) {
     }
     run.measured = [...rounds].sort((a, b) => a - b);
     run.edits = edits;
-    if (run.measured.length && view.round > run.measured.at(-1)) tell({ round: null }); // it was undone
+    if (run.measured.length && (view.round ?? 0) > run.measured[run.measured.length - 1]) tell({ round: null }); // it was undone
     if (run.measured.length !== before) tell({ rounds: true });
     paint();
   }

@@ -5,6 +5,10 @@ import { marker, slotOf } from "../shared/lanes.js";
 import { foldExperiment, listen, run, tell, view } from "../shared/state.js";
 import * as address from "../shared/address.js";
 
+/**
+ * The page's head.
+ * @param {Context} context - `value`: the visitor's runs.
+ */
 export function header({ element, props, watch }) {
   const legend = element.querySelector(".legend"),
     facts = element.querySelector(".facts"),

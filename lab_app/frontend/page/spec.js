@@ -1,10 +1,18 @@
 // What Run would send, as JSON to copy or save.
 import { h, save } from "../shared/dom.js";
 
+/**
+ * The button that asks for the spec.
+ * @param {Context} context
+ */
 export function experimentTitle({ element, trigger }) {
   element.querySelector("[data-do=spec]").addEventListener("click", () => trigger("spec"));
 }
 
+/**
+ * The dialog that shows it.
+ * @param {Context} context - `value`: its text, or what is wrong in the form.
+ */
 export function spec({ element, props, watch }) {
   const SHOWN = 60000; // characters that are laid out
   const dialog = element.querySelector("dialog"),
@@ -36,7 +44,7 @@ export function spec({ element, props, watch }) {
       await navigator.clipboard.writeText(text());
       said.textContent = "Copied.";
     } catch {
-      getSelection().selectAllChildren(find("pre")); // no clipboard without https: then at least it is selected
+      getSelection()?.selectAllChildren(find("pre")); // no clipboard without https: then at least it is selected
       said.textContent = "Selected: press Ctrl C.";
     }
   });

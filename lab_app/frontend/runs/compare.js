@@ -5,6 +5,12 @@ import { percent } from "../shared/format.js";
 import { SLOTS, slotOf } from "../shared/lanes.js";
 import { listen, view } from "../shared/state.js";
 
+/**
+ * Lanes of several runs side by side.
+ * @param {Part} element - where they stand.
+ * @param {() => void} back - back to the list.
+ * @returns {{ paint(found: Record<string, any>): void, wait(): void }} shows what was found, or that it is being read.
+ */
 export function comparison(element, back) {
   const NAMES = {
     efficacy: "Efficacy",

@@ -1,8 +1,12 @@
 // Export: what to take away of the run that is shown, and the files that were made of it.
-import { css, h } from "../shared/dom.js";
+import { css, h, target } from "../shared/dom.js";
 import { listen, run, view } from "../shared/state.js";
 import * as address from "../shared/address.js";
 
+/**
+ * The dialog.
+ * @param {Context} context - `value`: what can be made of the run, and what was; `types`: of numbers.
+ */
 export function exporting({ element, props, watch, trigger }) {
   const dialog = element.querySelector("dialog"),
     form = dialog.querySelector("form"),
@@ -23,9 +27,9 @@ export function exporting({ element, props, watch, trigger }) {
 
   /** What is known of the run that is shown; what comes late about another one is none of it. */
   const told = () => (props.value?.run === view.run ? props.value : {});
-  const header = () => document.querySelector("#lab-header [data-do=export]");
+  const header = () => /** @type {HTMLElement | null} */ (document.querySelector("#lab-header [data-do=export]"));
   document.addEventListener("click", (event) => {
-    if (event.target.closest?.("#lab-header [data-do=export]")) address.show("export");
+    if (target(event)?.closest("#lab-header [data-do=export]")) address.show("export");
   });
 
   function shown() {
@@ -60,8 +64,8 @@ export function exporting({ element, props, watch, trigger }) {
 
   /** The panels as they are drawn here, as SVG. */
   async function pictures() {
-    const found = {};
-    for (const plot of document.querySelectorAll("#panels [id^=lab-panel-] .plot")) {
+    const found = /** @type {Record<string, string>} */ ({});
+    for (const plot of /** @type {NodeListOf<any>} */ (document.querySelectorAll("#panels [id^=lab-panel-] .plot"))) {
       if (!plot.data?.length) continue;
       const key = plot.closest("[id^=lab-panel-]").id.slice("lab-panel-".length);
       const layout = { ...plot.layout, paper_bgcolor: css("--card") };
@@ -76,7 +80,7 @@ export function exporting({ element, props, watch, trigger }) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const kind = fields.kind.value,
-      asked = { kind };
+      asked = /** @type {Record<string, any>} */ ({ kind });
     submit.disabled = true;
     if (kind === "zip") {
       asked.ledger = fields.ledger.checked;

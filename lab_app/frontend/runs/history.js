@@ -4,6 +4,10 @@ import { h } from "../shared/dom.js";
 import { view } from "../shared/state.js";
 import * as address from "../shared/address.js";
 
+/**
+ * The dialog.
+ * @param {Context} context - `value`: the visitor's runs; `compared`: lanes of some; `limits`: of titles and notes.
+ */
 export function history({ element, props, watch, trigger }) {
   const REFRESH = 4000, // ms between two looks while something goes on
     AGAIN = 1500, // ms until what is not answered is asked again: the page may only just be opening

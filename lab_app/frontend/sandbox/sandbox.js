@@ -7,6 +7,10 @@ import { percent } from "../shared/format.js";
 import { slotOf } from "../shared/lanes.js";
 import { listen, run, view } from "../shared/state.js";
 
+/**
+ * The sandbox.
+ * @param {Context} context - `guards`: those to try; `value`: the latest answer; `added`: what came of a lane that was added.
+ */
 export function sandbox({ element, props, watch, trigger }) {
   const REST = 180; // milliseconds without a move before the worker is asked
   const find = (selector) => element.querySelector(selector);
@@ -51,7 +55,7 @@ export function sandbox({ element, props, watch, trigger }) {
   const offered = () => props.guards || [];
   const chosen = () => offered().find(({ name }) => name === guard.value);
   const edited = () => run.measured.some((at) => at > 0);
-  const follows = () => HELD.includes(view.status) && run.rounds > 0;
+  const follows = () => HELD.includes(view.status ?? "") && run.rounds > 0;
   const round = () => (ahead ? "next" : Math.max(1, view.round ?? run.measured.at(-1) ?? 0));
   const setting = () => (chosen() ? { name: chosen().name, [chosen().field]: Number(range.value) } : null);
   const oneDecimal = (share) => `${(100 * share).toFixed(1)} %`;
@@ -70,7 +74,7 @@ export function sandbox({ element, props, watch, trigger }) {
     const at = round(),
       number = ahead ? "the next round" : `round ${at}`;
     which.looked.textContent = edited()
-      ? `Round ${Math.max(1, view.round ?? run.measured.at(-1))} of ${run.rounds}`
+      ? `Round ${Math.max(1, view.round ?? run.measured.at(-1) ?? 1)} of ${run.rounds}`
       : "No round yet";
     which.looked.disabled = !edited();
     which.next.disabled = !follows();
@@ -81,7 +85,7 @@ export function sandbox({ element, props, watch, trigger }) {
     which.next.setAttribute("aria-pressed", String(ahead));
     work.hidden = !ahead;
     commit.textContent = ahead ? "Add the lane and go on" : "Add the lane";
-    const starts = [...(ahead || at > 1 ? [[at, `from ${number} on`]] : []), [0, "from the first round on"]];
+    const starts = [...(ahead || Number(at) > 1 ? [[at, `from ${number} on`]] : []), [0, "from the first round on"]];
     const kept = from.value === "0" ? "0" : String(at);
     from.replaceChildren(
       ...starts.map(([value, text]) => h("option", { value, selected: String(value) === kept }, text)),
@@ -272,6 +276,7 @@ export function sandbox({ element, props, watch, trigger }) {
     const { x, removed } = found.curve,
       own = chosen();
     const colour = css(`--lane-${slotOf(lane.value)}`);
+    /** @type {object[]} */
     const traces = [
       {
         type: "scatter",

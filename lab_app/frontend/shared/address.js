@@ -1,18 +1,32 @@
 // The page's address says what is looked at: which run, after which round, in which view (an enlarged panel, or a sheet
 // over the page). A reload, a bookmark or a friend finds it again; Back closes a sheet.
+import { target } from "./dom.js";
 import { listen, run, tell } from "./state.js";
 
 const SOON = 250; // ms: browsers allow few changes of an address in a row
-const sheets = new Map(); // by the view's name: { dialog, shown }
-export const get = (name) => new URL(location.href).searchParams.get(name);
-let first = null, // the run that the address named when the page was opened
-  wanted = null, // its round, until the run has come that far
-  wide = null, // the view that it named
+/** @type {Map<string | null, { dialog: HTMLDialogElement, shown: (view: string | null) => void }>} by the view's name */
+const sheets = new Map();
+/** @type {string | null} the run that the address named when the page was opened */
+let first = null;
+/** @type {string | null} the view that it named */
+let wide = null;
+let wanted = NaN, // its round, until the run has come that far
   timer = 0,
   pushed = 0;
 
-/** Set or take away parts of the address; `step`: as a step that Back undoes. */
-export function write(parts, step = false) {
+/**
+ * A part of the address.
+ * @param {string} name
+ * @returns {string | null}
+ */
+export const get = (name) => new URL(location.href).searchParams.get(name);
+
+/**
+ * Set or take away parts of the address.
+ * @param {Record<string, any>} parts - null or "": taken away.
+ * @param {boolean} step - as a step that Back undoes.
+ */
+function write(parts, step = false) {
   const address = new URL(location.href);
   for (const [name, value] of Object.entries(parts))
     if (value === null || value === "") address.searchParams.delete(name);
@@ -20,7 +34,12 @@ export function write(parts, step = false) {
   if (address.href !== location.href) history[step ? "pushState" : "replaceState"](history.state, "", address);
 }
 
-/** A dialog that is open while the address names one of these views; `shown(view)` is called when it is. */
+/**
+ * A dialog that is open while the address names one of these views.
+ * @param {string[]} names
+ * @param {HTMLDialogElement} dialog
+ * @param {(view: string | null) => void} shown - called when it is opened.
+ */
 export function sheet(names, dialog, shown) {
   for (const name of names) sheets.set(name, { dialog, shown });
   dialog.addEventListener("close", () => {
@@ -30,12 +49,16 @@ export function sheet(names, dialog, shown) {
     pushed = 0;
   });
   dialog.addEventListener("click", (event) => {
-    if (event.target === dialog || event.target.closest("[data-do=close]")) dialog.close();
+    if (event.target === dialog || target(event)?.closest("[data-do=close]")) dialog.close();
   });
-  if (names.includes(get("view"))) follow();
+  if (names.includes(get("view") ?? "")) follow();
 }
 
-/** Open a view; `parts` are more of its address. */
+/**
+ * Open a view.
+ * @param {string} name
+ * @param {Record<string, string>} parts - more of its address.
+ */
 export function show(name, parts = {}) {
   if (get("view") !== name || Object.keys(parts).some((part) => get(part) !== parts[part])) {
     write({ with: null, ...parts, view: name }, true);
@@ -53,6 +76,7 @@ function follow() {
   if (!found.dialog.open) found.dialog.showModal();
   found.shown(name);
 }
+
 /** Read the address, and keep it in step with what is looked at. */
 export function beginAddress() {
   first = get("run");
@@ -63,16 +87,19 @@ export function beginAddress() {
   });
   listen(followed);
   document.addEventListener("click", (event) => {
-    const panel = event.target.closest?.("[data-do=wide]")?.closest(".panel");
+    const panel = target(event)?.closest("[data-do=wide]")?.closest(".panel");
     const key = panel?.closest("[id^=lab-panel-]")?.id.slice("lab-panel-".length);
-    if (key) write({ view: panel.classList.contains("is-wide") ? key : null });
+    if (panel && key) write({ view: panel.classList.contains("is-wide") ? key : null });
   });
 }
 
-/** What is looked at goes into the address; a round that the address named waits for its run to come that far. */
+/**
+ * What is looked at goes into the address; a round that the address named waits for its run to come that far.
+ * @param {Change} change
+ */
 function followed(change) {
   if (change.run) {
-    wanted = change.run === first ? Number.parseInt(get("round"), 10) : NaN;
+    wanted = change.run === first ? Number.parseInt(get("round") ?? "", 10) : NaN;
     if (change.run !== first) write({ round: null });
     first = null;
   } else if ("round" in change) {
@@ -80,7 +107,7 @@ function followed(change) {
     clearTimeout(timer);
     timer = setTimeout(() => write({ round: change.round }), SOON);
   }
-  const last = run.measured.at(-1);
+  const last = run.measured.at(-1) ?? NaN;
   if (wanted >= 0 && wanted <= last) {
     const round = wanted;
     wanted = NaN;
@@ -94,6 +121,7 @@ function enlarge() {
   const panel = wide && !sheets.has(wide) && document.getElementById(`lab-panel-${wide}`)?.querySelector(".has-data");
   if (!panel) return;
   wide = null;
-  if (!panel.classList.contains("is-wide")) panel.querySelector("[data-do=wide]")?.click();
+  if (!panel.classList.contains("is-wide"))
+    /** @type {HTMLElement | null} */ (panel.querySelector("[data-do=wide]"))?.click();
   panel.scrollIntoView({ block: "nearest" });
 }

@@ -1,23 +1,46 @@
 // Elements, colours of the style sheet, and files made in the browser.
 // Text that people typed is only ever set with textContent (h() below), never as markup.
 
-/** An element with attributes and children; strings become text, never markup. */
+/**
+ * An element with attributes and children; strings become text, never markup.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Attributes} attributes - `onclick` and the like are listeners; what is null, undefined or false is left out.
+ * @param {...any} children - nodes, strings, or lists of them; what is null or undefined is left out.
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "value" || name === "disabled" || name === "checked") element[name] = value;
+    else if (name === "value" || name === "disabled" || name === "checked") Object.assign(element, { [name]: value });
     else element.setAttribute(name, value === true ? "" : value);
   }
   element.append(...children.flat().filter((child) => child !== null && child !== undefined));
   return element;
 }
 
-/** The value of a custom property of the style sheet, such as a colour. */
+/**
+ * Where an event happened, to look for what is around it; null where that is no element.
+ * @param {Event} event
+ * @returns {Element | null}
+ */
+export const target = (event) => (event.target instanceof Element ? event.target : null);
+
+/**
+ * The value of a custom property of the style sheet, such as a colour.
+ * @param {string} name
+ * @returns {string}
+ */
 export const css = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
 
-/** Hand the person a file made here. */
+/**
+ * Hand the person a file made here.
+ * @param {string} name
+ * @param {string} text
+ * @param {string} type - its media type.
+ */
 export function save(name, text, type = "text/csv;charset=utf-8") {
   const link = h("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
   document.body.append(link);

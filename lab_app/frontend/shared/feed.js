@@ -1,24 +1,32 @@
 // Feeds: rows that grow with a run, as the parts of the page are given them.
 import { tell, view } from "./state.js";
 
-/** All rows of a feed, each parsed once. A value holds the latest ones by number; where one is missing between them
- * and those that are here (the page slept), or rows are numbered anew, all are asked for again. */
+/**
+ * All rows of a feed, each parsed once. A value holds the latest ones by number; where one is missing between them
+ * and those that are here (the page slept), or rows are numbered anew, all are asked for again.
+ * @returns {(value: { run?: string, feed?: string, rows?: Record<string, string> } | null | undefined) => Row[]}
+ */
 export function reader() {
-  let rows = [],
+  let rows = /** @type {Row[]} */ ([]),
     from = "";
   return (value) => {
     const feed = `${value?.run} ${value?.feed}`,
-      latest = Object.entries(value?.rows || {}).map(([number, row]) => [Number(number), row]);
+      latest = Object.entries(value?.rows || {}).map(([number, row]) => ({ number: Number(number), row }));
     if (feed !== from) [rows, from] = [[], feed];
-    latest.sort((a, b) => a[0] - b[0]);
-    if (latest.length && latest[0][0] > rows.length) tell({ missed: true });
-    for (const [number, row] of latest) if (number === rows.length) rows.push(JSON.parse(row));
+    latest.sort((a, b) => a.number - b.number);
+    if (latest.length && latest[0].number > rows.length) tell({ missed: true });
+    for (const { number, row } of latest) if (number === rows.length) rows.push(JSON.parse(row));
     return rows;
   };
 }
 
-/** The rows of a feed by lane, in the order of their rounds. */
+/**
+ * The rows of a feed by lane, in the order of their rounds.
+ * @param {Row[]} rows
+ * @returns {Model}
+ */
 export function byLane(rows) {
+  /** @type {Model} */
   const model = { start: null, lanes: new Map() };
   for (const row of rows) {
     if (row.start) {
@@ -26,13 +34,19 @@ export function byLane(rows) {
       for (const lane of row.lanes) model.lanes.set(lane, []);
       continue;
     }
-    if (!model.lanes.has(row.lane)) model.lanes.set(row.lane, []);
-    model.lanes.get(row.lane).push(row);
+    const known = model.lanes.get(row.lane);
+    if (known) known.push(row);
+    else model.lanes.set(row.lane, [row]);
   }
   return model;
 }
 
-/** The row that a lane shows at the round looked at: that round's, or the nearest one before it. */
+/**
+ * The row that a lane shows at a round: that round's, or the nearest one before it.
+ * @param {Row[]} rows - in the order of their rounds.
+ * @param {number | null} round - null: the latest.
+ * @returns {Row | null}
+ */
 export function rowAt(rows, round = view.round) {
   if (!rows.length) return null;
   if (round === null) return rows[rows.length - 1];

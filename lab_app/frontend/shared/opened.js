@@ -2,14 +2,17 @@
 import { keepColours } from "./lanes.js";
 import { form, run, tell, view } from "./state.js";
 
-/** Show another run: its id goes into the address, so that a reload or a friend finds it again. */
+/**
+ * Show another run: its id goes into the address, so that a reload or a friend finds it again.
+ * @param {string} id
+ */
 export function opened(id) {
   if (!id || id === view.run) return;
   Object.assign(run, { lanes: [], layers: {}, rounds: 0, measured: [], edits: {}, moved: {} });
   view.hidden.clear();
   const address = new URL(location.href),
     started = address.searchParams.get("run") !== id;
-  keepColours(id, started && form.colours);
+  keepColours(id, started ? form.colours : null);
   if (started) {
     address.searchParams.set("run", id);
     history.replaceState(history.state, "", address);

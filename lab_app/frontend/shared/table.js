@@ -1,13 +1,20 @@
 // Rows of numbers: as a table to read, and as CSV to save.
 import { h } from "./dom.js";
 
-/** Rows to read: a table, and a word where there are more of them than are shown. `link(column, value)` gives a cell that
- * is a button its attributes. */
-export function asTable(columns, rows, link = () => null) {
-  const MOST = 1000;
+const MOST = 1000; // rows that are shown
 
+/**
+ * Rows to read: a table, and a word where there are more of them than are shown.
+ * @param {string[]} columns
+ * @param {any[][]} rows
+ * @param {(column: string, value: any) => Attributes | null} link - gives a cell that is a button its attributes.
+ * @returns {HTMLElement[]}
+ */
+export function asTable(columns, rows, link = () => null) {
+  /** @param {any} value */
   const cell = (value) =>
     typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : (value ?? "–");
+  /** @param {any[]} row */
   const line = (row) =>
     row.map((value, i) => {
       const button = link(columns[i], value),
@@ -16,6 +23,7 @@ export function asTable(columns, rows, link = () => null) {
     });
   const head = columns.map((name) => h("th", { scope: "col" }, name));
   const body = rows.slice(0, MOST).map((row) => h("tr", {}, line(row)));
+  /** @type {HTMLElement[]} */
   const found = [h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, body))];
   if (rows.length > MOST) {
     const counts = [MOST, rows.length].map((count) => count.toLocaleString("en"));
@@ -26,8 +34,14 @@ export function asTable(columns, rows, link = () => null) {
   return found;
 }
 
-/** Rows as CSV that a spreadsheet reads as values, never as formulas. */
+/**
+ * Rows as CSV that a spreadsheet reads as values, never as formulas.
+ * @param {string[]} columns
+ * @param {any[][]} rows
+ * @returns {string}
+ */
 export function asCsv(columns, rows) {
+  /** @param {any} value */
   const quote = (value) => {
     let text = String(value ?? "");
     if (typeof value === "string" && /^[=+\-@\t]/.test(text)) text = `'${text}`;

@@ -3,7 +3,10 @@ import { tell } from "./state.js";
 
 const KEY = "editlab:theme";
 
-/** Whether the page is dark. */
+/**
+ * Whether the page is dark.
+ * @returns {boolean}
+ */
 export const isDark = () => document.body.classList.contains("dark");
 
 /** Change to the other of the two, and keep that in this browser. */

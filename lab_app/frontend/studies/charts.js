@@ -1,3 +1,4 @@
+// @ts-nocheck
 // How a table that a study found becomes a figure: small charts side by side, one for each facet and, where series
 // have colours of their own, for each lane. `beside` is the same table of another result, which is to be read on the same
 // scale.
@@ -6,6 +7,13 @@ import { anchor, axisName, escape } from "../charts/outside.js";
 import { css, h } from "../shared/dom.js";
 import { colour, dash, marker, shown, slotOf } from "../shared/lanes.js";
 
+/**
+ * The chart of a study's table.
+ * @param {any} chart
+ * @param {any} table
+ * @param {any} beside - the same table of another result.
+ * @returns {any} as the panels draw it.
+ */
 export function studyChart(chart, table, beside = null) {
   const SERIES = 8, // colours of series that are no lanes
     FEW = 4, // facets that are drawn together

@@ -5,6 +5,16 @@ import { h } from "../shared/dom.js";
 import { marker, slotOf } from "../shared/lanes.js";
 import { run, view } from "../shared/state.js";
 
+/**
+ * The form of a study.
+ * @param {HTMLElement} form
+ * @param {{ name: string, lanes: string[] | null, rounds: Record<string, any>, options: Record<string, any> }} choice - what was
+ *   chosen so far.
+ * @param {(name: string) => any} about - a study by its name.
+ * @returns {{ paint(): void, asked(study: any): string, begun(): boolean, looked(): number, lookedAt(): string,
+ *   written(value: any): any }} the form painted anew; which rounds it asks for; whether any was measured; the one looked at, as a
+ *   number and in words; and a value as the form writes it.
+ */
 export function studyForm(form, choice, about) {
   const SOME = 5; // rounds, evenly, where a study is about how something goes on
   const begun = () => run.measured.length > 0;
@@ -97,7 +107,7 @@ export function studyForm(form, choice, about) {
           onclick: () => {
             choice.rounds[study.name] = { how: name, text: rounds.text };
             paint();
-            form.querySelector(".rounds [aria-pressed=true]").focus();
+            /** @type {HTMLElement | null} */ (form.querySelector(".rounds [aria-pressed=true]"))?.focus();
           },
         },
         text,
@@ -156,7 +166,7 @@ export function studyForm(form, choice, about) {
         h("span", {}, begun() ? "" : "There is no measured round to look at yet."),
       ),
     ];
-    form.replaceChildren(...parts.filter(Boolean));
+    form.replaceChildren(...parts.filter((part) => part !== null));
   }
   return { paint, asked, begun, looked, lookedAt, written };
 }

@@ -6,6 +6,14 @@ import { h, save } from "../shared/dom.js";
 import { asCsv, asTable } from "../shared/table.js";
 import { studyChart } from "./charts.js";
 
+/**
+ * Writes what a study found into the body of its card.
+ * @param {HTMLElement} body
+ * @param {number | string} id - of the study.
+ * @param {any} result
+ * @param {string} run - that it was made of.
+ * @param {any} other - a result that stands beside it: then their axes are alike.
+ */
 export function studyFound(body, id, result, run, other = null) {
   /** One chart with its tools, as the panels have them. */
   function placed(chart, place) {
@@ -136,6 +144,13 @@ export function studyFound(body, id, result, run, other = null) {
 }
 
 // Two results of a study side by side: what differs in what they were asked, then each with its charts on like axes.
+/**
+ * Writes two results side by side.
+ * @param {HTMLElement} body
+ * @param {{ id: number, about: string, found: any }[]} results
+ * @param {string} run - that they were made of.
+ * @param {(value: any) => any} written - a value as the form writes it.
+ */
 export function studiesBeside(body, results, run, written) {
   const roundsOf = ({ rounds = {} }) => {
     const each = Object.values(rounds).map((numbers) => numbers.join(", "));

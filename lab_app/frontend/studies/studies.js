@@ -6,6 +6,11 @@ import { listen, run, view } from "../shared/state.js";
 import { studyForm } from "./form.js";
 import { studiesBeside, studyFound } from "./found.js";
 
+/**
+ * Look closer.
+ * @param {Context} context - `catalogue`: all studies; `value`: those that were asked for; `found`: the result fetched last;
+ *   `told`: what came of a question.
+ */
 export function studies({ element, props, watch, trigger }) {
   const find = (selector) => element.querySelector(selector);
   const list = find(".questions"),
@@ -115,7 +120,7 @@ export function studies({ element, props, watch, trigger }) {
       chosen = beside.get(study.id),
       said = JSON.stringify([study, open.has(study.id), run.lanes, chosen ?? null, others.map((other) => other.id)]);
     if (held.said === said) return held.root;
-    const focused = held.head.contains(document.activeElement) ? document.activeElement.dataset.do : null;
+    const focused = held.head.contains(document.activeElement) ? document.activeElement?.getAttribute("data-do") : null;
     held.said = said;
     held.root.dataset.status = study.status;
     const title = symbols(about(study.name)?.title || study.name);

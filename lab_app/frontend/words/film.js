@@ -3,6 +3,10 @@ import { h } from "../shared/dom.js";
 import { marker, shown, slotOf } from "../shared/lanes.js";
 import { listen, run, savedProbes, tell, view } from "../shared/state.js";
 
+/**
+ * The strip.
+ * @param {Context} context - `value`: what a prompt that was asked afterwards is answered.
+ */
 export function film({ element, props, watch, trigger }) {
   const section = element.querySelector(".film"),
     strips = element.querySelector(".strips"),

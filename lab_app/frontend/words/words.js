@@ -6,7 +6,13 @@ import { percent } from "../shared/format.js";
 import { marker, shown, slotOf } from "../shared/lanes.js";
 import { listen, run, savedProbes, tell, view } from "../shared/state.js";
 
-/** A continuation, with the asked answer marked where the model begins with it. */
+/**
+ * A continuation, with the asked answer marked where the model begins with it.
+ * @param {string | null | undefined} said
+ * @param {string} [target] - the new answer.
+ * @param {string} [truth] - the old one.
+ * @returns {HTMLElement}
+ */
 export function continuation(said, target, truth) {
   const whole = String(said ?? "");
   const words = whole.trimStart(),
@@ -24,6 +30,10 @@ export function continuation(said, target, truth) {
   );
 }
 
+/**
+ * What the model says of the facts of the round.
+ * @param {Context} context - `value`: the feed of it.
+ */
 export function words({ element, props, watch }) {
   const read = reader(),
     body = element.querySelector(".said"),
@@ -36,7 +46,7 @@ export function words({ element, props, watch }) {
       facts = new Map();
     let round = null;
     for (const lane of lanes) {
-      const row = rowAt(model.lanes.get(lane));
+      const row = rowAt(model.lanes.get(lane) ?? []);
       if (!row) continue;
       round = Math.max(round ?? 0, row.round);
       for (const found of row.words) {
@@ -101,6 +111,10 @@ export function words({ element, props, watch }) {
   paint();
 }
 
+/**
+ * Any prompt, asked at the round looked at.
+ * @param {Context} context - `value`: the answers.
+ */
 export function probe({ element, props, watch, trigger }) {
   const form = element.querySelector("form"),
     input = element.querySelector("input"),
