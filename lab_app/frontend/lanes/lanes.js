@@ -1,6 +1,7 @@
 // The experiment's lanes, a card each; and which of them the run that is shown has not.
 import { target } from "../shared/dom.js";
 import { laneCard } from "./card.js";
+import { recipeOf } from "./recipe.js";
 import { keepColours, slotsOf } from "../shared/lanes.js";
 import { form, listen, run, tell, view } from "../shared/state.js";
 import * as address from "../shared/address.js";
@@ -40,7 +41,7 @@ export function lanes({ element, props, watch, trigger }) {
       .filter((found) => found.lane === index)
       .map((found) => found.message)
       .join(" ");
-  const { card, known, settle } = laneCard(() => props, {
+  const { card, settle } = laneCard(() => props, {
     settled: (index) => props.settled?.lanes?.[index],
     beware,
     lanes,
@@ -53,19 +54,7 @@ export function lanes({ element, props, watch, trigger }) {
     },
   });
 
-  /** What a lane is, whatever it is called: two that agree in this are the same. */
-  function recipe(lane) {
-    const guard = known("guards", lane.guard),
-      given = (options) =>
-        Object.entries(options || {})
-          .filter(([, value]) => value !== "")
-          .sort();
-    const tau = guard?.tau === undefined || guard?.tau === null ? null : Number(lane.tau ?? guard.tau);
-    const prior = lane.prior === "full" ? "" : lane.prior || "";
-    const parts = [lane.method, lane.guard || "", tau, prior, lane.wrapper || "", lane.from, lane.without];
-    const options = [lane.options, lane.guard_options, lane.prior_options, lane.wrapper_options].map(given);
-    return JSON.stringify([...parts, ...options, (lane.then || []).map(given)]);
-  }
+  const recipe = (lane) => recipeOf(lane, props.catalogue);
   const ofRun = () => (view.run ? props.has || [] : []).map(recipe);
   /** By card, whether its lane is one that the run has not. */
   const pending = () => lanes().map((lane) => !ofRun().includes(recipe(lane)));

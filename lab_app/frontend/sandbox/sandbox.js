@@ -3,9 +3,9 @@
 // while the run does not go on, ahead to the one that comes next, which the worker computes first.
 import { plotLayout } from "../charts/layout.js";
 import { css, h } from "../shared/dom.js";
-import { percent } from "../shared/format.js";
 import { slotOf } from "../shared/lanes.js";
 import { listen, run, view } from "../shared/state.js";
+import { blocksAt, factTable, oneDecimal, scoreRows, square, valueAt } from "./findings.js";
 
 /**
  * The sandbox.
@@ -30,14 +30,6 @@ export function sandbox({ element, props, watch, trigger }) {
     work = find(".ahead"),
     stop = find("[data-do=stop]"),
     plot = find(".plot");
-  const INPUTS = [
-      ["dominant", "first k inputs"],
-      ["rest", "other inputs"],
-    ],
-    OUTPUTS = [
-      ["dominant", "first k outputs"],
-      ["rest", "other outputs"],
-    ];
   const said = () => ({
     before: "before the round",
     given: found.pending ? "as the run will edit it" : "as it was edited",
@@ -58,7 +50,6 @@ export function sandbox({ element, props, watch, trigger }) {
   const follows = () => HELD.includes(view.status ?? "") && run.rounds > 0;
   const round = () => (ahead ? "next" : Math.max(1, view.round ?? run.measured.at(-1) ?? 0));
   const setting = () => (chosen() ? { name: chosen().name, [chosen().field]: Number(range.value) } : null);
-  const oneDecimal = (share) => `${(100 * share).toFixed(1)} %`;
 
   guard.replaceChildren(
     ...[...offered(), { name: "", title: "no guard" }].map(({ name, title }) => h("option", { value: name }, title)),
@@ -137,15 +128,8 @@ export function sandbox({ element, props, watch, trigger }) {
     }, wait);
   }
 
-  /** A curve of the latest answer at the dial's value, between its points. */
-  function read(values) {
-    const { x } = found.curve,
-      at = Number(range.value);
-    const after = x.findIndex((value) => value >= at - 1e-9);
-    if (after <= 0) return values.at(after);
-    const part = (at - x[after - 1]) / (x[after] - x[after - 1]);
-    return values[after - 1] + part * (values[after] - values[after - 1]);
-  }
+  /** A curve of the latest answer at the dial's value. */
+  const read = (values) => valueAt(found.curve.x, values, Number(range.value));
   const fits = () => found?.curve && found.guard?.name === guard.value && asked === about();
 
   function shares() {
@@ -159,116 +143,22 @@ export function sandbox({ element, props, watch, trigger }) {
     find(".big .own").textContent = guards
       ? `its own guard (${guards}) ${found.pending ? "takes" : "took"} ${oneDecimal(found.given.removed)}`
       : "this lane has no guard";
-    const closed = live && found.curve.blocks;
-    const blocks = {};
-    for (const [name, row] of Object.entries(found.blocks)) {
-      const raw = closed ? read(closed[name]) : row.raw;
-      const left = closed ? (name === "rest → rest" ? raw : 0) : row.left;
-      blocks[name] = { raw, left, chance: row.chance };
-    }
-    square(blocks, closed || settled || !live);
-    const ks = closed
-      ? Object.entries(found.curve.k).map(([layer, k]) => [layer, k[Math.max(0, nearest(found.curve.x))]])
-      : found.layers.map(({ layer, k }) => [layer, k]);
+    const { blocks, ks, closed } = blocksAt(found, live ? Number(range.value) : null);
+    find(".square").classList.toggle("unsure", !(closed || settled || !live));
+    find(".square").replaceChildren(...square(blocks));
     const same = new Set(ks.map(([, k]) => k)).size === 1;
     find(".blocks .k").textContent =
       `k = ${same ? ks[0][1] : ks.map(([, k]) => k).join(", ")} in layers ${ks.map(([layer]) => layer).join(", ")}` +
       (found.guard?.tau === undefined ? `, at τ = ${found.tau}` : "");
     draw();
   }
-  const nearest = (x) => {
-    const at = Number(range.value);
-    return x.reduce((best, value, i) => (Math.abs(value - at) < Math.abs(x[best] - at) ? i : best), 0);
-  };
-  function square(blocks, sure) {
-    find(".square").classList.toggle("unsure", !sure);
-    find(".square").replaceChildren(
-      h("span", {}),
-      ...INPUTS.map(([, text]) => h("span", { class: "top" }, text)),
-      ...OUTPUTS.flatMap(([go, text]) => [
-        h("span", { class: "side" }, text),
-        ...INPUTS.map(([come]) => {
-          const { raw, left, chance } = blocks[`${come} → ${go}`],
-            gone = left < 0.0005 && raw > left;
-          const says =
-            Math.max(raw, left) < 0.0005
-              ? "nothing there"
-              : gone
-                ? "goes"
-                : Math.abs(raw - left) < 0.0005
-                  ? "stays"
-                  : `${oneDecimal(left)} stays`;
-          return h(
-            "div",
-            {
-              class: gone ? "block gone" : "block",
-              style: `--share:${Math.sqrt(Math.min(1, raw)).toFixed(3)}`,
-              title: `${oneDecimal(raw)} of ‖ΔW‖²; a random update would have ${oneDecimal(chance)} there`,
-            },
-            h("b", {}, oneDecimal(raw)),
-            h("small", {}, says),
-          );
-        }),
-      ]),
-    );
-  }
   function predicted() {
-    const bar = (share, format) =>
-      h(
-        "td",
-        {},
-        h("i", { style: `width:${(100 * Math.min(1, share ?? 0)).toFixed(1)}%` }),
-        h("span", {}, format(share)),
-      );
-    find(".predicted tbody").replaceChildren(
-      ...Object.entries(said()).map(([name, text]) =>
-        h(
-          "tr",
-          { class: name },
-          h("th", { scope: "row" }, text),
-          bar(found.scores[name].exact, percent),
-          bar(found.scores[name].p, percent),
-        ),
-      ),
-    );
+    find(".predicted tbody").replaceChildren(...scoreRows(found, said()));
     find(".predicted .k").textContent =
       found.facts.length < found.of
         ? `${found.facts.length} of the round’s ${found.of} facts, one from each stretch`
         : `${found.of} ${found.of === 1 ? "fact" : "facts"}`;
-    const lost = (row) => row.given[0] - row.predicted[0];
-    const value = ([p, exact]) =>
-      h("td", { class: exact ? "is-said" : "" }, `${(100 * p).toFixed(1)} ${exact ? "✓" : "·"}`);
-    find(".each .scroll").replaceChildren(
-      h(
-        "table",
-        {},
-        h(
-          "thead",
-          {},
-          h(
-            "tr",
-            {},
-            ["fact", ...Object.values(said())].map((text) => h("th", { scope: "col" }, text)),
-          ),
-        ),
-        h(
-          "tbody",
-          {},
-          [...found.facts]
-            .sort((a, b) => lost(b) - lost(a))
-            .map((row) =>
-              h(
-                "tr",
-                {},
-                h("th", { scope: "row", dir: "auto" }, `${row.prompt} → `, h("b", { dir: "auto" }, row.target)),
-                value(row.before),
-                value(row.given),
-                value(row.predicted),
-              ),
-            ),
-        ),
-      ),
-    );
+    find(".each .scroll").replaceChildren(factTable(found, said()));
   }
   function draw() {
     plot.hidden = !found?.curve;

@@ -4,6 +4,7 @@ import { symbols } from "../shared/format.js";
 import { h } from "../shared/dom.js";
 import { marker, slotOf } from "../shared/lanes.js";
 import { run, view } from "../shared/state.js";
+import { evenly, limitsOf, valueOf, written } from "./options.js";
 
 /**
  * The form of a study.
@@ -11,21 +12,16 @@ import { run, view } from "../shared/state.js";
  * @param {{ name: string, lanes: string[] | null, rounds: Record<string, any>, options: Record<string, any> }} choice - what was
  *   chosen so far.
  * @param {(name: string) => any} about - a study by its name.
- * @returns {{ paint(): void, asked(study: any): string, begun(): boolean, looked(): number, lookedAt(): string,
- *   written(value: any): any }} the form painted anew; which rounds it asks for; whether any was measured; the one looked at, as a
- *   number and in words; and a value as the form writes it.
+ * @returns {{ paint(): void, asked(study: any): string, begun(): boolean, looked(): number, lookedAt(): string }}
+ *   the form painted anew; which rounds it asks for; whether any was measured; and the one looked at, as a number and in
+ *   words.
  */
 export function studyForm(form, choice, about) {
   const SOME = 5; // rounds, evenly, where a study is about how something goes on
   const begun = () => run.measured.length > 0;
   const looked = () => view.round ?? run.measured.at(-1) ?? 0;
   const lookedAt = () => (begun() ? `the one looked at (${looked()})` : "the one looked at");
-  function someRounds() {
-    const known = run.measured,
-      last = known.length - 1;
-    const picked = [...Array(SOME).keys()].map((i) => known[Math.round((i * last) / (SOME - 1))]);
-    return [...new Set(picked)].join(",");
-  }
+  const someRounds = () => evenly(run.measured, SOME).join(",");
   /** How rounds are chosen for this study: as a person chose them, or as suits its question. */
   const roundsOf = (study) =>
     choice.rounds[study.name] ?? { how: study.rounds === "several" ? "some" : "this", text: null };
@@ -34,33 +30,10 @@ export function studyForm(form, choice, about) {
     if (study.rounds === "none") return "last";
     return how === "this" ? String(looked()) : how === "all" ? "all" : (text ?? someRounds());
   }
-  /** Which values an option may have. */
-  function range({ name, symbol, kind, ge, gt, le, lt, optional }) {
-    const low = ge !== undefined ? [ge, "≤"] : gt !== undefined ? [gt, "<"] : null,
-      high = le !== undefined ? `≤ ${le}` : lt !== undefined ? `< ${lt}` : "";
-    const limits =
-      low && high
-        ? `${low.join(" ")} ${symbol || name} ${high}`
-        : low
-          ? `${low[1] === "≤" ? "≥" : ">"} ${low[0]}`
-          : high;
-    return [kind === "layers" ? "numbers with commas" : limits, optional ? "may be empty" : ""]
-      .filter(Boolean)
-      .join("; ");
-  }
-  const written = (value) => (Array.isArray(value) ? value.join(", ") : (value ?? ""));
-  /** What was typed as the option's kind. What is no number is sent as it is: the answer says what is wrong with it. */
-  function read({ kind, optional }, text) {
-    if (kind === "bool") return text === "true";
-    if (text === "" && (optional || kind !== "str")) return null;
-    const number = (part) => (part.trim() !== "" && Number.isFinite(Number(part)) ? Number(part) : part);
-    if (kind === "layers") return text.split(",").map(number);
-    return kind === "str" ? text : number(text);
-  }
   function field(study, option) {
     const own = (choice.options[study.name] ??= {}),
       value = option.name in own ? own[option.name] : (option.default ?? null);
-    const give = (text) => (own[option.name] = read(option, text));
+    const give = (text) => (own[option.name] = valueOf(option, text));
     const label = `${option.name}${option.symbol && option.symbol !== option.name ? ` (${option.symbol})` : ""}`;
     const chosen = option.choices || (option.kind === "bool" ? [true, false] : null);
     const named = (one) => (one === true ? "yes" : one === false ? "no" : String(one));
@@ -81,7 +54,7 @@ export function studyForm(form, choice, about) {
           spellcheck: "false",
           oninput: (event) => give(event.target.value.trim()),
         });
-    const limits = range(option);
+    const limits = limitsOf(option);
     return h(
       "label",
       {},
@@ -168,5 +141,5 @@ export function studyForm(form, choice, about) {
     ];
     form.replaceChildren(...parts.filter((part) => part !== null));
   }
-  return { paint, asked, begun, looked, lookedAt, written };
+  return { paint, asked, begun, looked, lookedAt };
 }

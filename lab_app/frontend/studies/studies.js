@@ -4,6 +4,8 @@ import { h } from "../shared/dom.js";
 import { slotOf } from "../shared/lanes.js";
 import { listen, run, view } from "../shared/state.js";
 import { studyForm } from "./form.js";
+import { studyHead, when } from "./head.js";
+import { askedWith, written } from "./options.js";
 import { studiesBeside, studyFound } from "./found.js";
 
 /**
@@ -20,7 +22,7 @@ export function studies({ element, props, watch, trigger }) {
   const studies = () => props.catalogue || [];
   const about = (name) => studies().find((study) => study.name === name);
   const choice = { name: studies()[0]?.name, lanes: null, rounds: {}, options: {} };
-  const { paint: paintForm, asked, begun, looked, lookedAt, written } = studyForm(form, choice, about);
+  const { paint: paintForm, asked, begun, looked, lookedAt } = studyForm(form, choice, about);
   const found = new Map(), // by study, once it was fetched
     open = new Set(),
     beside = new Map(), // by study, another of the same question that it is to be compared with
@@ -79,33 +81,9 @@ export function studies({ element, props, watch, trigger }) {
 
   // -- those that were asked for
 
-  const wears = (study) => {
-    const standard = Object.fromEntries(
-      (about(study.name)?.options || []).map((one) => [one.name, one.default ?? null]),
-    );
-    const own = Object.entries(study.options || {}).filter(
-      ([name, value]) => JSON.stringify(value ?? null) !== JSON.stringify(standard[name] ?? null),
-    );
-    const rounds =
-      about(study.name)?.rounds === "none"
-        ? null
-        : study.rounds === "all"
-          ? "all rounds"
-          : study.rounds === "last"
-            ? "the last round"
-            : `round${/,/.test(study.rounds) ? "s" : ""} ${study.rounds.replaceAll(",", ", ")}`;
-    return [
-      (study.lanes || run.lanes).join(", "),
-      rounds,
-      ...own.map(([name, value]) => `${name} ${written(value) === "" ? "automatic" : written(value)}`),
-    ]
-      .filter(Boolean)
-      .join(" · ");
-  };
+  const wears = (study) => askedWith(study, about(study.name), run.lanes);
   const made = () =>
     (props.value?.run === view.run ? props.value.studies || [] : []).filter((study) => study.status === "done");
-  const when = (created) =>
-    new Date(1000 * created).toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
 
   /** The card of a study: made once, its head painted anew. */
   function card(study) {
@@ -115,7 +93,6 @@ export function studies({ element, props, watch, trigger }) {
       cards.set(study.id, { root, body, head: root.firstChild, drawn: "", said: "" });
     }
     const held = cards.get(study.id),
-      going = study.status === "queued" || study.status === "running",
       others = made().filter((other) => other.name === study.name && other.id !== study.id),
       chosen = beside.get(study.id),
       said = JSON.stringify([study, open.has(study.id), run.lanes, chosen ?? null, others.map((other) => other.id)]);
@@ -123,84 +100,25 @@ export function studies({ element, props, watch, trigger }) {
     const focused = held.head.contains(document.activeElement) ? document.activeElement?.getAttribute("data-do") : null;
     held.said = said;
     held.root.dataset.status = study.status;
-    const title = symbols(about(study.name)?.title || study.name);
-    const ready = study.status === "done";
-    const button = (name, text, act, extra = {}) =>
-      h("button", { type: "button", "data-do": name, onclick: act, ...extra }, text);
-    const parts = [
-      h(
-        "div",
-        { class: "line" },
-        ready
-          ? button("open", h("span", {}, title), () => toggle(study.id), {
-              "aria-expanded": String(open.has(study.id)),
-              class: "title",
-            })
-          : h("b", { class: "title" }, title),
-        h("span", { class: "when" }, when(study.created), study.by ? ` · ${study.by}` : null),
-        ready && others.length && chosen === undefined
-          ? button("beside", "Compare…", () => compare(study.id, others[0].id), {
-              title: "See another result of this study beside it",
-            })
-          : null,
-        going ? button("stop", "Stop", () => trigger("stop", { study: study.id })) : null,
-        going ? null : button("again", "Again…", () => again(study), { title: "Take these choices into the form" }),
-        going ? null : button("forget", "Delete", (event) => forget(event.currentTarget, study.id)),
-      ),
-      h("p", { class: "wears", dir: "auto" }, wears(study)),
-      chosen === undefined
-        ? null
-        : h(
-            "div",
-            { class: "with" },
-            h(
-              "label",
-              {},
-              "beside ",
-              h(
-                "select",
-                { "data-do": "with", onchange: (event) => compare(study.id, others[event.target.selectedIndex].id) },
-                others.map((other) =>
-                  h(
-                    "option",
-                    { value: String(other.id), selected: other.id === chosen },
-                    `${when(other.created)} · ${wears(other)}`,
-                  ),
-                ),
-              ),
-            ),
-            button("alone", "By itself", () => compare(study.id)),
-          ),
-      ready
-        ? null
-        : h(
-            "p",
-            { class: "says" },
-            h("span", { dir: "auto" }, study.message || study.says),
-            study.left
-              ? h("span", { class: "left" }, study.left === "a moment" ? "a moment left" : `about ${study.left} left`)
-              : null,
-          ),
-      going ? h("div", { class: "bar" }, h("i", { style: `width:${100 * (study.part || 0)}%` })) : null,
-    ];
-    held.head.replaceChildren(...parts.filter(Boolean));
+    const shown = {
+      title: symbols(about(study.name)?.title || study.name),
+      open: open.has(study.id),
+      others,
+      beside: chosen,
+      wears,
+    };
+    held.head.replaceChildren(
+      ...studyHead(study, shown, {
+        toggle: () => toggle(study.id),
+        compare: (other) => compare(study.id, other),
+        stop: () => trigger("stop", { study: study.id }),
+        again: () => again(study),
+        forget: () => trigger("forget", { study: study.id }),
+      }),
+    );
     if (focused) held.head.querySelector(`[data-do="${focused}"]`)?.focus();
     held.body.hidden = !open.has(study.id);
     return held.root;
-  }
-  /** Ask once more before what was found is deleted. */
-  function forget(button, id) {
-    if (button.dataset.sure) return trigger("forget", { study: id });
-    button.dataset.sure = "1";
-    button.textContent = "Delete it?";
-    button.addEventListener(
-      "blur",
-      () => {
-        delete button.dataset.sure;
-        button.textContent = "Delete";
-      },
-      { once: true },
-    );
   }
   function again(study) {
     Object.assign(choice, { name: study.name, lanes: study.lanes });

@@ -4,6 +4,22 @@ import { marker, shown, slotOf } from "../shared/lanes.js";
 import { listen, run, savedProbes, tell, view } from "../shared/state.js";
 
 /**
+ * A continuation, marked from where it leaves that of the unedited model.
+ * @param {string | undefined} text
+ * @param {string | undefined} before - what the unedited model says.
+ * @returns {string | (string | HTMLElement)[]}
+ */
+export function leaving(text, before) {
+  if (text === undefined) return "";
+  if (before === undefined || text === before) return text || "(nothing)";
+  const words = text.split(/(?<=\s)/),
+    old = before.split(/(?<=\s)/);
+  let same = 0;
+  while (same < words.length && words[same] === old[same]) same += 1;
+  return [words.slice(0, same).join(""), h("mark", {}, words.slice(same).join("") || "(nothing)")];
+}
+
+/**
  * The strip.
  * @param {Context} context - `value`: what a prompt that was asked afterwards is answered.
  */
@@ -23,16 +39,6 @@ export function film({ element, props, watch, trigger }) {
     const own = prompts.map((prompt, i) => [prompt, rows.map((row) => [row.round, row.probes[i]])]);
     const later = [...films].filter(([prompt]) => !prompts.includes(prompt));
     return [...own, ...later.map(([prompt, lanes]) => [prompt, lanes.get(lane) || []])];
-  }
-  /** A continuation, marked from where it leaves that of the unedited model. */
-  function cell(text, before) {
-    if (text === undefined) return "";
-    if (before === undefined || text === before) return text || "(nothing)";
-    const words = text.split(/(?<=\s)/),
-      old = before.split(/(?<=\s)/);
-    let same = 0;
-    while (same < words.length && words[same] === old[same]) same += 1;
-    return [words.slice(0, same).join(""), h("mark", {}, words.slice(same).join("") || "(nothing)")];
   }
   function strip(lane) {
     const rows = rowsOf(lane),
@@ -58,7 +64,7 @@ export function film({ element, props, watch, trigger }) {
         {},
         h("th", { scope: "row", dir: "auto" }, prompt),
         rounds.map((round) =>
-          h("td", { dir: "auto", class: round === place ? "looked" : null }, cell(texts.get(round), texts.get(0))),
+          h("td", { dir: "auto", class: round === place ? "looked" : null }, leaving(texts.get(round), texts.get(0))),
         ),
       );
     });
