@@ -22,7 +22,8 @@ export function exporting({ element, props, watch, trigger }) {
     model: (stem) =>
       `from transformers import AutoModelForCausalLM\nmodel = AutoModelForCausalLM.from_pretrained("${stem}")`,
     again: (stem) => `python ${stem}.py`,
-    factors: (stem) => `from core.editing.deltas.factors import apply_factors\napply_factors(lm, "${stem}.safetensors")`,
+    factors: (stem) =>
+      `from core.editing.deltas.factors import apply_factors\napply_factors(lm, "${stem}.safetensors")`,
   };
 
   /** What is known of the run that is shown; what comes late about another one is none of it. */
