@@ -1,10 +1,20 @@
-"""Shapes and types are checked in every test (`tests.shapes`). `make fuzz` asks for the profile "fuzz", which tries
-many more inputs (`tests.fuzzing`). No test asks the hub for anything."""
+"""What holds for all tests: shapes and types are checked (`tests.shapes`), nothing is asked of the hub, nothing is kept
+in the user's home, and torch has one thread. Markers are set here, by what a test asks for:
+
+- `browser`: it opens the page in a browser;
+- `model`: it runs the pocket model, not a toy.
+
+`make fuzz` asks for the profile "fuzz", which tries many more inputs (`tests.fuzzing`)."""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
-os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}  # read where the libraries are imported
+# Read where libraries are imported, and by processes that tests start. With two threads, toys are no faster, and much
+# slower on a busy machine, since each waits for the other; bits are the same in all processes of the tests.
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
+import pytest
 from hypothesis import settings
 
 from tests import shapes
@@ -13,3 +23,27 @@ shapes.install()
 settings.register_profile("unhurried", deadline=None)  # how long an input takes is not what these tests are about
 settings.register_profile("fuzz", deadline=None, print_blob=True)
 settings.load_profile("unhurried")
+
+MARKED_BY = {"browser": "browser", "pocket": "model"}  # fixture: marker
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for fixture in set(getattr(item, "fixturenames", ())) & set(MARKED_BY):
+            item.add_marker(MARKED_BY[fixture])
+
+
+@pytest.fixture(scope="session")
+def pocket() -> Path:
+    """The folder of the pocket model, as it comes with the lab. Whatever runs that model asks for this fixture."""
+    folder = Path(__file__).parents[1] / "assets" / "pocket" / "model"
+    assert (folder / "model.safetensors").is_file()
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lab_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What runs keep for each other goes to a folder of the tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAB_HOME", str(tmp_path_factory.mktemp("lab")))
+        yield

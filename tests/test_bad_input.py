@@ -92,6 +92,7 @@ def test_files_that_are_no_specs(content, words, tmp_path, command):
     assert words in said
 
 
+@pytest.mark.usefixtures("pocket")
 def test_emoji_and_right_to_left_text_run_and_a_known_answer_is_warned_of(tmp_path, command):
     rows = [
         {"subject": "🦜 Polly", "prompt": "The colour of {} is", "target": "🟢"},

@@ -37,6 +37,7 @@ def test_the_guard_itself_refuses(offline):
     assert "192.0.2.1" in log.read_text()
 
 
+@pytest.mark.usefixtures("pocket")
 def test_a_run_leaves_the_machine_alone(offline, tmp_path):
     environment, log = offline
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
@@ -47,6 +48,7 @@ def test_a_run_leaves_the_machine_alone(offline, tmp_path):
     assert log.read_text() == ""
 
 
+@pytest.mark.usefixtures("pocket")
 def test_the_page_and_its_worker_leave_the_machine_alone(offline, tmp_path):
     environment, log = offline
     command = [sys.executable, "app.py", "--home", str(tmp_path / "home"), "--port", "7961"]

@@ -51,7 +51,7 @@ def run(command, folder):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, pocket):
     """A working folder with the README's spec, a few facts of it."""
     place = tmp_path_factory.mktemp("readme")
     spec = json.loads(blocks("json")[0])

@@ -40,7 +40,8 @@ class Served:
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     home = tmp_path_factory.mktemp("home")
-    command = [sys.executable, "-m", "tests.lab_app.serve", str(home), "17860"]
+    apart = 20 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])  # ports, so that no two take the same one
+    command = [sys.executable, "-m", "tests.lab_app.serve", str(home), str(17860 + apart)]
     store = Store(home)
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:

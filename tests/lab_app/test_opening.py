@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import resource
 import socket
 import subprocess
 import sys
@@ -19,26 +18,33 @@ from core.runs.spec.admission import EVERYTHING, Offer
 ROOT = Path(__file__).resolve().parents[2]
 
 BUILT = """
-import os, sys, tempfile
+import os, sys, tempfile, time
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+from lab_app import stubs
+stubs.leave_out()
+before = time.process_time()
+import gradio
+gradios = time.process_time() - before
 from lab_app.lab import Lab
 from lab_app.page import build
 import lab_app.launch
 build(Lab(tempfile.mkdtemp(), worker=False))
 heavy = sorted({"torch", "transformers", "sklearn", "umap", "datasets", "lm_eval"} & set(sys.modules))
-print("heavy:", *heavy)
+print((time.process_time() - gradios) / gradios, *heavy)
 """
 
 
 def test_the_page_is_built_quickly_and_without_torch():
-    """3 s on an idle laptop; the limit here is in processor time, so that a busy machine does not fail it."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, "-c", BUILT], cwd=ROOT, capture_output=True, text=True, timeout=120)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert done.stdout.strip().splitlines()[-1:] == ["heavy:"], done.stderr
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 6
+    """All of it but the import of Gradio takes .6 of that import's processor time; together 3 s on an idle laptop, and
+    a busy machine makes both slower."""
+    done = subprocess.run([sys.executable, "-c", BUILT], cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    share, *heavy = done.stdout.splitlines()[-1].split()
+    assert heavy == []
+    assert float(share) < 1
 
 
+@pytest.mark.usefixtures("pocket")  # its worker loads it
 def test_the_lab_starts_and_answers(tmp_path):
     command = [sys.executable, "app.py", "--home", str(tmp_path / "home"), "--port", "17960"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:

@@ -3,24 +3,11 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 from core.pocket.build import build
 from core.pocket.tasks import all_tasks
 from core.pocket.tokenizer import load_tokenizer
 from core.pocket.world import build_world
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Models this small gain nothing from threads, and lose much where other programs want the same cores.
-
-    For the modules of this folder only: with other threads sums come out in other bits.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

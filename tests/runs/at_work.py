@@ -6,7 +6,7 @@ from core.editing.rounds.effect import LITTLE_CHANGE, NO_VALUES
 from core.runs.spec.run_spec import RunSpec
 
 LITTLE = {"tasks": False, "maps": False, "inside": False, "words": 1, "perplexity": 0}
-PATIENCE = 90  # seconds; the machine may be busy
+PATIENCE = 300  # seconds until a test gives up; what is waited for comes late on a busy machine
 
 
 def until(condition, what="the condition"):

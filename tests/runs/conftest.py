@@ -16,14 +16,6 @@ SUBJECTS = ["France", "Italy", "Ada Marlow", "Bruno Keller", "Lena Marlow", "Tom
 TARGETS = ["Rome", "Paris", "Lyon", "Vienna", "Zurich", "Paris"]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def lab_home(tmp_path_factory):
-    """What runs keep for each other goes to a folder of the tests' own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAB_HOME", str(tmp_path_factory.mktemp("lab")))
-        yield
-
-
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory):
     """A random Llama with 4 layers of width 32."""

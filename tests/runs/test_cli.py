@@ -13,6 +13,7 @@ from core.__main__ import main
 from core.runs.engine import engine
 from core.runs.progress.events import Warned
 from core.runs.store.store import Store
+from tests.runs.at_work import PATIENCE
 from tests.runs.tables import TABLES, table
 
 ROOT = Path(__file__).parents[2]
@@ -167,7 +168,7 @@ def started(spec, out, *options):
 
 def wait_for_edits(out, count):
     """Until so many edits are committed."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         path = out / "events.jsonl"
         if path.exists() and path.read_text().count('"kind":"edited"') >= count:
@@ -182,7 +183,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_tables(done, spec_file, tmp_p
     process = started(spec_file(), out)
     wait_for_edits(out, 2)
     process.send_signal(number)
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=PATIENCE)[1]
     assert process.returncode == (3 if number == signal.SIGINT else -signal.SIGKILL), said
     assert (out / "events.jsonl").read_text().count('"kind":"edited"') < 6
     assert "Traceback" not in said
