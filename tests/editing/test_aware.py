@@ -74,7 +74,7 @@ def test_values_lie_in_the_allowed_outputs(toy, which):
 def test_the_guard_takes_nothing(toy, which, history, prior):
     lm = toy("llama", "float64")
     session = session_of(lm)
-    recipe = recipe_of(lm, *GUARDS[which], guard_aware=True, history=history, prior=prior)
+    recipe = recipe_of(lm, *GUARDS[which], guard_aware=True, history=history, prior=prior, steps=4)
     state = LaneState.base(lm, recipe.layers)
     for _ in range(2):
         update = edit_round(lm, state, FACTS, recipe, session)

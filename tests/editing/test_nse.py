@@ -38,7 +38,7 @@ def test_with_every_input_it_is_memit():
 
 
 def test_values_come_from_the_unedited_model(lm):
-    session, recipe = session_of(lm), recipe_of(lm, method="nse")
+    session, recipe = session_of(lm), recipe_of(lm, method="nse", steps=6)
     base = LaneState.base(lm, recipe.layers)
     moved = base.copy()
     moved.apply(edit_round(lm, base, FACTS[:1], recipe, session))
@@ -50,7 +50,7 @@ def test_values_come_from_the_unedited_model(lm):
 def test_two_passes_and_the_bounds(toy):
     lm = toy("llama", "float64")
     session = session_of(lm)
-    recipe = recipe_of(lm, method="nse", lower=0.0, upper=100.0, **{"lambda": 5.0})
+    recipe = recipe_of(lm, method="nse", lower=0.0, upper=100.0, steps=6, **{"lambda": 5.0})
     state = LaneState.base(lm, recipe.layers)
     rest = []
     for passes in (1, 2):

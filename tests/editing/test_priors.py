@@ -236,7 +236,7 @@ def test_lanes_name_their_prior():
 
 def test_a_lane_with_it_is_edited_and_replayed(lm, tmp_path):
     session, ledger = session_of(lm), Ledger(tmp_path)
-    recipe = recipe_of(lm, prior={"name": "lowrank", "interval": 2}, **{"lambda": 0.1})
+    recipe = recipe_of(lm, prior={"name": "lowrank", "interval": 2}, steps=6, **{"lambda": 0.1})
     state = LaneState.base(lm, recipe.layers)
     for round_, facts in enumerate((FACTS[:2], FACTS[2:], FACTS[:1]), 1):
         update = edit_round(lm, state, facts, recipe, session)

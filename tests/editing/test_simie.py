@@ -31,16 +31,16 @@ def test_from_the_unedited_model_it_is_ridge_regression(toy, lambda_):
     """W_T = W_0 + Σ (Ŵ_i − W_0) K_i K_iᵀ (λI + Σ K_i K_iᵀ)⁻¹, with Ŵ_i from W_0."""
     lm = toy("llama", "float64")
     session = session_of(lm)
-    recipe = recipe_of(lm, wrapper={"name": "simie", "lambda": lambda_})
+    recipe = recipe_of(lm, wrapper={"name": "simie", "lambda": lambda_}, steps=6)
     state, updates = lived(lm, recipe, session)
-    single, base = recipe_of(lm), LaneState.base(lm, recipe.layers)
+    single, base = recipe_of(lm, steps=6), LaneState.base(lm, recipe.layers)
+    alone = [edit_round(lm, base, facts, single, session).updates for facts in ROUNDS]
     for layer in recipe.layers:
         moved = torch.zeros_like(lm.original(layer))
         seen = lambda_ * torch.eye(lm.d_ffn, dtype=torch.float64)
-        for facts in ROUNDS:
+        for facts, deltas in zip(ROUNDS, alone, strict=True):
             keys = token_keys(lm, facts, [layer], {})[layer]
-            delta = edit_round(lm, base, facts, single, session).updates[layer].dense()
-            moved += delta @ keys @ keys.T
+            moved += deltas[layer].dense() @ keys @ keys.T
             seen += keys @ keys.T
         expected = lm.original(layer) + moved @ torch.linalg.inv(seen)
         torch.testing.assert_close(state.weights[layer], expected, rtol=1e-8, atol=1e-9)
@@ -50,11 +50,11 @@ def test_from_the_unedited_model_it_is_ridge_regression(toy, lambda_):
 def test_from_the_current_model_each_round_is_the_rule(toy):
     lm = toy("llama", "float64")
     session = session_of(lm)
-    recipe = recipe_of(lm, wrapper={"name": "simie", "lambda": 2.0, "initial": False})
+    recipe = recipe_of(lm, wrapper={"name": "simie", "lambda": 2.0, "initial": False}, steps=6)
     state = LaneState.base(lm, recipe.layers)
     state.apply(edit_round(lm, state, FACTS[:1], recipe, session))
     plain = LaneState(dict(state.weights), {i: h[:, :0] for i, h in state.history.items()}, dict(state.sums))
-    hat = edit_round(lm, plain, FACTS[1:], recipe_of(lm), session)
+    hat = edit_round(lm, plain, FACTS[1:], recipe_of(lm, steps=6), session)
     found = edit_round(lm, state, FACTS[1:], recipe, session)
     keys = token_keys(lm, FACTS[1:], [1], state.sums)[1]
     seen = state.history[1] @ state.history[1].T + keys @ keys.T + 2.0 * torch.eye(lm.d_ffn, dtype=torch.float64)
@@ -73,7 +73,7 @@ def test_keys_are_those_of_all_tokens(toy):
 
 @pytest.mark.parametrize("method", ["memit", "mose"])
 def test_any_method_is_wrapped_and_replayed(lm, tmp_path, method):
-    settings = {"method": method, "wrapper": "simie"}
+    settings = {"method": method, "wrapper": "simie", "steps": 6}
     recipe, ledger = recipe_of(lm, {"name": "revive", "tau": 0.3}, **settings), Ledger(tmp_path)
     state, updates = lived(lm, recipe, session_of(lm), ledger)
     rebuilt = ledger.rebuild(lm, "lane", recipe.layers)
