@@ -76,6 +76,13 @@ def test_no_module_leaves_a_global_name():
         assert not re.search(r"\b(window|globalThis|self)\.\w+ *=[^=]", content.decode()), name
 
 
+def test_every_component_has_a_part_and_every_part_a_component():
+    sources = [path.read_text(encoding="utf-8") for path in frontend.HERE.parent.glob("**/*.py")]
+    mounted = {kind for text in sources for kind in re.findall(r'\bwidget\(\s*f?"([\w-]+)', text)}
+    entries = re.search(r"const KINDS = \{(.*?)\};", frontend.modules()["main.js"].decode(), re.DOTALL)[1]
+    assert mounted == {name.strip().split(":")[0].strip('"') for name in entries.split(",") if name.strip()}
+
+
 def test_shared_sheets_come_first_and_hold_no_rule_that_gradio_drops():
     rooms = [path.parent.name for path in frontend.sheets()]
     assert rooms[: rooms.count("shared")] == ["shared"] * rooms.count("shared")
