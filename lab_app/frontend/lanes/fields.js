@@ -6,7 +6,7 @@ import { known } from "./recipe.js";
  * Makes the fields of cards.
  * @param {() => Record<string, any>} props - of the form: its `catalogue`.
  * @param {import("./card.js").Form} at - the form.
- * @returns {{ settings(lane: Lane, index: number): any[], settle(element: Element): void }} all fields of a lane; and the
+ * @returns {{ settings(lane: Lane, index: number): HTMLElement[], settle(element: Element): void }} all fields of a lane; and the
  *   defaults of all fields of a card said anew.
  */
 export function laneFields(props, at) {
@@ -190,11 +190,11 @@ export function laneFields(props, at) {
   }
   /** All of them, in the order of the card. */
   const settings = (lane, index) => [
-    (entry("guards", lane.guard)?.fields || []).map((one) => field(lane, index, one, { of: "guard_options" })),
-    then(lane, index),
-    entry("methods", lane.method).fields.map((one) => field(lane, index, one)),
-    part(lane, index, "priors", "prior", "statistics", "full C₀", "What stands for the layer's statistics."),
-    part(lane, index, "wrappers", "wrapper", "wrapper", "none", "What is made of the method's edit."),
+    ...(entry("guards", lane.guard)?.fields || []).map((one) => field(lane, index, one, { of: "guard_options" })),
+    ...then(lane, index),
+    ...entry("methods", lane.method).fields.map((one) => field(lane, index, one)),
+    ...part(lane, index, "priors", "prior", "statistics", "full C₀", "What stands for the layer's statistics."),
+    ...part(lane, index, "wrappers", "wrapper", "wrapper", "none", "What is made of the method's edit."),
   ];
   return { settings, settle };
 }
