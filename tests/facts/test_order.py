@@ -96,7 +96,7 @@ def test_adversarial_brings_more_ties_together_than_any_other_order():
 
 
 def test_a_long_list_takes_no_longer_than_its_length(monkeypatch):
-    facts = [fact(f"s{i}", "capital", "Rome", "Paris") for i in range(20_000)]  # all tied to all
+    facts = [fact(f"s{i}", "capital", "Rome", "Paris") for i in range(5_000)]  # all tied to all
     calls = Counter()
 
     def count(one):
@@ -104,8 +104,8 @@ def test_a_long_list_takes_no_longer_than_its_length(monkeypatch):
         return ties(one)
 
     monkeypatch.setattr("core.facts.order.ties", count)
-    assert len(ordered(facts, "adversarial")) == 20_000
-    assert calls["ties"] == 40_000
+    assert len(ordered(facts, "adversarial")) == 5_000
+    assert calls["ties"] == 10_000
 
 
 def test_a_spec_orders_the_chosen_facts_and_nothing_else(tmp_path):

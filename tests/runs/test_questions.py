@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from core.runs.engine.laboratory import POCKET, Laboratory
 from core.runs.worker.questions import Answers
 from tests.runs.at_work import LITTLE, answered, kinds, long, queued, status, until
@@ -31,6 +33,7 @@ def test_rounds_can_be_left_out(store, make_spec):
     assert probe(store, run, lane="guarded")["after"]["next"] != all_["after"]["next"]
 
 
+@pytest.mark.usefixtures("pocket")
 def test_before_any_run_the_unedited_pocket_model_answers(store, working):
     found = probe(store, "")
     assert (found["model"], found["lane"], found["round"]) == ("pocket", "", 0)
@@ -48,6 +51,7 @@ def test_before_any_run_the_unedited_pocket_model_answers(store, working):
     assert answered(store, store.command("", "map")).state == "failed"
 
 
+@pytest.mark.usefixtures("pocket")
 def test_the_chosen_model_answers_where_it_is_the_loaded_one(store, make_spec, model_folder):
     assert probe(store, "", model="/no/such/model")["model"] == "pocket"
     run = queued(store, make_spec(measure=LITTLE, device="auto"))
