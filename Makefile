@@ -29,9 +29,9 @@ imports: $(INSTALLED)
 	$(BIN)/mypy
 
 # Form, rules and types of the page's scripts; their unit tests are run by pytest.
-frontend:
+frontend: $(shell $(NODE_IS_THERE) && echo $(FRONTEND)/node_modules/installed)
 	@if $(NODE_IS_THERE); then \
-		$(MAKE) --no-print-directory $(FRONTEND)/node_modules/installed && cd $(FRONTEND) && npm run check; \
+		cd $(FRONTEND) && npm run check; \
 	else \
 		echo "No Node 20 or later here: Prettier, ESLint, tsc and the unit tests of $(FRONTEND) are left out."; \
 	fi
