@@ -1,16 +1,20 @@
-"""What a method, and the prior of its lane, may look at when one layer is updated."""
+"""What a method may look at when one layer is updated, and what a prior makes of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, ClassVar, TypeVar
 
 from jaxtyping import Float
 
+from core.editing.history.incremental import Protecting, Seen
 from core.editing.linalg.metric import Metric
 from core.editing.linalg.subspace import Projection, Svd, svd
+from core.editing.settings.defaults import Default, ModelInfo
 from core.lazy import torch
 
 Built = TypeVar("Built")
@@ -21,12 +25,12 @@ class LayerContext:
     """What a method may look at besides keys and residuals when it updates one layer.
 
     `moment()` is C0 of the layer [d_in, d_in] in float64, asked for only by methods that use it; `history` the keys
-    of all earlier rounds [d_in, n]; `bare` the round's keys in the bare prompts, where the method asks for them. `memo`
-    lives as long as the run: what is the same every round is built once, within `setup`, which has the time of that.
-    `notes` takes what a person should know.
-    `prior` says what stands for C0 in the cost of an update (`metric`). In a guard-aware round all of it is
-    restricted to what the guards leave: `blocked` are the orthonormal input directions that they protect,
-    `blocked_outputs` those of the output, and `whole` is the context without that restriction.
+    of all earlier rounds [d_in, n]; `bare` the round's keys in the bare prompts. `memo` lives as long as the run: what
+    is the same in every round is built once, within `setup`, which counts the time. `notes` takes remarks for the
+    user. `prior` models C0 in the cost of an update (`metric`).
+
+    In a guard-aware round everything is restricted to what the guards leave: `blocked` are the orthonormal input
+    directions that they protect, `blocked_outputs` those of the output, and `whole` is the unrestricted context.
     """
 
     layer: int
@@ -38,7 +42,7 @@ class LayerContext:
     setup: Callable[[], AbstractContextManager] = nullcontext
     bare: Float[torch.Tensor, "d_in b"] | None = None
     notes: list[str] = field(default_factory=list)
-    prior: Any
+    prior: Prior
     blocked: Float[torch.Tensor, "d_in k"] | None = None
     blocked_outputs: Float[torch.Tensor, "d_out j"] | None = None
     whole: LayerContext | None = None
@@ -65,3 +69,51 @@ class LayerContext:
             with self.setup():
                 self.memo[place] = build()
         return self.memo[place]
+
+
+class Prior(ABC):
+    """How the statistics of a layer enter the cost of an update. Its fields are its hyperparameters."""
+
+    title: ClassVar[str]
+    paper: ClassVar[str]
+    suffix: ClassVar[str] = ""  # of a method's name: MEMIT-F
+    implies: ClassVar[Mapping[str, Default]] = MappingProxyType({})  # settings of the method, whatever the model
+
+    @classmethod
+    def usual(cls, model: ModelInfo, method: str) -> dict[str, Default]:
+        """Hyperparameters of the prior that should differ from its defaults on this model, by spec name."""
+        return {}
+
+    @classmethod
+    def suits(cls, model: ModelInfo, method: str) -> dict[str, Default]:
+        """Settings of the method that the prior's paper has for this model, by spec name."""
+        return {}
+
+    def idle(self, method: Any) -> dict[str, str]:
+        """Fields without effect, by spec name, and why."""
+        return {}
+
+    @abstractmethod
+    def metric(self, context: LayerContext, weight: float, ridge: float = 0.0, history: bool = False) -> Metric:
+        """A = λ (C + ε tr(C)/d I), and K_p K_pᵀ of the earlier rounds' keys with `history`."""
+
+    @abstractmethod
+    def protecting(
+        self,
+        context: LayerContext,
+        key: tuple,
+        base: Metric,
+        matrix: Callable[[], Float[torch.Tensor, "d_in d_in"]],
+        seen: Seen | None = None,
+        dual: int = 0,
+    ) -> Protecting:
+        """A + K_p K_pᵀ for the keys of all earlier rounds. `base` is A and `matrix()` its matrix; `key` names A among
+        the layer's metrics; each block of keys goes through `seen` first; up to `dual` keys stay beside A's factor."""
+
+    @abstractmethod
+    def projection(self, context: LayerContext, threshold: float) -> Projection:
+        """Onto the input directions that may change (AlphaEdit)."""
+
+    @abstractmethod
+    def opening(self, threshold: float) -> str:
+        """Why `projection` leaves nothing, and what to set."""

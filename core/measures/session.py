@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from core.editing.linalg.dominance import TAU
 from core.errors import UserError
 from core.facts.fact import Fact
 from core.measures.config import MeasureConfig
@@ -38,7 +39,6 @@ Weights = Mapping[int, Tensor]
 Beat = Callable[[], None]
 Progress = Callable[[str, int, int], None]  # phase (scores, tasks, inside, maps), done, total
 
-TAU = 0.1  # where a lane has no guard with a τ of its own
 TOP = 64  # of the dominant singular vectors that are drawn
 WHEN = {"efficacy": "efficacy_when_edited", "efficacy_exact": "efficacy_exact_when_edited"}
 WHEN_EDITED = 50  # facts of a round that are scored right after it for `efficacy_when_edited`

@@ -9,8 +9,8 @@ from core.charts.formula import formula, frac, row, sub, total, under
 from core.charts.grammar import Chart, Choice, Chosen, Figure, Plot, Reference, Rule
 from core.charts.panel import Event, Panel, Start
 from core.charts.table import LANE, LAYER, ROUND, Block, Column, picked, thinned
+from core.editing.linalg.dominance import COUNT, ENERGY, Dominance, of_recorded
 
-TAU = 0.1  # of a lane whose guard has none
 UNEDITED = "unedited"
 
 
@@ -35,22 +35,13 @@ def start(event: Event) -> Start:
     known, own = event.get("tau_k") or {}, event.get("lane_k") or {}
     for lane in event.get("lanes") or []:
         label, recipe = lane["label"], lane.get("recipe") or {}
-        ranks = own.get(label) or known.get(str(tau(recipe))) or {}  # older runs: by energy, for each τ
-        said = f"τ = {tau(recipe)}" + (" of their number" if by(recipe) == "count" else "")
+        share = of_recorded(recipe) or Dominance()
+        older = known.get(str(share.tau)) if share.by == ENERGY else None  # of runs without `lane_k`, by energy alone
+        ranks = own.get(label) or older or {}
+        said = f"τ = {share.tau}" + (" of their number" if share.by == COUNT else "")
         layers = {"layer": [int(layer) for layer in ranks], "k": list(ranks.values())} if ranks else {}
         blocks.append({"table": "dominant", "lane": label, "tau": said} | layers)
     return Start(blocks=blocks)
-
-
-def tau(recipe: Mapping[str, Any]) -> float:
-    """The τ at which a lane is measured: that of its first guard that has one, or the usual one."""
-    return next((guard["tau"] for guard in recipe.get("guards") or () if guard.get("tau") is not None), TAU)
-
-
-def by(recipe: Mapping[str, Any]) -> str:
-    """What that τ is a share of: "energy", or "count", the number of singular values."""
-    found = next((guard.get("by") for guard in recipe.get("guards") or () if guard.get("tau") is not None), None)
-    return found or "energy"
 
 
 def energy(event: Event) -> list[Block]:

@@ -7,8 +7,9 @@ from core.editing import guards
 from core.editing.guards.random import Random
 from core.editing.guards.revive import Revive
 from core.editing.guards.shrink import Shrink
+from core.editing.linalg.dominance import Dominance, rank_by_count, rank_by_energy
 from core.editing.linalg.lowrank import LowRank
-from core.editing.linalg.subspace import dominant, rank_by_count, rank_by_energy, svd
+from core.editing.linalg.subspace import svd
 from core.errors import UserError
 
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
@@ -66,7 +67,7 @@ def test_options_of_revive(weight):
 def test_the_random_control_takes_as_much_from_elsewhere(weight, delta):
     guard = Random(tau=0.3, seed=5)
     decomposition = svd(weight)
-    basis, like = guard.prepare(decomposition, 2), dominant(decomposition, 0.3)
+    basis, like = guard.prepare(decomposition, 2), Dominance(0.3).basis(decomposition)
     assert basis.outputs.shape == like.outputs.shape
     assert basis.inputs.shape == like.inputs.shape
     k = basis.outputs.shape[1]

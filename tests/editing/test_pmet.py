@@ -78,7 +78,7 @@ def test_loss_and_gradient_are_those_of_the_plain_forward_pass(toy, family):
 def test_the_clamp_and_the_target(toy):
     lm = toy("llama", "float64")
     round_ = round_of(lm, lr=0.5, clamp=0.4, steps=6)
-    values = joint_values(round_)
+    values = joint_values(round_, round_.recipe.method)
     assert float(values.size.max()) <= 0.4 + 1e-9
     assert float(values.size.max()) > 0.39
     torch.testing.assert_close(values.target, values.start + values.delta)
@@ -103,4 +103,4 @@ def test_lower_layers_take_more_than_in_memit():
 def test_the_first_and_the_last_layer_cannot_hold_the_value(lm):
     for layers in ([0], [3]):
         with pytest.raises(EditFailure, match="1 to 2"):
-            joint_values(round_of(lm, layers=layers))
+            joint_values(round_ := round_of(lm, layers=layers), round_.recipe.method)

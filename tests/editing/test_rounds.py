@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from core.editing.failure import EditFailure
+from core.editing.lane.method import Round
 from core.editing.lane.state import LaneState
 from core.editing.layer_context import LayerContext
 from core.editing.linalg.lowrank import LowRank
@@ -51,7 +52,7 @@ def test_the_spread_follows_the_algorithm(toy):
     session, recipe = session_of(lm), recipe_of(lm)
     state = LaneState.base(lm, recipe.layers)
     values = values_of(lm, state, FACTS, recipe, session)
-    found = spread(lm, state, FACTS, values, recipe, session)
+    found = spread(Round(lm, state, FACTS, recipe, session), values)
     rows = prompts(lm, FACTS, session.contexts(recipe.method))
     weights = {layer: lm.original(layer).clone() for layer in (0, 1, 2)}
     for index, layer in enumerate((0, 1, 2)):

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from core.editing.linalg.dominance import Dominance
 from core.editing.linalg.lowrank import LowRank
-from core.editing.linalg.subspace import dominant, svd
+from core.editing.linalg.subspace import svd
 from core.measures.inside.blocks import block_energies, by_chance
 from tests.measures.test_spectrum import matrix
 
@@ -13,7 +14,7 @@ def update(seed=0, columns=5):
 
 
 def test_blocks_equal_dense_projections_and_add_up():
-    basis, delta = dominant(svd(matrix()), 0.3), update()
+    basis, delta = Dominance(0.3).basis(svd(matrix())), update()
     found = block_energies(delta, basis)
     outputs, inputs = basis.outputs @ basis.outputs.T, basis.inputs @ basis.inputs.T
     rest_out, rest_in = torch.eye(12).double() - outputs, torch.eye(40).double() - inputs
@@ -29,7 +30,7 @@ def test_blocks_equal_dense_projections_and_add_up():
 
 
 def test_a_guarded_update_has_nothing_in_the_dominant_blocks():
-    basis, delta = dominant(svd(matrix()), 0.3), update().to(torch.float64)
+    basis, delta = Dominance(0.3).basis(svd(matrix())), update().to(torch.float64)
     found = block_energies(delta.without(basis.outputs, basis.inputs), basis)
     rest = found.pop("rest → rest")
     assert rest == pytest.approx(block_energies(delta, basis)["rest → rest"], rel=1e-12)
@@ -37,7 +38,7 @@ def test_a_guarded_update_has_nothing_in_the_dominant_blocks():
 
 
 def test_a_random_update_has_the_shares_of_chance():
-    basis = dominant(svd(matrix()), 0.3)
+    basis = Dominance(0.3).basis(svd(matrix()))
     expected = by_chance(basis)
     assert sum(expected.values()) == pytest.approx(1)
     totals = dict.fromkeys(expected, 0.0)

@@ -3,8 +3,9 @@ import torch
 
 from core.editing.guards.rect import Rect
 from core.editing.guards.revive import Revive
+from core.editing.linalg.dominance import Dominance, rank_by_count, rank_by_energy
 from core.editing.linalg.lowrank import LowRank
-from core.editing.linalg.subspace import dominant, rank_by_count, rank_by_energy, svd
+from core.editing.linalg.subspace import svd
 from core.measures.inside.blocks import block_energies
 from core.measures.inside.guard_sandbox import BLOCKS, by_threshold, energies_by_rank, energy, left_by_block, taken
 from tests.measures.test_blocks import update
@@ -27,7 +28,7 @@ def test_all_ranks_at_once_equal_each_rank_by_itself():
         found, decomposition = energies_by_rank(delta, svds[layer]), svds[layer]
         for tau in TAUS:
             k = rank_by_energy(decomposition.sigma, tau)
-            expected = block_energies(delta, dominant(decomposition, tau))
+            expected = block_energies(delta, Dominance(tau).basis(decomposition))
             assert set(found) == set(expected)
             for name, energies in found.items():
                 assert float(energies[k - 1]) == pytest.approx(expected[name], rel=1e-10, abs=1e-12 * delta.norm() ** 2)
@@ -55,7 +56,7 @@ def test_the_curve_is_what_the_guard_takes(by, rank):
         assert 1 - shares["rest → rest"][place] == pytest.approx(taken(updates, guarded), abs=1e-12)
         assert sum(shares[name][place] for name in BLOCKS) == pytest.approx(1)
         assert {layer: k[place] for layer, k in ranks.items()} == {n: rank(svds[n].sigma, tau) for n in updates}
-        bases = {layer: dominant(svds[layer], tau, by) for layer in updates}
+        bases = {layer: Dominance(tau, by).basis(svds[layer]) for layer in updates}
         table = left_by_block(updates, guarded, bases)
         for name in BLOCKS:
             assert table[name]["raw"] == pytest.approx(shares[name][place], abs=1e-12)
@@ -67,7 +68,7 @@ def test_a_guard_that_does_not_project_leaves_something_everywhere():
     updates, svds = layers()
     acting = Rect(keep=0.3)
     guarded = {layer: acting.apply(delta, svds[layer].u @ svds[layer].vh) for layer, delta in updates.items()}
-    table = left_by_block(updates, guarded, {layer: dominant(svds[layer], 0.3) for layer in updates})
+    table = left_by_block(updates, guarded, {layer: Dominance(0.3).basis(svds[layer]) for layer in updates})
     kept = sum(float(delta.dense().double().square().sum()) for delta in guarded.values())
     assert sum(row["left"] for row in table.values()) == pytest.approx(kept / energy(updates), rel=1e-5)
     assert min(row["left"] for row in table.values()) > 0
@@ -79,5 +80,5 @@ def test_of_nothing_nothing_is_taken():
     _, svds = layers()
     assert taken(nothing, nothing) == 0
     assert by_threshold(nothing, svds, TAUS)[0]["rest → rest"] == [0] * len(TAUS)
-    table = left_by_block(nothing, nothing, {3: dominant(svds[3], 0.1)})
+    table = left_by_block(nothing, nothing, {3: Dominance(0.1).basis(svds[3])})
     assert all(row["raw"] == row["left"] == 0 for row in table.values())

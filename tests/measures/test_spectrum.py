@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from core.measures.inside.spectrum import Reference, cumulative_energy, curve, dominant_rank, spectrum, thin
+from core.editing.linalg.dominance import Dominance
+from core.measures.inside.spectrum import Reference, cumulative_energy, curve, spectrum, thin
 
 
 def matrix(d_out=12, d_in=40, seed=0, dtype=torch.float32):
@@ -97,9 +98,9 @@ def test_a_singular_matrix_has_no_finite_condition():
 def test_energy_counts_sigma_not_its_square():
     sigma = torch.tensor([4.0, 3, 2, 1])
     torch.testing.assert_close(cumulative_energy(sigma), torch.tensor([0.4, 0.7, 0.9, 1.0], dtype=torch.float64))
-    assert [dominant_rank(sigma, tau) for tau in (0.01, 0.4, 0.41, 0.7, 0.9, 1.0)] == [1, 1, 2, 2, 3, 4]
-    assert dominant_rank(torch.ones(10), 0.1) == 1  # a share of exactly τ has reached it
-    assert dominant_rank(torch.ones(10), 0.3) == 3
+    assert [Dominance(tau).rank(sigma) for tau in (0.01, 0.4, 0.41, 0.7, 0.9, 1.0)] == [1, 1, 2, 2, 3, 4]
+    assert Dominance(0.1).rank(torch.ones(10)) == 1  # a share of exactly τ has reached it
+    assert Dominance(0.3).rank(torch.ones(10)) == 3
 
 
 def test_curves_are_short_and_keep_both_ends():

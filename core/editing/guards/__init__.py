@@ -1,26 +1,69 @@
-"""Guards, one file each: what is allowed to stay of an update. A module exports its configuration class as GUARD.
-
-A guard has `title`, `paper`, `needs` ("original", "current", "weight" or None: what it looks at), `prepare(svd, layer)
--> basis` and `apply(delta, basis) -> LowRank`. Guards of a lane act in the order given. `when` says at which moment:
-
-- `WITHIN`: on a layer's update before the next layer is solved, which then makes up for a part of what was taken;
-- `AFTER`: on the updates of all layers, once they are solved;
-- `ACCUMULATED`: on all that was changed since W0, once the round's updates are added up.
-
-A guard that stands after one of a later moment acts at that moment as well. `inside` says whether what a guard leaves
-of a change lies within the change's own rows and columns, so that what an earlier guard keeps untouched stays so.
-"""
+"""Guards, one file each: which part of an update is kept. A module exports its configuration class as GUARD, a frozen
+dataclass that is a `Guard`."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
 
+from core.editing.linalg.dominance import Dominance
+from core.editing.linalg.lowrank import LowRank
 from core.editing.settings import registry
 from core.editing.settings.parameters import Parameter, parameters
 
 FOLDER = Path(__file__).parent
 WITHIN, AFTER, ACCUMULATED = "within", "after", "accumulated"
 MOMENTS = (WITHIN, AFTER, ACCUMULATED)
+ORIGINAL, CURRENT, WEIGHT = "original", "current", "weight"  # what a guard may need
+
+Prepared = TypeVar("Prepared")
+
+
+class Guard(ABC, Generic[Prepared]):
+    """A filter of updates. The guards of a lane act in the order given, each at its moment (`when`):
+
+    - `WITHIN`: on a layer's update before the next layer is solved, which then makes up for a part of what was removed;
+    - `AFTER`: on the updates of all layers, once they are solved;
+    - `ACCUMULATED`: on the whole change since W0, once the round's updates are added up.
+
+    A guard that follows one of a later moment acts at that moment as well.
+    """
+
+    title: ClassVar[str]
+    paper: ClassVar[str]
+    inside: ClassVar[bool]  # what is left lies in the change's own rows and columns: it undoes no earlier guard
+    when: str
+    match: str | None = None  # the label of the lane whose efficacy this guard is solved to match
+    every_round: bool = False  # of a guard of the accumulated change: edits go on from what it leaves
+
+    @property
+    def needs(self) -> str | None:
+        """What `prepare` is given: the SVD of W0 (`ORIGINAL`) or of the current weight (`CURRENT`), the current weight
+        itself (`WEIGHT`), or nothing (None)."""
+        return None
+
+    @property
+    def dominance(self) -> Dominance | None:
+        """The τ of a guard that protects as many directions; None for others."""
+        return None
+
+    @abstractmethod
+    def prepare(self, source: Any, layer: int) -> Prepared:
+        """What `apply` uses at a layer. Made once per run from W0, else for every update."""
+
+    @abstractmethod
+    def apply(self, delta: LowRank, basis: Prepared) -> LowRank:
+        """The part of the update that is kept."""
+
+    def nested(self, other: Guard[Any]) -> bool:
+        """Whether the directions that the two guards remove are nested, so that neither brings back what the other
+        removed."""
+        return False
+
+    def solved(self, factor: float) -> Guard[Any]:
+        """The guard with the factor that matches another lane. Itself, where it matches none."""
+        return self
 
 
 def names() -> list[str]:
@@ -28,16 +71,16 @@ def names() -> list[str]:
     return registry.names(FOLDER)
 
 
-def get(name: str) -> type:
+def get(name: str) -> type[Guard[Any]]:
     """A guard's configuration class; raises `UserError` for a name that is not one of `names()`."""
-    return registry.get(__name__, FOLDER, name, "GUARD")
+    return registry.get(__name__, FOLDER, name, "GUARD", Guard)  # type: ignore[type-abstract]
 
 
 def dial(config: type) -> Parameter | None:
-    """The number by which a guard is set: its first that may be a fraction (τ, RECT's share, shrinkage's factor)."""
+    """The number that a guard is set by: its first that may be a fraction (τ, RECT's share, shrinkage's factor)."""
     return next((entry for entry in parameters(config) if entry.kind == "float"), None)
 
 
 def reach(entry: Parameter) -> tuple[float, float]:
-    """From where to where a dial is worth turning."""
+    """The range of a dial that a control offers."""
     return (0.01, 0.5) if entry.name == "tau" else (0.05 if entry.ge is None else float(entry.ge), 1.0)

@@ -9,6 +9,7 @@ from typing import ClassVar
 from jaxtyping import Float
 
 from core import ceiling
+from core.editing.guards import ACCUMULATED, ORIGINAL, Guard
 from core.editing.linalg.lowrank import LowRank
 from core.editing.linalg.subspace import Svd
 from core.editing.settings.parameters import param
@@ -16,7 +17,7 @@ from core.lazy import torch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prune:
+class Prune(Guard[float]):
     """Singular values σ̂ of ΔW = W_t − W_0 above σ_max(W_0) become log_α σ̂ − log_α σ_max + σ_max (Ma et al. 2024, §5).
 
     The pruned change is what the model wears; editing goes on from the unpruned weights, as in the authors' code, which
@@ -26,7 +27,7 @@ class Prune:
 
     title: ClassVar[str] = "PRUNE"
     paper: ClassVar[str] = "arXiv 2405.16821"
-    when: ClassVar[str] = "accumulated"
+    when = ACCUMULATED
     inside: ClassVar[bool] = True
 
     alpha: float = param(
@@ -45,12 +46,12 @@ class Prune:
     )
 
     @property
-    def needs(self) -> str | None:
-        return "original"
+    def needs(self) -> str:
+        return ORIGINAL
 
-    def prepare(self, svd: Svd | None, layer: int) -> float:
+    def prepare(self, source: Svd, layer: int) -> float:
         """σ_max(W_0)."""
-        return float(svd.sigma[0])
+        return float(source.sigma[0])
 
     def apply(self, delta: LowRank, basis: float) -> LowRank:
         """The pruned change."""

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from core import ceiling
+from core.editing.guards import ORIGINAL, WITHIN, Guard
+from core.editing.linalg.dominance import Dominance
 from core.editing.linalg.lowrank import LowRank
-from core.editing.linalg.subspace import RANKS, Basis, Svd
+from core.editing.linalg.subspace import Basis, Svd
 from core.editing.settings.parameters import param
 from core.lazy import torch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Random:
+class Random(Guard[Basis]):
     """(I − UUᵀ) ΔW (I − VVᵀ) for random orthonormal U and V with as many columns as REVIVE would take at τ.
 
     Drawn once per layer from the seed and kept for the whole run.
@@ -21,7 +23,7 @@ class Random:
 
     title: ClassVar[str] = "random"
     paper: ClassVar[str] = ""
-    when: ClassVar[str] = "within"  # as REVIVE, whose control it is
+    when = WITHIN  # as REVIVE, whose control it is
     inside: ClassVar[bool] = False
 
     tau: float = param(0.1, symbol="τ", gt=0, lt=1, in_label=True, help="The τ at which REVIVE would protect as many.")
@@ -29,20 +31,24 @@ class Random:
     seed: int = param(0, ge=0, le=ceiling.SEED, help="Seed of the random directions.")
 
     @property
-    def needs(self) -> str | None:
-        return "original"
+    def needs(self) -> str:
+        return ORIGINAL
 
-    def prepare(self, svd: Svd | None, layer: int) -> Basis:
+    @property
+    def dominance(self) -> Dominance:
+        return Dominance(self.tau, self.by)
+
+    def prepare(self, source: Svd, layer: int) -> Basis:
         """Random orthonormal columns, as many as the dominant subspace has."""
-        k = RANKS[self.by](svd.sigma, self.tau)
+        k = self.dominance.rank(source.sigma)
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + layer)
         sides = [
-            torch.linalg.qr(torch.randn(size, k, generator=generator, dtype=torch.float64))[0].to(svd.u.device)
-            for size in (svd.u.shape[0], svd.vh.shape[1])
+            torch.linalg.qr(torch.randn(size, k, generator=generator, dtype=torch.float64))[0].to(source.u.device)
+            for size in (source.u.shape[0], source.vh.shape[1])
         ]
         return Basis(*sides)
 
-    def apply(self, delta: LowRank, basis: Basis | None) -> LowRank:
+    def apply(self, delta: LowRank, basis: Basis) -> LowRank:
         """The update without its parts in the random directions."""
         return delta.without(basis.outputs, basis.inputs)
 

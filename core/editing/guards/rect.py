@@ -8,13 +8,14 @@ from typing import ClassVar
 from jaxtyping import Float
 
 from core import ceiling
+from core.editing.guards import AFTER, WEIGHT, WITHIN, Guard
 from core.editing.linalg.lowrank import LowRank
 from core.editing.settings.parameters import param
 from core.lazy import torch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rect:
+class Rect(Guard["torch.Tensor"]):
     """Keeps the share of entries with the largest |Δ_ij| / (|W_ij| + ε), W the current weight; the others become 0.
 
     Gu et al. 2024 sweep shares of 80 to 20 % and their code keeps 20 %; AlphaEdit's comparison keeps 40 %, as later
@@ -30,20 +31,20 @@ class Rect:
         1e-8, symbol="ε", gt=0, le=ceiling.RATIO, help="Added to |W|, so that weights of 0 do no harm."
     )
     when: str = param(
-        "after",
-        choices=("after", "within"),
-        before="within",
+        AFTER,
+        choices=(AFTER, WITHIN),
+        before=WITHIN,
         help="After all layers are solved, as in both authors' codes; or within each layer, so that the next ones make"
         " up for what was cut.",
     )
 
     @property
-    def needs(self) -> str | None:
-        return "weight"
+    def needs(self) -> str:
+        return WEIGHT
 
-    def prepare(self, weight: Float[torch.Tensor, "d_out d_in"], layer: int) -> Float[torch.Tensor, "d_out d_in"]:
+    def prepare(self, source: Float[torch.Tensor, "d_out d_in"], layer: int) -> Float[torch.Tensor, "d_out d_in"]:
         """The current weight."""
-        return weight
+        return source
 
     def apply(self, delta: LowRank, basis: Float[torch.Tensor, "d_out d_in"]) -> LowRank:
         """The sparse update. Entries as large as the smallest that stays stay too."""

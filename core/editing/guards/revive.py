@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from core.editing.guards import CURRENT, ORIGINAL, WITHIN, Guard
+from core.editing.linalg.dominance import COUNT, ENERGY, TAU, Dominance
 from core.editing.linalg.lowrank import LowRank
-from core.editing.linalg.subspace import Basis, Svd, dominant
+from core.editing.linalg.subspace import Basis, Svd
 from core.editing.settings.parameters import param
 
 
 @dataclass(frozen=True, kw_only=True)
-class Revive:
+class Revive(Guard[Basis]):
     """ΔW_safe = (I − U_k U_kᵀ) ΔW (I − V_k V_kᵀ): the double sum over i, j > k of Eq. 6.
 
     U_k and V_k are the dominant singular vectors on both sides, k the fewest whose σ make up a share τ of Σσ. The
@@ -20,11 +22,11 @@ class Revive:
 
     title: ClassVar[str] = "REVIVE"
     paper: ClassVar[str] = "arXiv 2601.11042"
-    when: ClassVar[str] = "within"
+    when = WITHIN
     inside: ClassVar[bool] = False
 
     tau: float = param(
-        0.1,
+        TAU,
         symbol="τ",
         gt=0,
         lt=1,
@@ -32,26 +34,33 @@ class Revive:
         help="How much of the weight is protected: the share of Σσ in its dominant directions.",
     )
     basis: str = param(
-        "original",
-        choices=("original", "current"),
+        ORIGINAL,
+        choices=(ORIGINAL, CURRENT),
         help="Whose directions: the unedited weight's, decomposed once, or the current weight's, every round.",
     )
     by: str = param(
-        "energy",
-        choices=("energy", "count"),
+        ENERGY,
+        choices=(ENERGY, COUNT),
         help="τ is a share of the sum of singular values (energy) or of their number (count).",
     )
 
     @property
-    def needs(self) -> str | None:
-        """Whose singular vectors `prepare` is given."""
+    def needs(self) -> str:
         return self.basis
 
-    def prepare(self, svd: Svd | None, layer: int) -> Basis:
-        """The protected directions."""
-        return dominant(svd, self.tau, self.by)
+    @property
+    def dominance(self) -> Dominance:
+        return Dominance(self.tau, self.by)
 
-    def apply(self, delta: LowRank, basis: Basis | None) -> LowRank:
+    def nested(self, other: Guard[Any]) -> bool:
+        """Of two that take their directions from W0, one protects all that the other does."""
+        return isinstance(other, Revive) and self.basis == other.basis == ORIGINAL
+
+    def prepare(self, source: Svd, layer: int) -> Basis:
+        """The protected directions."""
+        return self.dominance.basis(source)
+
+    def apply(self, delta: LowRank, basis: Basis) -> LowRank:
         """The update without its parts in the protected directions."""
         return delta.without(basis.outputs, basis.inputs)
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from core.editing.guards import WITHIN, Guard
 from core.editing.linalg.lowrank import LowRank
-from core.editing.linalg.subspace import Svd
 from core.editing.settings.parameters import param
 from core.errors import UserError
 from core.names import Names
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shrink:
+class Shrink(Guard[None]):
     """ΔW · factor. With `match`, each round's factor is the one at which the round's own facts are said (exactly) as
     often as in the lane of that label: see `core.editing.rounds.matched_shrinkage`."""
 
     title: ClassVar[str] = "shrink"
     paper: ClassVar[str] = ""
-    when: ClassVar[str] = "within"  # as REVIVE, whose control it is
+    when = WITHIN  # as REVIVE, whose control it is
     inside: ClassVar[bool] = True
 
     factor: float | None = param(None, symbol="c", ge=0, le=1, help="What each update is multiplied by.")
@@ -31,11 +31,10 @@ class Shrink:
         if (self.factor is None) == (self.match is None):
             raise UserError('The guard shrink needs either "factor" (0 to 1) or "match" (another lane\'s label).')
 
-    @property
-    def needs(self) -> str | None:
-        return None
+    def solved(self, factor: float) -> Shrink:
+        return self if self.match is None else replace(self, factor=factor, match=None)
 
-    def prepare(self, svd: Svd | None, layer: int) -> None:
+    def prepare(self, source: None, layer: int) -> None:
         """Nothing to prepare."""
 
     def apply(self, delta: LowRank, basis: None) -> LowRank:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from jaxtyping import Float
 
 from core import ceiling
-from core.editing.lane.method import Method
+from core.editing.lane.method import Method, Recipe
 from core.editing.layer_context import LayerContext
 from core.editing.linalg.lowrank import LowRank
 from core.editing.settings.defaults import Default, ModelInfo, value_defaults
@@ -75,3 +75,10 @@ class LayerMethod(Method):
         context: LayerContext,
     ) -> LowRank:
         """ΔW of one layer from the round's keys and the residual that this layer should add. All float64."""
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> LayerMethod:
+        """The method of a recipe. Raises `TypeError` for one that is not of this kind."""
+        if not isinstance(recipe.method, LayerMethod):
+            raise TypeError(f"{recipe.method.title} does not update one layer after another")
+        return recipe.method

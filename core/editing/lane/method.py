@@ -7,12 +7,15 @@ what suits a model (`usual`), and is exported as METHOD. Nothing else needs to k
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from core.editing import guards, priors
+from core.editing.guards import Guard
+from core.editing.layer_context import Prior
+from core.editing.linalg.dominance import Dominance
 from core.editing.settings.defaults import Default, ModelInfo
 from core.editing.settings.parameters import param, values
 from core.errors import UserError
@@ -27,35 +30,46 @@ if TYPE_CHECKING:
 Built = TypeVar("Built")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Method:
-    """A configuration; its fields are the hyperparameters."""
+class Editor(ABC):
+    """What edits a round: a method, or a wrapper around one."""
 
     title: ClassVar[str]
     paper: ClassVar[str]
-
-    layers: tuple[int, ...] | None = param(None, symbol="L", help="The edited layers, counted from 0, ascending.")
 
     @abstractmethod
     def edit(self, round_: Round) -> RoundUpdate:
         """The round's updates after the guards that act on each update, to be added to `round_.state`."""
 
-    def samples(self) -> tuple[tuple[int, int], ...]:
-        """The sampled prefixes that facts are put behind: (how many, how many tokens each), bare prompts aside."""
-        return ()
-
     def idle(self) -> dict[str, str]:
-        """Fields without effect as the others stand, by spec name, and why."""
+        """Fields of the method without effect as the others stand, by spec name, and why."""
         return {}
-
-    def cautions(self, model: ModelInfo) -> tuple[str, ...]:
-        """What a person should know before a lane with these settings edits the model; each a sentence or two."""
-        return ()
 
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:
         """Hyperparameters that should differ from the class's defaults on this model, by spec name."""
         return {}
+
+
+class Wrapper(Editor):
+    """What transforms the edit of the recipe's method before it is added. Its fields are its hyperparameters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(Editor):
+    """A configuration; its fields are the hyperparameters."""
+
+    guard_aware = False  # whether values and updates are sought inside what the guards leave
+    context_seeds = "words"  # what sampled prefixes start from: see `lane.contexts`
+
+    layers: tuple[int, ...] | None = param(None, symbol="L", help="The edited layers, counted from 0, ascending.")
+
+    def samples(self) -> tuple[tuple[int, int], ...]:
+        """The sampled prefixes that facts are put behind: (how many, how many tokens each), bare prompts aside."""
+        return ()
+
+    def cautions(self, model: ModelInfo) -> tuple[str, ...]:
+        """What a person should know before a lane with these settings edits the model; each a sentence or two."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -67,15 +81,15 @@ class Recipe:
     method_name: str
     method: Method
     guard_names: tuple[str, ...] = ()
-    guards: tuple[Any, ...] = ()
+    guards: tuple[Guard[Any], ...] = ()
     prior_name: str = "full"
-    prior: Any = field(default_factory=lambda: priors.get("full")())
+    prior: Prior = field(default_factory=lambda: priors.get("full")())
     wrapper_name: str | None = None
-    wrapper: Any = None
+    wrapper: Wrapper | None = None
     cautions: tuple[str, ...] = ()
 
     @property
-    def editor(self) -> Any:
+    def editor(self) -> Editor:
         """What edits a round: the wrapper, or the method by itself."""
         return self.wrapper or self.method
 
@@ -87,22 +101,22 @@ class Recipe:
         return self.method.layers
 
     @property
-    def update_guards(self) -> tuple[Any, ...]:
+    def update_guards(self) -> tuple[Guard[Any], ...]:
         """The guards that act on each update: those before the first that looks at the accumulated change."""
         return self.layer_guards + self.round_guards
 
     @property
-    def layer_guards(self) -> tuple[Any, ...]:
+    def layer_guards(self) -> tuple[Guard[Any], ...]:
         """Of them those that act before the next layer is solved."""
         return self.guards[: self._first(guards.AFTER)]
 
     @property
-    def round_guards(self) -> tuple[Any, ...]:
+    def round_guards(self) -> tuple[Guard[Any], ...]:
         """Of them those that act once all layers are solved: the first of that kind, and all after it."""
         return self.guards[self._first(guards.AFTER) : self._first(guards.ACCUMULATED)]
 
     @property
-    def total_guards(self) -> tuple[Any, ...]:
+    def total_guards(self) -> tuple[Guard[Any], ...]:
         """The guards that act on the accumulated change: the first that looks at it, and all after it."""
         return self.guards[self._first(guards.ACCUMULATED) :]
 
@@ -121,14 +135,16 @@ class Recipe:
     @property
     def match(self) -> str | None:
         """The label of the lane that a guard is to match, if any."""
-        return next((m for g in self.guards if (m := getattr(g, "match", None)) is not None), None)
+        return next((guard.match for guard in self.guards if guard.match is not None), None)
+
+    @property
+    def dominance(self) -> Dominance | None:
+        """The τ of the lane's first guard that has one: which directions count as dominant in its measures."""
+        return next((guard.dominance for guard in self.guards if guard.dominance is not None), None)
 
     def with_factor(self, factor: float) -> Recipe:
         """The recipe with the guard that matches another lane replaced by its solved factor."""
-        solved = [
-            replace(g, factor=factor, match=None) if getattr(g, "match", None) is not None else g for g in self.guards
-        ]
-        return replace(self, guards=tuple(solved))
+        return replace(self, guards=tuple(guard.solved(factor) for guard in self.guards))
 
     def as_dict(self) -> dict[str, Any]:
         """The lane as a spec would write it, with every hyperparameter resolved."""

@@ -6,13 +6,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from core.editing.failure import EditFailure
+from core.editing.guards import CURRENT, WEIGHT, Guard
 from core.editing.lane.contexts import sample_contexts
+from core.editing.layer_context import LayerContext, Prior
 from core.editing.linalg.subspace import Svd, svd
 from core.editing.settings.defaults import ModelInfo
 from core.editing.statistics.second_moment import SecondMoment
@@ -29,7 +32,10 @@ def model_info(lm: LanguageModel) -> ModelInfo:
 
 @runtime_checkable
 class Sampling(Protocol):
-    """What prefixes a method asks for. `context_seeds` is read where `samples()` asks for some."""
+    """The sampled prefixes that a method asks for."""
+
+    @property
+    def context_seeds(self) -> str: ...
 
     def samples(self) -> tuple[tuple[int, int], ...]: ...
 
@@ -44,7 +50,7 @@ class EditSession:
     seed: int = 0
     memo: dict[Any, Any] = field(default_factory=dict)
     held: dict[int, Tensor] = field(default_factory=dict, repr=False)  # second moments, by when they were used
-    watch: Stopwatch | None = None
+    watch: Stopwatch = None  # type: ignore[assignment]  # made below: its clock waits for the model's device
 
     def __post_init__(self) -> None:
         if self.watch is None:
@@ -101,11 +107,35 @@ class EditSession:
                 self.memo[layer, "svd"] = svd(self.lm.original(layer))
         return self.memo[layer, "svd"]
 
-    def basis(self, acting: Any, layer: int, weight: Tensor) -> Any:
+    def context(
+        self,
+        layer: int,
+        weight: Tensor,
+        history: Tensor,
+        prior: Prior,
+        bare: Tensor | None = None,
+        notes: list[str] | None = None,
+    ) -> LayerContext:
+        """What a method may look at when it updates a layer: its current `weight`, the keys of earlier rounds, and what
+        the run has of the layer."""
+        return LayerContext(
+            layer=layer,
+            weight=weight,
+            original=self.lm.original(layer),
+            history=history,
+            moment=partial(self.moment, layer),
+            memo=self.memo,
+            setup=self.setup,
+            bare=bare,
+            notes=[] if notes is None else notes,
+            prior=prior,
+        )
+
+    def basis(self, acting: Guard[Any], layer: int, weight: Tensor) -> Any:
         """What a guard prepares for a layer: from W0 once per run, from the current `weight` every time."""
-        if acting.needs == "weight":
+        if acting.needs == WEIGHT:
             return acting.prepare(weight, layer)
-        if acting.needs == "current":
+        if acting.needs == CURRENT:
             return acting.prepare(svd(weight), layer)
         if acting.needs is None:
             return acting.prepare(None, layer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from core.editing.lane.method import Method
 from core.editing.settings import registry
 
 FOLDER = Path(__file__).parent
@@ -14,6 +15,6 @@ def names() -> list[str]:
     return registry.names(FOLDER)
 
 
-def get(name: str) -> type:
+def get(name: str) -> type[Method]:
     """A method's configuration class; raises `UserError` for a name that is not one of `names()`."""
-    return registry.get(__name__, FOLDER, name, "METHOD")
+    return registry.get(__name__, FOLDER, name, "METHOD", Method)  # type: ignore[type-abstract]

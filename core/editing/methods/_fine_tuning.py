@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -32,14 +33,38 @@ class Lesson:
     wanted: list[int]
 
 
-def fine_tuned(round_: Round, train: Callable[[Round], tuple[dict[int, Tensor], Fit]] | None = None) -> RoundUpdate:
-    """The change that Adam makes on the lane's current weights, through the guards. Not of low rank.
+@runtime_checkable
+class Training(Protocol):
+    """What practising the facts of a round depends on."""
 
-    `train` gives the new weights and how the facts' losses went; by default `trained`.
+    @property
+    def steps(self) -> int: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def stop_loss(self) -> float: ...
+    @property
+    def teacher_forced(self) -> bool: ...
+
+
+@runtime_checkable
+class Bounded(Training, Protocol):
+    """The settings of constrained fine-tuning."""
+
+    @property
+    def lr(self) -> float: ...
+    @property
+    def bound(self) -> float | None: ...
+
+
+def fine_tuned(round_: Round, train: Callable[[], tuple[dict[int, Tensor], Fit]]) -> RoundUpdate:
+    """The change that training makes to the lane's current weights, through the guards. Not of low rank.
+
+    `train` gives the new weights, and the losses of the facts.
     """
     watch = round_.session.watch
     with watch.phase("values"):
-        weights, fit = (train or trained)(round_)
+        weights, fit = train()
     updates, raw, shares = {}, {}, {}
     with watch.phase("guard"):
         for layer, before in edited_now(round_).items():
@@ -68,14 +93,14 @@ def edited_now(round_: Round) -> dict[int, Float[Tensor, "d_out d_in"]]:
     return {layer: round_.state.sums[layer] for layer in round_.recipe.layers}
 
 
-def trained(round_: Round) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]:
+def trained(round_: Round, config: Bounded) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]:
     """The weights after training, and how the facts' losses went.
 
     Each step goes through the round's facts in batches, one step of Adam each; a batch whose loss is below `stop_loss`
     makes none, and training ends when the mean over batches is. With `bound` every entry stays within ± bound of
     where the round began.
     """
-    lm, config, before = round_.lm, round_.recipe.method, edited_now(round_)
+    lm, before = round_.lm, edited_now(round_)
     weights = {layer: weight.clone().requires_grad_() for layer, weight in before.items()}
     adam = torch.optim.Adam(weights.values(), lr=config.lr)
 
@@ -89,17 +114,20 @@ def trained(round_: Round) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]
 
         return found, step
 
-    fit = practised(round_, attempt, "Fine-tuning on")
+    fit = practised(round_, config, attempt, "Fine-tuning on")
     return {layer: weight.detach() for layer, weight in weights.items()}, fit
 
 
 def practised(
-    round_: Round, attempt: Callable[[Sequence[Lesson]], tuple[Float[Tensor, " b"], Callable[[], None]]], doing: str
+    round_: Round,
+    config: Training,
+    attempt: Callable[[Sequence[Lesson]], tuple[Float[Tensor, " b"], Callable[[], None]]],
+    doing: str,
 ) -> Fit:
     """Go through the round's facts in batches, up to `steps` times: `attempt` gives a batch's losses and the step to
     take, which is taken while their mean is not below `stop_loss`. Ends when the mean over batches is. `doing` begins
     the message of an `EditFailure` about a loss that is not finite."""
-    lm, config = round_.lm, round_.recipe.method
+    lm = round_.lm
     lessons = [lesson(lm, fact, config.teacher_forced) for fact in round_.facts]
     parts = [list(range(i, min(i + config.batch, len(lessons)))) for i in range(0, len(lessons), config.batch)]
     first, loss, taken = torch.zeros(len(lessons)), torch.zeros(len(lessons)), 0
@@ -149,8 +177,8 @@ def graded(
 def through(lm: LanguageModel, weights: Mapping[int, Float[Tensor, "d_out d_in"]]) -> Iterator[None]:
     """The down-projections multiply by these matrices, so that gradients reach them."""
 
-    def replaced(weight: Tensor):
-        def hook(part: torch.nn.Module, args: tuple, _: Tensor) -> Tensor:
+    def replaced(weight: Tensor) -> Callable[..., Tensor]:
+        def hook(part: Any, args: tuple, _: Tensor) -> Tensor:
             return F.linear(args[0], weight.to(args[0].dtype), part.bias)
 
         return hook

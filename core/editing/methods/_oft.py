@@ -6,7 +6,7 @@ Shapes: g blocks of n inputs each, d_in = g · n.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -17,19 +17,35 @@ from core.editing.failure import EditFailure
 from core.editing.lane.method import Round
 from core.editing.lane.results import Fit
 from core.editing.linalg.orthogonal import procrustes
-from core.editing.methods._fine_tuning import Lesson, edited_now, graded, practised
+from core.editing.methods._fine_tuning import Lesson, Training, edited_now, graded, practised
 from core.errors import UserError
 
 AGAIN = 1e-6  # how near a turn is to be to the one that its S was read off
 
 
-def turned(round_: Round) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]:
+@runtime_checkable
+class Turning(Training, Protocol):
+    """The settings of orthogonal fine-tuning."""
+
+    title: ClassVar[str]
+
+    @property
+    def blocks(self) -> int: ...
+    @property
+    def lr(self) -> float: ...
+    @property
+    def cap(self) -> float | None: ...
+    @property
+    def persistent(self) -> bool: ...
+
+
+def turned(round_: Round, config: Turning) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]:
     """The weights W0 blockdiag(Q)ᵀ after training, and how the facts' losses went.
 
     Each step goes through the round's facts in batches, one step of Adam each, from the Q that the lane has reached;
     Adam itself starts anew in every round. Training ends when the mean over batches is below `stop_loss`.
     """
-    lm, config, before = round_.lm, round_.recipe.method, edited_now(round_)
+    lm, before = round_.lm, edited_now(round_)
     if lm.d_ffn % config.blocks:
         raise UserError(f"{config.title}: {lm.d_ffn} inputs cannot be cut into {config.blocks} blocks of equal size.")
     bases = {layer: lm.original(layer) if config.persistent else weight for layer, weight in before.items()}
@@ -51,7 +67,7 @@ def turned(round_: Round) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]:
 
         return found, step
 
-    fit = practised(round_, attempt, "Turning the weights for")
+    fit = practised(round_, config, attempt, "Turning the weights for")
     weights = {
         layer: through_blocks(bases[layer].double(), cayley(skew(a.detach().double()))).to(a.dtype)
         for layer, a in free.items()

@@ -33,19 +33,29 @@ ATTENTIONS = ("self_attn", "attn", "attention", "self_attention")
 class JointSettings(Sampling, Protocol):
     """What the optimisation of two δ is set by, besides what it shares with MEMIT's."""
 
-    kl: float
-    lr: float
-    clamp: float
-    relative_lr: bool
-    weight_decay: float
-    stop_loss: float
-    eased: float
-    enough_kl: float
+    @property
+    def steps(self) -> int: ...
+    @property
+    def kl(self) -> float: ...
+    @property
+    def lr(self) -> float: ...
+    @property
+    def clamp(self) -> float: ...
+    @property
+    def relative_lr(self) -> bool: ...
+    @property
+    def weight_decay(self) -> float: ...
+    @property
+    def stop_loss(self) -> float: ...
+    @property
+    def eased(self) -> float: ...
+    @property
+    def enough_kl(self) -> float: ...
 
 
-def joint_values(round_: Round) -> Values:
+def joint_values(round_: Round, config: JointSettings) -> Values:
     """z = (FFN's output at the subject of the bare prompt) + δ_FFN for each fact, on the lane's current model."""
-    lm, config, layer = round_.lm, round_.recipe.method, round_.recipe.layers[-1]
+    lm, layer = round_.lm, round_.recipe.layers[-1]
     if not 0 < layer < lm.n_layers - 1:
         raise EditFailure(
             f"PMET cannot take its values at layer {layer}: its last layer should be one of 1 to {lm.n_layers - 2}."

@@ -70,9 +70,9 @@ class FtL(Method):
 
     def edit(self, round_: Round) -> RoundUpdate:
         """All facts together."""
-        from core.editing.methods._fine_tuning import fine_tuned
+        from core.editing.methods._fine_tuning import fine_tuned, trained
 
-        return fine_tuned(round_)
+        return fine_tuned(round_, lambda: trained(round_, self))
 
 
 METHOD = FtL

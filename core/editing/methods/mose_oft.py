@@ -57,7 +57,7 @@ class MoseOft(Method):
         from core.editing.methods._fine_tuning import fine_tuned
         from core.editing.methods._oft import turned
 
-        return fine_tuned(round_, turned)
+        return fine_tuned(round_, lambda: turned(round_, self))
 
 
 METHOD = MoseOft

@@ -78,7 +78,7 @@ class Pmet(Memit):
         from core.editing.methods._pmet_values import joint_values
         from core.editing.rounds.procedures import together
 
-        return together(round_, joint_values)
+        return together(round_, lambda own: joint_values(own, self))
 
     def share(self, index: int, count: int) -> float:
         """The part of the remaining residual that the `index`-th of `count` layers takes."""

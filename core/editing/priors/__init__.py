@@ -1,17 +1,11 @@
-"""Priors, one file each: how a layer's statistics stand for what the model knew. A module exports its configuration
-class as PRIOR.
-
-A prior has `title`, `paper`, `suffix` (of a method's name: MEMIT-F), `implies` (settings of a method that go with the
-prior, whatever the model), `suits(model, method)` (settings of a method that its paper has for the model) and
-`usual(model, method)` (its own), `idle(method)` (fields without effect, by name, and why), `metric(context, weight,
-ridge, history) -> Metric`, `projection(context, threshold) -> Projection` and `opening(threshold)` (what to set where
-that projection leaves nothing).
-"""
+"""Priors, one file each: how the statistics of a layer enter the cost of an update. A module exports its configuration
+class as PRIOR, a frozen dataclass that is a `Prior` (`editing.layer_context`)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from core.editing.layer_context import Prior
 from core.editing.settings import registry
 
 FOLDER = Path(__file__).parent
@@ -22,6 +16,6 @@ def names() -> list[str]:
     return registry.names(FOLDER)
 
 
-def get(name: str) -> type:
+def get(name: str) -> type[Prior]:
     """A prior's configuration class; raises `UserError` for a name that is not one of `names()`."""
-    return registry.get(__name__, FOLDER, name, "PRIOR")
+    return registry.get(__name__, FOLDER, name, "PRIOR", Prior)  # type: ignore[type-abstract]

@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from jaxtyping import Float
 
 from core.editing.history.incremental import Growth, Protecting, Seen, protecting
-from core.editing.layer_context import LayerContext
+from core.editing.layer_context import LayerContext, Prior
 from core.editing.linalg.metric import Dense, Metric
 from core.editing.linalg.subspace import Projection
-from core.editing.settings.defaults import Default, ModelInfo
 from core.lazy import torch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Full:
+class Full(Prior):
     """A = λ (C0 + ε tr(C0)/d I), and K_p K_pᵀ of the earlier rounds' keys if they are protected (MEMIT, Eq. 14)."""
 
     title: ClassVar[str] = "full second moment"
     paper: ClassVar[str] = "arXiv 2210.07229"
-    suffix: ClassVar[str] = ""
-    implies: ClassVar[Mapping[str, Default]] = MappingProxyType({})
-
-    @classmethod
-    def usual(cls, model: ModelInfo, method: str) -> dict[str, Default]:
-        """None of its own."""
-        return {}
-
-    @classmethod
-    def suits(cls, model: ModelInfo, method: str) -> dict[str, Default]:
-        """The method's own settings stand."""
-        return {}
-
-    def idle(self, method: Any) -> dict[str, str]:
-        """All of the method's settings have an effect."""
-        return {}
 
     def opening(self, threshold: float) -> str:
         """Why `projection` leaves nothing, and what to set."""

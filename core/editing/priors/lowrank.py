@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 from jaxtyping import Float
 
 from core import ceiling
-from core.editing.history.folding import fold
+from core.editing.history.folding import Folded, fold
 from core.editing.history.incremental import Growth, Protecting, Seen
 from core.editing.history.woodbury import Bordered
-from core.editing.layer_context import LayerContext
+from core.editing.layer_context import LayerContext, Prior
 from core.editing.linalg.metric import LowRankPlusDiagonal, Metric, Restricted
 from core.editing.linalg.subspace import Projection, together
 from core.editing.settings.defaults import GPT2_XL, GPT_J, LLAMA_3, PUBLISHED, Default, Known, ModelInfo, published
@@ -52,7 +52,7 @@ class Factors:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LowRankPrior:
+class LowRankPrior(Prior):
     """A = λ (U Uᵀ + D) + K_p K_pᵀ with U, D from C_fused = (1−α) C0 + α C_prior (FastEdit, Eq. 10-13).
 
     C_prior = V_r Λ V_rᵀ from the original weight's right singular vectors, scaled to ‖C0‖_F; r is the rank at which C0
@@ -142,7 +142,7 @@ class LowRankPrior:
         context: LayerContext,
         key: tuple,
         base: Metric,
-        matrix: object = None,
+        matrix: Callable[[], Float[torch.Tensor, "d_in d_in"]] | None = None,
         seen: Seen | None = None,
         dual: int = 0,
     ) -> Protecting:
@@ -210,7 +210,7 @@ class LowRankPrior:
         nothing = context.once(("no keys", self), lambda: history[:, :0].double())
         if self.interval is None:
             return nothing, history
-        known = context.once(("compressed", self), list)
+        known: list[Folded] = context.once(("compressed", self), list)
         kept, rest = fold(
             known, history, self.interval, nothing, lambda kept, new: self.compress(torch.cat([kept, new], 1))
         )

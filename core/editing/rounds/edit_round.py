@@ -47,19 +47,11 @@ def edit_round(
     watch = session.watch
     with watch.counted() as seconds:
         round_ = Round(lm, state, facts, recipe, session, waited(heartbeat, watch), progress)
-        if recipe.match is None:
+        if matched is None or recipe.match is None:
             update = whole_round(round_)
         else:
             with watch.phase("match"):
-                update = solve_factor(
-                    lambda tried: whole_round(replace(round_, recipe=tried)),
-                    lm,
-                    state,
-                    facts,
-                    recipe,
-                    matched,
-                    round_.heartbeat,
-                )
+                update = solve_factor(round_, matched, whole_round)
     return replace(update, seconds=seconds)
 
 
@@ -119,7 +111,7 @@ def correction_of(
 
 def goes_on(recipe: Recipe) -> bool:
     """Whether rounds go on from what the guards of the accumulated change leave."""
-    return any(getattr(acting, "every_round", False) for acting in recipe.total_guards)
+    return any(acting.every_round for acting in recipe.total_guards)
 
 
 def worn_instead(

@@ -16,6 +16,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from core.editing.guards import CURRENT
+from core.editing.lane.layer_method import LayerMethod
 from core.editing.lane.method import Recipe
 from core.editing.lane.session import EditSession
 from core.editing.layer_context import LayerContext
@@ -50,7 +52,7 @@ def protected(recipe: Recipe, layer: int, weight: Float[Tensor, "d_out d_in"], s
 
     `weight` is the current one, for guards that look at it. Guards that do not project have no say.
     """
-    if not getattr(recipe.method, "guard_aware", False):
+    if not recipe.method.guard_aware:
         return None
     bases = [session.basis(acting, layer, weight) for acting in recipe.guards]
     bases = [basis for basis in bases if isinstance(basis, Basis)]
@@ -67,18 +69,18 @@ def layer_update(
     session: EditSession,
 ) -> LowRank:
     """The method's ΔW of one layer; in a guard-aware lane, of what the guards leave."""
-    basis = protected(recipe, context.layer, context.weight, session)
+    method, basis = LayerMethod.of(recipe), protected(recipe, context.layer, context.weight, session)
     if basis is None:
-        return recipe.method.update(keys, residual, context)
+        return method.update(keys, residual, context)
     inside = restricted(recipe, context, basis)
-    return recipe.method.update(cleared(keys, basis.inputs), cleared(residual, basis.outputs), inside)
+    return method.update(cleared(keys, basis.inputs), cleared(residual, basis.outputs), inside)
 
 
 def restricted(recipe: Recipe, context: LayerContext, basis: Basis) -> LayerContext:
     """The context as it looks from inside: earlier keys without V; C0 as P C0 P + s V Vᵀ with s its mean variance, so
     that C0 stays positive definite and its inverse mixes nothing between the two parts."""
     blocked = basis.inputs
-    settled = all(getattr(acting, "needs", None) != "current" for acting in recipe.guards)
+    settled = all(acting.needs != CURRENT for acting in recipe.guards)
     memo = Within(context.memo, (context.layer, "inside", recipe.guards)) if settled else {}
     setup = context.setup if settled else nullcontext  # what is built anew in every round is no set-up
 

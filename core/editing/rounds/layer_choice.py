@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from core.editing.lane.layer_method import LayerMethod
 from core.editing.lane.method import Round
 from core.editing.values.keys import prompts, states
 from core.editing.values.optimise import optimise_values
@@ -17,7 +18,7 @@ def nearest_layer(round_: Round, steps: int) -> int:
     k the subject's last token in the bare prompt; one layer for all facts of the round. Of equal ones the lowest.
     """
     lm, facts, session = round_.lm, round_.facts, round_.session
-    method = replace(round_.recipe.method, steps=steps)
+    method = replace(LayerMethod.of(round_.recipe), steps=steps)
     contexts, rows = session.contexts(method), prompts(lm, facts, ())
     found: dict[int, float] = {}
     with lm.worn(round_.state.sums):

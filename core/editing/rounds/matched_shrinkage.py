@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from core.editing.lane.method import Recipe
+from core.editing.lane.method import Round
 from core.editing.lane.results import RoundUpdate
 from core.editing.lane.state import LaneState
 from core.facts.fact import Fact
@@ -33,27 +33,19 @@ def exact(lm: LanguageModel, state: LaneState, facts: Sequence[Fact], beat: Beat
     return float(found.exact.double().mean())
 
 
-def solve_factor(
-    attempt: Callable[[Recipe], RoundUpdate],
-    lm: LanguageModel,
-    state: LaneState,
-    facts: Sequence[Fact],
-    recipe: Recipe,
-    matched: float,
-    beat: Beat | None = None,
-) -> RoundUpdate:
+def solve_factor(round_: Round, matched: float, edit: Callable[[Round], RoundUpdate]) -> RoundUpdate:
     """The round with the factor in [0, 1] whose exact efficacy on the round's facts is nearest to `matched`.
 
-    Bisection: more of the update says more facts. Each `attempt` edits the round anew, since later layers make up for
-    what a smaller earlier update leaves. Of equally near ones the smallest factor tried is taken.
+    Bisection: with more of the update, more facts are said. Each attempt edits the round anew by `edit`, since later
+    layers make up for what a smaller earlier update leaves. Of equally near factors the smallest tried is taken.
     """
     low, high, factor = 0.0, 1.0, 1.0
-    best: tuple[float, float, RoundUpdate] | None = None
+    nearest: tuple[float, float] | None = None
     for _ in range(TRIES):
-        update = attempt(recipe.with_factor(factor))
-        reached = just_edited(lm, state, update, facts, beat)
-        if best is None or (abs(reached - matched), factor) < best[:2]:
-            best = (abs(reached - matched), factor, replace(update, factor=factor))
+        update = edit(replace(round_, recipe=round_.recipe.with_factor(factor)))
+        reached = just_edited(round_.lm, round_.state, update, round_.facts, round_.heartbeat)
+        if nearest is None or (abs(reached - matched), factor) < nearest:
+            nearest, best = (abs(reached - matched), factor), replace(update, factor=factor)
         if reached == matched:
             break
         if reached < matched:
@@ -63,4 +55,4 @@ def solve_factor(
         if low >= high:
             break
         factor = (low + high) / 2
-    return best[2]
+    return best

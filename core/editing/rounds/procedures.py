@@ -8,6 +8,7 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
+from core.editing.lane.layer_method import LayerMethod
 from core.editing.lane.method import Round
 from core.editing.lane.results import RoundUpdate, Values
 from core.editing.linalg.lowrank import total
@@ -19,7 +20,9 @@ from core.editing.values.optimise import optimise_values
 
 def together(round_: Round, values_of: Callable[[Round], Values] | None = None) -> RoundUpdate:
     """All facts at once: their target values (`target_values` unless told), then the spread over the layers."""
-    return spread_values(round_, values_once(round_, values_of or target_values))
+    values = values_once(round_, values_of or target_values)
+    with round_.session.watch.phase("solve"):
+        return spread(round_, values)
 
 
 def values_once(round_: Round, values_of: Callable[[Round], Values]) -> Values:
@@ -40,7 +43,7 @@ def one_by_one(round_: Round) -> RoundUpdate:
 
 def target_values(round_: Round, original: bool = False) -> Values:
     """The target values of a round at the last edited layer, on the lane's current model, or on the original one."""
-    lm, facts, method, last = round_.lm, round_.facts, round_.recipe.method, round_.recipe.layers[-1]
+    lm, facts, method, last = round_.lm, round_.facts, LayerMethod.of(round_.recipe), round_.recipe.layers[-1]
     contexts = round_.session.contexts(method)
     weights = {} if original else round_.state.sums
     basis = protected(round_.recipe, last, round_.state.sums[last], round_.session)
@@ -58,13 +61,6 @@ def target_values(round_: Round, original: bool = False) -> Values:
             blocked=None if basis is None else basis.outputs,
             start=start,
         )
-
-
-def spread_values(round_: Round, values: Values) -> RoundUpdate:
-    """`spread` for a round."""
-    given = (round_.lm, round_.state, round_.facts, values, round_.recipe, round_.session)
-    with round_.session.watch.phase("solve"):
-        return spread(*given, round_.heartbeat, round_.progress)
 
 
 def joined(steps: Sequence[RoundUpdate]) -> RoundUpdate:

@@ -7,19 +7,18 @@ and is worn by the next. Guards that act after all layers follow at the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from core.editing.failure import EditFailure, remedy
+from core.editing.guards import Guard
 from core.editing.lane.layer_method import LayerMethod
-from core.editing.lane.method import Recipe
+from core.editing.lane.method import Round
 from core.editing.lane.results import RoundUpdate, Values
 from core.editing.lane.session import EditSession
-from core.editing.lane.state import LaneState
-from core.editing.layer_context import LayerContext
 from core.editing.linalg.lowrank import LowRank, added
 from core.editing.rounds.guard_aware import layer_update
 from core.editing.values.keys import Reading, finite, prompts
@@ -27,83 +26,66 @@ from core.facts.fact import Fact
 from core.models.language_model import LanguageModel
 
 
-def spread(
-    lm: LanguageModel,
-    state: LaneState,
-    facts: Sequence[Fact],
-    values: Values,
-    recipe: Recipe,
-    session: EditSession,
-    heartbeat: Callable[[], None] | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> RoundUpdate:
-    """The round's updates of all layers; `state` is not changed. Raises `EditFailure` when numbers break.
+def spread(round_: Round, values: Values) -> RoundUpdate:
+    """The round's updates of all layers; `round_.state` is not changed. Raises `EditFailure` when numbers break.
 
-    `progress` is told ("layers", which one of them begins, how many there are).
+    `round_.progress` is told ("layers", the layer that begins, how many there are).
     """
-    method, layers, last = recipe.method, recipe.layers, recipe.layers[-1]
+    lm, state, facts, recipe, session = round_.lm, round_.state, round_.facts, round_.recipe, round_.session
+    method, layers, last = LayerMethod.of(recipe), recipe.layers, recipe.layers[-1]
     watch = session.watch
     with watch.phase("keys"):
-        rows = prompts(lm, facts, session.contexts(recipe.method))
-        reading = Reading(lm, rows, method.flat_mean, heartbeat)
+        rows = prompts(lm, facts, session.contexts(method))
+        reading = Reading(lm, rows, method.flat_mean, round_.heartbeat)
     weights = dict(state.sums)
+    updates: dict[int, LowRank] = {}
+    keys: dict[int, Tensor] = {}
+    raw: dict[int, LowRank] = {}
+    taken: dict[int, float] = {}  # the share of ‖ΔW‖² that the guards removed
     before: dict[int, float] = {}
-    update: dict[str, dict[int, Any]] = {"updates": {}, "keys": {}, "raw": {}, "removed_share": {}}
     notes: list[str] = []
     solved: dict[int, tuple[LowRank, LowRank]] = {}
     wanted = values.delta.norm(dim=0)
     for index, layer in enumerate(layers):
-        if heartbeat is not None:
-            heartbeat()
-        if progress is not None:
-            progress("layers", index + 1, len(layers))
+        round_.beat()
+        round_.tell("layers", index + 1, len(layers))
+        weight = weights[layer]
         with watch.phase("keys"), lm.worn(weights):
             read = reading.at(layer, last, method.site, method.mean_states)
         missing = values.target - read.value
         check(facts, method, layer, read.key, missing)
-        kept = read.key.to(weights[layer].dtype)  # as the lane's history has it, and so the updates of later rounds
+        keys[layer] = read.key.to(weight.dtype)  # as the lane's history has it, and so the updates of later rounds
         before[layer] = relative(missing, wanted)
-        context = LayerContext(
-            layer=layer,
-            weight=weights[layer],
-            original=lm.original(layer),
-            history=state.history[layer],
-            moment=lambda layer=layer: session.moment(layer),
-            memo=session.memo,
-            setup=session.setup,
-            bare=read.bare,
-            notes=notes,
-            prior=recipe.prior,
-        )
-        share = missing * recipe.method.share(index, len(layers))
+        context = session.context(layer, weight, state.history[layer], recipe.prior, read.bare, notes)
+        share = missing * method.share(index, len(layers))
         try:
-            raw = layer_update(
-                recipe, kept.double(), at_weight(lm, layer, share, weights[layer], read.bare), context, session
+            whole = layer_update(
+                recipe, keys[layer].double(), at_weight(lm, layer, share, weight, read.bare), context, session
             )
         except EditFailure as failure:
             raise failure.naming(facts, method) from None
-        check(facts, method, layer, raw.right, raw.left)
+        check(facts, method, layer, whole.right, whole.left)
         with watch.phase("guard"):
-            guarded = passed(raw, recipe.layer_guards, session, layer, weights[layer])
-        solved[layer] = raw, guarded
-        update["updates"][layer] = guarded.to(weights[layer].dtype)
-        update["raw"][layer] = raw.to(weights[layer].dtype)
-        update["keys"][layer] = kept
-        update["removed_share"][layer] = removed(raw, guarded)
-        weights[layer] = added(weights[layer], update["updates"][layer])
-    for layer, (raw, guarded) in solved.items() if recipe.round_guards else ():
-        before_it = state.sums[layer]
+            guarded = passed(whole, recipe.layer_guards, session, layer, weight)
+        solved[layer] = whole, guarded
+        updates[layer], raw[layer] = guarded.to(weight.dtype), whole.to(weight.dtype)
+        taken[layer] = removed(whole, guarded)
+        weights[layer] = added(weight, updates[layer])
+    for layer, (whole, guarded) in solved.items() if recipe.round_guards else ():
+        weight = state.sums[layer]
         with watch.phase("guard"):
-            left = passed(guarded, recipe.round_guards, session, layer, before_it)
-        update["updates"][layer] = left.to(before_it.dtype)
-        update["removed_share"][layer] = removed(raw, left)
-        weights[layer] = added(before_it, update["updates"][layer])
+            left = passed(guarded, recipe.round_guards, session, layer, weight)
+        updates[layer], taken[layer] = left.to(weight.dtype), removed(whole, left)
+        weights[layer] = added(weight, updates[layer])
     with watch.phase("keys"), lm.worn(weights):
         rest = values.target - reading.value(last, method.site)
     check(facts, method, last, rest, rest)
     after = [*list(before.values())[1:], relative(rest, wanted)]
     return RoundUpdate(
-        **update,
+        updates=updates,
+        keys=keys,
+        raw=raw,
+        removed_share=taken,
         residual_before=before,
         residual_after=dict(zip(layers, after, strict=True)),
         values=values,
@@ -128,7 +110,7 @@ def at_weight(
 
 
 def passed(
-    delta: LowRank, guards: Sequence[Any], session: EditSession, layer: int, weight: Float[Tensor, "d d_in"]
+    delta: LowRank, guards: Sequence[Guard[Any]], session: EditSession, layer: int, weight: Float[Tensor, "d d_in"]
 ) -> LowRank:
     """A change of a layer's current `weight` after these guards, in their order."""
     for acting in guards:

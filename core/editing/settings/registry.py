@@ -5,8 +5,11 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import TypeVar
 
 from core.errors import UserError, nearest
+
+Part = TypeVar("Part")
 
 
 def names(folder: Path) -> list[str]:
@@ -16,9 +19,13 @@ def names(folder: Path) -> list[str]:
     return sorted(name for name in modules + packages if not name.startswith("_"))
 
 
-def get(package: str, folder: Path, name: str, attribute: str) -> type:
-    """The configuration class that module `name` exports as `attribute`; `UserError` names the nearest known one."""
+def get(package: str, folder: Path, name: str, attribute: str, base: type[Part]) -> type[Part]:
+    """The configuration class that module `name` exports as `attribute`; `UserError` names the nearest known one.
+    Raises `TypeError` for a class that is not a `base`."""
     known = names(folder)
     if name not in known:
         raise UserError(f"There is no {attribute.lower()} {name!r}: {nearest(name, known)}")
-    return getattr(import_module(f"{package}.{name}"), attribute)
+    found = getattr(import_module(f"{package}.{name}"), attribute)
+    if not issubclass(found, base):
+        raise TypeError(f"{package}.{name}: {attribute} should be a {base.__name__}")
+    return found

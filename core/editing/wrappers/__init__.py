@@ -1,11 +1,11 @@
-"""Wrappers, one file each: what is made of any method's edit before it is added. A module exports its configuration
-class as WRAPPER, with `title`, `paper`, `edit(round_) -> RoundUpdate`, `usual(model)` (its settings for a model) and
-`idle()` (fields of the method that have no effect in it, and why)."""
+"""Wrappers, one file each: they transform any method's edit before it is added. A module exports its configuration
+class as WRAPPER, a frozen dataclass that is a `Wrapper` (`editing.lane.method`)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from core.editing.lane.method import Wrapper
 from core.editing.settings import registry
 
 FOLDER = Path(__file__).parent
@@ -16,6 +16,6 @@ def names() -> list[str]:
     return registry.names(FOLDER)
 
 
-def get(name: str) -> type:
+def get(name: str) -> type[Wrapper]:
     """A wrapper's configuration class; raises `UserError` for a name that is not one of `names()`."""
-    return registry.get(__name__, FOLDER, name, "WRAPPER")
+    return registry.get(__name__, FOLDER, name, "WRAPPER", Wrapper)  # type: ignore[type-abstract]

@@ -41,16 +41,7 @@ def regressed(round_: Round, initial: bool, ridge: float) -> RoundUpdate:
         updates, raw, shares, kept = {}, {}, {}, {}
         for layer, delta in edit.updates.items():
             before, keys = round_.state.sums[layer], found[layer]
-            context = LayerContext(
-                layer=layer,
-                weight=before,
-                original=lm.original(layer),
-                history=round_.state.history[layer],
-                moment=lambda layer=layer: session.moment(layer),
-                memo=session.memo,
-                setup=session.setup,
-                prior=recipe.prior,
-            )
+            context = session.context(layer, before, round_.state.history[layer], recipe.prior)
             wanted = added(start.sums[layer].double(), delta.to(torch.float64)) - before.double()
             try:
                 wide = narrow(LowRank(wanted @ keys, seen(context, ridge).solve_with_keys(keys)))

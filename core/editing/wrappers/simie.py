@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from core import ceiling
-from core.editing.lane.method import Round
+from core.editing.lane.method import Round, Wrapper
 from core.editing.settings.defaults import Default, ModelInfo, is_pocket
 from core.editing.settings.parameters import param
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Simie:
+class Simie(Wrapper):
     """W_t = W_{t−1} + (Ŵ_t − W_{t−1}) K Kᵀ P_t⁻¹, P_t = P_{t−1} + K Kᵀ, P_0 = λ I.
 
     Ŵ_t is what the wrapped method makes of the round's facts alone; K its keys at all tokens of prompts and targets.

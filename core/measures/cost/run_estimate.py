@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
+from core.editing.linalg.dominance import TAU
 from core.measures.config import MeasureConfig
 from core.measures.cost.cost_model import BRIEF, Work, decomposition, factorisation, passes, product, told
 from core.models.language_model import LanguageModel
-
-TAU = 0.1  # what lanes are compared at by default
 
 
 def preparing(lm: LanguageModel, layers: int, config: MeasureConfig) -> Work:

@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from core.editing.linalg.dominance import Dominance
 from core.editing.linalg.lowrank import LowRank
-from core.editing.linalg.subspace import RANKS, Basis, Svd
+from core.editing.linalg.subspace import Basis, Svd
 from core.measures.inside.blocks import block_energies, by_chance
 
 BLOCKS = ("dominant → dominant", "rest → dominant", "dominant → rest", "rest → rest")
@@ -42,7 +43,7 @@ def by_threshold(
 
     What REVIVE would take is all but "rest → rest".
     """
-    ranks = {layer: [RANKS[by](svds[layer].sigma, tau) for tau in taus] for layer in updates}
+    ranks = {layer: [Dominance(tau, by).rank(svds[layer].sigma) for tau in taus] for layer in updates}
     sums = {name: torch.zeros(len(taus), dtype=torch.float64) for name in BLOCKS}
     for layer, delta in updates.items():
         places = torch.tensor(ranks[layer]) - 1

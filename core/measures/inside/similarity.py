@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from core.measures.inside.spectrum import Reference, Spectrum, dominant_rank, spectrum
+from core.editing.linalg.dominance import Dominance
+from core.measures.inside.spectrum import Reference, Spectrum, spectrum
 
 BINS = 48  # of a row of similarities that is drawn
 
@@ -73,7 +74,7 @@ def compare(
     """
     k0 = reference.rank_at(tau, by)
     now = now or spectrum(weight, None if recompute_rank else k0)
-    own = dominant_rank(now.sigma, tau, by)
+    own = Dominance(tau, by).rank(now.sigma)
     k = own if recompute_rank else k0
     right = vector_similarity(now.vh[:k], reference.spectrum.vh)
     left = vector_similarity(now.u[:, :k].T, reference.spectrum.u.T)

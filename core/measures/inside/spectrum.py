@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from core.editing.linalg.subspace import RANKS
+from core.editing.linalg.dominance import Dominance
 
 POINTS = 96  # of a curve that is drawn
 SQUARED = 1e5  # κ up to which a Gram matrix tells singular values well enough
@@ -117,12 +117,6 @@ def cumulative_energy(sigma: Float[Tensor, " r"]) -> Float[Tensor, " r"]:
     return sigma.double().cumsum(0) / total.clamp(min=torch.finfo(torch.float64).tiny)
 
 
-def dominant_rank(sigma: Float[Tensor, " r"], tau: float, by: str = "energy") -> int:
-    """The smallest k whose first k singular values hold at least a share τ of Σσ (1 ≤ k ≤ r); with `by` "count" the
-    share τ of their number. The same k as the guards'."""
-    return RANKS[by](sigma, tau)
-
-
 def thin(count: int, limit: int = POINTS) -> list[int]:
     """At most `limit` of the indices 0 … count-1, first and last among them, evenly spaced on a log scale."""
     if count <= limit:
@@ -153,4 +147,4 @@ class Reference:
 
     def rank_at(self, tau: float, by: str = "energy") -> int:
         """k at τ: how many singular directions of W0 are dominant."""
-        return dominant_rank(self.spectrum.sigma, tau, by)
+        return Dominance(tau, by).rank(self.spectrum.sigma)

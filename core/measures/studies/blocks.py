@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from core.editing.linalg.dominance import ENERGY, Dominance
 from core.editing.settings.parameters import param
 from core.measures.study.found import Chart, Found
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from core.editing.linalg.lowrank import LowRank
     from core.editing.linalg.subspace import Basis
     from core.measures.study.case import Case, Weights
-
-TAU = 0.1  # where neither the option nor a guard of the lane says one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +55,13 @@ class Blocks:
 
     def run(self, case: Case, rounds: Sequence[int]) -> Found:
         """Tables `blocks` (a row per round, layer, update and block) and `removed` (per round and layer)."""
-        from core.editing.linalg.subspace import dominant, svd
+        from core.editing.linalg.subspace import svd
         from core.measures.inside.blocks import by_chance
         from core.measures.study.walk import broken, edited_rounds, walk
 
         chosen = edited_rounds(case, rounds)
-        own = next((acting for acting in case.recipe.guards if getattr(acting, "tau", None)), None)
-        tau, by = self.tau or getattr(own, "tau", TAU), self.by or getattr(own, "by", "energy")
+        own = case.recipe.dominance or Dominance()
+        own = Dominance(self.tau or own.tau, self.by or own.by)
         blocks: list[dict[str, Any]] = []
         removed: list[dict[str, Any]] = []
         notes: list[str] = []
@@ -81,9 +80,9 @@ class Blocks:
                 notes.append(f"round {t}: its guard acts on the accumulated change, which shows in “worn” only")
             for layer in sorted(set(update.updates) - set(bad)):
                 if self.basis == "current":
-                    bases[layer] = dominant(svd(before.get(layer, case.lm.original(layer))), tau, by)
+                    bases[layer] = own.basis(svd(before.get(layer, case.lm.original(layer))))
                 elif layer not in bases:
-                    bases[layer] = dominant(case.session.svd(layer), tau, by)
+                    bases[layer] = own.basis(case.session.svd(layer))
                 basis = bases[layer]
                 at = {"round": t, "layer": layer}
                 parts = _parts(case, update, weights[layer], layer)
@@ -97,8 +96,8 @@ class Blocks:
             charts=_charts(),
             protocol=(
                 "ΔW of a round, before the guards (raw) and after them (guarded), and W_t − W_0 (worn), split by the"
-                f" dominant {tau:g} of the {self.basis} weight's singular"
-                f" {'energy Σσ' if by == 'energy' else 'values'} on both sides. Energy is ‖·‖²_F; a random update"
+                f" dominant {own.tau:g} of the {self.basis} weight's singular"
+                f" {'energy Σσ' if own.by == ENERGY else 'values'} on both sides. Energy is ‖·‖²_F; a random update"
                 " has a block's share by its size (`by_chance`)."
             ),
             notes=notes,

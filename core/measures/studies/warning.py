@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
+from core.editing.linalg.dominance import Dominance
 from core.editing.settings.parameters import param
 from core.measures.study.found import Chart, Found
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from core.measures.study.case import Case
     from core.measures.warning import Flag, Limits, Signs
 
-TAU = 0.1  # where a lane has no guard with a τ of its own
 COLUMNS = ("perplexity", "unedited_recall", "change", "ls", "key_overlap")
 
 
@@ -126,8 +126,7 @@ class EarlyWarning:
 
         chosen = [case.unedited[i] for i in spread_sample(range(len(case.unedited)), self.facts, case.seed)]
         references = {layer: Reference.of(layer, case.lm.original(layer)) for layer in case.layers}
-        own = next((acting for acting in case.recipe.guards if hasattr(acting, "tau")), None)
-        tau, by = getattr(own, "tau", TAU), getattr(own, "by", "energy")
+        own = case.recipe.dominance or Dominance()
         history, overlaps = [], _overlaps(case, asked)
         for at, beat in each_round(case, asked):
             with case.lm.worn(case.weights(at)):
@@ -141,7 +140,7 @@ class EarlyWarning:
             for layer in case.layers:
                 weight = case.matrix(at, layer)
                 if bool(weight.isfinite().all()):
-                    found = compare(references[layer], weight, tau, by=by).row
+                    found = compare(references[layer], weight, own.tau, by=own.by).row
                     layers.append({**found, "key_overlap": overlaps.get((at, layer))})
                 beat()
             history.append(Signs.of(at, scores, layers))

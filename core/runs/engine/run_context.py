@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -237,8 +237,8 @@ def recipe_of(recipes: list[Recipe], label: str) -> Recipe:
 
 
 def share_of(recipe: Recipe) -> dict[str, Any]:
-    """`{"tau", "by"}` of a lane's first guard that has a τ: what is dominant in its measures; nothing without one."""
-    return next(({"tau": guard.tau, "by": guard.by} for guard in recipe.guards if hasattr(guard, "tau")), {})
+    """`{"tau", "by"}` of `Recipe.dominance`, as arguments; none without it."""
+    return {} if recipe.dominance is None else asdict(recipe.dominance)
 
 
 def versions() -> dict[str, str]:

@@ -20,10 +20,12 @@ from torch import Tensor
 
 from core.editing import guards
 from core.editing.deltas.ledger import Ledger
+from core.editing.guards.revive import Revive
 from core.editing.lane.session import EditSession
 from core.editing.lane.state import LayerUpdates
+from core.editing.linalg.dominance import Dominance
 from core.editing.linalg.lowrank import LowRank, added
-from core.editing.linalg.subspace import Svd, dominant, svd
+from core.editing.linalg.subspace import Svd, svd
 from core.editing.settings.parameters import Parameter, build, values
 from core.errors import UserError, nearest
 from core.facts.fact import Fact
@@ -44,7 +46,6 @@ from core.runs.store.store import Run
 
 TAUS = [round(0.01 * step, 2) for step in range(1, 51)]  # of the curve, and of its slider
 STEPS = 11  # points of the curve of a guard that has no closed form
-TAU = 0.1  # where the blocks are split for guards that have no τ
 MOST_SCORED = 100  # facts of a round
 REMEMBERED = 3  # rounds, of those asked about last
 
@@ -80,13 +81,13 @@ class Opened:
             self._current[layer] = svd(self.base[layer])
         return self._current[layer]
 
-    def basis(self, acting: Any, layer: int) -> Any:
+    def basis(self, acting: guards.Guard[Any], layer: int) -> Any:
         """What a guard prepares for a layer; not remembered, since a dragged τ is another guard at every step."""
         if acting.needs is None:
             return acting.prepare(None, layer)
-        if acting.needs == "weight":
+        if acting.needs == guards.WEIGHT:
             return acting.prepare(self.base[layer], layer)
-        return acting.prepare(self.svd(layer, acting.needs == "current"), layer)
+        return acting.prepare(self.svd(layer, acting.needs == guards.CURRENT), layer)
 
 
 class Sandbox:
@@ -118,9 +119,9 @@ class Sandbox:
             number = self._number(ledger, lane, payload)
         opened = self._open(lm, run, spec, ledger, lane, number)
         guarded = after(opened, acting)
-        tau = getattr(acting, "tau", TAU)
-        by, current = getattr(acting, "by", "energy"), getattr(acting, "needs", None) == "current"
-        bases = {layer: dominant(opened.svd(layer, current), tau, by) for layer in guarded}
+        split = (acting.dominance if acting else None) or Dominance()  # where blocks are split
+        current = acting is not None and acting.needs == guards.CURRENT
+        bases = {layer: split.basis(opened.svd(layer, current)) for layer in guarded}
         worn = {
             layer: added(weight, guarded[layer].to(weight.dtype)) if layer in guarded else weight
             for layer, weight in opened.base.items()
@@ -132,7 +133,7 @@ class Sandbox:
             "round": number,
             "pending": pending,
             "guard": None if acting is None else {"name": payload["guard"]["name"], **values(acting)},
-            "tau": tau,
+            "tau": split.tau,
             "removed": taken(raw, guarded),
             "blocks": left_by_block(raw, guarded, bases),
             "layers": [
@@ -241,7 +242,7 @@ def after(opened: Opened, acting: Any) -> dict[int, LowRank]:
     return {layer: acting.apply(delta, opened.basis(acting, layer)) for layer, delta in opened.raw.items()}
 
 
-def curve(opened: Opened, acting: Any) -> dict[str, Any] | None:
+def curve(opened: Opened, acting: guards.Guard[Any] | None) -> dict[str, Any] | None:
     """What a guard takes over the values of its dial: `{"field", "x", "removed"}`; of REVIVE also `blocks` (raw shares)
     and `k` by layer at each τ."""
     if acting is None:
@@ -249,12 +250,12 @@ def curve(opened: Opened, acting: Any) -> dict[str, Any] | None:
     known = guards.dial(type(acting))
     key = (type(acting), tuple((k, v) for k, v in values(acting).items() if k != known.name))
     if key not in opened.curves:
-        opened.curves[key] = _closed(opened, acting) if hasattr(acting, "basis") else _sampled(opened, acting, known)
+        opened.curves[key] = _closed(opened, acting) if isinstance(acting, Revive) else _sampled(opened, acting, known)
     return opened.curves[key]
 
 
-def _closed(opened: Opened, acting: Any) -> dict[str, Any]:
-    svds = {layer: opened.svd(layer, acting.basis == "current") for layer in opened.update.updates}
+def _closed(opened: Opened, acting: Revive) -> dict[str, Any]:
+    svds = {layer: opened.svd(layer, acting.basis == guards.CURRENT) for layer in opened.update.updates}
     blocks, ranks = by_threshold(opened.raw, svds, TAUS, acting.by)
     removed = [1 - share for share in blocks["rest → rest"]]
     return {"field": "tau", "x": TAUS, "removed": short(removed), "k": {str(n): k for n, k in ranks.items()}} | {

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from core.editing.guards import Guard
 from core.editing.lane.method import Recipe
 from core.editing.settings.parameters import values
 
@@ -27,7 +28,7 @@ def undone_guards(recipe: Recipe) -> Iterator[str]:
     """Guards that keep directions untouched, and stand before one that touches them again."""
     for place, acting in enumerate(recipe.guards):
         later = next((other for other in recipe.guards[place + 1 :] if touches(other, acting, recipe)), None)
-        if hasattr(acting, "tau") and later is not None:
+        if acting.dominance is not None and later is not None:
             yield (
                 f"{acting.title}’s guarantee does not hold in this lane: guards act in the order given, and"
                 f" {later.title} acts on what {acting.title} left, which brings changes back into the protected"
@@ -36,15 +37,14 @@ def undone_guards(recipe: Recipe) -> Iterator[str]:
             )
 
 
-def touches(later: Any, earlier: Any, recipe: Recipe) -> bool:
+def touches(later: Guard[Any], earlier: Guard[Any], recipe: Recipe) -> bool:
     """Whether a guard may bring back what an earlier one took. Projections on nested directions do not, nor do those
     of a guard-aware lane, whose updates keep out of all of them from the start."""
     if later.inside:
         return False
-    if not (hasattr(later, "tau") and hasattr(earlier, "tau")):
+    if later.dominance is None or earlier.dominance is None:
         return True
-    nested = type(later) is type(earlier) and getattr(later, "basis", "") == getattr(earlier, "basis", "") == "original"
-    return not (nested or getattr(recipe.method, "guard_aware", False))
+    return not (later.nested(earlier) or recipe.method.guard_aware)
 
 
 def confounded(

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from core.editing.linalg.subspace import dominant
+from core.editing.linalg.dominance import Dominance
 from core.errors import UserError
 from core.measures.studies.blocks import Blocks
 from core.measures.study.walk import walk
@@ -28,7 +28,7 @@ def test_a_guarded_lane_touches_nothing_dominant(case):
 
 def test_a_lane_without_a_guard_is_seen_at_any_tau(plain_case):
     found = Blocks(tau=0.4).run(plain_case, [2])
-    basis = dominant(plain_case.session.svd(1), 0.4)
+    basis = Dominance(0.4).basis(plain_case.session.svd(1))
     delta = plain_case.update(2).updates[1].dense()
     rows = [row for row in found.tables["blocks"] if row["layer"] == 1]
     for what in ("raw", "guarded"):  # nothing stands between the two

@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from core.measures.inside.spectrum import Reference, dominant_rank
+from core.editing.linalg.dominance import Dominance
+from core.measures.inside.spectrum import Reference
 
 
 def strongest(reference: Reference, rank: int) -> Float[Tensor, "d_out d_in"]:
@@ -26,7 +27,7 @@ def energy_groups(sigma: Float[Tensor, " r"], count: int = 10) -> list[range]:
 
     A direction that holds more than that by itself leaves empty groups behind it.
     """
-    edges = [0, *(dominant_rank(sigma, part / count) for part in range(1, count)), len(sigma)]
+    edges = [0, *(Dominance(part / count).rank(sigma) for part in range(1, count)), len(sigma)]
     return [range(start, max(start, stop)) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
 
 

@@ -91,22 +91,13 @@ class Keys:
         """U of each edited layer, from C0 alone: the same for all lanes that edit the layer, whatever their prior; and
         why there is none."""
         from core.editing.failure import EditFailure
-        from core.editing.layer_context import LayerContext
         from core.editing.priors.lowrank import LowRankPrior
 
         prior, found = LowRankPrior(alpha=0.0, energy=self.energy, rank=self.rank), {}
         for layer in case.layers:
             case.beat()
             weight = case.lm.original(layer)
-            context = LayerContext(
-                layer=layer,
-                weight=weight,
-                original=weight,
-                history=weight.new_zeros(weight.shape[1], 0),
-                moment=lambda layer=layer: case.session.moment(layer),
-                memo=case.session.memo,
-                prior=prior,
-            )
+            context = case.session.context(layer, weight, weight.new_zeros(weight.shape[1], 0), prior)
             try:
                 found[layer] = prior.factors(context)
             except EditFailure as failure:
