@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
-from torch import nn
+from torch import Tensor, nn
+from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from core.errors import UserError
@@ -54,14 +55,15 @@ def anatomy_of(model: nn.Module) -> Anatomy:
 
     Raises `UserError` where the parts are not where the table says, or cannot be told apart by shape.
     """
-    model_type = model.config.model_type
+    config: Any = model.config
+    model_type = config.model_type
     anatomy = ANATOMIES.get(model_type)
     if anatomy is None:
         return find_anatomy(model)
     try:
-        layers = model.get_submodule(anatomy.layers)
+        first = layers_of(model, anatomy.layers)[0]
         for part in (anatomy.down, anatomy.mlp, anatomy.after):
-            layers[0].get_submodule(part)
+            first.get_submodule(part)
     except (AttributeError, IndexError) as error:
         raise UserError(
             f"This {model_type} model ({type(model).__name__}) has no part {anatomy.layers}[…].{anatomy.down}: {error}."
@@ -76,7 +78,8 @@ def find_anatomy(model: nn.Module) -> Anatomy:
     Looked for: the one list of n_layers like modules, and in each of them the one linear map from the FFN's width to
     the model's width. Raises `UserError` naming what was looked for when either is missing or not unique.
     """
-    config = model.config.get_text_config()
+    whole: Any = model.config
+    config = whole.get_text_config()
     where = f"model type {config.model_type!r} ({type(model).__name__}) is not known, and"
     lists = [
         name
@@ -91,7 +94,7 @@ def find_anatomy(model: nn.Module) -> Anatomy:
             f"The {where} looking for one list of {config.num_hidden_layers} decoder layers found {found}."
             " Add its anatomy to core/models/anatomy.py."
         )
-    layer = model.get_submodule(lists[0])[0]
+    layer = layers_of(model, lists[0])[0]
     width, inner = config.hidden_size, ffn_width(config)
     downs = [name for name, part in layer.named_modules() if linear_shape(part) == (width, inner)]
     if len(downs) != 1:
@@ -107,6 +110,20 @@ def find_anatomy(model: nn.Module) -> Anatomy:
     conv1d = isinstance(layer.get_submodule(downs[0]), Conv1D)
     after = next((name for name, _ in layer.named_children() if name in AFTER), "")
     return Anatomy(lists[0], downs[0], downs[0].rpartition(".")[0], norm, conv1d, after)
+
+
+def layers_of(model: nn.Module, path: str) -> nn.ModuleList:
+    """The decoder layers at a path. Raises `AttributeError` if there is no list."""
+    found = model.get_submodule(path)
+    if not isinstance(found, nn.ModuleList):
+        raise AttributeError(f"{path} is a {type(found).__name__}, not a list of layers")
+    return found
+
+
+def embedded(model: PreTrainedModel) -> int:
+    """How many token ids a model has an embedding for."""
+    weight = model.get_input_embeddings().weight
+    return cast(Tensor, weight).shape[0]
 
 
 def ffn_width(config: Any) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -38,10 +39,10 @@ def chat_frame(tokenizer: PreTrainedTokenizerBase, reference: str) -> Frame:
             " model's instruct version, or take chat out of the spec."
         )
     turns = [{"role": "user", "content": MARK}]
-    options = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
+    options: dict[str, Any] = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
     try:
         dated = same_day() + tokenizer.get_chat_template()
-        text = tokenizer.apply_chat_template(turns, chat_template=dated, **options)
+        text = str(tokenizer.apply_chat_template(turns, chat_template=dated, **options))
     except Exception as error:  # whatever the model's own template raises
         said = " ".join(str(error).split())
         raise UserError(

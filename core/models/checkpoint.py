@@ -12,10 +12,11 @@ import torch
 from huggingface_hub.errors import StrictDataclassFieldValidationError
 from safetensors import SafetensorError, safe_open
 from torch import nn
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.errors import UserError
 from core.json_text import JsonError, loads
+from core.models.anatomy import embedded
 
 LISTED = 4  # names in a message
 SEEN_EARLIER = 1e-3  # of the spread of its logits: by so much no causal model's past changes with its future
@@ -52,12 +53,12 @@ def check_finite(reference: str, model: nn.Module) -> None:
         )
 
 
-def check_words(reference: str, model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
+def check_words(reference: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Raises `UserError` where the tokenizer has tokens that the model has no embedding for.
 
     Special tokens past the end are let pass, since no text holds them by itself (Gemma 3 has one for images).
     """
-    rows = model.get_input_embeddings().weight.shape[0]
+    rows = embedded(model)
     special = set(tokenizer.all_special_tokens)
     special |= {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
     past = [token for token, number in tokenizer.get_vocab().items() if number >= rows and token not in special]
@@ -70,9 +71,9 @@ def check_words(reference: str, model: nn.Module, tokenizer: PreTrainedTokenizer
 
 
 @torch.no_grad()
-def check_causal(reference: str, model: nn.Module) -> None:
+def check_causal(reference: str, model: PreTrainedModel) -> None:
     """Raises `UserError` for a model in which earlier tokens see later ones: an encoder such as BERT."""
-    rows, device = model.get_input_embeddings().weight.shape[0], next(model.parameters()).device
+    rows, device = embedded(model), next(model.parameters()).device
     first = torch.arange(1, 7, device=device)[None] % rows
     second = first.clone()
     second[0, -1] = (second[0, -1] + 1) % rows

@@ -9,8 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache
+from transformers.cache_utils import CacheLayerMixin
 
 from core.models.hooks import logits_at
+from core.models.kv_cache import keys_and_values
 from core.models.language_model import LanguageModel
 from core.models.passes import batches, right_padded
 
@@ -32,7 +34,7 @@ def generate(
 ) -> list[str]:
     """Greedy continuations, without the prompts and without special tokens; `beat` as in `continuations`."""
     rows = continuations(lm, lm.encode_all([lm.asked(p) for p in prompts]), max_new_tokens, greedy, budget, beat)
-    return [lm.tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False) for row in rows]
+    return [lm.text(row, skip_special_tokens=True, clean_up_tokenization_spaces=False) for row in rows]
 
 
 @torch.no_grad()
@@ -86,9 +88,11 @@ def moved_right(cache: DynamicCache, lengths: Int[Tensor, " n"]) -> Int[Tensor, 
     columns, pads = torch.arange(width, device=lengths.device), (width - lengths)[:, None]
     taken = ((columns - pads) % width)[:, None, :, None]
     for layer in cache.layers:
+        if not isinstance(layer, CacheLayerMixin):
+            raise TypeError(f"{type(layer).__name__} holds no keys and values of tokens")
         layer.keys, layer.values = (
             held.gather(2, taken.to(held.device).expand(-1, held.shape[1], -1, held.shape[3]))
-            for held in (layer.keys, layer.values)
+            for held in keys_and_values(layer)
         )
     return (columns >= pads).long()
 
@@ -99,7 +103,7 @@ def next_tokens(lm: LanguageModel, prompt: str, k: int = 10) -> list[tuple[str, 
     with torch.no_grad():
         probabilities = logits_at(lm, right_padded(lm, [ids]), [0], [len(ids) - 1])[0].softmax(0)
     top = probabilities.topk(min(k, len(probabilities)))
-    return [(lm.tokenizer.decode([i]), p) for p, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)]
+    return [(lm.text([i]), p) for p, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)]
 
 
 def end_tokens(lm: LanguageModel) -> set[int]:

@@ -39,7 +39,7 @@ def captured(lm: LanguageModel, sites: Sequence[Site], n_rows: int) -> Iterator[
                 lm.down(layer).register_forward_pre_hook(lambda _, args, where=(site, layer): keep(where, args[0]))
             )
         elif site in ("down", "ffn", "block"):
-            part = {"down": lm.down, "ffn": lm.ffn_end, "block": lm.layers.__getitem__}[site](layer)
+            part = lm.layers[layer] if site == "block" else lm.down(layer) if site == "down" else lm.ffn_end(layer)
             handles.append(part.register_forward_hook(lambda _, __, out, where=(site, layer): keep(where, out)))
         else:
             raise ValueError(f'there is no site {site!r}: use "key", "down", "ffn" or "block"')

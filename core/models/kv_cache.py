@@ -7,11 +7,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, DynamicLayer
+from transformers.cache_utils import Cache, CacheLayerMixin, DynamicLayer
 
 
 class KeptLayer(DynamicLayer):
     """A layer's keys and values [row, head, token, d]; new ones are joined to them for one pass and forgotten."""
+
+    keys: Tensor
+    values: Tensor
 
     def __init__(self, keys: Tensor, values: Tensor):
         super().__init__()
@@ -31,3 +34,10 @@ class KeptLayer(DynamicLayer):
 def kept(layers: Sequence[tuple[Tensor, Tensor]]) -> Cache:
     """A cache that gives these keys and values, layer by layer, and never grows."""
     return Cache(layers=[KeptLayer(keys, values) for keys, values in layers])
+
+
+def keys_and_values(layer: object) -> tuple[Tensor, Tensor]:
+    """The keys and values [row, head, token, d] that a layer of a cache holds after a pass."""
+    if not isinstance(layer, CacheLayerMixin) or layer.keys is None or layer.values is None:
+        raise TypeError(f"{type(layer).__name__} holds no keys and values of tokens")
+    return layer.keys, layer.values

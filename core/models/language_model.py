@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.errors import UserError, shown
-from core.models.anatomy import Anatomy, linear_shape
+from core.models.anatomy import Anatomy, embedded, layers_of, linear_shape
 from core.models.chat import Frame
 from core.models.tokens import encode_all, slot_last
 
@@ -31,7 +31,7 @@ class LanguageModel:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         anatomy: Anatomy,
         reference: str,
@@ -44,17 +44,17 @@ class LanguageModel:
         self.reference = reference
         self.notes = tuple(notes)
         self.frame = frame or Frame()
-        self.layers: Sequence[nn.Module] = model.get_submodule(anatomy.layers)
+        self.layers = layers_of(model, anatomy.layers)
         self.config: Any = model.config.get_text_config()
         self.device: torch.device = next(model.parameters()).device
-        self.dtype: torch.dtype = self.down(0).weight.dtype
+        self.dtype = self.stored(0).dtype
         self.n_layers = len(self.layers)
         self.d_model, self.d_ffn = linear_shape(self.down(0)) or (0, 0)
         self.n_parameters = sum(p.numel() for p in model.parameters())
         # Rows x length of one forward pass. A CPU is busy with few tokens, and few are padded less; a GPU wants many.
         self.token_budget = 1024 if self.device.type == "cpu" else 16384
         self.fingerprint = fingerprint(model)
-        self._embedded = model.get_input_embeddings().weight.shape[0]  # ids that it knows
+        self._embedded = embedded(model)  # ids that it knows
         self.packs: bool | None = None  # whether rows may be run as packs: `core.models.prefix_tree` tries it once
         self._originals: dict[int, Tensor] = {}
         self._wearing: Mapping[int, Tensor] = {}
@@ -82,11 +82,22 @@ class LanguageModel:
     @property
     def head(self) -> nn.Module:
         """The map from the last residual stream to logits."""
-        return self.model.get_output_embeddings()
+        head = self.model.get_output_embeddings()
+        if head is None:
+            raise AttributeError(f"{type(self.model).__name__} has no language-modelling head")
+        return head
 
     def down(self, layer: int) -> nn.Module:
         """The FFN down-projection of a layer."""
         return self.layers[layer].get_submodule(self.anatomy.down)
+
+    def stored(self, layer: int) -> Tensor:
+        """The weight of a down-projection as the model stores it, [d_out, d_in] or its transpose; without gradient."""
+        return cast(Tensor, self.down(layer).weight).detach()
+
+    def bias(self, layer: int) -> Float[Tensor, " d_out"] | None:
+        """The bias of a down-projection, if it has one."""
+        return cast(Tensor | None, self.down(layer).bias)
 
     def ffn_end(self, layer: int) -> nn.Module:
         """The part of a layer whose output the FFN adds to the residual stream: a norm behind the down-projection where
@@ -144,6 +155,10 @@ class LanguageModel:
         `core.models.tokens.slot_last`."""
         return slot_last(self.tokenizer, template, subject, self.frame.before + before, self.frame.after)
 
+    def text(self, ids: Sequence[int], **options: bool) -> str:
+        """The text of token ids; `options` are those of the tokenizer's `decode`."""
+        return cast(str, self.tokenizer.decode(list(ids), **options))
+
     def encode(self, text: str) -> list[int]:
         """Token ids of a text as the model reads it: BOS once if the tokenizer has one, no EOS."""
         return self.encode_all([text])[0]
@@ -174,11 +189,11 @@ class LanguageModel:
 
     def _oriented(self, layer: int) -> Tensor:
         """A view of the stored weight as [d_out, d_in]."""
-        weight = self.down(layer).weight.detach()
+        weight = self.stored(layer)
         return weight.T if self.anatomy.conv1d else weight
 
 
-def fingerprint(model: nn.Module) -> str:
+def fingerprint(model: PreTrainedModel) -> str:
     """SHA-256 of a model's configuration and weights.
 
     All bytes of models up to 100 MB; of larger ones the shapes and 4096 evenly spaced numbers of each tensor, which

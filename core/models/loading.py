@@ -57,8 +57,8 @@ def load_model(
         reading = "the tokenizer's files"
         tokenizer = AutoTokenizer.from_pretrained(path, **options)
         reading = "the weights with config.json"
-        placement = {} if place.type == "cpu" else {"device_map": {"": place}}
-        model, report = AutoModelForCausalLM.from_pretrained(
+        placement: dict[str, Any] = {} if place.type == "cpu" else {"device_map": {"": place}}
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             path,
             config=config,
             dtype=resolve_dtype(dtype, place),
@@ -67,6 +67,7 @@ def load_model(
             **placement,
             **options,
         )
+        model, report = loaded
     except (UserError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # whatever transformers, tokenizers, safetensors and pickle raise for files they get

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -25,7 +26,7 @@ from torch.nn import functional as F
 from transformers import DynamicCache
 
 from core.models.hooks import last_mlp_at, logits_at, standing_aside
-from core.models.kv_cache import kept
+from core.models.kv_cache import kept, keys_and_values
 from core.models.language_model import LanguageModel
 from core.models.passes import passes
 
@@ -201,7 +202,8 @@ def first_pass(
     nowhere = torch.zeros(0, dtype=torch.long)
     for part in passes(lm, [row.ids for row in rows], budget):
         beat()
-        cache, seen = DynamicCache(), []
+        cache = DynamicCache()
+        seen: list[Any] = []
         handle = lm.layers[layer].register_forward_hook(lambda _, __, output, seen=seen: seen.append(output))
         # No logits are wanted, and nothing of the last layer but keys and values.
         skipped = last_mlp_at(lm, nowhere, nowhere) if layer < lm.n_layers - 1 else nullcontext()
@@ -214,7 +216,8 @@ def first_pass(
         hidden = seen[0][0] if in_tuple else seen[0]
         for index, (r, columns) in part.places.items():
             at, cut = torch.as_tensor(columns, device=lm.device), rows[index].cut
-            above = [(held.keys[r][:, at[:cut]], held.values[r][:, at[:cut]]) for held in cache.layers[layer + 1 :]]
+            held = [keys_and_values(cached) for cached in cache.layers[layer + 1 :]]
+            above = [(keys[r][:, at[:cut]], values[r][:, at[:cut]]) for keys, values in held]
             starts[index] = Start(above, hidden[r, at[cut:]])
     return [starts[index] for index in range(len(rows))], in_tuple
 

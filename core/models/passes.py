@@ -26,7 +26,9 @@ def passes(lm: LanguageModel, rows: Sequence[tuple[int, ...]], budget: int) -> I
     for index, row in enumerate(rows):
         guests[host[row]].append(index)
     for batch in batches([len(row) for row in unique], budget):
-        places = {i: (r, range(len(rows[i]))) for r, u in enumerate(batch) for i in guests[unique[u]]}
+        places: dict[int, tuple[int, Sequence[int]]] = {
+            i: (r, range(len(rows[i]))) for r, u in enumerate(batch) for i in guests[unique[u]]
+        }
         yield Pass(right_padded(lm, [unique[u] for u in batch]), places)
 
 

@@ -99,7 +99,7 @@ def one_pass(lm: LanguageModel, packs: Sequence[Pack], length: int) -> Pass:
     ids = torch.zeros(len(packs), length, dtype=torch.long)
     depths = torch.zeros_like(ids)
     seen = torch.eye(length, dtype=torch.bool).repeat(len(packs), 1, 1)
-    places = {}
+    places: dict[int, tuple[int, Sequence[int]]] = {}
     for r, pack in enumerate(packs):
         size = len(pack.ids)
         ids[r, :size], depths[r, :size] = torch.tensor(pack.ids), torch.tensor(pack.depths)

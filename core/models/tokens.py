@@ -97,4 +97,5 @@ def continuing(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 def answer_ids(tokenizer: PreTrainedTokenizerBase, prompt: str, answer: str) -> list[int]:
     """Ids of `answer` (given without leading space) as the continuation of `prompt`; see `answer_text`."""
     joined = answer_text(prompt, answer)
-    return split_answer(tokenizer, *encode_all(tokenizer, [prompt, joined]), joined[len(prompt) :])
+    before, whole = encode_all(tokenizer, [prompt, joined])
+    return split_answer(tokenizer, before, whole, joined[len(prompt) :])

@@ -40,8 +40,9 @@ class Sum:
         return LowRank.full(self._matrix())
 
     def _matrix(self) -> Float[Tensor, "d_out d_in"]:
-        pending = total(self._deltas).to(torch.float64).dense() if self._deltas else 0.0
-        return pending if self._dense is None else self._dense + pending
+        if self._dense is None:
+            return total(self._deltas).to(torch.float64).dense()
+        return self._dense + (total(self._deltas).to(torch.float64).dense() if self._deltas else 0.0)
 
 
 def change(rounds: Iterable[LayerUpdates]) -> dict[int, LowRank]:

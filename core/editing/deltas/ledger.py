@@ -35,7 +35,7 @@ class Ledger:
 
     def append(self, lane: str, round_: int, update: LayerUpdates) -> Path:
         """Write a round; a round that is there already is replaced (a resumed run writes the same again)."""
-        tensors = {}
+        tensors: dict[str, Tensor] = {}
         for layer, delta in update.updates.items():
             tensors |= _factors("", layer, delta)
             tensors[f"keys.{layer}"] = update.keys[layer].cpu().contiguous()
@@ -213,10 +213,13 @@ def _updates(tensors: dict[str, Tensor], layers: Sequence[int]) -> LayerUpdates:
     def some(kind: str) -> list[int]:
         return [layer for layer in layers if f"{kind}left.{layer}" in tensors]
 
-    updates, keys = held("", layers), {layer: tensors.get(f"keys.{layer}") for layer in layers}
-    for layer, columns in keys.items():
+    updates = held("", layers)
+    keys: dict[int, Tensor] = {}
+    for layer in layers:
+        columns = tensors.get(f"keys.{layer}")
         if columns is None or columns.ndim != 2 or len(columns) != len(updates[layer].right):
             raise Unreadable(f"it lacks the keys of layer {layer}")
+        keys[layer] = columns
     return LayerUpdates(
         updates,
         keys,

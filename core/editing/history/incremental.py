@@ -6,7 +6,7 @@ one that was never stopped. What a round's solve makes of its own keys is what t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,8 +88,12 @@ class Protecting(Metric):
     """
 
     def __init__(self, growth: Growth, whole: Bordered, few: Float[torch.Tensor, "d_in r"], seen: Seen):
-        self.layer, self.notes = whole.layer, whole.notes
+        self.layer = whole.layer
         self.growth, self.whole, self.few, self.seen = growth, whole, few, seen
+
+    @property
+    def notes(self) -> Sequence[str]:
+        return self.whole.notes
 
     @property
     def count(self) -> int:
@@ -145,14 +149,11 @@ def protecting(
     anew: where few are left beside it, a solve costs what it did at first. What a replay would give, bit for bit.
     """
     anchor, rest = base, history
+
+    def summed(before: Metric, block: Float[torch.Tensor, "d_in n"]) -> Metric:
+        return (before if isinstance(before, Summed) else Summed(matrix(), base.layer)).plus(seen(block))
+
     if history.shape[1] >= dual:
-        size = max(len(history) // 4, 1)
-        anchor, rest = fold(
-            growth.wholes,
-            history,
-            size,
-            base,
-            lambda before, block: (Summed(matrix(), base.layer) if before is base else before).plus(seen(block)),
-        )
+        anchor, rest = fold(growth.wholes, history, max(len(history) // 4, 1), base, summed)
         rest = history[:, history.shape[1] - rest.shape[1] :]
     return growth.metric(anchor, base, lambda: Bordered(anchor), rest, seen)

@@ -6,6 +6,8 @@ the one and a border to the other.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jaxtyping import Float
 
 from core.editing.linalg.metric import Metric
@@ -32,16 +34,26 @@ class Bordered(Metric):
 
     def __init__(self, base: Metric, room: Room | None = None, count: int = 0):
         self.layer, self.base, self.count = base.layer, base, count
-        self.notes = base.notes
         self._room = room
 
     @property
+    def notes(self) -> Sequence[str]:
+        return self.base.notes
+
+    @property
+    def room(self) -> Room:
+        """Where its keys are; there is none before the first key."""
+        if self._room is None:
+            raise IndexError("no keys were taken up yet")
+        return self._room
+
+    @property
     def carried(self) -> Float[torch.Tensor, "d_in count"]:
-        return self._room.carried[: self.count].T
+        return self.room.carried[: self.count].T
 
     @property
     def lower(self) -> Float[torch.Tensor, "count count"]:
-        return self._room.lower[: self.count, : self.count]
+        return self.room.lower[: self.count, : self.count]
 
     def plus(self, keys: Float[torch.Tensor, "d_in n"], for_good: bool = True, of_facts: bool = False) -> Bordered:
         """A + K Kᵀ + k kᵀ: d_in · count · n work besides A⁻¹ k. An `EditFailure` about keys `of_facts` says which."""

@@ -44,7 +44,7 @@ class Shelf:
         before, after = history.shape[1], history.shape[1] + columns.shape[1]
         rows = self._rows
         here = rows is not None and before == self._filled and before > 0 and rows.data_ptr() == history.data_ptr()
-        if not here or after > len(rows):
+        if rows is None or not here or after > len(rows):
             rows = history.new_empty(max(after, before + before // 2), history.shape[0])
             rows[:before] = history.T
         rows[before:after] = columns.T

@@ -19,7 +19,11 @@ class Metric(ABC):
     """A [d_in, d_in] of one layer; the cost of Δ is tr(Δ A Δᵀ)."""
 
     layer: int
-    notes: Sequence[str] = ()
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Remarks on its factorisation."""
+        return ()
 
     @abstractmethod
     def solve(self, right: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
@@ -40,8 +44,12 @@ class Dense(Metric):
 
     def __init__(self, matrix: Float[torch.Tensor, "d_in d_in"], layer: int):
         self.layer = layer
-        self.notes: list[str] = []
-        self.lower = factor(matrix, layer, self.notes)
+        self._notes: list[str] = []
+        self.lower = factor(matrix, layer, self._notes)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        return self._notes
 
     def solve(self, right: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
         return by_factor(self.lower, right)
@@ -63,8 +71,7 @@ class Summed(Metric):
         return Dense(self.matrix, self.layer)
 
     @property
-    def notes(self) -> list[str]:
-        """Of the factorisation."""
+    def notes(self) -> Sequence[str]:
         return self.whole.notes
 
     def solve(self, right: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:

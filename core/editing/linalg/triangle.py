@@ -26,8 +26,8 @@ class Triangle:
     @classmethod
     def zeros(cls, size: int, dtype: torch.dtype, device: torch.device | str = "cpu") -> Triangle:
         """Of a [size, size] matrix."""
-        kind = {"dtype": dtype, "device": device}
-        return cls(tuple(torch.zeros(min(ROWS, size - first), size - first, **kind) for first in firsts(size)))
+        sizes = [(min(ROWS, size - first), size - first) for first in firsts(size)]
+        return cls(tuple(torch.zeros(rows, columns, dtype=dtype, device=device) for rows, columns in sizes))
 
     @classmethod
     def of(cls, square: Float[Tensor, "d d"]) -> Triangle:

@@ -138,8 +138,9 @@ class Mose(LocateThenEdit):
         """ΔW = R W − W of one layer. In a guard-aware lane R leaves alone what guards protect of W's outputs."""
         whole = context.whole or context
         original, current = context.original.double(), context.weight.double()
-        turned = accumulated(current, original)
-        weight = turned @ original
+        nearest = accumulated(current, original)
+        turned: torch.Tensor | None = nearest
+        weight = nearest @ original
         if float((weight - current).norm()) > DEPARTED * float(current.norm()):
             context.notes.append(
                 f"Layer {context.layer}: guards have cut into W, it is no longer a turned W0. Set guard_aware."

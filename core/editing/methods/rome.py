@@ -101,8 +101,8 @@ class Rome(LocateThenEdit):
         context: LayerContext,
     ) -> LowRank:
         """Δ of rank one, with the bare prompt's key in the denominator."""
-        along = self.direction(keys, context)
-        return LowRank(residual, along / (along * context.bare).sum(0))
+        along, bare = self.direction(keys, context), keys if context.bare is None else context.bare
+        return LowRank(residual, along / (along * bare).sum(0))
 
     def direction(self, keys: Float[torch.Tensor, "d_in 1"], context: LayerContext) -> Float[torch.Tensor, "d_in 1"]:
         """u = C0⁻¹ k̄ / ‖C0⁻¹ k̄‖; with `moment` off k̄ / ‖k̄‖."""

@@ -61,7 +61,7 @@ def silent(recipe: Recipe, update: RoundUpdate, weights: Mapping[int, Float[Tens
     if NO_CHANGE not in found and searched and after >= 0.99 * before:
         found[NO_VALUES] = (
             f"No better values were found: their loss is {after:.3g}, and was {before:.3g} before the first step. "
-            f"lr ({recipe.method.lr:g}) is too large or too small, or what bounds each step too narrow."
+            f"lr ({values(recipe.method)['lr']:g}) is too large or too small, or what bounds each step too narrow."
         )
     if recipe.update_guards and raw > NOTHING and max(taken) <= NONE:
         found[NOT_GUARDED] = not_guarded(recipe)

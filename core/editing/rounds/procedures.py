@@ -20,7 +20,11 @@ from core.editing.values.optimise import optimise_values
 
 def together(round_: Round, values_of: Callable[[Round], Values] | None = None) -> RoundUpdate:
     """All facts at once: their target values (`target_values` unless told), then the spread over the layers."""
-    values = values_once(round_, values_of or target_values)
+    return spread_values(round_, values_once(round_, values_of or target_values))
+
+
+def spread_values(round_: Round, values: Values) -> RoundUpdate:
+    """`spread`, timed."""
     with round_.session.watch.phase("solve"):
         return spread(round_, values)
 

@@ -105,7 +105,7 @@ def at_weight(
     """What the down-projection is to give more, in the bare prompts, for its layer to add `residual`."""
     if not lm.anatomy.after:
         return residual
-    bias, output = lm.down(layer).bias, weight.double() @ bare
+    bias, output = lm.bias(layer), weight.double() @ bare
     return lm.before_norm(layer, residual, output if bias is None else output + bias.double()[:, None])
 
 

@@ -13,7 +13,7 @@ from core.errors import UserError, nearest, shown
 from core.names import Names
 
 Config = TypeVar("Config")
-KINDS = {"int": int, "float": (int, float), "bool": bool, "str": str}
+KINDS: dict[str, Any] = {"int": int, "float": (int, float), "bool": bool, "str": str}
 
 
 def param(

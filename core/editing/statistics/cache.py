@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,7 @@ def cached_moments(
         draft = Draft(folder, lm, {layer: about[layer] for layer in some})
         told = in_passes(progress, index, len(parts), len(missing))
         fresh = draft.gathered(
-            lambda sums, some=some, keep=draft.keep, told=told: second_moments(
-                lm, some, corpus.texts(), max_tokens, skip_bos, heartbeat, told, sums, keep
-            )
+            partial(second_moments, lm, some, corpus.texts(), max_tokens, skip_bos, heartbeat, told, keep=draft.keep)
         )
         for layer in some:
             path = place(folder, about[layer])
@@ -98,9 +97,14 @@ def in_passes(
 ) -> Callable[[Gathering], None] | None:
     """Tells of one pass as a part of all of them."""
 
+    if progress is None or count == 1:
+        return progress
+
     def tell(far: Gathering) -> None:
         share = layers / far.layers  # of the files: each pass tells of its own
-        later = None if far.estimate is None else (count - index - 1) * far.estimate
+        left = None
+        if far.estimate is not None and far.seconds_left is not None:
+            left = far.seconds_left + (count - index - 1) * far.estimate
         progress(
             replace(
                 far,
@@ -108,12 +112,12 @@ def in_passes(
                 total=count * far.total,
                 layers=layers,
                 kept=round(far.kept * share),
-                seconds_left=None if later is None else far.seconds_left + later,
+                seconds_left=left,
                 passes=count,
             )
         )
 
-    return None if progress is None else tell if count > 1 else progress
+    return tell
 
 
 class Draft:

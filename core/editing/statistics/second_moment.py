@@ -124,8 +124,13 @@ class Sums:
                 )
             upper = total.mean(self.seen)
             share = top_share(upper.square())
-            found[layer] = SecondMoment(lambda upper=upper: upper, self.seen, layer, share, upper.digest())
+            found[layer] = SecondMoment(in_memory(upper), self.seen, layer, share, upper.digest())
         return found
+
+
+def in_memory(upper: Triangle) -> Callable[[], Triangle]:
+    """A triangle as `SecondMoment` asks for it."""
+    return lambda: upper
 
 
 def second_moments(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -98,7 +99,7 @@ class Descent:
         start: Float[Tensor, "d b"] | None = None,
     ):
         self.tail, self.task, self.config, self.blocked = tail, task, config, blocked
-        kind = {"dtype": lm.master_dtype, "device": lm.device}
+        kind: dict[str, Any] = {"dtype": lm.master_dtype, "device": lm.device}
         self.start = (starts(tail, task, count) if start is None else start.T).to(**kind)
         self.delta = torch.zeros(count, lm.d_model, **kind)
         self.radius = self.start.norm(dim=1, keepdim=True)
@@ -205,7 +206,7 @@ class Plan:
             wanted.append(target[place])
             share.append(1 / (len(target) * task.contexts))
             answer_owners.append(owners[row])
-        whole = {"dtype": torch.long, "device": device}
+        whole: dict[str, Any] = {"dtype": torch.long, "device": device}
         self.answers = torch.tensor(answers, **whole)
         self.wanted = torch.tensor(wanted, **whole)
         self.answer_owners = torch.tensor(answer_owners, **whole)
