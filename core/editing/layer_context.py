@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 from jaxtyping import Float
 
-from core.editing.history.incremental import Protecting, Seen
+from core.editing.history.incremental import Projecting, Protecting
 from core.editing.linalg.metric import Metric
 from core.editing.linalg.subspace import Projection, Svd, svd
 from core.editing.settings.defaults import Default, ModelInfo
@@ -104,11 +104,12 @@ class Prior(ABC):
         key: tuple,
         base: Metric,
         matrix: Callable[[], Float[torch.Tensor, "d_in d_in"]],
-        seen: Seen | None = None,
-        dual: int = 0,
+        project: Projecting | None = None,
+        woodbury_limit: int = 0,
     ) -> Protecting:
         """A + K_p K_pᵀ for the keys of all earlier rounds. `base` is A and `matrix()` its matrix; `key` names A among
-        the layer's metrics; each block of keys goes through `seen` first; up to `dual` keys stay beside A's factor."""
+        the layer's metrics; `project` is applied to each block of keys; up to `woodbury_limit` keys are not added to
+        A's matrix."""
 
     @abstractmethod
     def projection(self, context: LayerContext, threshold: float) -> Projection:

@@ -1,4 +1,4 @@
-"""Rows that are asked again while the layers are edited from below: layers that are done are not run again."""
+"""An activation cache: layers are edited from the lowest up, and those that are done are not run again."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from core.models.hooks import Site, captured, standing_aside
+from core.models.hooks import Site, captured, skipping_layers
 from core.models.language_model import LanguageModel
 from core.models.passes import passes
 
 
-class Carried:
-    """Rows of ids, with the residual stream of all their tokens above the layers that are done.
+class ActivationCache:
+    """Rows of ids, with the residual stream of all their tokens after the highest layer that is done.
 
-    What rows begin with alike is run once. `budget` is the padded tokens of a pass; `beat` is called before each.
+    Shared prefixes are run once. `budget` is the padded tokens of a pass; `beat` is called before each.
     """
 
     def __init__(
@@ -37,18 +37,20 @@ class Carried:
     def at(self, sites: Sequence[Site], done: int = -1) -> dict[Site, Float[Tensor, "n d"]]:
         """Activations at these sites, at the last token of each row, of the model as it is worn.
 
-        Layers up to `done`, below all sites, will not change any more: their output is kept for the next call.
+        Layers up to `done`, below all sites, will not change any more: their output is stored for the next call.
         """
         further = done > self.done
-        kept: list[Tensor | tuple] = []
+        outputs: list[Tensor | tuple] = []
         found: dict[Site, Tensor] = {}
         for number, part in enumerate(self.passes):
             if self.beat is not None:
                 self.beat()
-            aside = standing_aside(self.lm, self.done, self.states[number]) if self.states else nullcontext()
-            hook = self.lm.layers[done].register_forward_hook(lambda _, __, out: kept.append(out)) if further else None
+            skipped = skipping_layers(self.lm, self.done, self.states[number]) if self.states else nullcontext()
+            hook = (
+                self.lm.layers[done].register_forward_hook(lambda _, __, out: outputs.append(out)) if further else None
+            )
             try:
-                with captured(self.lm, sites, len(part.inputs["input_ids"])) as seen, aside:
+                with captured(self.lm, sites, len(part.inputs["input_ids"])) as seen, skipped:
                     self.lm.model(**part.inputs, use_cache=False)
             finally:
                 if hook is not None:
@@ -61,5 +63,5 @@ class Carried:
                     found[where] = torch.empty(shape, dtype=self.lm.master_dtype, device=self.lm.device)
                 found[where][index] = values[at_row, at_column].to(self.lm.master_dtype)
         if further:
-            self.done, self.states = done, kept
+            self.done, self.states = done, outputs
         return found

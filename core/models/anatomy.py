@@ -20,7 +20,7 @@ class Anatomy:
     inside a layer (`mlp` is empty where the FFN is part of the layer itself), as does `after`: the norm between the
     down-projection and the residual stream, empty in most. `conv1d` says that the down-projection stores its weight as
     [d_in, d_out]. Everything else follows: the layer's own output is the residual stream behind it, a bias is the
-    down-projection's own, and the tail of a pass is entered where a layer ends (`core.models.partial_forward`).
+    down-projection's own, and a partial forward pass begins where a layer ends (`core.models.partial_forward`).
     """
 
     layers: str

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from core.models.activation_cache import Carried
+from core.models.activation_cache import ActivationCache
 from core.models.hooks import Site, captured, last_mlp_at, logits_at
 from core.models.language_model import LanguageModel
 from core.models.passes import batches, passes, right_padded
@@ -116,7 +116,7 @@ def activations_at(
     Tokens after the asked one are not run: it cannot see them. `beat` is called before each pass.
     """
     rows = [tuple(ids[: p + 1]) for ids, p in zip(_ids(lm, texts), positions, strict=True)]
-    return Carried(lm, rows, budget, beat).at(sites)
+    return ActivationCache(lm, rows, budget, beat).at(sites)
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Reaching into a pass: what comes by is captured, parts are left out, layers stand aside."""
+"""Hooks on a forward pass: capture activations, leave parts out, skip layers."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ def last_mlp_at(lm: LanguageModel, rows: Tensor, columns: Tensor) -> Iterator[No
 
 
 @contextmanager
-def standing_aside(lm: LanguageModel, layer: int, output: Tensor | tuple) -> Iterator[None]:
-    """Layers up to `layer` do nothing; what leaves `layer` is `output`."""
+def skipping_layers(lm: LanguageModel, layer: int, output: Tensor | tuple) -> Iterator[None]:
+    """Layers up to `layer` are not run; the output of `layer` is `output`."""
     parts = lm.layers[: layer + 1]
     replaced = [part.__dict__.get("forward") for part in parts]  # a placement library may have put one there
 

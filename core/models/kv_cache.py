@@ -1,4 +1,4 @@
-"""Keys and values that are kept: those of the tokens before a cut, made once for many passes."""
+"""A frozen KV cache: keys and values of the tokens before a cut, computed once and used in many passes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicLayer
 
 
-class KeptLayer(DynamicLayer):
-    """A layer's keys and values [row, head, token, d]; new ones are joined to them for one pass and forgotten."""
+class FrozenLayer(DynamicLayer):
+    """A layer's keys and values [row, head, token, d]; those of new tokens are appended for one pass and not stored."""
 
     keys: Tensor
     values: Tensor
@@ -31,9 +31,9 @@ class KeptLayer(DynamicLayer):
         return torch.cat([self.keys, key_states], -2), torch.cat([self.values, value_states], -2)
 
 
-def kept(layers: Sequence[tuple[Tensor, Tensor]]) -> Cache:
-    """A cache that gives these keys and values, layer by layer, and never grows."""
-    return Cache(layers=[KeptLayer(keys, values) for keys, values in layers])
+def frozen_cache(layers: Sequence[tuple[Tensor, Tensor]]) -> Cache:
+    """A cache of these keys and values, layer by layer, that never grows."""
+    return Cache(layers=[FrozenLayer(keys, values) for keys, values in layers])
 
 
 def keys_and_values(layer: object) -> tuple[Tensor, Tensor]:

@@ -55,7 +55,7 @@ class LanguageModel:
         self.token_budget = 1024 if self.device.type == "cpu" else 16384
         self.fingerprint = fingerprint(model)
         self._embedded = embedded(model)  # ids that it knows
-        self.packs: bool | None = None  # whether rows may be run as packs: `core.models.prefix_tree` tries it once
+        self.takes_trees: bool | None = None  # `core.models.prefix_tree` finds out once
         self._originals: dict[int, Tensor] = {}
         self._wearing: Mapping[int, Tensor] = {}
         self._encoded: dict[str, list[int]] = {}

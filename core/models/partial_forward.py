@@ -1,13 +1,13 @@
-"""The exact tail: what a change to the residual stream at one token can reach, and nothing else.
+"""Partial forward passes: only what a change of the residual stream at one token can reach.
 
 Adding δ to the residual stream after layer L at token c of a row changes only the tokens from c on, in the layers
-above L. So a row is run once, without gradients; the keys and values of its tokens before c and its residual stream
-after L from c on are kept; and from then on only the layers above L run on the tokens from c on, against the kept
-keys and values. Equal to the full forward pass, with an n-th of its work.
+above L. So each row is run once, without gradients. The keys and values of its tokens before c are stored, and its
+residual stream after L from c on. From then on only the layers above L run, on the tokens from c on, against the
+stored keys and values. The result equals the full forward pass, at a fraction of its cost.
 
-The model's own code does that: layers up to L stand aside (their `forward` is replaced for the moment of a pass, L's
-by the kept states plus δ), and a cache that gives its keys and values without growing does the rest, so masks,
-rotary embeddings and layer signatures stay the model's business.
+The model's own code computes it. Layers up to L are skipped: their `forward` is replaced during a pass, that of L by
+the stored states plus δ. A frozen KV cache supplies the keys and values, so masks, rotary embeddings and the
+signatures of layers remain the model's own.
 
 Shapes: r rows, s tokens from c on, p tokens before c (padded left), d the model's width, v the vocabulary.
 """
@@ -25,12 +25,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import DynamicCache
 
-from core.models.hooks import last_mlp_at, logits_at, standing_aside
-from core.models.kv_cache import kept, keys_and_values
+from core.models.hooks import last_mlp_at, logits_at, skipping_layers
+from core.models.kv_cache import frozen_cache, keys_and_values
 from core.models.language_model import LanguageModel
 from core.models.passes import passes
 
-CHUNK_COST = 96  # tokens of padding that are worth one chunk less
+BATCH_COST = 96  # tokens of padding that are worth one batch less
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Row:
 
 
 @dataclass
-class Chunk:
-    """Rows that go through the tail together.
+class RowBatch:
+    """Rows that are run together.
 
-    `reads` are (row, token from the cut on) pairs, flattened; `read_rows` says to which of the chunk's rows each
-    belongs, `rows` to which of the caller's rows each of the chunk's rows belongs.
+    `reads` are (row, token from the cut on) pairs, flattened; `read_rows` says to which of the batch's rows each
+    belongs, `rows` to which of the caller's rows each of the batch's rows belongs.
     """
 
     rows: list[int]
@@ -57,7 +57,7 @@ class Chunk:
     mask: Int[Tensor, "r p_and_s"]
     positions: Int[Tensor, "r s"]
     hidden: Float[Tensor, "r s d"]
-    kept: list[tuple[Tensor, Tensor]]
+    past: list[tuple[Tensor, Tensor]]
     read_rows: Int[Tensor, " n"]
     read_columns: Int[Tensor, " n"]
     in_tuple: bool  # whether the model's layers return a tuple
@@ -67,11 +67,11 @@ class Chunk:
         """p."""
         return self.mask.shape[1] - self.ids.shape[1]
 
-    def pack(self, hidden: Tensor) -> Tensor | tuple[Tensor]:
+    def as_output(self, hidden: Tensor) -> Tensor | tuple[Tensor]:
         return (hidden,) if self.in_tuple else hidden
 
-    def without(self, gone: set[int]) -> Chunk | None:
-        """The chunk without the rows of some owners; None if nothing is left."""
+    def without(self, gone: set[int]) -> RowBatch | None:
+        """The batch without the rows of some owners; None if nothing is left."""
         keep = [i for i, owner in enumerate(self.owners.tolist()) if owner not in gone]
         if len(keep) == len(self.rows):
             return self
@@ -81,63 +81,63 @@ class Chunk:
         new_index = torch.full((len(self.rows),), -1, device=self.ids.device)
         new_index[at] = torch.arange(len(keep), device=self.ids.device)
         stays = new_index[self.read_rows] >= 0
-        return Chunk(
+        return RowBatch(
             [self.rows[i] for i in keep],
             self.owners[at],
             self.ids[at],
             self.mask[at],
             self.positions[at],
             self.hidden[at],
-            [(keys[at], values[at]) for keys, values in self.kept],
+            [(keys[at], values[at]) for keys, values in self.past],
             new_index[self.read_rows[stays]],
             self.read_columns[stays],
             self.in_tuple,
         )
 
 
-def joined(chunks: Sequence[Chunk], budget: int) -> list[Chunk]:
-    """The chunks with those put together that are cheaper to run as one: where the padding that it takes is less than
-    what a chunk costs by itself. A chunk's rows x (p + s) stay within `budget`."""
-    result: list[Chunk] = []
-    for chunk in sorted(chunks, key=lambda chunk: -chunk.ids.shape[1]):
+def merged(batches: Sequence[RowBatch], budget: int) -> list[RowBatch]:
+    """Batches, merged where one pass is cheaper than two: where the added padding costs less than another batch. A
+    batch's rows x (p + s) stay within `budget`."""
+    result: list[RowBatch] = []
+    for batch in sorted(batches, key=lambda batch: -batch.ids.shape[1]):
         if result:
             last = result[-1]
-            rows, wide = len(last.rows) + len(chunk.rows), last.ids.shape[1]
-            padding = len(chunk.rows) * (wide - chunk.ids.shape[1])
-            if padding <= CHUNK_COST and rows * (max(last.before, chunk.before) + wide) <= budget:
-                result[-1] = together(last, chunk)
+            rows, wide = len(last.rows) + len(batch.rows), last.ids.shape[1]
+            padding = len(batch.rows) * (wide - batch.ids.shape[1])
+            if padding <= BATCH_COST and rows * (max(last.before, batch.before) + wide) <= budget:
+                result[-1] = concatenated(last, batch)
                 continue
-        result.append(chunk)
+        result.append(batch)
     return result
 
 
-def together(one: Chunk, other: Chunk) -> Chunk:
-    """Two chunks as one, padded on the left before the cut and on the right after it, where nothing looks."""
+def concatenated(one: RowBatch, other: RowBatch) -> RowBatch:
+    """Two batches as one, padded on the left before the cut and on the right after it, where no token attends."""
     before, after = max(one.before, other.before), max(one.ids.shape[1], other.ids.shape[1])
 
-    def both(a: Tensor, b: Tensor, sides: Callable[[Chunk], tuple[int, ...]]) -> Tensor:
+    def both(a: Tensor, b: Tensor, sides: Callable[[RowBatch], tuple[int, ...]]) -> Tensor:
         return torch.cat([F.pad(a, sides(one)), F.pad(b, sides(other))])
 
-    def left(chunk: Chunk) -> tuple[int, ...]:
-        return (0, 0, before - chunk.before, 0)
+    def left(batch: RowBatch) -> tuple[int, ...]:
+        return (0, 0, before - batch.before, 0)
 
-    def right(chunk: Chunk) -> tuple[int, ...]:
-        return (0, after - chunk.ids.shape[1])
+    def right(batch: RowBatch) -> tuple[int, ...]:
+        return (0, after - batch.ids.shape[1])
 
-    def masked(chunk: Chunk) -> Tensor:
-        ends = torch.ones(len(chunk.rows), right(chunk)[1], dtype=chunk.mask.dtype, device=chunk.mask.device)
-        return torch.cat([F.pad(chunk.mask, (before - chunk.before, 0)), ends], 1)
+    def masked(batch: RowBatch) -> Tensor:
+        ends = torch.ones(len(batch.rows), right(batch)[1], dtype=batch.mask.dtype, device=batch.mask.device)
+        return torch.cat([F.pad(batch.mask, (before - batch.before, 0)), ends], 1)
 
-    return Chunk(
+    return RowBatch(
         [*one.rows, *other.rows],
         torch.cat([one.owners, other.owners]),
         both(one.ids, other.ids, right),
         torch.cat([masked(one), masked(other)]),
         both(one.positions, other.positions, right),
-        both(one.hidden, other.hidden, lambda chunk: (0, 0, *right(chunk))),
+        both(one.hidden, other.hidden, lambda batch: (0, 0, *right(batch))),
         [
             (both(keys, more_keys, left), both(values, more_values, left))
-            for (keys, values), (more_keys, more_values) in zip(one.kept, other.kept, strict=True)
+            for (keys, values), (more_keys, more_values) in zip(one.past, other.past, strict=True)
         ],
         torch.cat([one.read_rows, other.read_rows + len(one.rows)]),
         torch.cat([one.read_columns, other.read_columns]),
@@ -145,10 +145,10 @@ def together(one: Chunk, other: Chunk) -> Chunk:
     )
 
 
-class Tail:
+class PartialForward:
     """Rows prepared for passes through the layers above `layer`.
 
-    Weights must not change between preparing and running.
+    Weights must not change between construction and use.
     """
 
     def __init__(
@@ -159,33 +159,33 @@ class Tail:
         budget: int | None = None,
         beat: Callable[[], None] | None = None,
     ):
-        """Run each row once. `budget`: padded tokens of a chunk (all of a row's at first, those from the cut later);
-        `beat` is called before each pass here, and is for whoever goes through the chunks to call."""
+        """Run each row once. `budget`: padded tokens of a batch (all of a row's at first, those from the cut later);
+        `beat` is called before each pass here; callers that run the batches call it themselves."""
         self.lm, self.beat = lm, beat or (lambda: None)
         self.layer = layer
         self.budget = budget or lm.token_budget
         starts, in_tuple = first_pass(lm, rows, layer, self.budget, self.beat)
         groups = grouped(rows, self.budget)
-        self.chunks = joined([aligned(lm, rows, starts, group, layer, in_tuple) for group in groups], self.budget)
+        self.batches = merged([aligned(lm, rows, starts, group, layer, in_tuple) for group in groups], self.budget)
 
     def drop(self, owners: set[int]) -> None:
-        """Forget the rows of these owners."""
-        self.chunks = [left for chunk in self.chunks if (left := chunk.without(owners)) is not None]
-        self.chunks = joined(self.chunks, self.budget)
+        """Drop the rows of these owners."""
+        self.batches = [left for batch in self.batches if (left := batch.without(owners)) is not None]
+        self.batches = merged(self.batches, self.budget)
 
-    def logits(self, chunk: Chunk, delta: Float[Tensor, "owners d"]) -> Float[Tensor, "n v"]:
-        """Logits at the chunk's reads with each row's δ added at its cut. Differentiable in δ."""
-        first = chunk.hidden[:, :1] + delta[chunk.owners, None].to(chunk.hidden.dtype)
-        hidden = torch.cat([first, chunk.hidden[:, 1:]], 1)
-        inputs = {"input_ids": chunk.ids, "attention_mask": chunk.mask, "position_ids": chunk.positions}
-        only = (chunk.read_rows, chunk.read_columns)
-        with standing_aside(self.lm, self.layer, chunk.pack(hidden)), last_mlp_at(self.lm, *only):
-            return logits_at(self.lm, inputs, *only, cache=kept(chunk.kept))
+    def logits(self, batch: RowBatch, delta: Float[Tensor, "owners d"]) -> Float[Tensor, "n v"]:
+        """Logits at the batch's reads with each row's δ added at its cut. Differentiable in δ."""
+        first = batch.hidden[:, :1] + delta[batch.owners, None].to(batch.hidden.dtype)
+        hidden = torch.cat([first, batch.hidden[:, 1:]], 1)
+        inputs = {"input_ids": batch.ids, "attention_mask": batch.mask, "position_ids": batch.positions}
+        only = (batch.read_rows, batch.read_columns)
+        with skipping_layers(self.lm, self.layer, batch.as_output(hidden)), last_mlp_at(self.lm, *only):
+            return logits_at(self.lm, inputs, *only, cache=frozen_cache(batch.past))
 
 
 @dataclass(frozen=True)
 class Start:
-    """What is kept of one row's first pass: keys and values of the layers above before the cut, [head, token, d_head],
+    """What is stored of a row's first pass: keys and values of the layers above, before the cut, [head, token, d_head],
     and the residual stream from the cut on, [token, d]."""
 
     above: list[tuple[Tensor, Tensor]]
@@ -196,7 +196,7 @@ class Start:
 def first_pass(
     lm: LanguageModel, rows: Sequence[Row], layer: int, budget: int, beat: Callable[[], None]
 ) -> tuple[list[Start], bool]:
-    """(what is kept of each row, whether the model's layers return tuples). Beginnings that rows share are run once."""
+    """(what is stored of each row, whether the model's layers return tuples). Shared prefixes are run once."""
     starts: dict[int, Start] = {}
     in_tuple = False
     nowhere = torch.zeros(0, dtype=torch.long)
@@ -224,8 +224,8 @@ def first_pass(
 
 def aligned(
     lm: LanguageModel, rows: Sequence[Row], starts: Sequence[Start], group: Sequence[int], layer: int, in_tuple: bool
-) -> Chunk:
-    """A group of rows as a chunk, aligned at their cuts."""
+) -> RowBatch:
+    """A group of rows as a batch, aligned at their cuts."""
     members, device = [rows[i] for i in group], lm.device
     before = max(row.cut for row in members)
     after = max(len(row.ids) - row.cut for row in members)
@@ -237,7 +237,7 @@ def aligned(
     cuts = torch.tensor([row.cut for row in members], device=device)[:, None]
     last = torch.tensor([len(row.ids) - 1 for row in members], device=device)[:, None]
     columns = torch.arange(before + after, device=device)[None]
-    # Layers up to `layer` stand aside later and need no keys; their length is still asked for.
+    # Layers up to `layer` are skipped later and need no keys; the model still asks for their length.
     nothing = torch.empty(len(members), 1, before, 0, device=device, dtype=lm.dtype)
     own = [starts[i].above for i in group]
     above = [
@@ -245,7 +245,7 @@ def aligned(
         for n in range(lm.n_layers - layer - 1)
     ]
     reads = [(r, token - row.cut) for r, row in enumerate(members) for token in row.reads]
-    return Chunk(
+    return RowBatch(
         list(group),
         torch.tensor([row.owner for row in members], device=device),
         torch.tensor(ends, device=device),

@@ -1,4 +1,4 @@
-"""Rows of ids made into passes of the model: by length, or in packs.
+"""Batches of rows for forward passes: prefix trees where the model takes them, else rows of similar length.
 
 Rows are padded on the right, where causal attention cannot see the padding, and the padding sees the row.
 """
@@ -12,13 +12,13 @@ from jaxtyping import Int
 from torch import Tensor
 
 from core.models.language_model import LanguageModel
-from core.models.prefix_tree import Pass, can_pack, packed_passes
+from core.models.prefix_tree import Pass, takes_prefix_trees, tree_passes
 
 
 def passes(lm: LanguageModel, rows: Sequence[tuple[int, ...]], budget: int) -> Iterator[Pass]:
-    """Passes over all rows: as packs where the model takes them, else padded on the right."""
-    if rows and can_pack(lm, max(map(len, rows))):
-        yield from packed_passes(lm, rows, budget)
+    """Passes over all rows: as prefix trees where the model takes them, else padded on the right."""
+    if rows and takes_prefix_trees(lm, max(map(len, rows))):
+        yield from tree_passes(lm, rows, budget)
         return
     host = hosts(rows)
     unique = list(dict.fromkeys(host.values()))

@@ -14,13 +14,13 @@ from core.errors import UserError
 from core.models.forward import score
 from core.models.generation import generate
 from core.models.loading import load_model
-from core.models.partial_forward import Tail
+from core.models.partial_forward import PartialForward
 from core.runs.engine.laboratory import Laboratory
 from core.runs.spec.run_spec import RunSpec
 from tests import toys
 from tests.architectures.wide import Wide
 from tests.editing.common import FACTS, recipe_of, session_of
-from tests.models.test_tail import plain_loss, tail_loss
+from tests.models.test_partial_forward import partial_loss, plain_loss
 
 TEMPLATE = "{{ bos_token }}You like France.\nQ: {{ messages[0].content }}\nA: "
 CONTEXTS = ["The river runs"]
@@ -59,9 +59,9 @@ def test_the_tail_is_the_full_forward(lm):
     delta = torch.full((len(FACTS), lm.d_model), 0.1, dtype=torch.float64).requires_grad_()
     with Wide():
         plain = plain_loss(lm, task.rows, task.targets, 1, delta)
-        tail = tail_loss(Tail(lm, task.rows, 1), task.targets, delta)
-    torch.testing.assert_close(tail, plain, rtol=1e-9, atol=1e-12)
-    slopes = [torch.autograd.grad(loss, delta)[0] for loss in (tail, plain)]
+        forward = partial_loss(PartialForward(lm, task.rows, 1), task.targets, delta)
+    torch.testing.assert_close(forward, plain, rtol=1e-9, atol=1e-12)
+    slopes = [torch.autograd.grad(loss, delta)[0] for loss in (forward, plain)]
     torch.testing.assert_close(*slopes, rtol=1e-9, atol=1e-12)
 
 

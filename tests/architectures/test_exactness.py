@@ -1,4 +1,4 @@
-"""On every family the batched tail is the plain full forward pass, and padding on either side changes nothing."""
+"""On every family the batched forward is the plain full forward pass, and padding on either side changes nothing."""
 
 import pytest
 import torch
@@ -7,12 +7,12 @@ from transformers import AutoModelForCausalLM
 from core.models.forward import score
 from core.models.generation import continuations, greedy
 from core.models.hooks import logits_at
-from core.models.partial_forward import Tail
+from core.models.partial_forward import PartialForward
 from core.models.passes import right_padded
 from core.models.tokens import answer_ids
 from tests import toys
 from tests.architectures.wide import Wide
-from tests.models.test_tail import PROMPTS, plain_loss, rows_of, tail_loss
+from tests.models.test_partial_forward import PROMPTS, partial_loss, plain_loss, rows_of
 
 EXACT = {"rtol": 1e-9, "atol": 1e-12}
 
@@ -27,7 +27,7 @@ def test_loss_and_gradient_of_the_tail_are_those_of_the_full_forward(toy, family
     with Wide():
         expected = plain_loss(lm, rows, targets, layer, delta)
         (slope,) = torch.autograd.grad(expected, delta)
-        loss = tail_loss(Tail(lm, rows, layer), targets, delta)
+        loss = partial_loss(PartialForward(lm, rows, layer), targets, delta)
         (found,) = torch.autograd.grad(loss, delta)
     torch.testing.assert_close(loss, expected, **EXACT)
     torch.testing.assert_close(found, slope, **EXACT)

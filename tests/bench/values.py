@@ -1,4 +1,4 @@
-"""How much the exact tail saves: target values of a round together, against one fact at a time through the whole model.
+"""How much partial forward passes save: target values of a round at once, against full passes for each fact.
 
 python -m tests.bench.values --facts 100
 python -m tests.bench.values --shape gpt2-small --plain-facts 5      random weights, so every fact takes all steps
@@ -136,7 +136,7 @@ def main() -> None:
     print(
         f"steps: mean {found.steps.double().mean():.1f} of {config.steps}; final loss: median {found.loss.median():.3f}"
     )
-    print(f"together, exact tail: {together * 1000:8.1f} ms a fact ({len(facts)} facts)")
+    print(f"together, exact forward: {together * 1000:8.1f} ms a fact ({len(facts)} facts)")
     print(f"one at a time, plain: {alone * 1000:8.1f} ms a fact ({len(some)} facts)")
     print(f"ratio: {alone / together:.1f}; largest difference of a final loss: {apart:.2g}")
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from core.editing.failure import EditFailure
-from core.editing.history.woodbury import Bordered
+from core.editing.history.woodbury import IncrementalWoodbury
 from core.editing.linalg.metric import Dense, LowRankPlusDiagonal, Restricted
 from core.editing.linalg.solve import one_plus
-from core.editing.linalg.subspace import Projection, together
+from core.editing.linalg.subspace import Projection, joint_basis
 
 D, EXACT = 12, {"rtol": 1e-9, "atol": 1e-10}
 
@@ -41,7 +41,7 @@ def test_a_solve_is_the_inverse(kind):
 def test_a_restricted_metric_is_the_metric_of_the_complement(kind):
     both = orthonormal(D, D, seed=5)
     blocked, free = both[:, :4], both[:, 4:]
-    metric = Restricted(Bordered(BASES[kind](A)).plus(KEYS), blocked)
+    metric = Restricted(IncrementalWoodbury(BASES[kind](A)).plus(KEYS), blocked)
     inside = free @ torch.linalg.inv(free.T @ (A + KEYS @ KEYS.T) @ free) @ free.T
     torch.testing.assert_close(metric.solve(RIGHT), inside @ RIGHT, **EXACT)
     assert float((blocked.T @ metric.solve_with_keys(RIGHT)).abs().max()) < 1e-12
@@ -55,11 +55,11 @@ def test_numbers_that_break_are_told():
 
 def test_directions_are_put_together():
     first, second = orthonormal(D, 3, seed=1), orthonormal(D, 4, seed=2)
-    found = together(first, torch.cat([first[:, :1], second], 1)[:, :3])
+    found = joint_basis(first, torch.cat([first[:, :1], second], 1)[:, :3])
     assert found.shape == (D, 5)
     torch.testing.assert_close(found.T @ found, torch.eye(5, dtype=torch.float64), **EXACT)
     assert float((first - found @ (found.T @ first)).norm()) < 1e-10
-    assert together(first) is first
+    assert joint_basis(first) is first
 
 
 def test_a_projection_by_either_side():

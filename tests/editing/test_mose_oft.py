@@ -137,11 +137,11 @@ def test_the_gradient_is_that_of_the_whole(toy):
 
     from core.editing.lane.method import Round
     from core.editing.methods._fine_tuning import lesson, through
-    from core.editing.methods._oft import turned
+    from core.editing.methods._oft import orthogonally_tuned
 
     lm = toy("llama", "float64")
     session, recipe = session_of(lm), oft_of(lm, steps=1, layers=[1])
-    found, _ = turned(Round(lm, LaneState.base(lm, [1]), FACTS[:1], recipe, session), recipe.method)
+    found, _ = orthogonally_tuned(Round(lm, LaneState.base(lm, [1]), FACTS[:1], recipe, session), recipe.method)
     free = torch.zeros(4, lm.d_ffn // 4, lm.d_ffn // 4, dtype=torch.float64, requires_grad=True)
     one = lesson(lm, FACTS[0], recipe.method.teacher_forced)
     with torch.enable_grad():

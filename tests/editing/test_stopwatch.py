@@ -30,7 +30,7 @@ HEAVY = (
     "core.editing.rounds.spread.prompts",
     "core.editing.rounds.procedures.prompts",
     "core.editing.lane.session.sample_contexts",
-    "core.models.activation_cache.Carried.at",
+    "core.models.activation_cache.ActivationCache.at",
     "core.editing.wrappers._regression.token_keys",
 )
 

@@ -142,7 +142,7 @@ def test_other_weights_may_be_worn_in_a_heartbeat(lm):
 
     quiet = optimise_values(lm, FACTS, LAYER, config, CONTEXTS)
     beaten = optimise_values(lm, FACTS, LAYER, config, CONTEXTS, beat)
-    assert len(beats) == 1 + 2 * config.steps  # the pass before the first; each evaluation, and its one chunk
+    assert len(beats) == 1 + 2 * config.steps  # the pass before the first; each evaluation, and its one batch
     assert torch.equal(quiet.delta, beaten.delta)
 
 

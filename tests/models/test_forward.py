@@ -5,7 +5,7 @@ import torch
 
 from core.models.forward import activations, activations_at, score, score_ids, token_activations
 from core.models.passes import batches, hosts
-from core.models.prefix_tree import can_pack
+from core.models.prefix_tree import takes_prefix_trees
 from core.models.tokens import answer_ids
 
 PROMPTS = ["The capital of France is", "The capital of France is", "Ada Marlow was born in", "Bruno", "Bruno"]
@@ -78,7 +78,7 @@ def test_a_shared_beginning_is_run_once_and_changes_nothing(toy, family):
     handle = lm.layers[0].register_forward_hook(lambda _, args, __: seen.append(args[0].shape[:2].numel()))
     together = activations_at(lm, rows, positions, sites)
     handle.remove()
-    if can_pack(lm, max(map(len, rows))):  # rows longer than a sliding window are run one by one
+    if takes_prefix_trees(lm, max(map(len, rows))):  # rows longer than a sliding window are run one by one
         assert sum(seen) < sum(len(row) for row in rows)
     for i, row in enumerate(rows):
         for site, states in activations_at(lm, [row], [positions[i]], sites).items():

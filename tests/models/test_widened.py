@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from core.models.float32_layers import widened
-from core.models.hooks import standing_aside
+from core.models.hooks import skipping_layers
 from core.models.language_model import LanguageModel
 from core.models.loading import load_model
 from tests import toys
@@ -41,7 +41,7 @@ def test_layers_compute_what_they_do_in_float32(pair):
     rounded, _ = outputs(narrow, ids, [0, 1, 2])
     with widened(narrow, 1, 2):
         found, _ = outputs(narrow, ids, [0, 1, 2])
-    with standing_aside(wide, 0, rounded[0].float()):
+    with skipping_layers(wide, 0, rounded[0].float()):
         exact, _ = outputs(wide, ids, [1, 2])
     assert found[0].equal(rounded[0])
     for layer in (1, 2):

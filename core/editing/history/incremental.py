@@ -1,7 +1,7 @@
-"""Earlier keys of a lane, kept between rounds, so that a round costs its own size whatever went before it.
+"""The keys of earlier rounds, cached between rounds, so that the cost of a round does not depend on the rounds before.
 
-Keys are taken up in blocks of a fixed size, counted from the first one on: so a lane that is rebuilt gets the bits of
-one that was never stopped. What a round's solve makes of its own keys is what the next one needs of them.
+Keys are added in blocks of a fixed size, counted from the first key. So a lane that is rebuilt gets the same bits as
+one that was never stopped. The next round reuses what a round's solve computed from its own keys.
 """
 
 from __future__ import annotations
@@ -14,41 +14,47 @@ from jaxtyping import Float
 
 from core.editing.failure import EditFailure
 from core.editing.history.folding import LINES, Folded, fold
-from core.editing.history.woodbury import CHUNK, Bordered
+from core.editing.history.woodbury import CHUNK, IncrementalWoodbury
 from core.editing.linalg.metric import Metric, Summed
 from core.editing.linalg.solve import by_factor
 from core.lazy import torch
 
-Seen = Callable[[Any], Any]  # keys [d_in, n] as the metric is to have them: projected, say
+Projecting = Callable[[Any], Any]  # of keys [d_in, n], before they enter the metric
 
 
 @dataclass(frozen=True, eq=False)
-class Ahead:
-    """What a metric became by a block of keys that may become history."""
+class Precomputed:
+    """The metric after a block of keys that may become history."""
 
-    before: Bordered
+    before: IncrementalWoodbury
     block: Float[torch.Tensor, "d_in n"]
-    after: Bordered
+    after: IncrementalWoodbury
 
 
 @dataclass
-class Growth:
-    """What is kept between rounds of a metric with earlier keys.
+class KeyHistory:
+    """What is cached between rounds of a metric with earlier keys.
 
-    `wholes` are the lines of keys that were made one with the metric; `anchors` (what the earliest keys became) each
-    with the metric that goes on from there, and its lines of later keys; `ahead` what rounds took up of their own.
+    `wholes` are the sequences of keys that were added to the metric's matrix. `anchors` are the metrics after the
+    earliest keys, each with the incremental metric that starts from it and the sequences of later keys. `precomputed`
+    is what rounds computed from their own keys.
     """
 
     wholes: list[Folded] = field(default_factory=list)
-    anchors: list[tuple[Any, Bordered, list[Folded]]] = field(default_factory=list)
-    ahead: list[list[Ahead]] = field(default_factory=list)
+    anchors: list[tuple[Any, IncrementalWoodbury, list[Folded]]] = field(default_factory=list)
+    precomputed: list[list[Precomputed]] = field(default_factory=list)
 
     def metric(
-        self, anchor: Any, base: Any, start: Callable[[], Bordered], rest: Float[torch.Tensor, "d_in n"], seen: Seen
+        self,
+        anchor: Any,
+        base: Any,
+        start: Callable[[], IncrementalWoodbury],
+        rest: Float[torch.Tensor, "d_in n"],
+        project: Projecting,
     ) -> Protecting:
-        """`start()`, made once per anchor, and the keys that came after it; each block goes through `seen` first.
+        """`start()`, built once per anchor, plus the later keys; `project` is applied to each block first.
 
-        `base` is the anchor of lines that have no other yet.
+        `base` is the anchor of sequences that have no other yet.
         """
         entry = next((one for one in self.anchors if one[0] is anchor), None)
         if entry is None:
@@ -58,38 +64,44 @@ class Growth:
                 for one in self.anchors
                 if any(one[0] is value for value in reached) or (one[0] is base and len(one[2]) > 1)
             ]
-            self.ahead.clear()
+            self.precomputed.clear()
             entry = (anchor, start(), [])
             self.anchors = [*left, entry][-LINES:]
         _, first, known = entry
 
-        def step(before: Bordered, block: Float[torch.Tensor, "d_in n"]) -> Bordered:
-            return self.found(before, block) or before.plus(seen(apart(block)))
+        def step(before: IncrementalWoodbury, block: Float[torch.Tensor, "d_in n"]) -> IncrementalWoodbury:
+            return self.found(before, block) or before.plus(project(apart(block)))
 
-        return Protecting(self, *fold(known, rest, CHUNK, first, step), seen)
+        return Protecting(self, *fold(known, rest, CHUNK, first, step), project)
 
-    def found(self, before: Bordered, block: Float[torch.Tensor, "d_in n"]) -> Bordered | None:
-        """What a round already made of this block."""
-        for entry in (entry for taken in self.ahead for entry in taken):
+    def found(self, before: IncrementalWoodbury, block: Float[torch.Tensor, "d_in n"]) -> IncrementalWoodbury | None:
+        """What a round already computed for this block."""
+        for entry in (entry for taken in self.precomputed for entry in taken):
             if entry.before is before and torch.equal(entry.block, block):
                 return entry.after
         return None
 
-    def keep(self, taken: list[Ahead]) -> None:
-        """Remember what a round took up."""
-        self.ahead = [*self.ahead, taken][-LINES:]
+    def keep(self, taken: list[Precomputed]) -> None:
+        """Store what a round computed."""
+        self.precomputed = [*self.precomputed, taken][-LINES:]
 
 
 class Protecting(Metric):
     """A + K_p K_pᵀ for all earlier keys: whole blocks of them in `whole`, and the `few` after those.
 
-    The keys of a round are given as the lane will keep them: they go through `seen` here, in the blocks in which they
-    will be history, and the next round finds what they became.
+    The keys of a round are given as the lane will store them. `project` is applied here, in the blocks in which they
+    will be history, so that the next round can reuse the result.
     """
 
-    def __init__(self, growth: Growth, whole: Bordered, few: Float[torch.Tensor, "d_in r"], seen: Seen):
+    def __init__(
+        self,
+        key_history: KeyHistory,
+        whole: IncrementalWoodbury,
+        few: Float[torch.Tensor, "d_in r"],
+        project: Projecting,
+    ):
         self.layer = whole.layer
-        self.growth, self.whole, self.few, self.seen = growth, whole, few, seen
+        self.key_history, self.whole, self.few, self.project = key_history, whole, few, project
 
     @property
     def notes(self) -> Sequence[str]:
@@ -97,11 +109,11 @@ class Protecting(Metric):
 
     @property
     def count(self) -> int:
-        """How many keys stand beside A's factor."""
+        """The number of keys that are not in A's factor."""
         return self.whole.count + self.few.shape[1]
 
     def solve(self, right: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
-        return self.whole.plus(self.seen(apart(self.few)), for_good=False).solve(right)
+        return self.whole.plus(self.project(apart(self.few)), for_good=False).solve(right)
 
     def solve_keys(self, keys: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
         return self._taken(keys).newest(keys.shape[1])[0]
@@ -110,22 +122,22 @@ class Protecting(Metric):
         inner, lower = self._taken(keys).newest(keys.shape[1])
         return by_factor(lower, inner.T).T
 
-    def _taken(self, keys: Float[torch.Tensor, "d_in b"]) -> Bordered:
+    def _taken(self, keys: Float[torch.Tensor, "d_in b"]) -> IncrementalWoodbury:
         """A + K_p K_pᵀ + K Kᵀ."""
         columns, found, taken = torch.cat([self.few, keys], 1), self.whole, []
         for first in range(0, columns.shape[1], CHUNK):
             block = columns[:, first : first + CHUNK]
             full = block.shape[1] == CHUNK
-            known = self.growth.found(found, block) if full else None
+            known = self.key_history.found(found, block) if full else None
             try:
-                after = known or found.plus(self.seen(apart(block)), for_good=full, of_facts=True)
+                after = known or found.plus(self.project(apart(block)), for_good=full, of_facts=True)
             except EditFailure as failure:
                 fact = -1 if failure.fact is None else failure.fact + first - self.few.shape[1]
                 raise EditFailure(str(failure), fact if fact >= 0 else None, failure.too_large) from None
             if full:
-                taken.append(Ahead(found, block, after))
+                taken.append(Precomputed(found, block, after))
             found = after
-        self.growth.keep(taken)
+        self.key_history.keep(taken)
         return found
 
 
@@ -136,24 +148,24 @@ def apart(block: Float[torch.Tensor, "d n"]) -> Float[torch.Tensor, "d n"]:
 
 
 def protecting(
-    growth: Growth,
+    key_history: KeyHistory,
     base: Metric,
     history: Float[torch.Tensor, "d_in n"],
-    seen: Seen,
+    project: Projecting,
     matrix: Callable[[], Float[torch.Tensor, "d_in d_in"]],
-    dual: int,
+    woodbury_limit: int,
 ) -> Protecting:
     """A + K Kᵀ for all earlier keys K, with `matrix()` for A itself.
 
-    Up to `dual` keys stay beside A's factor. From then on every d_in / 4 of them are added to A, which is factored
-    anew: where few are left beside it, a solve costs what it did at first. What a replay would give, bit for bit.
+    Up to `woodbury_limit` keys are handled by Woodbury. From then on every d_in / 4 of them are added to A, which is
+    factored anew, so that the cost of a solve stays bounded. A replay gives the same bits.
     """
     anchor, rest = base, history
 
     def summed(before: Metric, block: Float[torch.Tensor, "d_in n"]) -> Metric:
-        return (before if isinstance(before, Summed) else Summed(matrix(), base.layer)).plus(seen(block))
+        return (before if isinstance(before, Summed) else Summed(matrix(), base.layer)).plus(project(block))
 
-    if history.shape[1] >= dual:
-        anchor, rest = fold(growth.wholes, history, max(len(history) // 4, 1), base, summed)
+    if history.shape[1] >= woodbury_limit:
+        anchor, rest = fold(key_history.wholes, history, max(len(history) // 4, 1), base, summed)
         rest = history[:, history.shape[1] - rest.shape[1] :]
-    return growth.metric(anchor, base, lambda: Bordered(anchor), rest, seen)
+    return key_history.metric(anchor, base, lambda: IncrementalWoodbury(anchor), rest, project)

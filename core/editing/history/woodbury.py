@@ -1,7 +1,6 @@
-"""Earlier keys in the cost of an update: A + K Kᵀ, by a factor of A and a border that grows with the keys.
+"""Incremental Woodbury: A + K Kᵀ from a factor of A, for keys K that are added block by block.
 
-A + K Kᵀ is solved by Woodbury: G = A⁻¹ K and the Cholesky factor of I + Kᵀ G are kept, and new keys add columns to
-the one and a border to the other.
+G = A⁻¹ K and the Cholesky factor of I + Kᵀ G are stored. New keys append columns to G and a border to the factor.
 """
 
 from __future__ import annotations
@@ -14,93 +13,95 @@ from core.editing.linalg.metric import Metric
 from core.editing.linalg.solve import by_factor, one_plus
 from core.lazy import torch
 
-CHUNK = 100  # keys that are taken up at a time
+CHUNK = 100  # keys that are added at a time
 
 
-class Room:
+class Buffers:
     """Buffers with space for more keys. `filled` says how many are there for good."""
 
     def __init__(self, size: int, like: Float[torch.Tensor, "d_in _"]):
         self.filled = 0
-        self.carried = like.new_zeros(size, like.shape[0])
+        self.solved = like.new_zeros(size, like.shape[0])
         self.lower = like.new_zeros(size, size)
 
 
-class Bordered(Metric):
-    """A + K Kᵀ for the first `count` keys of a room: `carried` is G = A⁻¹ K [d_in, count].
+class IncrementalWoodbury(Metric):
+    """A + K Kᵀ for the first `count` keys in the buffers: `solved` is G = A⁻¹ K [d_in, count].
 
-    Others may share the room: what is there for good stays, what is beyond it holds until the next `plus`.
+    Others may share the buffers: what is there for good stays, the rest is valid until the next `plus`.
     """
 
-    def __init__(self, base: Metric, room: Room | None = None, count: int = 0):
+    def __init__(self, base: Metric, buffers: Buffers | None = None, count: int = 0):
         self.layer, self.base, self.count = base.layer, base, count
-        self._room = room
+        self._buffers = buffers
 
     @property
     def notes(self) -> Sequence[str]:
         return self.base.notes
 
     @property
-    def room(self) -> Room:
+    def buffers(self) -> Buffers:
         """Where its keys are; there is none before the first key."""
-        if self._room is None:
+        if self._buffers is None:
             raise IndexError("no keys were taken up yet")
-        return self._room
+        return self._buffers
 
     @property
-    def carried(self) -> Float[torch.Tensor, "d_in count"]:
-        return self.room.carried[: self.count].T
+    def solved(self) -> Float[torch.Tensor, "d_in count"]:
+        return self.buffers.solved[: self.count].T
 
     @property
     def lower(self) -> Float[torch.Tensor, "count count"]:
-        return self.room.lower[: self.count, : self.count]
+        return self.buffers.lower[: self.count, : self.count]
 
-    def plus(self, keys: Float[torch.Tensor, "d_in n"], for_good: bool = True, of_facts: bool = False) -> Bordered:
+    def plus(
+        self, keys: Float[torch.Tensor, "d_in n"], for_good: bool = True, of_facts: bool = False
+    ) -> IncrementalWoodbury:
         """A + K Kᵀ + k kᵀ: d_in · count · n work besides A⁻¹ k. An `EditFailure` about keys `of_facts` says which."""
         new = keys.shape[1]
         if not new:
             return self
         found, before, after = self.base.solve(keys), self.count, self.count + new
-        room = self._with_space(after if for_good else before, keys)
+        buffers = self._with_space(after if for_good else before, keys)
         corner = keys.T @ found
         if before:
-            side = torch.linalg.solve_triangular(self.lower, self.carried.T @ keys, upper=False)
+            side = torch.linalg.solve_triangular(self.lower, self.solved.T @ keys, upper=False)
             corner -= side.T @ side
-            room.lower[before:after, :before] = side.T
-        room.lower[before:after, before:after] = one_plus(corner, self.layer, of_facts)
-        room.carried[before:after] = found.T
+            buffers.lower[before:after, :before] = side.T
+        buffers.lower[before:after, before:after] = one_plus(corner, self.layer, of_facts)
+        buffers.solved[before:after] = found.T
         if for_good:
-            room.filled = after
-        return Bordered(self.base, room, after)
+            buffers.filled = after
+        return IncrementalWoodbury(self.base, buffers, after)
 
     def solve(self, right: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
         found = self.base.solve(right)
         if not self.count:
             return found
-        return found - self.carried @ by_factor(self.lower, self.carried.T @ right)
+        return found - self.solved @ by_factor(self.lower, self.solved.T @ right)
 
     def newest(self, count: int) -> tuple[Float[torch.Tensor, "d_in b"], Float[torch.Tensor, "b b"]]:
         """(B⁻¹ k of the last `count` keys k, where B is the metric without them; the Cholesky factor of I + kᵀ B⁻¹ k):
         both from what taking them up has left, with no further solve by A."""
-        before, carried, lower = self.count - count, self.carried, self.lower
-        found, corner = carried[:, before:], lower[before:, before:]
+        before, solved, lower = self.count - count, self.solved, self.lower
+        found, corner = solved[:, before:], lower[before:, before:]
         if before:
             side = torch.linalg.solve_triangular(lower[:before, :before].T, lower[before:, :before].T, upper=True)
-            found = found - carried[:, :before] @ side
+            found = found - solved[:, :before] @ side
         return found, corner
 
-    def _with_space(self, kept: int, like: Float[torch.Tensor, "d_in _"]) -> Room:
-        """A room for `kept` keys and some that do not stay, with this one's in it: its own, unless that is full or went
-        on without it.
+    def _with_space(self, kept: int, like: Float[torch.Tensor, "d_in _"]) -> Buffers:
+        """Buffers for `kept` keys and some that do not stay, with this metric's keys in them: its own buffers, unless
+        they are full or another metric has added to them.
 
-        How much space is taken follows from the number of keys alone, so that all sums are made in the same order.
+        The size follows from the number of keys alone, so that all sums are made in the same order.
         """
-        room, size = self._room, 4 * CHUNK
+        buffers, size = self._buffers, 4 * CHUNK
         while size < kept + CHUNK:
             size *= 2
-        if room is None or room.filled != self.count or len(room.lower) != size:
-            room = Room(size, like)
+        if buffers is None or buffers.filled != self.count or len(buffers.lower) != size:
+            buffers = Buffers(size, like)
             if self.count:
-                room.carried[: self.count], room.lower[: self.count, : self.count] = self.carried.T, self.lower
-                room.filled = self.count
-        return room
+                buffers.solved[: self.count], buffers.lower[: self.count, : self.count] = self.solved.T, self.lower
+                buffers.filled = self.count
+        return buffers

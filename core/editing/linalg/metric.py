@@ -115,10 +115,10 @@ class Restricted(Metric):
 
     def __init__(self, base: Metric, blocked: Float[torch.Tensor, "d_in k"]):
         self.layer, self.base, self.blocked = base.layer, base, blocked
-        self.carried = base.solve(blocked)
-        gram = blocked.T @ self.carried
+        self.solved = base.solve(blocked)
+        gram = blocked.T @ self.solved
         self.lower = factor((gram + gram.T) / 2, base.layer)
 
     def solve(self, right: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
-        found = self.base.solve(right) - self.carried @ by_factor(self.lower, self.carried.T @ right)
+        found = self.base.solve(right) - self.solved @ by_factor(self.lower, self.solved.T @ right)
         return found - self.blocked @ (self.blocked.T @ found)  # what rounding leaves

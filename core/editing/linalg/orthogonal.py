@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 
 from core.editing.linalg.lowrank import LowRank
-from core.editing.linalg.subspace import together
+from core.editing.linalg.subspace import joint_basis
 from core.lazy import torch
 
 UNDETERMINED = 1e-13  # σ_min / σ_max below which a polar factor is noise in some direction
@@ -63,7 +63,7 @@ def fixed_outputs(
     rest = image - outputs @ (outputs.T @ image)
     u, sigma, _ = torch.linalg.svd(rest, full_matrices=False)
     few = u[:, sigma > APART * float(torch.linalg.matrix_norm(weight, 2))]
-    return together(outputs, few) if few.shape[1] else outputs
+    return joint_basis(outputs, few) if few.shape[1] else outputs
 
 
 def thin(delta: Float[torch.Tensor, "d_out d_in"], like: Float[torch.Tensor, "d_out d_in"]) -> LowRank:

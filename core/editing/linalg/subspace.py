@@ -45,7 +45,7 @@ class Projection:
         return part if self.onto else right - part
 
 
-def together(*columns: Float[torch.Tensor, "d _"]) -> Float[torch.Tensor, "d k"]:
+def joint_basis(*columns: Float[torch.Tensor, "d _"]) -> Float[torch.Tensor, "d k"]:
     """Orthonormal columns that span what all of the given orthonormal columns span."""
     if len(columns) == 1:
         return columns[0]

@@ -39,7 +39,7 @@ class Turning(Training, Protocol):
     def persistent(self) -> bool: ...
 
 
-def turned(round_: Round, config: Turning) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]:
+def orthogonally_tuned(round_: Round, config: Turning) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]:
     """The weights W0 blockdiag(Q)ᵀ after training, and how the facts' losses went.
 
     Each step goes through the round's facts in batches, one step of Adam each, from the Q that the lane has reached;

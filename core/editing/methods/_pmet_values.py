@@ -1,7 +1,7 @@
 """PMET's target values: two δ sought together, one in the FFN's output and one in the attention's (PMET, §4.2).
 
 Both act at the subject's last token in the last edited layer; only the FFN's becomes a target. What is run is the
-exact tail from that layer on, with both δ added inside it.
+exact forward from that layer on, with both δ added inside it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from core.editing.rounds.guard_aware import protected
 from core.editing.values.adam import Adam
 from core.editing.values.optimise import Plan, make_task
 from core.models.language_model import LanguageModel
-from core.models.partial_forward import Chunk, Tail
+from core.models.partial_forward import PartialForward, RowBatch
 
 FFN, ATTENTION = 0, 1
 ATTENTIONS = ("self_attn", "attn", "attention", "self_attention")
@@ -93,8 +93,8 @@ class Joint:
         lm, facts = round_.lm, round_.facts
         self.lm, self.layer, self.config, self.blocked = lm, layer, config, blocked
         self.task = make_task(lm, facts, round_.session.contexts(config), with_kl=config.kl > 0)
-        self.tail = Tail(lm, self.task.rows, layer - 1, beat=round_.heartbeat)
-        self.plans = [Plan(chunk, self.task) for chunk in self.tail.chunks]
+        self.forward = PartialForward(lm, self.task.rows, layer - 1, beat=round_.heartbeat)
+        self.plans = [Plan(batch, self.task) for batch in self.forward.batches]
         self.clean: dict[int, Tensor] = {}  # by fact: log-probabilities of the unchanged model in the KL row
         kind: dict[str, Any] = {"dtype": lm.master_dtype, "device": lm.device}
         self.nothing = torch.zeros(len(facts), lm.d_model, **kind)
@@ -110,11 +110,11 @@ class Joint:
         """The loss's gradient; the loss itself and what `done` asks for are kept."""
         nll, kl = (torch.zeros_like(self.loss) for _ in range(2))
         slope, said = torch.zeros_like(self.delta), torch.ones_like(self.said)
-        for chunk, plan in zip(self.tail.chunks, self.plans, strict=True):
-            self.tail.beat()
+        for batch, plan in zip(self.forward.batches, self.plans, strict=True):
+            self.forward.beat()
             delta = self.delta.detach().requires_grad_()
             with torch.enable_grad():
-                part_nll, part_kl = self.parts(chunk, plan, delta, said)
+                part_nll, part_kl = self.parts(batch, plan, delta, said)
                 (part,) = torch.autograd.grad((self.factor * part_nll + self.config.kl * part_kl).sum(), delta)
             nll, kl, slope = nll + part_nll.detach(), kl + part_kl.detach(), slope + part
         size, radius = self.delta.norm(dim=2), self.start.norm(dim=2)
@@ -129,14 +129,14 @@ class Joint:
         return slope
 
     def parts(
-        self, chunk: Chunk, plan: Plan, delta: Float[Tensor, "b 2 d"], said: Tensor
+        self, batch: RowBatch, plan: Plan, delta: Float[Tensor, "b 2 d"], said: Tensor
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
-        """A chunk's part of each fact's NLL and KL; `said` loses facts with a target token that is not the arg-max."""
-        with inside(self.lm, self.layer, chunk, delta) as seen:
-            logits = self.tail.logits(chunk, self.nothing)
+        """A batch's part of each fact's NLL and KL; `said` loses facts with a target token that is not the arg-max."""
+        with inside(self.lm, self.layer, batch, delta) as seen:
+            logits = self.forward.logits(batch, self.nothing)
         if self.adam.taken == 0:
             owner_of = {row: owner for owner, row in enumerate(self.task.bare)}
-            for r, row in enumerate(chunk.rows):
+            for r, row in enumerate(batch.rows):
                 if row in owner_of:
                     self.start[owner_of[row]] = torch.stack([seen[FFN][r], seen[ATTENTION][r]])
         nll, kl = delta.new_zeros(len(delta)), delta.new_zeros(len(delta))
@@ -182,11 +182,11 @@ class Joint:
 
 @contextmanager
 def inside(
-    lm: LanguageModel, layer: int, chunk: Chunk, delta: Float[Tensor, "b 2 d"]
+    lm: LanguageModel, layer: int, batch: RowBatch, delta: Float[Tensor, "b 2 d"]
 ) -> Iterator[dict[int, Float[Tensor, "r d"]]]:
     """Each row's owner's two δ are added at the row's first token to what the layer's FFN and attention give. Gives
     those outputs as they were without δ, as far as the pass got."""
-    owners: Int[Tensor, " r"] = chunk.owners
+    owners: Int[Tensor, " r"] = batch.owners
     seen: dict[int, Tensor] = {}
 
     def adding(site: int) -> Any:

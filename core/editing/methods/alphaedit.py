@@ -154,11 +154,11 @@ class AlphaEdit(LocateThenEdit):
         def matrix() -> Float[torch.Tensor, "d_in d_in"]:
             return torch.eye(size, dtype=torch.float64, device=context.weight.device) * beta
 
-        def seen(block: Float[torch.Tensor, "d_in n"]) -> Float[torch.Tensor, "d_in n"]:
+        def project(block: Float[torch.Tensor, "d_in n"]) -> Float[torch.Tensor, "d_in n"]:
             return projection.apply(context.allowed(block))
 
         key = ("null space", beta, self.threshold, self.relative)
-        return context.prior.protecting(context, key, base, matrix, seen, dual=size).solve_with_keys(keys)
+        return context.prior.protecting(context, key, base, matrix, project, woodbury_limit=size).solve_with_keys(keys)
 
 
 METHOD = AlphaEdit

@@ -106,12 +106,12 @@ class Mose(LocateThenEdit):
 
     def edit(self, round_: Round) -> RoundUpdate:
         """Choose the round's layers, then as MEMIT: values at the last of them, spread over all of them."""
-        from core.editing.rounds.procedures import together
+        from core.editing.rounds.procedures import all_at_once
 
         with round_.session.watch.phase("select"):
             layers = round_.once("layers", lambda: self.chosen(round_))
         narrowed = replace(round_.recipe, method=replace(self, layers=layers))
-        return together(replace(round_, recipe=narrowed))
+        return all_at_once(replace(round_, recipe=narrowed))
 
     def chosen(self, round_: Round) -> tuple[int, ...]:
         """The layers to edit, ascending."""

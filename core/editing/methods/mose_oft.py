@@ -55,9 +55,9 @@ class MoseOft(Method):
     def edit(self, round_: Round) -> RoundUpdate:
         """All facts together."""
         from core.editing.methods._fine_tuning import fine_tuned
-        from core.editing.methods._oft import turned
+        from core.editing.methods._oft import orthogonally_tuned
 
-        return fine_tuned(round_, lambda: turned(round_, self))
+        return fine_tuned(round_, lambda: orthogonally_tuned(round_, self))
 
 
 METHOD = MoseOft

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from jaxtyping import Float
 
-from core.editing.history.incremental import Growth, Protecting, Seen, protecting
+from core.editing.history.incremental import KeyHistory, Projecting, Protecting, protecting
 from core.editing.layer_context import LayerContext, Prior
 from core.editing.linalg.metric import Dense, Metric
 from core.editing.linalg.subspace import Projection
@@ -46,17 +46,19 @@ class Full(Prior):
         key: tuple,
         base: Metric,
         matrix: Callable[[], Float[torch.Tensor, "d_in d_in"]],
-        seen: Seen | None = None,
-        dual: int = 0,
+        project: Projecting | None = None,
+        woodbury_limit: int = 0,
     ) -> Protecting:
-        """A + K_p K_pᵀ for the keys of all earlier rounds, each block of which goes through `seen` first.
+        """A + K_p K_pᵀ for the keys of all earlier rounds, each block of which goes through `project` first.
 
-        `key` names A among the layer's; up to `dual` keys (at least d_in / 4) stay beside it.
+        `key` names A among the layer's; up to `woodbury_limit` keys (at least d_in / 4) stay beside it.
         """
         whole = context.whole or context
-        growth = context.once(("growth", self, *key), Growth)
-        dual = max(dual, len(whole.history) // 4, 1)
-        return protecting(growth, base, whole.history, context.allowed if seen is None else seen, matrix, dual)
+        key_history = context.once(("key_history", self, *key), KeyHistory)
+        woodbury_limit = max(woodbury_limit, len(whole.history) // 4, 1)
+        return protecting(
+            key_history, base, whole.history, context.allowed if project is None else project, matrix, woodbury_limit
+        )
 
     def matrix(self, context: LayerContext, weight: float, ridge: float) -> Float[torch.Tensor, "d_in d_in"]:
         """λ (C0 + ε tr(C0)/d I)."""

@@ -11,11 +11,11 @@ from jaxtyping import Float
 
 from core import ceiling
 from core.editing.history.folding import Folded, fold
-from core.editing.history.incremental import Growth, Protecting, Seen
-from core.editing.history.woodbury import Bordered
+from core.editing.history.incremental import KeyHistory, Projecting, Protecting
+from core.editing.history.woodbury import IncrementalWoodbury
 from core.editing.layer_context import LayerContext, Prior
 from core.editing.linalg.metric import LowRankPlusDiagonal, Metric, Restricted
-from core.editing.linalg.subspace import Projection, together
+from core.editing.linalg.subspace import Projection, joint_basis
 from core.editing.settings.defaults import GPT2_XL, GPT_J, LLAMA_3, PUBLISHED, Default, Known, ModelInfo, published
 from core.editing.settings.parameters import param
 from core.lazy import torch
@@ -143,20 +143,22 @@ class LowRankPrior(Prior):
         key: tuple,
         base: Metric,
         matrix: Callable[[], Float[torch.Tensor, "d_in d_in"]] | None = None,
-        seen: Seen | None = None,
-        dual: int = 0,
+        project: Projecting | None = None,
+        woodbury_limit: int = 0,
     ) -> Protecting:
-        """A + K_p K_pᵀ for the compressed keys of all earlier rounds, each block of which goes through `seen` first.
+        """A + K_p K_pᵀ for the compressed keys of all earlier rounds; `project` is applied to each block first.
 
-        `key` names A among the layer's. Compressed keys stay few, so they stay beside A: `matrix` and `dual` have no
-        part in it.
+        `key` names A among the layer's metrics. Compressed keys stay few, so they are never added to A's matrix:
+        `matrix` and `woodbury_limit` are not used.
         """
-        whole, seen = context.whole or context, seen or context.allowed
-        growth = context.once(("growth", self, *key), Growth)
-        growth.wholes = whole.once(("compressed", self), list)
+        whole, project = context.whole or context, project or context.allowed
+        key_history = context.once(("key_history", self, *key), KeyHistory)
+        key_history.wholes = whole.once(("compressed", self), list)
         compressed, rest = self.compressed(whole)
         nothing = whole.once(("no keys", self), lambda: whole.history[:, :0].double())
-        return growth.metric(compressed, nothing, lambda: Bordered(base).plus(seen(compressed)), rest, seen)
+        return key_history.metric(
+            compressed, nothing, lambda: IncrementalWoodbury(base).plus(project(compressed)), rest, project
+        )
 
     def base(self, context: LayerContext, weight: float, ridge: float) -> LowRankPlusDiagonal:
         """λ (U Uᵀ + D + ε · mean variance · I)."""
@@ -233,7 +235,7 @@ class LowRankPrior(Prior):
         """P_U = I − E Eᵀ (App. A.1): `threshold` plays no part, U's directions are what is protected."""
         whole = context.whole or context
         vectors = self.factors(whole).vectors
-        return Projection(vectors if context.blocked is None else together(vectors, context.blocked), onto=False)
+        return Projection(vectors if context.blocked is None else joint_basis(vectors, context.blocked), onto=False)
 
 
 def fewest(energy: Float[torch.Tensor, " n"], share: float) -> int:

@@ -22,10 +22,10 @@ from core.editing.lane.method import Recipe
 from core.editing.lane.session import EditSession
 from core.editing.layer_context import LayerContext
 from core.editing.linalg.lowrank import LowRank
-from core.editing.linalg.subspace import Basis, together
+from core.editing.linalg.subspace import Basis, joint_basis
 
 
-class Within(MutableMapping):
+class PrefixedMemo(MutableMapping):
     """A part of a memo, under a prefix."""
 
     def __init__(self, memo: MutableMapping[Any, Any], prefix: tuple):
@@ -58,7 +58,7 @@ def protected(recipe: Recipe, layer: int, weight: Float[Tensor, "d_out d_in"], s
     bases = [basis for basis in bases if isinstance(basis, Basis)]
     if not bases:
         return None
-    return Basis(together(*(basis.outputs for basis in bases)), together(*(basis.inputs for basis in bases)))
+    return Basis(joint_basis(*(basis.outputs for basis in bases)), joint_basis(*(basis.inputs for basis in bases)))
 
 
 def layer_update(
@@ -81,7 +81,7 @@ def restricted(recipe: Recipe, context: LayerContext, basis: Basis) -> LayerCont
     that C0 stays positive definite and its inverse mixes nothing between the two parts."""
     blocked = basis.inputs
     settled = all(acting.needs != CURRENT for acting in recipe.guards)
-    memo = Within(context.memo, (context.layer, "inside", recipe.guards)) if settled else {}
+    memo = PrefixedMemo(context.memo, (context.layer, "inside", recipe.guards)) if settled else {}
     setup = context.setup if settled else nullcontext  # what is built anew in every round is no set-up
 
     def build() -> Float[Tensor, "d_in d_in"]:

@@ -21,6 +21,6 @@ class LocateThenEdit(LayerMethod):
 
     def edit(self, round_: Round) -> RoundUpdate:
         """All facts of the round together: target values, then their spread over the layers (MEMIT, Alg. 1)."""
-        from core.editing.rounds.procedures import together
+        from core.editing.rounds.procedures import all_at_once
 
-        return together(round_)
+        return all_at_once(round_)

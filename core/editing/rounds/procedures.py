@@ -18,7 +18,7 @@ from core.editing.values.keys import prompts, states
 from core.editing.values.optimise import optimise_values
 
 
-def together(round_: Round, values_of: Callable[[Round], Values] | None = None) -> RoundUpdate:
+def all_at_once(round_: Round, values_of: Callable[[Round], Values] | None = None) -> RoundUpdate:
     """All facts at once: their target values (`target_values` unless told), then the spread over the layers."""
     return spread_values(round_, values_once(round_, values_of or target_values))
 
@@ -39,7 +39,7 @@ def one_by_one(round_: Round) -> RoundUpdate:
     """Fact after fact, each on the model that the ones before it left (ROME); the round is the sum of their updates."""
     state, steps = round_.state.copy(), []
     for index, fact in enumerate(round_.facts):
-        step = together(round_.part([fact], state, index, len(round_.facts)))
+        step = all_at_once(round_.part([fact], state, index, len(round_.facts)))
         state.apply(step)
         steps.append(step)
     return joined(steps)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from core.editing.lane.contexts import prefixes
 from core.facts.fact import Fact
-from core.models.activation_cache import Carried
+from core.models.activation_cache import ActivationCache
 from core.models.language_model import LanguageModel
 
 
@@ -53,8 +53,8 @@ class Reading:
 
     def __init__(self, lm: LanguageModel, rows: Prompts, flat: bool = False, beat: Callable[[], None] | None = None):
         behind = [row for context in rows.behind for row in context]
-        self.bare = Carried(lm, rows.bare, beat=beat)
-        self.behind = Carried(lm, behind, beat=beat) if behind else None
+        self.bare = ActivationCache(lm, rows.bare, beat=beat)
+        self.behind = ActivationCache(lm, behind, beat=beat) if behind else None
         self.contexts, self.flat = len(rows.behind), flat
 
     def at(self, layer: int, last: int, site: str = "block", mean_values: bool = False) -> Read:
@@ -84,7 +84,7 @@ def states(
     lm: LanguageModel, rows: Prompts, last: int, site: str = "block", beat: Callable[[], None] | None = None
 ) -> Float[Tensor, "d b"]:
     """The state at `site` of layer `last` at the subject of the bare prompts, float64."""
-    return _columns(Carried(lm, rows.bare, beat=beat).at([(site, last)])[site, last])
+    return _columns(ActivationCache(lm, rows.bare, beat=beat).at([(site, last)])[site, last])
 
 
 def finite(values: Float[Tensor, "d b"]) -> list[bool]:

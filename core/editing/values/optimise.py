@@ -1,7 +1,7 @@
 """Target values: the residual that, added at the subject, makes the model say the target.
 
 All facts of a round at once, each on its own: one δ, one loss, one Adam per fact, nothing averaged over facts. What is
-run is the exact tail (`core.models.partial_forward`): layers above the edited one, tokens from the subject on, facts
+run is the exact forward (`core.models.partial_forward`): layers above the edited one, tokens from the subject on, facts
 that are not done.
 """
 
@@ -23,11 +23,11 @@ from core.editing.lane.results import Values
 from core.editing.values.adam import Adam
 from core.facts.fact import Fact
 from core.models.language_model import LanguageModel
-from core.models.partial_forward import Chunk, Row, Tail
+from core.models.partial_forward import PartialForward, Row, RowBatch
 from core.models.tokens import answer_ids
 
 STUB = "{} is a"
-STALE = 0.1  # rows of facts that are done are dropped when they are this share of a chunk
+STALE = 0.1  # rows of facts that are done are dropped when they are this share of a batch
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def optimise_values(
     the output of a part of the layer (its FFN) that is added to the layer's.
     """
     task = make_task(lm, facts, contexts, with_kl=config.kl > 0)
-    tail = Tail(lm, task.rows, layer, budget, heartbeat)
-    descent = Descent(lm, tail, task, config, len(facts), blocked, start)
+    forward = PartialForward(lm, task.rows, layer, budget, heartbeat)
+    descent = Descent(lm, forward, task, config, len(facts), blocked, start)
     for step in range(config.steps):
         if heartbeat is not None:
             heartbeat()
@@ -91,16 +91,16 @@ class Descent:
     def __init__(
         self,
         lm: LanguageModel,
-        tail: Tail,
+        forward: PartialForward,
         task: Task,
         config: LayerMethod,
         count: int,
         blocked: Float[Tensor, "d k"] | None = None,
         start: Float[Tensor, "d b"] | None = None,
     ):
-        self.tail, self.task, self.config, self.blocked = tail, task, config, blocked
+        self.forward, self.task, self.config, self.blocked = forward, task, config, blocked
         kind: dict[str, Any] = {"dtype": lm.master_dtype, "device": lm.device}
-        self.start = (starts(tail, task, count) if start is None else start.T).to(**kind)
+        self.start = (starts(forward, task, count) if start is None else start.T).to(**kind)
         self.delta = torch.zeros(count, lm.d_model, **kind)
         self.radius = self.start.norm(dim=1, keepdim=True)
         self.adam = Adam(config.lr, config.clamp, config.relative_lr, self.allowed)
@@ -117,11 +117,11 @@ class Descent:
         config = self.config
         loss = torch.zeros_like(self.loss)
         slope = torch.zeros_like(self.delta)
-        for chunk in self.tail.chunks:
-            self.tail.beat()
+        for batch in self.forward.batches:
+            self.forward.beat()
             delta = self.delta.detach().requires_grad_()
             with torch.enable_grad():
-                parts = self.chunk_loss(chunk, delta)
+                parts = self.batch_loss(batch, delta)
                 (part_slope,) = torch.autograd.grad(parts.sum(), delta)
             loss += parts.detach()
             slope += part_slope
@@ -134,10 +134,10 @@ class Descent:
         self.evaluations += self.active
         return self.loss, slope
 
-    def chunk_loss(self, chunk: Chunk, delta: Float[Tensor, "b d"]) -> Float[Tensor, " b"]:
-        """A chunk's part of each fact's NLL + κ KL."""
-        plan = self.plans.get(id(chunk)) or self.plans.setdefault(id(chunk), Plan(chunk, self.task))
-        logits = self.tail.logits(chunk, delta)
+    def batch_loss(self, batch: RowBatch, delta: Float[Tensor, "b d"]) -> Float[Tensor, " b"]:
+        """A batch's part of each fact's NLL + κ KL."""
+        plan = self.plans.get(id(batch)) or self.plans.setdefault(id(batch), Plan(batch, self.task))
+        logits = self.forward.logits(batch, delta)
         loss = delta.new_zeros(delta.shape[0])
         if len(plan.answers):
             nll = F.cross_entropy(logits[plan.answers], plan.wanted, reduction="none")
@@ -157,14 +157,14 @@ class Descent:
         self.active &= ~done
         finished = set((~self.active).nonzero()[:, 0].tolist())
         if finished - self.gone and self.worth_dropping(finished):
-            self.tail.drop(finished)
+            self.forward.drop(finished)
             self.gone, self.plans = finished, {}
         return bool(self.active.any())
 
     def worth_dropping(self, finished: set[int]) -> bool:
         """Whether enough rows are idle to pay for copying the others together."""
-        rows = sum(len(chunk.rows) for chunk in self.tail.chunks)
-        idle = sum(owner in finished for chunk in self.tail.chunks for owner in chunk.owners.tolist())
+        rows = sum(len(batch.rows) for batch in self.forward.batches)
+        idle = sum(owner in finished for batch in self.forward.batches for owner in batch.owners.tolist())
         return idle > STALE * rows
 
     def step(self, slope: Float[Tensor, "b d"]) -> None:
@@ -187,15 +187,15 @@ class Descent:
 
 
 class Plan:
-    """Which of a chunk's reads are answers (and which ids are wanted there) and which belong to KL rows."""
+    """Which of a batch's reads are answers (and which ids are wanted there) and which belong to KL rows."""
 
-    def __init__(self, chunk: Chunk, task: Task):
-        device = chunk.ids.device
-        owners = chunk.owners.tolist()
+    def __init__(self, batch: RowBatch, task: Task):
+        device = batch.ids.device
+        owners = batch.owners.tolist()
         answers, wanted, share, answer_owners, stubs, stub_owners = [], [], [], [], [], []
         seen: dict[int, int] = {}
-        for read, row in enumerate(chunk.read_rows.tolist()):
-            target = task.targets[chunk.rows[row]]
+        for read, row in enumerate(batch.read_rows.tolist()):
+            target = task.targets[batch.rows[row]]
             if not target:
                 stubs.append(read)
                 stub_owners.append(owners[row])
@@ -236,12 +236,12 @@ def make_task(lm: LanguageModel, facts: Sequence[Fact], contexts: Sequence[str],
     return Task(rows, targets, bare, len(before))
 
 
-def starts(tail: Tail, task: Task, count: int) -> Float[Tensor, "b d"]:
+def starts(forward: PartialForward, task: Task, count: int) -> Float[Tensor, "b d"]:
     """h0 of each fact: the clean state at the subject of its bare prompt."""
     owner_of = {row: owner for owner, row in enumerate(task.bare)}
-    found = tail.chunks[0].hidden.new_zeros(count, tail.chunks[0].hidden.shape[-1])
-    for chunk in tail.chunks:
-        for r, row in enumerate(chunk.rows):
+    found = forward.batches[0].hidden.new_zeros(count, forward.batches[0].hidden.shape[-1])
+    for batch in forward.batches:
+        for r, row in enumerate(batch.rows):
             if row in owner_of:
-                found[owner_of[row]] = chunk.hidden[r, 0]
+                found[owner_of[row]] = batch.hidden[r, 0]
     return found

@@ -44,7 +44,7 @@ def regressed(round_: Round, initial: bool, ridge: float) -> RoundUpdate:
             context = session.context(layer, before, round_.state.history[layer], recipe.prior)
             wanted = added(start.sums[layer].double(), delta.to(torch.float64)) - before.double()
             try:
-                wide = narrow(LowRank(wanted @ keys, seen(context, ridge).solve_with_keys(keys)))
+                wide = narrow(LowRank(wanted @ keys, regression_metric(context, ridge).solve_with_keys(keys)))
             except EditFailure as failure:  # its columns are tokens, and its levers the wrapper's
                 advice = "Use a larger lambda of the wrapper, or load the model in float32."
                 raise EditFailure(f"{failure} {advice}") from None
@@ -60,7 +60,7 @@ def regressed(round_: Round, initial: bool, ridge: float) -> RoundUpdate:
     return replace(edit, updates=updates, raw=raw, removed_share=shares, keys=kept)
 
 
-def seen(context: LayerContext, weight: float) -> Dense:
+def regression_metric(context: LayerContext, weight: float) -> Dense:
     """P_{t−1} = λ I + Σ K Kᵀ of a layer's earlier rounds, by its Cholesky factor."""
     history = context.history
     size = history.shape[0]

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.models.hooks import standing_aside
+from core.models.hooks import skipping_layers
 from core.models.language_model import LanguageModel
 
 MOST_BYTES = 512 * 2**20
@@ -58,7 +58,7 @@ class LowerLayers:
             if key in self.kept:
                 self.found += 1
                 self.kept.move_to_end(key)
-                open_pass.enter_context(standing_aside(self.lm, self.first - 1, self.kept[key]))
+                open_pass.enter_context(skipping_layers(self.lm, self.first - 1, self.kept[key]))
             else:
                 handle = self.lm.layers[self.first - 1].register_forward_hook(
                     lambda _, __, states: self._keep(key, states)

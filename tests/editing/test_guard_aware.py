@@ -11,7 +11,7 @@ from core.editing.linalg.subspace import Basis, Svd, svd
 from core.editing.priors.lowrank import LowRankPrior
 from core.editing.recipe import recipe_from_dict
 from core.editing.rounds.edit_round import edit_round
-from core.editing.rounds.guard_aware import Within, cleared, layer_update, protected, restricted
+from core.editing.rounds.guard_aware import PrefixedMemo, cleared, layer_update, protected, restricted
 from core.editing.stopwatch import Stopwatch
 from tests.editing.common import FACTS, recipe_of, session_of, values_of
 
@@ -175,7 +175,7 @@ def test_clearing_and_a_part_of_a_memo():
     v = torch.linalg.qr(random(D_IN, 4))[0]
     assert float((v.T @ cleared(KEYS, v)).abs().max()) < 1e-15
     whole: dict = {"other": 1}
-    part = Within(whole, (1, "inside"))
+    part = PrefixedMemo(whole, (1, "inside"))
     part["a"] = 2
     assert ("a" in part, "b" in part, part["a"], dict(part), len(part)) == (True, False, 2, {"a": 2}, 1)
     assert whole == {"other": 1, ((1, "inside"), "a"): 2}

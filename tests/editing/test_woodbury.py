@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from core.editing.history.woodbury import Bordered
+from core.editing.history.woodbury import IncrementalWoodbury
 from core.editing.linalg.metric import Dense, LowRankPlusDiagonal, Scaled
 from tests.editing.algebra import eye, random
 
@@ -23,7 +23,7 @@ BASES = {
 @pytest.mark.parametrize("kind", BASES)
 def test_borders_give_the_inverse(kind):
     base, matrix = BASES[kind]
-    found, taken = Bordered(base()), 0
+    found, taken = IncrementalWoodbury(base()), 0
     for size in (1, 7, 0, 50, 100, 142, 3):
         found, taken = found.plus(KEYS[:, taken : taken + size]), taken + size
         past = KEYS[:, :taken]
@@ -33,7 +33,7 @@ def test_borders_give_the_inverse(kind):
 
 @pytest.mark.parametrize("before", [0, 40])
 def test_what_the_newest_keys_left_is_their_solve(before):
-    found = Bordered(BASES["dense"][0]()).plus(KEYS[:, :before]).plus(KEYS[:, before : before + 30])
+    found = IncrementalWoodbury(BASES["dense"][0]()).plus(KEYS[:, :before]).plus(KEYS[:, before : before + 30])
     inner, lower = found.newest(30)
     past, new = KEYS[:, :before], KEYS[:, before : before + 30]
     expected = torch.linalg.inv(A + past @ past.T) @ new
@@ -42,7 +42,7 @@ def test_what_the_newest_keys_left_is_their_solve(before):
 
 
 def test_what_does_not_stay_leaves_no_trace():
-    first = Bordered(BASES["dense"][0]()).plus(KEYS[:, :120])
+    first = IncrementalWoodbury(BASES["dense"][0]()).plus(KEYS[:, :120])
     passing = first.plus(KEYS[:, 200:230], for_good=False)
     seen = torch.cat([KEYS[:, :120], KEYS[:, 200:230]], 1)
     torch.testing.assert_close(passing.solve(RIGHT), torch.linalg.inv(A + seen @ seen.T) @ RIGHT, **EXACT)
@@ -50,5 +50,5 @@ def test_what_does_not_stay_leaves_no_trace():
     for found, more in ((one, KEYS[:, 120:170]), (other, KEYS[:, 170:220])):
         seen = torch.cat([KEYS[:, :120], more], 1)
         torch.testing.assert_close(found.solve(RIGHT), torch.linalg.inv(A + seen @ seen.T) @ RIGHT, **EXACT)
-    alone = Bordered(BASES["dense"][0]()).plus(KEYS[:, :120]).plus(KEYS[:, 170:220])
+    alone = IncrementalWoodbury(BASES["dense"][0]()).plus(KEYS[:, :120]).plus(KEYS[:, 170:220])
     assert torch.equal(other.solve(RIGHT), alone.solve(RIGHT))

@@ -1,11 +1,11 @@
-"""The tail equals the plain full forward pass: loss, gradient, and the value that descent arrives at, in float64."""
+"""The forward equals the plain full forward pass: loss, gradient, and the value that descent arrives at, in float64."""
 
 import pytest
 import torch
 from torch import Tensor
 
 from core.models.language_model import LanguageModel
-from core.models.partial_forward import Row, Tail, grouped
+from core.models.partial_forward import PartialForward, Row, grouped
 from core.models.tokens import answer_ids, slot_last
 
 PROMPTS = [  # the subject first, in the middle, repeated before and after its slot; answers of one to many tokens
@@ -32,7 +32,7 @@ def rows_of(lm: LanguageModel, prompts: list[tuple[str, str, str]]) -> tuple[lis
 
 
 def plain_loss(lm: LanguageModel, rows: list[Row], targets: list[list[int]], layer: int, delta: Tensor) -> Tensor:
-    """One row at a time through the whole model, δ added by a hook: what the tail must equal."""
+    """One row at a time through the whole model, δ added by a hook: what the forward must equal."""
     total = torch.zeros((), dtype=delta.dtype)
     for row, target in zip(rows, targets, strict=True):
 
@@ -50,17 +50,17 @@ def plain_loss(lm: LanguageModel, rows: list[Row], targets: list[list[int]], lay
     return total
 
 
-def tail_loss(tail: Tail, targets: list[list[int]], delta: Tensor) -> Tensor:
+def partial_loss(forward: PartialForward, targets: list[list[int]], delta: Tensor) -> Tensor:
     total = torch.zeros((), dtype=delta.dtype)
-    for chunk in tail.chunks:
-        log_p = tail.logits(chunk, delta).log_softmax(-1)
-        wanted = torch.tensor([t for row in chunk.rows for t in targets[row]])
-        share = torch.tensor([1 / len(targets[chunk.rows[r]]) for r in chunk.read_rows.tolist()], dtype=delta.dtype)
+    for batch in forward.batches:
+        log_p = forward.logits(batch, delta).log_softmax(-1)
+        wanted = torch.tensor([t for row in batch.rows for t in targets[row]])
+        share = torch.tensor([1 / len(targets[batch.rows[r]]) for r in batch.read_rows.tolist()], dtype=delta.dtype)
         total = total - (log_p.gather(1, wanted[:, None])[:, 0] * share).sum()
     return total
 
 
-@pytest.mark.parametrize("budget", [10_000, 60], ids=["one-chunk", "many-chunks"])
+@pytest.mark.parametrize("budget", [10_000, 60], ids=["one-batch", "many-batches"])
 @pytest.mark.parametrize("layer", [0, 2, 3])
 @pytest.mark.parametrize(
     "family, bos",
@@ -82,7 +82,7 @@ def test_loss_and_gradient_equal_the_full_forward(toy, family, bos, layer, budge
 
     expected = plain_loss(lm, rows, targets, layer, delta)
     (slope,) = torch.autograd.grad(expected, delta)
-    loss = tail_loss(Tail(lm, rows, layer, budget), targets, delta)
+    loss = partial_loss(PartialForward(lm, rows, layer, budget), targets, delta)
     (found,) = torch.autograd.grad(loss, delta)
 
     torch.testing.assert_close(loss, expected, **EXACT)
@@ -94,7 +94,7 @@ def test_layers_that_return_tuples(toy):
     lm = toy("gptj")
     rows, targets = rows_of(lm, PROMPTS)
     delta = torch.full((len(PROMPTS), lm.d_model), 0.1, dtype=torch.float64)
-    found = tail_loss(Tail(lm, rows, 1), targets, delta)
+    found = partial_loss(PartialForward(lm, rows, 1), targets, delta)
     torch.testing.assert_close(found, plain_loss(lm, rows, targets, 1, delta), rtol=1e-5, atol=1e-6)
 
 
@@ -102,11 +102,11 @@ def test_layers_that_return_tuples(toy):
 def test_descent_arrives_at_the_same_value(toy, family):
     lm = toy(family)
     rows, targets = rows_of(lm, PROMPTS)
-    tail = Tail(lm, rows, 1)
+    forward = PartialForward(lm, rows, 1)
     deltas = []
     for loss in (
         lambda d: plain_loss(lm, rows, targets, 1, d),
-        lambda d: tail_loss(tail, targets, d),
+        lambda d: partial_loss(forward, targets, d),
     ):
         delta = torch.zeros(len(PROMPTS), lm.d_model, dtype=torch.float64, requires_grad=True)
         for _ in range(5):
@@ -120,22 +120,22 @@ def test_dropping_owners_leaves_the_others_as_they_were(toy):
     lm = toy("llama")
     rows, targets = rows_of(lm, PROMPTS)
     delta = torch.full((len(PROMPTS), lm.d_model), 0.1, dtype=torch.float64)
-    tail = Tail(lm, rows, 1)
-    tail.drop({0, 3})
+    forward = PartialForward(lm, rows, 1)
+    forward.drop({0, 3})
     kept = [i for i, row in enumerate(rows) if row.owner not in (0, 3)]
     expected = plain_loss(lm, [rows[i] for i in kept], [targets[i] for i in kept], 1, delta)
-    torch.testing.assert_close(tail_loss(tail, targets, delta), expected, **EXACT)
-    tail.drop({1, 2, 4})
-    assert tail.chunks == []
+    torch.testing.assert_close(partial_loss(forward, targets, delta), expected, **EXACT)
+    forward.drop({1, 2, 4})
+    assert forward.batches == []
 
 
 def test_the_model_is_itself_again_afterwards(toy):
     lm = toy("llama")
     rows, _ = rows_of(lm, PROMPTS)
-    tail = Tail(lm, rows, 2)
+    forward = PartialForward(lm, rows, 2)
     with pytest.raises(RuntimeError):
-        tail.logits(tail.chunks[0], torch.zeros(len(PROMPTS), 3, dtype=torch.float64))
-    tail.logits(tail.chunks[0], torch.zeros(len(PROMPTS), lm.d_model, dtype=torch.float64))
+        forward.logits(forward.batches[0], torch.zeros(len(PROMPTS), 3, dtype=torch.float64))
+    forward.logits(forward.batches[0], torch.zeros(len(PROMPTS), lm.d_model, dtype=torch.float64))
     assert all("forward" not in layer.__dict__ for layer in lm.layers)
 
 

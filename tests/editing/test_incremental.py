@@ -7,7 +7,7 @@ from core.editing import priors
 from core.editing.failure import EditFailure
 from core.editing.history import incremental as between_rounds
 from core.editing.history import woodbury as bordered
-from core.editing.history.incremental import Growth, protecting
+from core.editing.history.incremental import KeyHistory, protecting
 from core.editing.lane.state import LaneState, LayerUpdates
 from core.editing.linalg.lowrank import LowRank
 from core.editing.linalg.metric import Dense
@@ -46,67 +46,72 @@ def blocks_of_ten(monkeypatch):
     monkeypatch.setattr(between_rounds, "CHUNK", 10)
 
 
-@pytest.mark.parametrize("dual", [15, D])
-def test_it_equals_a_fresh_solve_however_many_keys_there_are(dual):
-    growth, base, factored = Growth(), Dense(A, 0), []
+@pytest.mark.parametrize("woodbury_limit", [15, D])
+def test_it_equals_a_fresh_solve_however_many_keys_there_are(woodbury_limit):
+    key_history, base, factored = KeyHistory(), Dense(A, 0), []
     for count in (0, 1, 14, 15, 44, 59, 60, 61, 130, 131, 500, 700):
-        found = protecting(growth, base, KEYS[:, :count], unchanged, lambda: factored.append(1) or A, dual)
+        found = protecting(
+            key_history, base, KEYS[:, :count], unchanged, lambda: factored.append(1) or A, woodbury_limit
+        )
         past = KEYS[:, :count]
         torch.testing.assert_close(found.solve(RIGHT), torch.linalg.inv(A + past @ past.T) @ RIGHT, **EXACT)
-        assert found.count == count if count < dual else found.count < D // 4
+        assert found.count == count if count < woodbury_limit else found.count < D // 4
     assert len(factored) == 1
 
 
-@pytest.mark.parametrize("dual", [15, D])
-def test_kept_between_rounds_it_has_the_bits_of_a_replay(dual):
+@pytest.mark.parametrize("woodbury_limit", [15, D])
+def test_kept_between_rounds_it_has_the_bits_of_a_replay(woodbury_limit):
     """In whatever rounds the keys came, with another lane between, that goes on from the same keys for a while."""
-    growth, base = Growth(), Dense(A, 0)
+    key_history, base = KeyHistory(), Dense(A, 0)
     other = torch.cat([KEYS[:, :90], KEYS[:, 90:].flip(1)], 1)
 
-    def solved(growth: Growth, history: torch.Tensor) -> torch.Tensor:
-        return protecting(growth, base, history, unchanged, lambda: A, dual).solve(RIGHT)
+    def solved(key_history: KeyHistory, history: torch.Tensor) -> torch.Tensor:
+        return protecting(key_history, base, history, unchanged, lambda: A, woodbury_limit).solve(RIGHT)
 
     for count in (3, 50, 59, 60, 95, 101, 155, 260, 155, 700):
         for history in (KEYS, other):
             part = history[:, :count].float()
-            assert torch.equal(solved(growth, part), solved(Growth(), part.clone()))
+            assert torch.equal(solved(key_history, part), solved(KeyHistory(), part.clone()))
 
 
 @pytest.mark.usefixtures("blocks_of_ten")
 def test_a_round_costs_its_own_size():
     """No key is solved for twice once its block is whole, whatever the number of keys before it."""
-    growth, base, history = Growth(), Counting(), torch.cat([KEYS, KEYS], 1)
+    key_history, base, history = KeyHistory(), Counting(), torch.cat([KEYS, KEYS], 1)
     for count in range(20, 700, 20):
         base.asked.clear()
-        protecting(growth, base, KEYS[:, :count], unchanged, lambda: A, dual=10**6)
+        protecting(key_history, base, KEYS[:, :count], unchanged, lambda: A, woodbury_limit=10**6)
         assert base.asked == [10, 10]
     for count in range(701, 720):
         base.asked.clear()
-        protecting(growth, base, history[:, :count], unchanged, lambda: A, dual=10**6)
+        protecting(key_history, base, history[:, :count], unchanged, lambda: A, woodbury_limit=10**6)
         assert sum(base.asked) == (20 if count == 701 else 10 if count == 710 else 0)
 
 
 @pytest.mark.usefixtures("blocks_of_ten")
 def test_what_a_round_solves_for_is_there_in_the_next():
-    growth, base = Growth(), Counting()
+    key_history, base = KeyHistory(), Counting()
     for count in range(0, 600, 20):
         base.asked.clear()
-        metric = protecting(growth, base, KEYS[:, :count], unchanged, lambda: A, dual=10**6)
+        metric = protecting(key_history, base, KEYS[:, :count], unchanged, lambda: A, woodbury_limit=10**6)
         metric.solve_with_keys(KEYS[:, count : count + 20])
         metric.solve_keys(KEYS[:, count : count + 20])
         assert base.asked == [10, 10]
 
 
 @pytest.mark.usefixtures("blocks_of_ten")
-@pytest.mark.parametrize("dual", [15, 10**6])
-def test_a_rounds_own_keys_give_the_bits_of_a_replay_and_the_plain_solve(dual):
+@pytest.mark.parametrize("woodbury_limit", [15, 10**6])
+def test_a_rounds_own_keys_give_the_bits_of_a_replay_and_the_plain_solve(woodbury_limit):
     """Rounds of all sizes, one of them tried with other keys first; and the keys that are history are not those that
     were tried last."""
-    growth, base, count, wide = Growth(), Dense(A, 0), 0, KEYS.float().double()
+    key_history, base, count, wide = KeyHistory(), Dense(A, 0), 0, KEYS.float().double()
     for size in (3, 20, 1, 9, 35, 5, 5, 40, 12):
-        past, metric = wide[:, :count], protecting(growth, base, wide[:, :count], unchanged, lambda: A, dual)
+        past, metric = (
+            wide[:, :count],
+            protecting(key_history, base, wide[:, :count], unchanged, lambda: A, woodbury_limit),
+        )
         for keys in (wide[:, count : count + size], wide[:, 600 : 600 + size]):
-            replayed = protecting(Growth(), base, past.clone(), unchanged, lambda: A, dual)
+            replayed = protecting(KeyHistory(), base, past.clone(), unchanged, lambda: A, woodbury_limit)
             for ask in ("solve_keys", "solve_with_keys"):
                 found = getattr(metric, ask)(keys)
                 assert torch.equal(found, getattr(replayed, ask)(keys.clone()))
@@ -121,18 +126,20 @@ def test_the_key_to_blame_is_the_rounds_own(broken):
     history, keys = KEYS[:, :17], KEYS[:, 100:112].clone()
     keys[:, broken] *= 1e200
     with pytest.raises(EditFailure, match=r"Layer 0") as failure:
-        protecting(Growth(), Dense(A, 0), history, unchanged, lambda: A, dual=10**6).solve_with_keys(keys)
+        protecting(KeyHistory(), Dense(A, 0), history, unchanged, lambda: A, woodbury_limit=10**6).solve_with_keys(keys)
     assert failure.value.fact == broken
     assert failure.value.too_large  # what a lane's method can do about it is said where the method is known
 
 
 def test_old_factors_are_let_go_of():
-    growth, base = Growth(), Dense(A, 0)
+    key_history, base = KeyHistory(), Dense(A, 0)
     for count in range(0, 700, 10):
-        protecting(growth, base, KEYS[:, :count], unchanged, lambda: A, dual=15).solve_with_keys(KEYS[:, :10])
-        assert len(growth.ahead) <= 4
-        assert len(growth.anchors) <= 1
-        assert len(growth.wholes) <= 1
+        protecting(key_history, base, KEYS[:, :count], unchanged, lambda: A, woodbury_limit=15).solve_with_keys(
+            KEYS[:, :10]
+        )
+        assert len(key_history.precomputed) <= 4
+        assert len(key_history.anchors) <= 1
+        assert len(key_history.wholes) <= 1
 
 
 METHODS = [
