@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from core.editing.linalg.subspace import RANKS
+from core.editing.linalg.dominance import Dominance
 from core.runs.engine.laboratory import Laboratory
 from core.runs.spec.run_spec import RunSpec
 from tests.runs.conftest import LANE
@@ -37,7 +37,7 @@ def test_one_k_everywhere(events, make_spec):
     lm, started = laboratory.model(RunSpec.from_dict(make_spec())), events[0]
     for layer in (1, 2):
         sigma = torch.linalg.svdvals(lm.original(layer).double())
-        own = {by: RANKS[by](sigma, 0.3) for by in ("count", "energy")}
+        own = {by: Dominance(0.3, by).rank(sigma) for by in ("count", "energy")}
         assert own["count"] == round(0.3 * len(sigma)) != own["energy"]
         for lane, k in own.items():
             assert started["lane_k"][lane][str(layer)] == k

@@ -25,4 +25,4 @@ def names() -> list[str]:
 
 def get(name: str) -> type:
     """A study's class; raises `UserError` for a name that is not one of `names()`."""
-    return registry.get(__name__, FOLDER, name, "STUDY")
+    return registry.get(__name__, FOLDER, name, "STUDY", object)
