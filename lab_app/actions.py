@@ -11,13 +11,13 @@ import gradio as gr
 
 from core.errors import UserError
 from core.facts.source import MOST
+from core.panels.maps import drawn
 from core.runs.spec.plan import Past
 from core.runs.spec.problems import SpecError
 from lab_app import experiment, pasted, sources, text
 from lab_app.examples import examples
 from lab_app.experiment import Placed, rows_of
 from lab_app.lab import Lab
-from lab_app.panels.maps import drawn
 from lab_app.streams import Streams
 from lab_app.watch import FEEDS, Beside, watch
 
@@ -258,7 +258,7 @@ class Actions:
             if command.state == "failed":
                 trouble = str((command.answer or {}).get("message", "The map could not be drawn."))
             else:
-                kept.append({"lane": name, "method": method} | drawn_map(command.answer or {}))
+                kept.append({"lane": name} | drawn_map({"method": method} | (command.answer or {})))
             yield gr.update(asked={"maps": kept, "message": trouble})
         if len(kept) < len(names) and not trouble:
             yield gr.update(asked={"maps": kept, "message": "The map is drawn when the worker has time; ask again."})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.charts.grammar import Chart, Choice, Chosen, Plot
+from core.charts.table import short
 from core.editing.lane.method import Recipe
 from core.editing.settings.defaults import ModelInfo, by_name
 from core.editing.settings.parameters import values
@@ -17,13 +19,27 @@ from core.runs.store.store import Run, Store
 from core.scores import SCORES as KNOWN
 from lab_app import text
 from lab_app.experiment import FITTED, text_of
-from lab_app.panels.panel import short
 
 MOST_RUNS, MOST_LANES = 6, 12
 POINTS = 120  # of one curve
 SCORES = {score.name: score.compared for score in KNOWN if score.compared}
 CURVES = tuple(score.name for score in KNOWN if score.curve)
 NOT_SETTINGS = ("facts", "lanes", "title", "measure", "device")  # said in other words, or changes no result
+PLOT = Plot(
+    charts=(
+        Chart(
+            table="curves",
+            kind="line",
+            x="edits",
+            y=Chosen("measure"),
+            title="",
+            x_title="edits",
+            y_title="",
+            unit="share",
+        ),
+    ),
+    choices=(Choice(name="measure", label="Measure", options=tuple((name, SCORES[name]) for name in CURVES)),),
+)
 Resolved = tuple[dict[str, Any], Recipe | None]
 MEASURED, WAITS = "as measured", "fitted when the run begins"
 OTHER_FACTS = "These runs edit different facts, so their scores answer different questions."
@@ -31,7 +47,8 @@ OTHER_COUNT = "Not all lanes have made as many edits: each score is after its ow
 
 
 def compared(store: Store, runs: Sequence[str]) -> dict[str, Any]:
-    """The lanes of these runs: `{"runs": [{"id", "title", "says"}], "lanes": […], "notes": [sentences]}`.
+    """The lanes of these runs: `{"runs": [{"id", "title", "says"}], "lanes": […], "notes": [sentences]}`, with the plot
+    of their curves and what their scores are called (`names`).
 
     A lane has `run` (place in the list), `label`, `settings` (name → text), `scores` (shares 0..1, with `edits` and
     `round`), and `curve`: `edits` and, for each of `CURVES` that was measured, the values there. Raises `UserError` for
@@ -52,7 +69,8 @@ def compared(store: Store, runs: Sequence[str]) -> dict[str, Any]:
     if len(lanes) > MOST_LANES:
         raise UserError(f"these runs have {len(lanes)} lanes; at most {MOST_LANES} are compared: choose fewer runs")
     shown = [{"id": run.id, "title": run.title, "says": text.STATES.get(run.status, run.status)} for run in there]
-    return {"runs": shown, "lanes": lanes, "notes": notes(there, lanes) + beware(there, recipes)}
+    found = {"runs": shown, "lanes": lanes, "notes": notes(there, lanes) + beware(there, recipes)}
+    return found | {"plot": PLOT.as_dict(), "names": SCORES}
 
 
 def lanes_of(run: Run, past: Past, recipes: Mapping[str, Resolved], place: int) -> list[dict[str, Any]]:

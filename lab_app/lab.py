@@ -17,13 +17,13 @@ from core.errors import UserError
 from core.facts.dataset import known
 from core.facts.readers.pocket import PocketWorld
 from core.names import SHIPPED
+from core.panels.energy import curve
 from core.paths import ASSETS
 from core.runs.spec.admission import EVERYTHING, Offer, in_spec
 from core.runs.spec.run_spec import RunSpec
 from core.runs.store.store import Command, Store
 from core.runs.worker.process import WorkerProcess
 from lab_app.owner import owns
-from lab_app.panels.energy import curve
 
 CHECKED_EVERY = 2.0  # seconds between two looks at whether the worker lives
 LOOKED_EVERY = 0.05  # seconds between two looks for an answer

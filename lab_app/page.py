@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from core.charts.equations import GUARD, METHOD
+from core.panels import panels
 from lab_app import templates
 from lab_app.actions import FORM, Actions
 from lab_app.api import publish
@@ -14,7 +15,6 @@ from lab_app.examples import examples
 from lab_app.experiment import LANES, catalogue
 from lab_app.features import FEATURES
 from lab_app.lab import Lab
-from lab_app.panels import PANELS, Panel
 from lab_app.parts import QUIET, Parts
 from lab_app.settled import settled
 from lab_app.sources import offered
@@ -38,7 +38,7 @@ def build(lab: Lab) -> gr.Blocks:
                 parts.form = experiment(lab)
             with gr.Column(elem_id="plots"):
                 with gr.Row(elem_id="panels"):
-                    parts.panels = {found.key: placed_panel(found) for found in PANELS}
+                    parts.panels = {found.key: panel(found) for found in panels()}
                 parts.dock = widget("dock", {"run": "", "rows": {}, "state": {}}, templates.DOCK, ["again", "rest"])
                 for feature in FEATURES:
                     feature.place(parts)
@@ -53,11 +53,6 @@ def build(lab: Lab) -> gr.Blocks:
     for feature in FEATURES:
         feature.pages(parts)
     return page
-
-
-def placed_panel(found: Panel) -> gr.HTML:
-    """One panel; the map may be asked for by other projections, the frontier for lanes that fill it in."""
-    return panel(found, {"map": ["map"], "frontier": ["sweep"]}.get(found.key, []), asked={})
 
 
 def experiment(lab: Lab) -> dict[str, Any]:

@@ -17,16 +17,17 @@ from types import MappingProxyType
 from typing import Any
 
 from core.errors import UserError
+from core.panels import panels
 from core.runs.progress.events import standing
 from core.runs.store.store import Store
 from lab_app import text
-from lab_app.panels import PANELS
 from lab_app.streams import BEAT
 from lab_app.words import words
 
 LIVE, IDLE = 0.3, 1.5  # seconds between two looks at the store: while a run goes on, and when it does not
 WINDOW = 24  # rows that a feed repeats, since a busy page sees only the latest of several values
 SNAPSHOTS = 60  # rounds of which a run opened again sends the large rows
+PANELS = panels()
 FEEDS = ("status", *(panel.key for panel in PANELS), "words")
 Value = dict[str, Any]
 Beside = Callable[[str], Value]  # what a feature shows of a run that stands in no event; small, `live` if it may change
@@ -142,7 +143,7 @@ class Reader:
             common | {"rounds": event["rounds"], "facts": event["facts"], "model": model},
         )
         for panel in PANELS:
-            self._add(panel.key, common | panel.start(event))
+            self._add(panel.key, common | panel.start(event).as_dict())
         self._add("words", common)
 
     def _add(self, name: str, row: Value | None) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import gradio as gr
 
+from core.charts.panel import Panel
 from lab_app.frontend import address
-from lab_app.panels import Panel
 
 EMPTY: dict[str, Any] = {"run": "", "rows": {}}
 
@@ -49,9 +49,12 @@ def problem(name: str, message: str = "") -> gr.HTML:
     )
 
 
-def panel(panel: Panel, events: Sequence[str] = (), **props: Any) -> gr.HTML:
-    """The element of one panel, with its explanation folded away."""
-    return widget(f"panel:{panel.key}", template=frame(panel), events=["point_click", *events], **props)
+def panel(panel: Panel) -> gr.HTML:
+    """The element of one panel, with its explanation folded away, and what its plot is."""
+    columns = {table: [column.as_dict() for column in own] for table, own in panel.columns.items()}
+    events = ["point_click", *panel.requests]
+    declared = {"plot": panel.plot.as_dict(), "columns": columns}
+    return widget(f"panel:{panel.key}", template=frame(panel), events=events, asked={}, **declared)
 
 
 def frame(panel: Panel) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lab_app.panels.panel import Payload, point
+Payload = dict[str, Any]
 
 MOST = 12  # facts shown of one round
 LONGEST, SHORT = 300, 100  # characters of one continuation, and of one that is asked every time
@@ -20,7 +20,7 @@ def words(event: Mapping[str, Any]) -> Payload | None:
         for found in (event.get("words") or [])[:MOST]
     ]
     asked = event.get("probes") or []
-    row = point(event) | {"words": said} | probes(asked, named=not event["round"])
+    row = {"lane": event["lane"], "round": event["round"]} | {"words": said} | probes(asked, named=not event["round"])
     return row if said or asked else None
 
 

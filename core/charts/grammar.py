@@ -73,7 +73,8 @@ class Chart:
     instead of its history. `where`: only rows with these values. `floor`: zeros are drawn at the foot of a logarithmic
     axis. A "path" goes through its points in their order, after round 0; "moved" draws lines from (`x_from`, `y_from`)
     to (x, y). `through` is a table of families of lanes, which a dotted line joins at the round looked at; `hollow` one
-    of lanes that are drawn with hollow marks. `optional`: left out of a run that has none of these numbers.
+    of lanes that are drawn with hollow marks. `smooth`: a line without marks at its points. `optional`: left out of a
+    run that has none of these numbers.
     """
 
     table: str
@@ -102,6 +103,7 @@ class Chart:
     at_round: bool = False
     where: Mapping[str, Any] = field(default_factory=dict)
     floor: bool = False
+    smooth: bool = False
     optional: bool = False
     rules: tuple[Rule, ...] = ()
     references: tuple[Reference, ...] = ()
@@ -134,8 +136,7 @@ class Choice:
     """What a viewer chooses above a plot. `options` are (key, title) each, the first chosen at the start.
 
     With a `column`, only rows with the chosen value are drawn, and without `options` these are the column's values.
-    `prefix`: the options are the table's columns whose names begin so. `start` is the option chosen at first, where it
-    is not the first. `shared`: the same on all plots of a page.
+    `prefix`: the options are the table's columns whose names begin so. `shared`: the same on all plots of a page.
     """
 
     name: str
@@ -143,7 +144,6 @@ class Choice:
     options: tuple[tuple[str, str], ...] = ()
     column: str = ""
     prefix: str = ""
-    start: str = ""
     shared: bool = False
 
 

@@ -49,7 +49,7 @@ def looks(chart: Chart, series: Series, data: Data) -> Trace:
         return {"mode": "lines", "line": {"color": colour, "dash": dash, "width": width}}
     place = data.lanes.index(series.lane) if series.lane in data.lanes else 0
     colour, symbol = colours.LANES[place % len(colours.LANES)], colours.worn(place, colours.MARKERS)
-    dash = colours.worn(place, colours.DASHES) if chart.at_round else "solid"
+    dash = "solid" if chart.y_also else colours.worn(place, colours.DASHES)
     if chart.by is not None:
         values = distinct(data.rows.get(chart.table, ()), chart.by)
         at = values.index(series.by)
@@ -59,7 +59,8 @@ def looks(chart: Chart, series: Series, data: Data) -> Trace:
         symbol, dash = colours.MARKERS[at % len(colours.MARKERS)], "solid"
     if chart.hollow and any(row["lane"] == series.lane for row in data.rows.get(chart.hollow, ())):
         symbol = "star-open"
-    mode = "markers" if chart.kind == "scatter" else "lines+markers" if len(series.rows) <= POINTS else "lines"
+    marks = len(series.rows) <= POINTS and not chart.smooth
+    mode = "markers" if chart.kind == "scatter" else "lines+markers" if marks else "lines"
     line = {"color": colour, "dash": "dot" if series.also else dash, "width": 2}
     return {"mode": mode, "line": line, "marker": {"color": colour, "symbol": symbol, "size": 6}}
 

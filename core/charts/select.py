@@ -96,11 +96,11 @@ def options(choice: Choice, plot: Plot, data: Data) -> list[tuple[Any, str]]:
 
 
 def picks(plot: Plot, data: Data, view: View) -> dict[str, Any]:
-    """The option of each choice: what the view has, else what it starts with; of shared ones the last."""
+    """The option of each choice: what the view has, else the first; of shared ones the last."""
     made = {}
     for choice in plot.choices:
         keys = [key for key, _ in options(choice, plot, data)]
-        first = choice.start or (keys[-1 if choice.shared else 0] if keys else None)
+        first = keys[-1 if choice.shared else 0] if keys else None
         made[choice.name] = view.picks[choice.name] if view.picks.get(choice.name) in keys else first
     return made
 

@@ -98,10 +98,9 @@ def said(value: Any, unit: str = "") -> str:
     if isinstance(value, str):
         return value
     value = value * UNITS[unit][1]
-    if unit in ("count", "index"):
-        return f"{value:,.0f}" if unit == "count" else f"{value:.0f}"
-    if unit in ("share", "percent"):
-        return f"{math.floor(value + 0.5)}"
+    if unit in ("count", "index", "share", "percent"):
+        whole = math.floor(value + 0.5)
+        return f"{whole:,}" if unit == "count" else f"{whole}"
     if abs(value) < 1e-6:
         return "0"
     return f"{float(f'{value:.1g}'):g}" if abs(value) < 0.005 else f"{value:.2f}"

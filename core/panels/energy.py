@@ -88,6 +88,7 @@ PANEL = Panel(
                 y_title="",
                 log_x=True,
                 at_round=True,
+                smooth=True,
                 references=(Reference(name=UNEDITED, width=5.0),),
                 rules=(
                     Rule(axis="x", table="dominant", column="k", shade=True, label="k of W₀ = {}", unit="count"),

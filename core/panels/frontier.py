@@ -16,7 +16,7 @@ from core.editing.recipe import named
 from core.editing.settings.parameters import Parameter, parameters
 
 SHOWN = [score for score in scores.SCORES if score.name == scores.SAID or score.kept]
-KEPT = {score.name: score.kept for score in SHOWN if score.kept}
+KEPT = {score.name: score.kept for score in sorted(SHOWN, key=lambda score: score.name != scores.KEPT) if score.kept}
 CONTROLS = ("shrink", "random")  # guards that know nothing of what they take
 FEWEST = 3  # lanes that make a family
 AROUND = {"prior": priors, "wrapper": wrappers}  # parts of a lane that have numbers of their own, besides its guards
@@ -175,7 +175,6 @@ PANEL = Panel(
                 name="kept",
                 label="What was kept",
                 options=tuple((name, kept[0]) for name, kept in KEPT.items()),
-                start=scores.KEPT,
             ),
         ),
     ),

@@ -25,7 +25,7 @@ def start(event: Event) -> Start:
         chances[MEAN] = short(sum(found[name]["chance"] for name in counted) / len(counted))
     units = dict.fromkeys(found[name].get("called") or ACCURACY for name in counted)
     about = ", ".join(units) or ACCURACY
-    mean = Column(MEAN, f"Mean of {len(counted) or 'all'} tasks", "share", about)
+    mean = Column(MEAN, "mean", "share", f"{about}, mean of {len(counted) or 'all'} tasks")
     columns = [mean] if len(found) == 1 else [mean, *(column(name, info) for name, info in found.items())]
     return Start(
         blocks=[{"table": "tasks", "reference": GUESSING} | chances] if chances else [], columns={"tasks": columns}

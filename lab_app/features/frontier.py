@@ -9,11 +9,11 @@ from typing import Any
 import gradio as gr
 
 from core.errors import UserError
+from core.panels.frontier import AROUND, changed
 from core.runs.spec.problems import SpecError
 from lab_app.adding import NO_RUN, add, sentence
 from lab_app.features.lanes_more import of_lane
 from lab_app.lab import Lab
-from lab_app.panels.frontier import AROUND, changed
 from lab_app.parts import QUIET, Parts
 
 MOST = 12  # lanes of one sweep

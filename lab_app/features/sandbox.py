@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from core.charts.grammar import Chart
 from core.editing import guards
 from core.errors import UserError
 from core.runs.spec.plan import Past
@@ -23,6 +24,16 @@ NEXT = "next"  # in the place of a round: the one that is edited next
 NO_RUN = "No run is shown: start one, or open one of yours."
 LATER = "The worker is busy or starting; asking again."
 LATER_ADDED = "The worker is busy or starting: the lane is added as soon as it comes to it."
+CURVE = Chart(
+    table="curve",
+    kind="line",
+    x="x",
+    y="removed",
+    title="Share of ‖ΔW‖² that would go",
+    x_title="",
+    y_title="share of ‖ΔW‖²",
+    unit="share",
+)
 TEMPLATE = """
 <section class="sandbox" aria-labelledby="sandbox-title">
   <header><h2 id="sandbox-title">Guard sandbox</h2>
@@ -68,7 +79,9 @@ TEMPLATE = """
 
 
 def place(parts: Parts) -> None:
-    parts.more["sandbox"] = widget("sandbox", {}, TEMPLATE, ["ask", "commit", "stop"], guards=offered(), added={})
+    parts.more["sandbox"] = widget(
+        "sandbox", {}, TEMPLATE, ["ask", "commit", "stop"], guards=offered(), added={}, chart=CURVE.as_dict()
+    )
 
 
 def connect(parts: Parts) -> None:

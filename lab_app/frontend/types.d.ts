@@ -66,6 +66,8 @@ interface Run {
   colours?: number[] | null;
   /** Energy curves of the unedited matrices. */
   curves?: any[];
+  /** The start that told of them. */
+  told?: any;
   /** What the lanes say in their own words. */
   said?: Model;
 }
@@ -121,4 +123,131 @@ interface Lane {
   colour?: number;
   options?: Record<string, any>;
   [part: string]: any;
+}
+
+/** A column of a table (`core/charts/table.py`). */
+interface Column {
+  name: string;
+  title: string;
+  /** A key of `UNITS` in charts/units.js. */
+  unit: string;
+  note?: string;
+}
+
+/** What is chosen above a plot (`core/charts/grammar.py`). */
+interface Choice {
+  name: string;
+  label: string;
+  options?: [any, string][];
+  column?: string;
+  prefix?: string;
+  shared?: boolean;
+}
+
+/** Charts side by side with their choices, as `core/charts/grammar.py` declares them; its charts are as they come. */
+interface Plot {
+  charts: any[];
+  choices?: Choice[];
+  figures?: any[];
+  side_by_side?: boolean;
+}
+
+/** The tables that a plot draws. */
+interface Tables {
+  rows: Record<string, any[]>;
+  columns: Record<string, Column[]>;
+  lanes: any[];
+  /** What the run began with. */
+  start?: any;
+}
+
+/** What is looked at in a plot. */
+interface Looked {
+  lanes: any[];
+  round: number | null;
+  picks: Record<string, any>;
+  facet?: any;
+}
+
+/** Points that are joined or coloured alike. */
+interface Series {
+  rows: any[];
+  /** The column that is drawn. */
+  y: string;
+  lane?: any;
+  by?: any;
+  also?: boolean;
+  reference?: any;
+  family?: string;
+}
+
+/** One small chart. */
+interface Cell {
+  chart: any;
+  series: Series[];
+  lines: any[];
+  facet: any;
+  lanes: any[];
+}
+
+/** A number at the head of a plot: of each lane the stored value, how it is said, and of how many it is a share. */
+interface BigNumber {
+  title: string;
+  unit: string;
+  values: [any, any, string, any][];
+  wears?: string;
+}
+
+/** How lanes look. */
+interface Worn {
+  slot(lane: any): number;
+  colour(lane: any): string;
+  dash(lane: any): string;
+  marker(lane: any): string;
+  text(lane: any): string;
+  name(lane: any): string;
+  hatched?(lane: any): boolean;
+}
+
+/** How plots look in a place of the page. */
+interface Looks {
+  mark(count: number): number;
+  line(chart: any): number;
+  whisker: number;
+  history?: boolean;
+  fixed?: boolean;
+  words?: boolean;
+  near?: boolean;
+  font?: number;
+  margins?: { left: number; right: number; top: number; bottom: number; inner: number };
+}
+
+/** Where small charts lie on their canvas. */
+interface Frame {
+  columns: number;
+  height: number;
+  margin: Record<string, number>;
+  domains: { x: [number, number]; y: [number, number] }[];
+  /** Breaks the name of a category. */
+  lines(name: any): string;
+  tilted: boolean;
+  numeric: boolean;
+  together: number;
+}
+
+/** A plot as Plotly takes it. */
+interface Picture {
+  traces: any[];
+  layout: Record<string, any>;
+  cells: Cell[];
+  columns: number;
+  revision?: string;
+}
+
+/** A plot with all of its data; `beside`: rows of another result that is to be read against it. */
+interface Given {
+  plot: Plot;
+  data: Tables;
+  beside: any[] | null;
+  looks: Looks;
 }

@@ -136,6 +136,7 @@ LESSON = Lesson(
             title="What is still right",
             x_title="edits so far",
             y_title="share right",
+            unit="share",
         ),
     ),
     series=tuple(zip((name for _, name in CURVES), (1, 4, 2, 3), strict=True)),

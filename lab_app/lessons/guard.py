@@ -163,6 +163,7 @@ LESSON = Lesson(
             title="After the last round that all four have",
             x_title="",
             y_title="share right",
+            unit="share",
         ),
     ),
     series=tuple(zip(LANES, (1, 2, 3, 0), strict=True)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from html import escape
 from typing import Any
 
@@ -106,7 +105,7 @@ def data(lessons: Sequence[Lesson]) -> list[dict[str, Any]]:
     return [
         {
             "title": lesson.title,
-            "charts": [asdict(chart) for chart in lesson.charts],
+            "charts": [chart.as_dict() for chart in lesson.charts],
             "series": [list(one) for one in lesson.series],
             "options": dict(lesson.predict.options) if isinstance(lesson.predict, Choice) else None,
             "stages": 2 if lesson.study else 1,

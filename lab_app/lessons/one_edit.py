@@ -184,6 +184,7 @@ LESSON = Lesson(
             title="Answers that are different now",
             x_title="",
             y_title="share of the answers",
+            unit="share",
         ),
     ),
     promise="The share of answers that changed, by what they have in common with the edit.",

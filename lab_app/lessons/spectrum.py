@@ -145,6 +145,7 @@ LESSON = Lesson(
             title="Cut to the strongest directions",
             x_title="singular energy kept (% of Σσ)",
             y_title="of the intact model’s",
+            unit="share",
         ),
         Chart(
             table="hurt",
@@ -157,6 +158,7 @@ LESSON = Lesson(
             title="One fifth of the energy disturbed",
             x_title="which fifth",
             y_title="of the intact model’s",
+            unit="share",
         ),
     ),
     series=((FACTS, 2), (TASKS, 1)),

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.charts.table import short
 from core.runs.store.store import Run, Store
 from core.runs.store.study_queue import StudyState
 from lab_app import text
 from lab_app.lessons.lesson import STUDIED, Lesson
-from lab_app.panels.panel import short
 from lab_app.watch import doing
 
 LIVE = ("queued", "running")

@@ -10,12 +10,12 @@ import pytest
 
 from core.editing.recipe import recipe_from_dict
 from core.errors import UserError
+from core.panels.frontier import PANEL, changed, families, fields
 from core.runs.spec.run_spec import RunSpec
 from core.runs.store.additions import extended
 from lab_app.features.frontier import MOST, Desk, swept
 from lab_app.frontend import address
 from lab_app.lab import Lab
-from lab_app.panels.frontier import PANEL, changed, families, fields
 from tests.lab_app.apart import VISITOR, run_apart
 from tests.lab_app.modules import call
 from tests.lab_app.synthetic import LANES, measured, record
@@ -34,38 +34,37 @@ def with_tau(tau):
     return changed(REVIVE, "guards.0.tau", tau)
 
 
+def begun(*recipes):
+    """What the panel's controls are told of a run of these lanes."""
+    return PANEL.start(lanes(*recipes)).as_dict()
+
+
 def test_a_row_is_a_few_numbers():
     event = measured(LANES[0], 4, 10, 50).as_dict()
     row = PANEL.row(event)
-    assert row == {
-        "lane": LANES[0],
-        "round": 4,
-        "edits": 200,
-        "said": pytest.approx(event["scores"]["efficacy_exact"], rel=1e-3),
-        "unedited": pytest.approx(event["scores"]["unedited_recall"], rel=1e-3),
-        "tasks": pytest.approx(event["scores"]["task_mean"], rel=1e-3),
-        "near": pytest.approx(event["scores"]["neighborhood_exact"], rel=1e-3),
-    }
-    assert len(json.dumps(row)) < 160
+    names = ("efficacy_exact", "unedited_recall", "task_mean", "neighborhood_exact")
+    shares = {name: pytest.approx(event["scores"][name], rel=1e-3) for name in names}
+    assert row == {"lane": LANES[0], "round": 4, "blocks": [{"table": "frontier", "edits": 200} | shares]}
+    assert len(json.dumps(row)) < 200
 
 
 def test_the_numbers_that_a_lane_is_set_by():
     found = [(key, name, value) for key, name, _, value in fields(REVIVE | {"layers": [1, 2], "clamp": None})]
     assert found == [("guards.0.tau", "τ of REVIVE", 0.1), ("steps", "steps", 25), ("lambda", "λ lambda", 15.0)]
-    begun = PANEL.start(lanes(REVIVE, {"method": "memit", "guards": [{"name": "random", "tau": 0.1}]}))
-    assert begun["controls"] == {"lane 1": "random"}
-    assert begun["whole"] == ["steps"]
-    assert begun["dials"]["lane 0"] == {"guards.0.tau": 0.1, "lambda": 15.0, "steps": 25}
+    told = begun(REVIVE, {"method": "memit", "guards": [{"name": "random", "tau": 0.1}]})
+    assert told["blocks"] == [{"table": "controls", "lane": ["lane 1"], "control": ["random"]}]
+    assert told["whole"] == ["steps"]
+    assert told["dials"]["lane 0"] == {"guards.0.tau": 0.1, "lambda": 15.0, "steps": 25}
 
 
 def test_a_prior_and_a_wrapper_have_numbers_too():
     whole = {"method": "memit", "prior": {"name": "lowrank"}, "wrapper": {"name": "simie", "lambda": 2.0}}
     resolved = recipe_from_dict(whole).as_dict()
-    begun = PANEL.start(lanes(resolved, {"method": "memit", "prior": "full"}))
-    assert begun["dials"]["lane 0"].items() >= {"prior.gamma": 0.99, "wrapper.lambda": 2.0}.items()
-    assert begun["called"]["prior.gamma"] == "γ of low-rank plus diagonal"
-    assert begun["limits"]["prior.gamma"] == [0, 1]
-    assert not any(key.startswith(("prior.", "wrapper.")) for key in begun["dials"]["lane 1"])
+    told = begun(resolved, {"method": "memit", "prior": "full"})
+    assert told["dials"]["lane 0"].items() >= {"prior.gamma": 0.99, "wrapper.lambda": 2.0}.items()
+    assert told["called"]["prior.gamma"] == "γ of low-rank plus diagonal"
+    assert told["limits"]["prior.gamma"] == [0, 1]
+    assert not any(key.startswith(("prior.", "wrapper.")) for key in told["dials"]["lane 1"])
     spec = RunSpec.from_dict({"facts": {"source": "pocket", "count": 4}, "lanes": [whole | {"prior": "lowrank"}]})
     label = spec.labels()[0]
     made = swept(spec.as_dict(), {"lane": label, "field": "prior.gamma", "values": [0.9, 0.8]})
@@ -77,19 +76,18 @@ def test_a_prior_and_a_wrapper_have_numbers_too():
 
 
 def test_families_differ_in_one_number_alone():
-    begun = PANEL.start(
-        lanes(with_tau(0.3), with_tau(0.1), with_tau(0.2), REVIVE | {"lambda": 30.0}, with_tau(0.1) | {"lambda": 60.0})
+    told = begun(
+        with_tau(0.3), with_tau(0.1), with_tau(0.2), REVIVE | {"lambda": 30.0}, with_tau(0.1) | {"lambda": 60.0}
     )
-    assert begun["families"] == [
-        {"field": "τ of REVIVE", "lanes": ["lane 1", "lane 2", "lane 0"], "values": [0.1, 0.2, 0.3]},
-        {"field": "λ lambda", "lanes": ["lane 1", "lane 3", "lane 4"], "values": [15.0, 30.0, 60.0]},
-    ]
+    taus = {"family": "τ of REVIVE", "lane": ["lane 1", "lane 2", "lane 0"], "value": [0.1, 0.2, 0.3]}
+    lambdas = {"family": "λ lambda", "lane": ["lane 1", "lane 3", "lane 4"], "value": [15.0, 30.0, 60.0]}
+    assert told["blocks"] == [{"table": "families"} | taus, {"table": "families"} | lambdas]
     branched = {
         f"{tau}": {"recipe": with_tau(tau), "from": {"lane": "a", "round": i}} for i, tau in enumerate((1, 2, 3))
     }
     dials = {label: {"guards.0.tau": lane["recipe"]["guards"][0]["tau"]} for label, lane in branched.items()}
     assert families(branched, dials, {"guards.0.tau": "τ"}) == []  # they begin at different rounds
-    many = PANEL.start(lanes(*[with_tau(i / 100) for i in range(24)]))
+    many = begun(*[with_tau(i / 100) for i in range(24)])
     assert len(json.dumps(many)) < 6000
 
 

@@ -62,7 +62,7 @@ def test_tasks():
     heights = [shape.y0 for shape in figure.layout.shapes]
     assert heights == near([MEASURED[LANES[0], 0]["scores"]["task_entailment"], 0.375])
     mean = panels.figure("tasks", EVENTS)
-    assert mean.layout.meta[0]["title"] == "Mean of 3 tasks"
+    assert mean.layout.meta[0]["title"] == "mean"
     assert mean.layout.shapes[1].y0 == 0.375
 
 

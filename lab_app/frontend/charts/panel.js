@@ -1,51 +1,57 @@
 // A panel: a plot that keeps its zoom while it grows, the same numbers as a table, and ways to save them.
-import { plotLayout, whenPlotly } from "./layout.js";
-import { directions } from "./directions.js";
-import { frontier } from "./frontier.js";
-import { drift, energy, similarity } from "./inside.js";
-import { map } from "./map.js";
-import { scores, tasks } from "./outside.js";
+import { paintChoices, viewOf } from "./choices.js";
+import { drawn } from "./draw.js";
+import { figures, legend } from "./figures.js";
+import { PANEL } from "./frame.js";
+import * as plotly from "./plotly.js";
+import { numbersOf, tableOf } from "./select.js";
+import { SPECIALS } from "./specials.js";
+import { gatherer } from "./tables.js";
 import { openFact } from "../facts/card.js";
-import { css, h, save } from "../shared/dom.js";
-import { byLane, reader } from "../shared/feed.js";
+import { h, save } from "../shared/dom.js";
+import { reader } from "../shared/feed.js";
+import { shown } from "../shared/lanes.js";
 import { listen, run, tell, view } from "../shared/state.js";
 import { asCsv, asTable } from "../shared/table.js";
 
-/** @type {Record<string, any>} */
-const PANELS = { scores, tasks, energy, similarity, drift, directions, map, frontier };
+const CALM = 250, // ms between two drawings that nobody asked for
+  SHARE = 10; // and at least so many times what the last one took
 
 /**
- * Draw a panel into its element.
- * @param {Context} context - `value`: the feed of its rows.
+ * Draw a panel into its element. `key`: its name. `given`: a plot with all of its data, `{ plot, data, beside,
+ * looks }`, where it is not fed through `props`.
+ * @param {Context} context - `plot` and `columns`: what is drawn; `value`: the feed of its rows.
  * @param {string} key - its name.
- * @param {any} chart - what is drawn; by the name where it is a panel of the page.
+ * @param {Given | null} given - a plot with all of its data, where it is not fed through `props`.
  */
-export function panel({ element, props, watch, trigger }, key, chart = PANELS[key]) {
-  const CALM = 250, // ms between two drawings that nobody asked for
-    SHARE = 10; // and at least so many times what the last one took
-
-  const read = reader();
+export function panel({ element, props, watch, trigger }, key, given = null) {
+  const plot = given?.plot || props.plot,
+    looks = given?.looks || PANEL;
+  const special = SPECIALS[key] || {};
+  const read = reader(),
+    gather = given ? () => given.data : gatherer(props.columns);
   const section = element.querySelector(".panel");
   const find = (selector) => section.querySelector(selector);
-  const plot = find(".plot"),
+  const canvas = find(".plot"),
     numbers = find(".numbers"),
     choices = find(".choices"),
     table = find(".as-table");
   const taken = find(".protocol").textContent,
     promise = find(".empty").textContent;
-  const state = { ...chart.choices };
-  const context = { state, props, trigger, redraw: () => ask(true) };
-  let model = byLane([]),
+  const state = {};
+  const context = { section, canvas, state, props, trigger, redraw: () => ask(true) };
+  let data = gather([]),
     dirty = true,
     visible = false,
     asked = 0,
     ended = -1e9,
     cost = 0,
-    drawn = false,
+    there = false,
     settling = false;
 
-  const filled = () =>
-    [...model.lanes.values()].some((rows) => rows.length) || Boolean(model.start && chart.drawsStart);
+  const filled = () => Object.values(data.rows).some((rows) => rows.length) && data.lanes.length > 0;
+  const looked = () => viewOf(plot, data, { lanes: shown(), round: view.round, layer: view.layer, state });
+  const tables = () => (special.data ? special.data(data, context) : data);
 
   /** Draw soon: at once when a person asked for it, else so seldom that drawing takes a small part of the time. */
   function ask(urgent = false) {
@@ -60,113 +66,76 @@ export function panel({ element, props, watch, trigger }, key, chart = PANELS[ke
   /** What nobody looks at is drawn once all the same, when there is nothing else to do: then it has its height, and the
    * page does not grow under who scrolls. */
   function settle() {
-    if (settling || drawn || !filled()) return;
+    if (settling || there || !filled()) return;
     settling = true;
     (window.requestIdleCallback || setTimeout)(() => {
       settling = false;
-      if (!drawn) ask(true);
+      if (!there) ask(true);
     });
   }
 
   function draw() {
     asked = 0;
-    if (!dirty || !window.Plotly) return;
+    if (!dirty || !plotly.ready()) return;
     const began = performance.now();
     if (!filled()) {
-      if (drawn) {
-        Plotly.purge(plot);
-        drawn = false;
-      }
+      if (there) plotly.clear(canvas);
+      there = false;
       numbers.replaceChildren();
       choices.replaceChildren();
       return;
     }
     dirty = false;
-    const box = { width: plot.clientWidth || 320, wide: section.classList.contains("is-wide") };
+    const box = { width: canvas.clientWidth || 320, wide: section.classList.contains("is-wide") };
     if (!table.hidden) return fill();
     if (box.width < 40) {
       dirty = true;
       return;
     }
-    const figure = chart.draw(model, view, box, context);
-    numbers.replaceChildren(...(figure.numbers || []));
-    if (figure.columns) numbers.style.setProperty("--columns", figure.columns);
-    numbers.classList.toggle("many", figure.columns > 4);
-    paintChoices();
-    const layout = plotLayout(
-      figure.layout,
-      box,
-      `${view.run} ${key} ${JSON.stringify(state)} ${figure.revision || ""}`,
-    );
-    Plotly.react(plot, figure.traces, layout, { displayModeBar: false, responsive: false, doubleClick: "reset" });
-    if (!drawn) {
-      drawn = true;
-      plot.on("plotly_click", clicked);
+    const now = looked(),
+      known = tables(),
+      figure = drawn(plot, known, now, box, { looks, beside: given?.beside });
+    const heads = given
+      ? legend(plot.charts[0], figure.cells[0]?.lanes || [], known)
+      : figures(numbersOf(plot, known, now));
+    numbers.replaceChildren(...(special.heads ? special.heads(figure, known, now, context) : heads));
+    if (plot.side_by_side) {
+      numbers.style.setProperty("--columns", figure.columns);
+      numbers.classList.toggle("many", figure.columns > 4);
     }
+    paintChoices(choices, plot, known, now, pick);
+    const revision = [view.run, key, now.picks, now.facet, given ? now.lanes : 0, figure.revision];
+    plotly.put(canvas, figure, box, JSON.stringify(revision));
+    if (!there) {
+      there = true;
+      canvas.on("plotly_click", clicked);
+    }
+    special.after?.(context);
     ended = performance.now();
     cost = ended - began;
   }
 
   function clicked(event) {
     const place = event.points[0],
-      round = place.data.rounds?.[place.pointIndex];
+      round = place.data.rounds?.[place.pointIndex],
+      fact = place.data.facts?.[place.pointIndex] ?? null;
     if (round !== undefined) tell({ round: round === Math.max(...run.measured) ? null : round });
-    const fact = place.data.facts?.[place.pointIndex];
-    if (fact >= 0) openFact(fact);
-    trigger("point_click", {
-      panel: key,
-      round: round ?? view.round,
-      lane: place.data.lane ?? null,
-      index: place.pointIndex,
-      fact: place.data.facts?.[place.pointIndex] ?? null,
-    });
+    if (fact !== null && fact >= 0) openFact(fact);
+    const lane = place.data.lane ?? null;
+    trigger("point_click", { panel: key, round: round ?? view.round, lane, index: place.pointIndex, fact });
   }
 
-  /** Small switches above a plot: which numbers, which layer. */
-  function paintChoices() {
-    const groups = chart.options ? chart.options(model, context) : [];
-    const wanted = JSON.stringify([groups, state, view.layer]);
-    if (choices.dataset.painted === wanted) return;
-    choices.dataset.painted = wanted;
-    choices.replaceChildren(
-      ...groups.map(({ name, label, values, chosen }) =>
-        values.length > 5
-          ? h(
-              "select",
-              { "aria-label": label, onchange: (event) => pick(name, values[event.target.selectedIndex][0]) },
-              values.map(([value, text]) => h("option", { selected: value === chosen }, text)),
-            )
-          : h(
-              "div",
-              { class: "switch", role: "group", "aria-label": label },
-              values.map(([value, text]) =>
-                h(
-                  "button",
-                  {
-                    type: "button",
-                    "aria-pressed": String(value === chosen),
-                    onclick: () => chart.choose?.(name, value, context) ?? pick(name, value),
-                  },
-                  text,
-                ),
-              ),
-            ),
-      ),
-    );
-  }
-  function pick(name, value) {
-    if (name === "layer") return tell({ layer: value });
+  function pick(name, value, shared) {
+    if (shared) return tell({ [name]: value });
     state[name] = value;
+    special.picked?.(name, value, data, context);
     ask(true);
   }
 
+  const rows = () => tableOf(plot, tables(), looked());
   function fill() {
-    const { columns, rows } = chart.table(model, view, context);
-    table.replaceChildren(...asTable(columns, rows));
-  }
-  function csv() {
-    const { columns, rows } = chart.table(model, view, context);
-    save(`${key}.csv`, asCsv(columns, rows));
+    const found = rows();
+    table.replaceChildren(...asTable(found.columns, found.rows));
   }
   const actions = {
     table(button) {
@@ -181,22 +150,13 @@ export function panel({ element, props, watch, trigger }, key, chart = PANELS[ke
       element.closest(".lab-widget")?.classList.toggle("is-wide");
       ask(true);
     },
-    png: () => picture("png"),
-    svg: () => picture("svg"),
-    csv,
+    png: () => plotly.download(canvas, "png", `edit-lab-${key}`),
+    svg: () => plotly.download(canvas, "svg", `edit-lab-${key}`),
+    csv() {
+      const found = rows();
+      save(`${key}.csv`, asCsv(found.columns, found.rows));
+    },
   };
-  async function picture(format) {
-    const paper = css("--card");
-    await Plotly.relayout(plot, { paper_bgcolor: paper });
-    await Plotly.downloadImage(plot, {
-      format,
-      filename: `edit-lab-${key}`,
-      scale: format === "png" ? 2 : 1,
-      width: Math.max(640, plot.clientWidth),
-      height: Math.max(360, plot.clientHeight),
-    });
-    Plotly.relayout(plot, { paper_bgcolor: "rgba(0,0,0,0)" });
-  }
   section.addEventListener("click", (event) => {
     const button = event.target.closest("[data-do]");
     if (button) {
@@ -206,15 +166,15 @@ export function panel({ element, props, watch, trigger }, key, chart = PANELS[ke
   });
 
   const update = () => {
-    model = byLane(read(props.value));
+    data = gather(read(props.value));
     section.classList.toggle("has-data", filled());
-    find(".protocol").textContent = [taken, chart.protocol?.(model)].filter(Boolean).join("; ");
-    find(".empty").textContent = chart.lacks?.(model) || promise;
-    chart.begun?.(model);
+    find(".protocol").textContent = [taken, data.start?.protocol].filter(Boolean).join("; ");
+    find(".empty").textContent = data.start?.lacking || promise;
+    special.begun?.(data);
     ask();
   };
   watch("value", update);
-  if (chart.extra) watch(chart.extra, () => ask(true));
+  watch("asked", () => ask(true));
   listen((change) => ask(visible && ("round" in change || "layer" in change)));
   new IntersectionObserver(
     (entries) => {
@@ -223,7 +183,41 @@ export function panel({ element, props, watch, trigger }, key, chart = PANELS[ke
     },
     { rootMargin: "200px" },
   ).observe(section);
-  new ResizeObserver(() => ask()).observe(plot);
-  whenPlotly(() => ask());
+  new ResizeObserver(() => ask()).observe(canvas);
+  plotly.whenReady(() => ask());
   update();
+}
+
+/**
+ * The constant parts of a panel that is made here: its tools, and places for what is drawn. `title`, `protocol`
+ * and the elements in `notes` are its words.
+ * @param {string} title
+ * @param {string} protocol
+ * @param {HTMLElement[]} notes - put below the protocol.
+ * @returns {HTMLElement}
+ */
+export function frame(title, protocol, notes = []) {
+  const tool = (name, text, extra = {}) => h("button", { type: "button", "data-do": name, ...extra }, text);
+  const saving = h(
+    "details",
+    { class: "save" },
+    h("summary", { title: "Save this chart" }, "Save"),
+    h("div", {}, tool("png", "PNG"), tool("svg", "SVG"), tool("csv", "CSV")),
+  );
+  const tools = [
+    tool("table", "Table", { title: "Read as a table", "aria-pressed": "false" }),
+    saving,
+    tool("wide", "⤢", { title: "Enlarge", "aria-label": "Enlarge" }),
+  ];
+  return h(
+    "section",
+    { class: "panel", "aria-label": title },
+    h("header", {}, h("h3", {}, title), h("div", { class: "tools" }, tools)),
+    h("p", { class: "protocol" }, protocol),
+    ...notes,
+    h("div", { class: "choices" }),
+    h("div", { class: "numbers" }),
+    h("div", { class: "canvas" }, h("div", { class: "plot" }), h("p", { class: "empty" }, "")),
+    h("div", { class: "as-table", hidden: true }),
+  );
 }

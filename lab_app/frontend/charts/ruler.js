@@ -47,12 +47,12 @@ export function handle(plot, get, set, says) {
       x = axis();
     grip.hidden = true;
     if (at === null || !x) return;
-    const { t, b } = plot._fullLayout.margin,
+    const { _offset: top, _length: height } = plot._fullLayout.yaxis,
       left = x._offset + x.l2p(at);
     grip.hidden = left < x._offset - 1 || left > x._offset + x._length + 1;
     grip.style.left = `${left}px`;
-    grip.style.top = `${t}px`;
-    grip.style.height = `${plot._fullLayout.height - t - b}px`;
+    grip.style.top = `${top}px`;
+    grip.style.height = `${height}px`;
     grip.setAttribute("aria-valuenow", String(Math.round(100 * at)));
     grip.setAttribute("aria-valuetext", says(at));
   }

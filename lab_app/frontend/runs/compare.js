@@ -1,9 +1,15 @@
 // Lanes of several runs side by side: their curves on one set of axes, their last scores, and their settings.
-import { plotLayout, whenPlotly } from "../charts/layout.js";
+import { drawn } from "../charts/draw.js";
+import { PANEL } from "../charts/frame.js";
+import * as plotly from "../charts/plotly.js";
+import { MARKERS } from "../charts/worn.js";
 import { css, h } from "../shared/dom.js";
 import { percent } from "../shared/format.js";
 import { SLOTS, slotOf } from "../shared/lanes.js";
 import { listen, view } from "../shared/state.js";
+
+const MARGINS = { left: 46, right: 12, top: 8, bottom: 40, inner: 212 };
+const LOOKS = { ...PANEL, history: false, margins: MARGINS, line: () => 2, mark: () => 6 };
 
 /**
  * Lanes of several runs side by side.
@@ -12,22 +18,8 @@ import { listen, view } from "../shared/state.js";
  * @returns {{ paint(found: Record<string, any>): void, wait(): void }} shows what was found, or that it is being read.
  */
 export function comparison(element, back) {
-  const NAMES = {
-    efficacy: "Efficacy",
-    paraphrase: "Paraphrase",
-    neighborhood: "Neighborhood",
-    efficacy_exact: "Efficacy, exact",
-    paraphrase_exact: "Paraphrase, exact",
-    neighborhood_exact: "Neighborhood, exact",
-    efficacy_when_edited: "Efficacy when edited",
-    unedited_recall: "Unedited facts, exact",
-    task_mean: "Tasks, mean",
-    edits: "Edits",
-    round: "Round",
-  };
-  const COUNTS = ["edits", "round"];
-  const MARKERS = ["circle", "square", "diamond", "triangle-up", "cross", "x"],
-    DASHES = ["solid", "dash", "dot"];
+  const COUNTS = { edits: "Edits", round: "Round" };
+  const DASHES = ["solid", "dash", "dot"];
   const find = (selector) => element.querySelector(selector);
   const plot = find(".plot"),
     note = find(".note"),
@@ -39,37 +31,34 @@ export function comparison(element, back) {
     value.runs?.length === 1 && value.runs[0].id === view.run ? slotOf(value.lanes[place].label) : (place % SLOTS) + 1;
   const marker = (place) => MARKERS[place % MARKERS.length];
   const dash = (place) => DASHES[Math.floor(place / SLOTS) % DASHES.length];
-  const measures = () =>
-    Object.keys(NAMES).filter((name) => (value.lanes || []).some((lane) => lane.curve[name]?.length));
-  const curves = () => measures().filter((name) => name !== "edits");
+  const worn = {
+    slot,
+    marker,
+    dash,
+    colour: (place) => css(`--lane-${slot(place)}`),
+    text: (place) => css(`--text-${slot(place)}`),
+    name: (place) => named(value.lanes[place]),
+  };
+  const names = () => ({ ...value.names, ...COUNTS });
+  /** What can be drawn: `[column, name]` each. */
+  const curves = () =>
+    (value.plot?.choices[0].options || []).filter(([name]) => value.lanes.some((lane) => lane.curve[name]?.length));
 
   function draw() {
-    if (!value.lanes || element.hidden || !window.Plotly || !plot.clientWidth) return;
-    const known = curves();
+    if (!value.lanes || element.hidden || !plotly.ready() || !plot.clientWidth) return;
+    const known = curves().map(([name]) => name);
     plot.hidden = !known.length;
     if (!known.length) return;
     if (!known.includes(measure)) measure = known[0];
-    const traces = value.lanes.map((lane, place) => ({
-      type: "scatter",
-      mode: "lines+markers",
-      name: named(lane),
-      x: lane.curve.edits,
-      y: lane.curve[measure] || [],
-      line: { color: css(`--lane-${slot(place)}`), dash: dash(place), width: 2 },
-      marker: { symbol: marker(place), size: 6, color: css(`--lane-${slot(place)}`) },
-      hovertemplate: "%{x} edits: %{y:.1%}<extra>%{fullData.name}</extra>",
-    }));
-    const layout = plotLayout(
-      {
-        height: 260,
-        xaxis: { title: { text: "edits" }, rangemode: "tozero" },
-        yaxis: { range: [-0.02, 1.02], tickformat: ".0%" },
-        margin: { l: 46, r: 12, t: 8, b: 40 },
-      },
-      { width: plot.clientWidth, wide: false },
-      `compare ${measure}`,
+    const at = (curve, i) => Object.fromEntries(known.map((name) => [name, curve[name]?.[i]]));
+    const rows = value.lanes.flatMap(({ curve }, lane) =>
+      (curve.edits || []).map((edits, i) => ({ lane, edits, ...at(curve, i) })),
     );
-    Plotly.react(plot, traces, layout, { displayModeBar: false, responsive: false, doubleClick: "reset" });
+    const lanes = value.lanes.map((_, place) => place),
+      data = { rows: { curves: rows }, columns: {}, lanes },
+      box = { width: plot.clientWidth, wide: false };
+    const looked = { lanes, round: null, picks: { measure }, facet: null };
+    plotly.put(plot, drawn(value.plot, data, looked, box, { worn, looks: LOOKS }), box, `compare ${measure}`);
   }
 
   const named = (lane) => (value.runs.length > 1 ? `${lane.label} · ${value.runs[lane.run].title}` : lane.label);
@@ -109,13 +98,13 @@ export function comparison(element, back) {
   }
 
   function scores() {
-    const known = Object.keys(NAMES).filter((name) => value.lanes.some((lane) => lane.scores[name] !== undefined));
+    const known = Object.keys(names()).filter((name) => value.lanes.some((lane) => lane.scores[name] !== undefined));
     const cell = (name, lane) => {
       const found = lane.scores[name];
       if (found === undefined || found === null) return "–";
-      return COUNTS.includes(name) ? found.toLocaleString("en") : percent(found);
+      return name in COUNTS ? found.toLocaleString("en") : percent(found);
     };
-    return known.map((name) => [NAMES[name], value.lanes.map((lane) => cell(name, lane))]);
+    return known.map((name) => [names()[name], value.lanes.map((lane) => cell(name, lane))]);
   }
 
   function settings() {
@@ -133,7 +122,7 @@ export function comparison(element, back) {
       h(
         "div",
         { class: "switch" },
-        curves().map((name) =>
+        curves().map(([name, says]) =>
           h(
             "button",
             {
@@ -145,7 +134,7 @@ export function comparison(element, back) {
                 choices();
               },
             },
-            NAMES[name],
+            says,
           ),
         ),
       ),
@@ -181,7 +170,7 @@ export function comparison(element, back) {
   listen((change) => {
     if (!Object.keys(change).length) draw(); // light or dark
   });
-  whenPlotly(draw);
+  plotly.whenReady(draw);
   return {
     paint,
     wait() {

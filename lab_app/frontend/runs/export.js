@@ -1,5 +1,6 @@
 // Export: what to take away of the run that is shown, and the files that were made of it.
-import { css, h, target } from "../shared/dom.js";
+import { asSvg, ready } from "../charts/plotly.js";
+import { h, target } from "../shared/dom.js";
 import { listen, run, view } from "../shared/state.js";
 import * as address from "../shared/address.js";
 
@@ -69,10 +70,7 @@ export function exporting({ element, props, watch, trigger }) {
     for (const plot of /** @type {NodeListOf<any>} */ (document.querySelectorAll("#panels [id^=lab-panel-] .plot"))) {
       if (!plot.data?.length) continue;
       const key = plot.closest("[id^=lab-panel-]").id.slice("lab-panel-".length);
-      const layout = { ...plot.layout, paper_bgcolor: css("--card") };
-      const size = { width: Math.max(640, plot.clientWidth), height: Math.max(360, plot.clientHeight) };
-      const address = await Plotly.toImage({ data: plot.data, layout }, { format: "svg", ...size });
-      found[key] = decodeURIComponent(address.slice(address.indexOf(",") + 1));
+      found[key] = await asSvg(plot);
     }
     return found;
   }
@@ -85,7 +83,7 @@ export function exporting({ element, props, watch, trigger }) {
     submit.disabled = true;
     if (kind === "zip") {
       asked.ledger = fields.ledger.checked;
-      if (fields.figures.checked && window.Plotly) asked.pictures = await pictures();
+      if (fields.figures.checked && ready()) asked.pictures = await pictures();
     } else if (kind !== "snippet") {
       asked.lane = fields.lane.value;
       asked.round = Number(fields.round.value);

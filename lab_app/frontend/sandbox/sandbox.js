@@ -1,9 +1,11 @@
 // The guard sandbox: the curve of a guard comes with every answer, so that its dial moves all shares at once; the
 // predicted score follows a moment after the dial has come to rest. It looks at the round that the page looks at, or,
 // while the run does not go on, ahead to the one that comes next, which the worker computes first.
-import { plotLayout } from "../charts/layout.js";
+import { drawn } from "../charts/draw.js";
+import { SMALL } from "../charts/frame.js";
+import * as plotly from "../charts/plotly.js";
 import { css, h } from "../shared/dom.js";
-import { slotOf } from "../shared/lanes.js";
+import { colour, slotOf } from "../shared/lanes.js";
 import { listen, run, view } from "../shared/state.js";
 import { blocksAt, factTable, oneDecimal, scoreRows, square, valueAt } from "./findings.js";
 
@@ -162,42 +164,24 @@ export function sandbox({ element, props, watch, trigger }) {
   }
   function draw() {
     plot.hidden = !found?.curve;
-    if (!found?.curve || !window.Plotly || card.hidden) return;
+    if (!found?.curve || !plotly.ready() || card.hidden) return;
     const { x, removed } = found.curve,
-      own = chosen();
-    const colour = css(`--lane-${slotOf(lane.value)}`);
-    /** @type {object[]} */
-    const traces = [
-      {
-        type: "scatter",
-        mode: "lines",
-        x,
-        y: removed,
-        line: { color: colour, width: 2.4 },
-        hovertemplate: `${own?.symbol} = %{x:.2f}<br><b>%{y:.1%}</b><extra></extra>`,
-      },
-    ];
+      [own, lanes] = [chosen(), [lane.value]];
+    const rows = x.map((at, i) => ({ lane: lane.value, x: at, removed: removed[i] })),
+      data = { rows: { curve: rows }, columns: {}, lanes },
+      box = { width: plot.clientWidth || 240, wide: false };
+    const asked = { charts: [{ ...props.chart, x_title: own?.symbol }] },
+      figure = drawn(asked, data, { lanes, round: null, picks: {}, facet: null }, box, { looks: SMALL });
     if (fits())
-      traces.push({
+      figure.traces.push({
         type: "scatter",
         mode: "markers",
         x: [Number(range.value)],
         y: [read(removed)],
         hoverinfo: "skip",
-        marker: { color: colour, size: 10, line: { color: css("--card"), width: 2 } },
+        marker: { color: colour(lane.value), size: 10, line: { color: css("--card"), width: 2 } },
       });
-    const box = { width: plot.clientWidth || 240, wide: false };
-    const layout = plotLayout(
-      {
-        margin: { l: 40, r: 10, t: 8, b: 34 },
-        xaxis: { title: { text: own?.symbol, standoff: 2 }, nticks: 6, fixedrange: true },
-        yaxis: { tickformat: ".0%", rangemode: "tozero", nticks: 4, fixedrange: true },
-        dragmode: false,
-      },
-      box,
-      `${found.guard?.name} ${found.lane} ${found.round}`,
-    );
-    Plotly.react(plot, traces, { ...layout, height: 156 }, { displayModeBar: false, responsive: false });
+    plotly.put(plot, figure, box, `${found.guard?.name} ${found.lane} ${found.round}`, { still: true });
   }
   function answered() {
     const value = props.value || {};

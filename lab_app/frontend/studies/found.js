@@ -1,10 +1,24 @@
 // What a study found, written into the body of its card: charts with the tools that panels have, its tables, and what is
 // to be known of them. `run` is the run that it was made of. Where `other` stands beside it, their axes are alike.
-import { panel } from "../charts/panel.js";
+import { STUDY } from "../charts/frame.js";
+import { frame, panel } from "../charts/panel.js";
+import { distinct } from "../charts/select.js";
+import { rowsOf } from "../charts/tables.js";
 import { symbols } from "../shared/format.js";
 import { h, save } from "../shared/dom.js";
 import { asCsv, asTable } from "../shared/table.js";
-import { studyChart } from "./charts.js";
+
+/** A chart of a study with its table, as a panel draws it; `beside` is the same table of another result. */
+function studyPlot(chart, table, beside) {
+  const rows = rowsOf(table),
+    columns = table.columns.map((name) => ({ name, title: "", unit: "", note: "" }));
+  return {
+    plot: { charts: [chart] },
+    data: { rows: { [chart.table]: rows }, columns: { [chart.table]: columns }, lanes: distinct(rows, "lane") },
+    beside: beside ? rowsOf(beside) : null,
+    looks: STUDY,
+  };
+}
 
 /**
  * Writes what a study found into the body of its card.
@@ -18,45 +32,16 @@ export function studyFound(body, id, result, run, other = null) {
   /** One chart with its tools, as the panels have them. */
   function placed(chart, place) {
     const key = `${result.study}-${id}${other ? "-beside" : ""}-${place + 1}`;
-    const drawn = studyChart(chart, result.tables[chart.table], other?.tables[chart.table]);
-    const tool = (name, text, extra = {}) => h("button", { type: "button", "data-do": name, ...extra }, text);
-    const section = h(
-      "section",
-      { class: "panel", "aria-label": chart.title },
-      h(
-        "header",
-        {},
-        h("h3", {}, symbols(chart.title)),
-        h(
-          "div",
-          { class: "tools" },
-          tool("table", "Table", { title: "Read as a table", "aria-pressed": "false" }),
-          h(
-            "details",
-            { class: "save" },
-            h("summary", { title: "Save this chart" }, "Save"),
-            h("div", {}, tool("png", "PNG"), tool("svg", "SVG"), tool("csv", "CSV")),
-          ),
-          tool("wide", "⤢", { title: "Enlarge", "aria-label": "Enlarge" }),
-        ),
-      ),
-      h(
-        "p",
-        { class: "protocol" },
-        symbols(chart.kind === "heat" ? `${chart.y_title}, by ${chart.x_title || chart.x}` : chart.y_title),
-      ),
-      cut(chart.table)
-        ? h("p", { class: "small" }, `Of the table’s first ${cut(chart.table)} rows: this page has no more.`)
-        : null,
-      h("div", { class: "choices" }),
-      h("div", { class: "numbers" }),
-      h("div", { class: "canvas" }, h("div", { class: "plot" }), h("p", { class: "empty" }, "")),
-      h("div", { class: "as-table", hidden: true }),
-    );
-    const holder = h("div", { class: "holder" }, section);
-    const start = JSON.stringify({ start: true, lanes: [] });
-    const value = { run, feed: key, rows: { 0: start } };
-    return [holder, () => panel({ element: holder, props: { value }, watch() {}, trigger() {} }, key, drawn)];
+    const says = chart.kind === "heat" ? `${chart.y_title}, by ${chart.x_title || chart.x}` : chart.y_title;
+    const cutOff = cut(chart.table) && `Of the table’s first ${cut(chart.table)} rows: this page has no more.`;
+    const notes = cutOff ? [h("p", { class: "small" }, cutOff)] : [];
+    const holder = h("div", { class: "holder" }, frame(symbols(chart.title), symbols(says), notes));
+    const value = { run, feed: key, rows: {} };
+    const context = { element: holder, props: { value }, watch() {}, trigger() {} };
+    return [
+      holder,
+      () => panel(context, key, studyPlot(chart, result.tables[chart.table], other?.tables[chart.table])),
+    ];
   }
   /** How many rows of a table are here, where they are not all. */
   function cut(name) {
