@@ -353,17 +353,18 @@ def test_what_no_edit_gives_is_drawn_as_it_was_measured(visit: Any, served: Any)
     page.wait_for_selector(DONE)
     drawn(page, "drift")
     traces = page.evaluate(
-        "document.querySelector('#lab-panel-drift .plot').data.map(({ x, y, customdata, control, lane }) =>"
-        " ({ x, y, customdata, control, lane }))"
+        "document.querySelector('#lab-panel-drift .plot').data.map(({ x, y, customdata, name }) =>"
+        " ({ x, y, customdata, name }))"
     )
-    found = {trace.get("control") or trace["lane"]: trace for trace in traces}
+    found = {trace["name"]: trace for trace in traces}
     control, layer = started["controls"][-1], last["drift"][-1]  # of the last layer, which is shown at first
-    for name, stored in (("null", control["null"]), ("resampled", control["resampled"]), (LANES[1], layer["rk"])):
+    still, others = "null edit", "other inputs, no edit"
+    for name, stored in ((still, control["null"]), (others, control["resampled"]), (LANES[1], layer["rk"])):
         wanted = [float(f"{stored[k - 1]:.4g}") for k in found[name]["x"]]
         assert found[name]["customdata"] == wanted
         above = min(value for trace in traces for value in trace["customdata"] if value > 0)
-        assert found[name]["y"] == [value if value > 0 else found["null"]["y"][0] for value in wanted]
-        assert 0 < found["null"]["y"][0] < above  # the axis has no zero: at its foot
+        assert found[name]["y"] == [value if value > 0 else found[still]["y"][0] for value in wanted]
+        assert 0 < found[still]["y"][0] < above  # the axis has no zero: at its foot
     assert "null edit: 0" in page.text_content("#lab-panel-drift .plot")
     assert started["reads"]["drift"] in page.inner_text("#lab-panel-drift .protocol")
     drawn(page, "tasks")
@@ -400,7 +401,7 @@ def test_a_task_that_is_no_share_has_an_axis_of_its_own(visit: Any, served: Any,
     drawn(page, "tasks")
     axis = "document.querySelector('#lab-panel-tasks .plot').layout.yaxis.range"
     panel = page.locator("#lab-panel-tasks")
-    assert "Mean of 2 tasks" in panel.inner_text()
+    assert "mean of 2 tasks" in panel.inner_text()
     assert page.evaluate(axis) == [-0.03, 1.03]
     panel.get_by_role("button", name="entailment").click()
     page.wait_for_function(f"{axis}[0] === -1.03")

@@ -162,6 +162,7 @@ def _charts() -> list[Chart]:
             title="Where updates lie (input → output)",
             x_title="block",
             y_title="share of ‖ΔW‖²",
+            unit="share",
         ),
         Chart(
             table="removed",
@@ -172,6 +173,7 @@ def _charts() -> list[Chart]:
             title="What the guards took",
             x_title="round",
             y_title="share of ‖ΔW‖² removed",
+            unit="share",
         ),
         Chart(
             table="removed",
@@ -182,6 +184,7 @@ def _charts() -> list[Chart]:
             title="What touches a dominant direction, before the guards",
             x_title="round",
             y_title="share of ‖ΔW‖²",
+            unit="share",
         ),
     ]
 

@@ -120,6 +120,7 @@ def _chart(table: str, by: str, title: str) -> Chart:
         title=title,
         x_title="after round",
         y_title="mean over facts (share)",
+        unit="share",
     )
 
 

@@ -77,6 +77,7 @@ class Portability:
                     title="Portability by kind",
                     x_title="after round",
                     y_title="mean over facts (share)",
+                    unit="share",
                 )
             ],
             protocol=(

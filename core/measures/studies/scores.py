@@ -98,6 +98,7 @@ class Scores:
                     title="Edit, paraphrase, neighborhood",
                     x_title="after round",
                     y_title="mean over facts (share)",
+                    unit="share",
                 )
             ],
             protocol=(

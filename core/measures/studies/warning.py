@@ -94,6 +94,7 @@ class EarlyWarning:
                     title="Signs, as a share of their limits",
                     x_title="after round",
                     y_title="share of the way from the unedited model to the limit",
+                    unit="share",
                     line=1.0,
                     line_label="limit",
                 )

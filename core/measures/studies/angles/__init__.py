@@ -227,6 +227,7 @@ def _charts() -> list[Chart]:
             title="Principal angles between the dominant subspaces of W_t and W_0",
             x_title="i",
             y_title="angle (degrees)",
+            unit="degrees",
         ),
         Chart(
             table="similarity",

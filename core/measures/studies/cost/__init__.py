@@ -79,6 +79,7 @@ class Cost:
                     title="Seconds per edit",
                     x_title="round",
                     y_title="seconds per edit",
+                    unit="seconds",
                 ),
             ],
             protocol=(

@@ -215,6 +215,7 @@ def _charts(with_norms: bool, with_keys: bool) -> list[Chart]:
             title="Cumulative energy of the edited keys",
             x_title="directions",
             y_title="share of Σσ²",
+            unit="share",
         ),
         Chart(
             table="span",

@@ -136,6 +136,7 @@ def _charts() -> list[Chart]:
             title="Forgetting curve",
             x_title="rounds since the edit",
             y_title="mean score (share)",
+            unit="share",
         ),
     ]
 

@@ -77,6 +77,7 @@ class Ripple:
                     title="Unedited facts with another answer",
                     x_title="after round",
                     y_title="share of the facts with this tie",
+                    unit="share",
                 )
             ],
             protocol=(

@@ -213,6 +213,7 @@ def _charts() -> list[Chart]:
             title="Directions that moved by more than their own spread",
             x_title="",
             y_title="share of directions with R_k > 1",
+            unit="share",
         ),
     ]
 
