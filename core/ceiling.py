@@ -5,7 +5,7 @@ tell from zero or infinity. All are far above what any paper or model asks for.
 """
 
 FACTS = 100_000  # of one run, in a round, at a step: an edit takes a second or so, and this is more than a day of them
-PER_FACT = 1_000  # paraphrases, neighbours or questions of one fact: no dataset has a hundred
+PER_FACT = 1_000  # paraphrases, neighbors or questions of one fact: no dataset has a hundred
 ITEMS = 100_000  # of a task: more than the largest suite has
 LAYERS = 1_000  # of a model, several times the deepest there is; its own number is checked once it is known
 WIDTH = 2**17  # directions of a layer: twice the widest FFN there is

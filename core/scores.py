@@ -63,9 +63,9 @@ SCORES = (
     ),
     Score(
         name="neighborhood",
-        meaning="neighbours whose own object is likelier than the new one",
+        meaning="neighbors whose own object is likelier than the new one",
         group="neighborhood",
-        title="Neighbours",
+        title="Neighbors",
         drawn={"probability": "P(old) > P(new)"},
         compared="Neighborhood",
         curve=True,
@@ -86,11 +86,11 @@ SCORES = (
     ),
     Score(
         name="neighborhood_exact",
-        meaning="neighbours of whose own object every token is the likeliest one",
+        meaning="neighbors of whose own object every token is the likeliest one",
         group="neighborhood",
         drawn={"exact": FIRST},
         compared="Neighborhood, exact",
-        kept=("neighbours", "neighbours’ old answers still said, exact"),
+        kept=("neighbors", "neighbors’ old answers still said, exact"),
     ),
     Score(
         name="efficacy_when_edited",
@@ -121,7 +121,7 @@ SCORES = (
     Score(name="locality_tokens", meaning="tokens of those answers that are the likeliest one", always=False),
     Score(
         name="locality_kept",
-        meaning="tokens of answers about neighbours and locality that the unedited model would choose too",
+        meaning="tokens of answers about neighbors and locality that the unedited model would choose too",
         group="kept",
         title="As before",
         drawn=in_all("same tokens first"),

@@ -16,7 +16,7 @@ def ordered(facts: Sequence[Fact], order: str = "given", seed: int = 0) -> list[
 
     *given*: as they are. *shuffled*: mixed by `seed`. *clustered*: relation after relation, in the order in which each
     comes first. *adversarial*: a chain in which the next fact is always one that interferes with the last as much as
-    any left does, so that such facts meet in a round or in neighbouring ones; see `chained`.
+    any left does, so that such facts meet in a round or in neighboring ones; see `chained`.
 
     Where a fact names no relation, its prompt stands for it.
     """

@@ -56,7 +56,7 @@ class MeasureConfig(BaseModel):
         default=2, ge=0, le=ceiling.PER_FACT, description="paraphrases scored per fact; null: all"
     )
     neighbors: int | None = Field(
-        default=2, ge=0, le=ceiling.PER_FACT, description="neighbours scored per fact; null: all"
+        default=2, ge=0, le=ceiling.PER_FACT, description="neighbors scored per fact; null: all"
     )
     unedited: int | None = Field(
         default=100, ge=0, le=ceiling.FACTS, description="facts never edited that are asked; null: all"

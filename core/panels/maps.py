@@ -38,7 +38,7 @@ PANEL = Panel(
     promise="Where prompts lie inside the model, before and after.",
     explanation="Every point is a prompt after the last layer that any lane may edit; the line shows where the edits "
     "carried it, hollow is before and solid after. PCA keeps distances honest and shares its axes between before and "
-    "after; t-SNE and UMAP, on request, keep neighbours together but not distances.",
+    "after; t-SNE and UMAP, on request, keep neighbors together but not distances.",
     equation=formula(
         sub("z", "i"), "=", row(power("P", "⊤"), "(", sub("h", "i"), "−", "<mover><mi>h</mi><mo>¯</mo></mover>", ")")
     ),

@@ -1,4 +1,4 @@
-"""Outside: is the fact said, do paraphrases follow, do neighbours stay, is the rest still known?"""
+"""Outside: is the fact said, do paraphrases follow, do neighbors stay, is the rest still known?"""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ PANEL = Panel(
     protocol="all facts edited so far, asked now",
     promise="Are the new answers said, also in other words, and do all the others stay?",
     explanation="After each round every fact edited so far is asked again: in its own words (efficacy), in other words "
-    "(paraphrase), about its neighbours, whose answers must stay, and about facts that nobody edited. "
+    "(paraphrase), about its neighbors, whose answers must stay, and about facts that nobody edited. "
     "<em>Probability</em> asks whether the new answer is likelier than the old one, <em>exact</em> whether every "
     "token of it comes first, <em>when edited</em> shows each round right after its own edits; bands are 95 % "
-    "bootstrap intervals over the facts asked. Locality is what a dataset asks besides its neighbours, against its own "
+    "bootstrap intervals over the facts asked. Locality is what a dataset asks besides its neighbors, against its own "
     "answer; <em>as before</em> is the share of tokens of all these answers that the unedited model would choose too.",
     equation=formula(
         words("efficacy"),

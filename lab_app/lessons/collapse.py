@@ -15,7 +15,7 @@ HALF = 0.5
 KEPT = 0.9  # of what was there: above it, nothing is called lost
 CURVES = (
     ("efficacy_exact", "edited facts"),
-    ("neighborhood_exact", "their neighbours"),
+    ("neighborhood_exact", "their neighbors"),
     ("unedited_recall", "facts never edited"),
     ("task_mean", "small tasks"),
 )
@@ -121,7 +121,7 @@ LESSON = Lesson(
         ends=("none of them", "all of them"),
     ),
     does="MEMIT edits 2,000 facts in rounds of 100. After every second round 100 of the edited facts, their "
-    "neighbours, 200 facts that are never edited and eight small tasks are asked.",
+    "neighbors, 200 facts that are never edited and eight small tasks are asked.",
     takes="110 s",
     again="with other facts",
     spec=spec,

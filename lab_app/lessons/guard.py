@@ -29,7 +29,7 @@ PLAIN, GUARDED, STRICT, SMALLER = "MEMIT", "REVIVE τ = 0.1", "REVIVE τ = 0.3",
 LANES = (PLAIN, GUARDED, STRICT, SMALLER)
 EDITS, ROUND, EVERY = 500, 100, 3
 KEPT, SAID = "unedited_recall", "efficacy_exact"
-ASKED = ((SAID, "edited facts, said"), ("neighborhood", "their neighbours"), (KEPT, "facts never edited"))
+ASKED = ((SAID, "edited facts, said"), ("neighborhood", "their neighbors"), (KEPT, "facts never edited"))
 
 
 def spec(seed: int, world: PocketWorld | None) -> dict[str, Any]:
@@ -167,8 +167,8 @@ LESSON = Lesson(
         ),
     ),
     series=tuple(zip(LANES, (1, 2, 3, 0), strict=True)),
-    promise="Three groups of bars: what was edited, its neighbours, and what nobody touched, under four recipes.",
-    protocol="all facts edited so far, asked now; edited and unedited facts: every token first, neighbours: the old "
+    promise="Three groups of bars: what was edited, its neighbors, and what nobody touched, under four recipes.",
+    protocol="all facts edited so far, asked now; edited and unedited facts: every token first, neighbors: the old "
     "answer likelier than the new; whiskers: 95 % bootstrap over facts",
     equation=GUARD,
     where="U and V are the first k singular vectors of the unedited weight on its two sides; τ sets k. The control "

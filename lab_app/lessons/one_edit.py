@@ -33,7 +33,7 @@ PHRASES = dict(
 
 
 def spec(seed: int, world: PocketWorld | None) -> dict[str, Any]:
-    """One edit of a country; its other facts as neighbours; the facts most like the edited one left alone and asked."""
+    """One edit of a country; its other facts as neighbors; the facts most like the edited one left alone and asked."""
     relation, subject, target, prompt = EDITS[seed % len(EDITS)]
     edit: dict[str, Any] = {"subject": subject, "prompt": prompt, "target": target}
     asked: list[dict[str, Any]] = []
@@ -153,7 +153,7 @@ def reach(moved: list[str]) -> tuple[str, str]:
 
 LESSON = Lesson(
     key="one-edit",
-    title="One edit and its neighbours",
+    title="One edit and its neighbors",
     short="One edit",
     question="You teach a model one false fact. Which of its other answers move?",
     lead="Editing writes a new answer into the weights of a few layers. Those weights hold other facts as well, so the "
@@ -202,6 +202,6 @@ LESSON = Lesson(
     ),
     where="k∗ is what the layer is given at the subject’s last token, v∗ what it should answer there; C₀, the second "
     "moment of other keys, is the price of moving anything else.",
-    paper="Meng et al. 2023, Mass-Editing Memory in a Transformer (MEMIT), arXiv 2210.07229; the neighbours as in "
+    paper="Meng et al. 2023, Mass-Editing Memory in a Transformer (MEMIT), arXiv 2210.07229; the neighbors as in "
     "CounterFact, Meng et al. 2022, arXiv 2202.05262",
 )

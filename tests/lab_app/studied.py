@@ -106,7 +106,7 @@ def carded(payload: dict[str, Any]) -> dict[str, Any]:
     asked = [
         ("edit", "The capital of France is"),
         ("paraphrase", "France, whose capital is"),
-        ("neighbour", "A city is"),
+        ("neighbor", "A city is"),
     ]
     rounds = (0, 2, 4)
     layers = [{"layer": 3, "norm": 2.0, "raw": 4.0, "weight": 16.0, "removed": 0.75, "hash": "0" * 16, "same": True}]

@@ -28,7 +28,7 @@ def lm32(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
 
 @pytest.fixture(scope="session")
 def facts() -> list[Fact]:
-    """Eight facts to edit; the last has no truth, no paraphrases and no neighbours."""
+    """Eight facts to edit; the last has no truth, no paraphrases and no neighbors."""
     cities = list(CAPITALS.values())
     made = []
     for i, name in enumerate(PEOPLE):

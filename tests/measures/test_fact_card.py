@@ -37,9 +37,9 @@ def alone(lm, prompt, answer):
 def test_what_is_asked_of_a_fact():
     asked = questions(FACT)
     kinds = [one.kind for one in asked]
-    assert kinds == ["edit", *["paraphrase"] * MOST["paraphrase"], "neighbour", "neighbour", "portability"]
+    assert kinds == ["edit", *["paraphrase"] * MOST["paraphrase"], "neighbor", "neighbor", "portability"]
     assert (asked[0].prompt, asked[0].target, asked[0].truth, asked[0].wanted) == (FACT.text, "Rome", "Paris", "Rome")
-    same, other = [one for one in asked if one.kind == "neighbour"]
+    same, other = [one for one in asked if one.kind == "neighbor"]
     assert (same.target, same.truth, same.wanted) == (None, "Rome", "Rome")  # the edit wants nothing else of it
     assert (other.target, other.truth, other.wanted) == ("Rome", "Paris", "Paris")
     known = Fact(subject="Italy", prompt="The capital of {} is", target="Rome", truth="Rome")  # an unedited fact

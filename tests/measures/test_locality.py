@@ -132,5 +132,5 @@ def test_they_are_columns_of_every_measured_round(lm, facts, asked, unedited, as
         assert found.intervals[column] == [plainly[column]["low"], plainly[column]["high"]]
     none = MeasureSession(lm, facts, unedited, LAYERS, config, assets).measure(edited(lm), [0, 7], [7], 1)
     assert [none.scores[column] for column in COLUMNS[:3]] == [None, None, None]  # undefined, not 0
-    assert none.scores["locality_kept"] is not None  # of neighbours
+    assert none.scores["locality_kept"] is not None  # of neighbors
     assert not {*COLUMNS[:3]} & {*none.intervals}

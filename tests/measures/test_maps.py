@@ -47,7 +47,7 @@ def test_layouts_follow_the_one_before():
 
 
 @pytest.mark.parametrize("method", ["tsne", "umap"])  # umap takes 11 s of the processor to import and compile itself
-def test_neighbour_maps_are_repeatable_and_joint(method):
+def test_neighbor_maps_are_repeatable_and_joint(method):
     left, right = cloud(n=20), cloud(n=20, seed=1) + 40
     before = torch.cat([left, right])
     first, again = layout(before, before, method, seed=3), layout(before, before, method, seed=3)

@@ -88,7 +88,7 @@ def test_a_hand_worked_fact(stub):
     # edit: -.5 beats -1; two of three tokens; not all. paraphrases: -1.5 loses to -1, -1 ties with -1.
     assert [value["edit", sense] for sense in senses.SENSES] == [1.0, pytest.approx(2 / 3), 0.0]
     assert [value["paraphrase", sense] for sense in senses.SENSES] == [0.0, 1.0, 1.0]  # NYC is said in the second
-    # neighbours: Tom's holds; Eve's true answer is the new object, so nothing competes, and its NaN is wrong.
+    # neighbors: Tom's holds; Eve's true answer is the new object, so nothing competes, and its NaN is wrong.
     assert [value["neighborhood", sense] for sense in senses.SENSES] == [1.0, 0.5, 0.5]
     assert rows["neighborhood", "probability"]["questions"] == 1
     assert [value["unrelated", sense] for sense in senses.SENSES] == [0.0, 0.5, 0.0]

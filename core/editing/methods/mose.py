@@ -73,13 +73,13 @@ class Mose(LocateThenEdit):
     select: str = param(
         "neighbors",
         choices=("fixed", "selected", "neighbors"),
-        help="Edit a fixed layer, the layer selected among L, or that one and its neighbours in L.",
+        help="Edit a fixed layer, the layer selected among L, or that one and its neighbors in L.",
     )
     reach: int = param(
         1,
         ge=0,
         le=ceiling.LAYERS,
-        help="Neighbours in L that are edited too, so many on each side of the selected layer.",
+        help="Neighbors in L that are edited too, so many on each side of the selected layer.",
     )
     fixed_layer: int | None = param(
         None, ge=0, le=ceiling.LAYERS, help="The layer that is edited when it is fixed (ROME's), one of L."

@@ -1,6 +1,6 @@
 """Maps of representations: the same prompts before and after the edits, laid out together in two dimensions.
 
-PCA is linear and cheap; t-SNE and UMAP show neighbourhoods only (their distances and sizes mean little). Whatever the
+PCA is linear and cheap; t-SNE and UMAP show neighborhoods only (their distances and sizes mean little). Whatever the
 method, both states of every prompt are embedded jointly, and a new layout is turned onto the one shown before it.
 """
 
@@ -105,7 +105,7 @@ def align(
 
 
 def _reduced(joint: Float[Tensor, "m d"]) -> np.ndarray:
-    """The leading principal components as float32 numpy, which is what both neighbour methods start from."""
+    """The leading principal components as float32 numpy, which is what both neighbor methods start from."""
     scores, _ = principal_components(joint, min(FIRST_AXES, *joint.shape))
     return scores.float().cpu().numpy()
 

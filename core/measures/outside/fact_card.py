@@ -13,12 +13,12 @@ from core.facts.fact import Fact
 from core.measures.outside.scores import Answers
 from core.models.language_model import LanguageModel
 
-MOST = {"paraphrase": 6, "neighbour": 10, "portability": 6}  # questions of a kind
+MOST = {"paraphrase": 6, "neighbor": 10, "portability": 6}  # questions of a kind
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A question of a fact: `target` is what an edit wants said, `truth` what was said before it (of a neighbour: what
+    """A question of a fact: `target` is what an edit wants said, `truth` what was said before it (of a neighbor: what
     is true of it, and stays so). None where there is no such answer."""
 
     kind: str
@@ -29,20 +29,20 @@ class Asked:
     @property
     def wanted(self) -> str:
         """The answer that counts as right."""
-        right = self.truth if self.kind == "neighbour" else self.target
+        right = self.truth if self.kind == "neighbor" else self.target
         assert right is not None
         return right
 
 
 def questions(fact: Fact) -> list[Asked]:
-    """The fact as it is edited, then its paraphrases, neighbours and what follows from it, at most `MOST` of a kind."""
+    """The fact as it is edited, then its paraphrases, neighbors and what follows from it, at most `MOST` of a kind."""
     truth = fact.truth if fact.truth != fact.target else None
     found = [Asked(kind="edit", prompt=fact.text, target=fact.target, truth=truth)]
     for text in fact.paraphrases[: MOST["paraphrase"]]:
         found.append(Asked(kind="paraphrase", prompt=text, target=fact.target, truth=truth))
-    for one in fact.neighborhood[: MOST["neighbour"]]:
+    for one in fact.neighborhood[: MOST["neighbor"]]:
         target = fact.target if fact.target != one.answer else None
-        found.append(Asked(kind="neighbour", prompt=one.prompt, target=target, truth=one.answer))
+        found.append(Asked(kind="neighbor", prompt=one.prompt, target=target, truth=one.answer))
     for question in fact.portability[: MOST["portability"]]:
         found.append(Asked(kind="portability", prompt=question.prompt, target=question.answer, truth=None))
     return found

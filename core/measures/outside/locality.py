@@ -1,14 +1,14 @@
 """Locality while a run goes on: do answers that no edit concerns stay right, and stay what they were?
 
-Asked are a fact's neighbours and its dataset's locality questions (Natural Questions beside ZsRE, sentences about other
+Asked are a fact's neighbors and its dataset's locality questions (Natural Questions beside ZsRE, sentences about other
 concepts beside ConceptEdit's, relation specificity and forgetfulness of KnowEdit, …), each with its first answer, all
-under teacher forcing. Against the dataset's answer, without the neighbours, which have columns of their own:
+under teacher forcing. Against the dataset's answer, without the neighbors, which have columns of their own:
 
     locality         P(answer) > P(the edit's new object), mean log-probability per token
     locality_exact   every token of the answer is the likeliest one
     locality_tokens  share of the answer's tokens that are (MEMIT's evaluation of ZsRE)
 
-Against the unedited model, neighbours too:
+Against the unedited model, neighbors too:
 
     locality_kept    share of the answer's positions whose likeliest token is the unedited model's (MOSE, Eq. 27, by
                      tokens, as EasyEdit computes it)

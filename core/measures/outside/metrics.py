@@ -137,7 +137,7 @@ def about_edit(index: int, fact: Fact, paraphrases: int | None = None) -> list[A
 
 
 def about_neighbors(index: int, fact: Fact, most: int | None = None) -> list[Asked]:
-    """What must not change, against the new object: neighbours ("neighborhood") and locality questions by kind, at most
+    """What must not change, against the new object: neighbors ("neighborhood") and locality questions by kind, at most
     `most` of each kind."""
     near = [("neighborhood", n.prompt, (n.answer,)) for n in fact.neighborhood[:most]]
     far = [(q.kind, q.prompt, (q.answer, *q.aliases)) for q in first_of_kinds(fact.locality, most)]

@@ -1,9 +1,9 @@
-"""Is the fact said, do paraphrases follow, do neighbours stay, is the rest still known?
+"""Is the fact said, do paraphrases follow, do neighbors stay, is the rest still known?
 
 Two readings of every question, kept apart by name. *Probability comparison* (MEMIT's CounterFact protocol): does the
-new object have a larger mean log-probability per token than the old one (for neighbours: the true one than the new)?
+new object have a larger mean log-probability per token than the old one (for neighbors: the true one than the new)?
 Ties count 0. *Exact* (ROME's accuracy; `_exact`): is every token of the wanted answer the likeliest one under teacher
-forcing? Wanted is the new object for the fact and its paraphrases, the true one for neighbours and unedited facts.
+forcing? Wanted is the new object for the fact and its paraphrases, the true one for neighbors and unedited facts.
 Questions are averaged within a fact, then over facts.
 """
 
@@ -66,7 +66,7 @@ def questions(
 ) -> dict[str, list[tuple[str, str, str | None]]]:
     """(prompt, wanted answer, the answer it competes with or None) by column, for one fact.
 
-    A neighbour whose true answer is the new object itself has nothing to compare: it is exact only.
+    A neighbor whose true answer is the new object itself has nothing to compare: it is exact only.
     """
     asked = {"efficacy": [(fact.text, fact.target, fact.truth)]}
     if not direct_only:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Locality:
-    """Neighbours and locality questions by kind: against the unedited model's words, and against the true answer."""
+    """Neighbors and locality questions by kind: against the unedited model's words, and against the true answer."""
 
     title: ClassVar[str] = "Locality"
     question: ClassVar[str] = "Do answers that no edit concerns stay, word for word, and do they stay right?"
@@ -61,7 +61,7 @@ class Locality:
             asked = [each for i in chosen for each in about_neighbors(i, case.facts[i], self.most)]
             asked = counted(asked, self.answers)
             if not asked:
-                notes.append(f"round {at}: these facts have neither neighbours nor locality questions")
+                notes.append(f"round {at}: these facts have neither neighbors nor locality questions")
                 continue
             prompts, counts = [each.prompt for each in asked], self._counts(case, asked)
             with case.lm.worn({}):
@@ -88,14 +88,14 @@ class Locality:
                 _chart("right", "sense", "Still right"),
             ],
             protocol=(
-                f"Neighbours and locality questions of facts edited so far. Kept: greedy continuations of {length} by"
+                f"Neighbors and locality questions of facts edited so far. Kept: greedy continuations of {length} by"
                 " the unedited model and by the lane; match ratio: share of the unedited model's tokens that stand at"
                 " the same place (missing ones differ), exact match: all equal. Right: against the dataset's answer,"
                 " which the unedited model need not have given; probability compares it with the edit's new object."
                 f" {answers_said(self.answers)} Means within a fact, then over facts; 95 % bootstrap over facts."
             ),
             notes=notes,
-            empty=dict.fromkeys(("kept", "right"), "these facts have neither neighbours nor locality questions"),
+            empty=dict.fromkeys(("kept", "right"), "these facts have neither neighbors nor locality questions"),
         )
 
     def _counts(self, case: Case, asked: Sequence[Asked]) -> list[int]:

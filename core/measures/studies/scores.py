@@ -22,14 +22,14 @@ class Scores:
     """CounterFact's probability comparison, ZsRE's token accuracy and the strict exact match, side by side."""
 
     title: ClassVar[str] = "Scores in three senses"
-    question: ClassVar[str] = "Is the fact said, do paraphrases follow, do neighbours stay, by each field's own score?"
+    question: ClassVar[str] = "Is the fact said, do paraphrases follow, do neighbors stay, by each field's own score?"
     source: ClassVar[str] = "MEMIT (probabilities), MEND and EasyEdit (token accuracy), ROME (exact)"
 
     facts: int | None = param(
         100, ge=1, le=ceiling.FACTS, help="Facts scored, spread over all edited so far; none: all."
     )
     paraphrases: int | None = param(2, ge=0, le=ceiling.PER_FACT, help="Paraphrases asked per fact; none: all.")
-    neighbors: int | None = param(10, ge=0, le=ceiling.PER_FACT, help="Neighbours asked per fact; none: all.")
+    neighbors: int | None = param(10, ge=0, le=ceiling.PER_FACT, help="Neighbors asked per fact; none: all.")
     answers: str = answers_option()
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
@@ -82,7 +82,7 @@ class Scores:
             three = [row["value"] for row in rows if row["sense"] == "probability"]
             overall.append({"round": at, "harmonic_mean": harmonic(three) if len(three) == len(KINDS) else None})
         if any(row["harmonic_mean"] is None for row in overall):
-            notes.append("no overall score: the facts lack an old object, paraphrases or neighbours to compare")
+            notes.append("no overall score: the facts lack an old object, paraphrases or neighbors to compare")
         return Found(
             tables={"scores": scores, "differences": differences, "overall": overall},
             charts=[
@@ -104,7 +104,7 @@ class Scores:
             protocol=(
                 f"All facts edited so far (before the first round: all to be edited), {self.facts or 'all'} of them,"
                 " scored after the round. Probability: the wanted answer has the larger mean log-probability per token"
-                " than the other one (new against old object; for neighbours the true answer against the new object);"
+                " than the other one (new against old object; for neighbors the true answer against the new object);"
                 " ties count 0. Tokens: share of the answer's tokens that are the likeliest under teacher forcing"
                 " (ZsRE). Exact: all of them are. Questions are averaged within a fact, then over facts; 95 % bootstrap"
                 f" over facts. {answers_said(self.answers)}"
@@ -112,7 +112,7 @@ class Scores:
             notes=notes,
             empty={
                 "scores": "the run has no facts to score",
-                "differences": "no question has an answer to compare with: neither old objects nor neighbours",
+                "differences": "no question has an answer to compare with: neither old objects nor neighbors",
             },
         )
 

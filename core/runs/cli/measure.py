@@ -37,7 +37,7 @@ def add_parsers(subparsers: Any) -> None:
     measure.add_argument("--tasks", nargs="*", metavar="NAME", help="with tasks: the model's own, or these")
     measure.add_argument("--maps", choices=("pca", "tsne", "umap"), help="with maps of representations")
     measure.add_argument(
-        "--all", action="store_true", help="every fact, paraphrase, neighbour and task item: no samples"
+        "--all", action="store_true", help="every fact, paraphrase, neighbor and task item: no samples"
     )
     measure.add_argument(
         "--name", help="suffix of the tables (default: again), or of a study's result (default: the next number)"

@@ -23,7 +23,7 @@ export function openFact(fact, unedited = false) {
 export function card({ element, props, watch, trigger }) {
   const dialog = element.querySelector("dialog"),
     find = (selector) => dialog.querySelector(selector);
-  const KINDS = { edit: "", paraphrase: "In other words", neighbour: "Neighbours", portability: "What follows" };
+  const KINDS = { edit: "", paraphrase: "In other words", neighbor: "Neighbors", portability: "What follows" };
   let place = 0,
     asked = /** @type {{ fact: number, unedited?: boolean } | null} */ (null),
     lane = /** @type {string | null} */ (null);
@@ -70,7 +70,7 @@ export function card({ element, props, watch, trigger }) {
     );
     let kind = "edit";
     const lines = found.questions.flatMap((question, i) => {
-      const wanted = question.kind === "neighbour" ? "truth" : "target";
+      const wanted = question.kind === "neighbor" ? "truth" : "target";
       const row = h(
         "tr",
         {},

@@ -96,7 +96,7 @@ def test_portability_of_both_models(asked_case):
 
 def test_facts_without_questions_say_so(plain_case):
     bare = replace(plain_case, facts=[replace(fact, neighborhood=()) for fact in plain_case.facts])
-    assert "neither neighbours nor locality" in Locality().run(bare, [1]).notes[0]
+    assert "neither neighbors nor locality" in Locality().run(bare, [1]).notes[0]
     assert "no portability questions" in Portability().run(bare, [1]).notes[0]
     assert "no overall score" in Scores().run(bare, [1]).notes[0]
 

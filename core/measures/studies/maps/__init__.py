@@ -28,7 +28,7 @@ Rows = list[dict[str, Any]]
 class Maps:
     """The same prompts before and after the edits in one joint layout, with the distance of the two clouds.
 
-    A layout shows two dimensions, and the neighbour methods show neighbourhoods only; MMD is of all dimensions.
+    A layout shows two dimensions, and the neighbor methods show neighborhoods only; MMD is of all dimensions.
     """
 
     title: ClassVar[str] = "Maps of representations"
