@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 NUMBERS = {
@@ -142,8 +143,8 @@ def pace(history: Sequence[Signs]) -> float | None:
     Independent updates of one size let ‖W_t − W0‖ grow like √t, ever more slowly. When it speeds up, each round has to
     undo what the last ones did.
     """
-    known = [signs for signs in history if signs.change is not None]
-    steps = [(b.change - a.change) / (b.round - a.round) for a, b in zip(known[:-1], known[1:], strict=True)]
+    known = [(signs.round, signs.change) for signs in history if signs.change is not None]
+    steps = [(after - before) / (end - start) for (start, before), (end, after) in pairwise(known)]
     if len(steps) <= FEWEST_STEPS or min(steps[:-1]) <= 0:
         return None
     return steps[-1] / min(steps[:-1])

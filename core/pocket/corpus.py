@@ -69,7 +69,7 @@ def fact_sentences(world: World, rng: Random) -> list[Sentence]:
 
 def task_sentences(tasks: Iterable[Task], forbidden: frozenset[str], count: int, rng: Random) -> list[Sentence]:
     """`count` examples of each task (times its `practice`), none with a prompt in `forbidden`."""
-    said = []
+    said: list[Sentence] = []
     for task in tasks:
         wanted = len(said) + round(count * task.practice)
         while len(said) < wanted:

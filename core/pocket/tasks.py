@@ -185,8 +185,10 @@ def all_tasks(world: World) -> list[Task]:
         ("arithmetic", "Sums and differences of small numbers.", four, arithmetic, 2.0),
         ("pattern", "How does a repeated sequence go on?", four, pattern, 0.75),
     )
-    fields = ("name", "description", "chance", "draw", "practice")
-    return [Task(**dict(zip(fields, row, strict=True))) for row in rows]
+    return [
+        Task(name=name, description=description, chance=chance, draw=draw, practice=practice)
+        for name, description, chance, draw, practice in rows
+    ]
 
 
 def held_out_items(task: Task, seed: int, count: int = ITEMS) -> list[Example]:

@@ -77,7 +77,9 @@ class Position:
 
     def progress(self, plan: Training) -> float:
         """Share of the run that is done, 0..1."""
-        done = self.step / plan.steps if plan.steps else self.seconds / (60 * plan.minutes)
+        if plan.minutes is not None:
+            return min(self.seconds / (60 * plan.minutes), 1.0)
+        done = self.step / max(plan.steps or 0, 1)
         return min(done, 1.0)
 
 
@@ -225,10 +227,10 @@ def _progress_line(
 ) -> str:
     loss = math.fsum(value for value, _ in recent) / len(recent)
     right = math.fsum(value for _, value in recent) / len(recent)
-    if plan.steps:
-        left = (plan.steps - position.step) * plan.batch_tokens / speed
-    else:
+    if plan.minutes is not None:
         left = 60 * plan.minutes - position.seconds
+    else:
+        left = ((plan.steps or 0) - position.step) * plan.batch_tokens / speed
     return (
         f"step {position.step}  epoch {position.epoch}  tokens {position.tokens / 1e6:.2f}M  loss {loss:.3f}  "
         f"answers {right:.3f}  rate {rate:.1e}  {speed:.0f} tokens/s  {max(left, 0) / 60:.1f} min left"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from core.charts.formula import formula, sub, total
+from core.charts.grammar import Chart
 from core.facts.readers.pocket import PocketWorld
-from core.measures.study.found import Chart
 from lab_app.lessons.lesson import Events, Lesson, Outcome, Rows, Seen, Slider, crossing, measured, percent, score
 
 LANE = "MEMIT"

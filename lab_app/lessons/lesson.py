@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from core.charts.grammar import Chart
 from core.facts.readers.pocket import PocketWorld
-from core.measures.study.found import Chart
 from core.runs.progress.events import standing
 from core.runs.store.study_queue import Asked
 

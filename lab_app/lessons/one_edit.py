@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.charts.formula import formula, frac, norm, power, row, sub, under, words
+from core.charts.grammar import Chart
 from core.facts.readers.pocket import PocketWorld
-from core.measures.study.found import Chart
 from lab_app.lessons.lesson import Choice, Events, Lesson, Outcome, Rows, Seen, Study, listed, measured, score, studied
 
 EDITS = (  # one a seed: every other country has a fact of each of these relations too

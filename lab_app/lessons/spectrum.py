@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.charts.formula import formula, frac, power, row, sub, total
+from core.charts.grammar import Chart
 from core.facts.readers.pocket import PocketWorld
-from core.measures.study.found import Chart
 from lab_app.lessons.lesson import Events, Lesson, Outcome, Rows, Seen, Slider, Study, listed, percent, studied
 
 LANE = "MEMIT"

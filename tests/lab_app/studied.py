@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, TypeVar
 
-from core.measures.study.found import Chart, Found
+from core.charts.grammar import Chart
+from core.measures.study.result import StudyResult
 from core.runs.store.study_queue import StudyState
 
 T = TypeVar("T")
@@ -78,7 +79,7 @@ def studied(state: StudyState, lanes: list[str]) -> dict[str, Any]:
             {"lane": lane, "x": math.cos(i) * (1 + place), "y": math.sin(i), "state": "now", "subject": MARKUP}
             for i in range(20)
         ]
-    found = Found(
+    found = StudyResult(
         tables=tables,
         charts=CHARTS,
         protocol="From closed formulas.",

@@ -5,7 +5,7 @@ import torch
 from transformers import AutoTokenizer, LlamaConfig
 
 from core.errors import UserError
-from core.measures.outside.metrics import Sensed
+from core.measures.outside.metrics import AnswerRating
 from core.measures.studies.generation.judge import Judge
 from tests import toys
 
@@ -42,8 +42,8 @@ def test_yes_must_be_likelier_than_no(judge):
 def test_verdicts(judge, monkeypatch, yes, no, agrees):
     from core.measures.studies.generation import judge as module
 
-    rated = {"yes": Sensed(yes, 0.0, False), "no": Sensed(no, 0.0, False)}
-    monkeypatch.setattr(module, "sense", lambda _, pairs, beat: {pair: rated[pair[1]] for pair in pairs})
+    rated = {"yes": AnswerRating(yes, 0.0, False), "no": AnswerRating(no, 0.0, False)}
+    monkeypatch.setattr(module, "rate_answers", lambda _, pairs, beat: {pair: rated[pair[1]] for pair in pairs})
     verdicts, notes = judge.verdicts([("Ada is", "a", "b")])
     assert verdicts == [agrees]
     assert len(notes) == (math.isnan(yes) or math.isnan(no))

@@ -110,9 +110,9 @@ def test_the_unedited_model_is_asked_once_for_the_lanes_of_a_round(lm, asked, mo
     from core.measures.outside import locality
 
     calls = []
-    plainly = locality.sense
+    plainly = locality.rate_answers
     monkeypatch.setattr(
-        locality, "sense", lambda lm, pairs, beat: calls.append(dict(lm._wearing)) or plainly(lm, pairs)
+        locality, "rate_answers", lambda lm, pairs, beat: calls.append(dict(lm._wearing)) or plainly(lm, pairs)
     )
     made = Locality(lm, 2)
     for _ in range(2):

@@ -179,8 +179,8 @@ def test_texts_of_ones_own_are_probed(lm, facts, assets, tmp_path):
     (tmp_path / "texts.txt").write_text(f"{text}\n{text}\nI like you\n")
     own = make(lm, facts, [], assets, tasks=False, maps=False, probe_rows=40, texts=str(tmp_path / "texts.txt"))
     assert own.probe.texts == [text]
-    assert len(own.probe.kept) == 40  # each distinct prefix once, no lone BOS
-    assert 0 not in own.probe.kept.tolist()
+    assert len(own.probe.tokens) == 40  # each distinct prefix once, no lone BOS
+    assert 0 not in own.probe.tokens.tolist()
     assert "4 per direction" in own.baseline().notes[0]
 
 

@@ -9,8 +9,9 @@ from typing import ClassVar
 
 import torch
 
+from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
-from core.measures.study.found import Chart, Found
+from core.measures.study.result import StudyResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,6 @@ class Norms:
             for n in rounds
         ]
         chart = Chart(table="norms", kind="line", x="round", y="norm", title="Norms", x_title="round", y_title="norm")
-        return Found(
+        return StudyResult(
             tables={"norms": rows, "none": []}, charts=[chart], protocol="Frobenius.", notes=[f"{worn.shape[0]} rows"]
         )

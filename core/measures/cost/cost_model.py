@@ -102,7 +102,7 @@ def passes(lm: LanguageModel, tokens: int) -> Work:
     return Work(passes=2.0 * lm.n_parameters * tokens)
 
 
-def told(seconds: float | int) -> str:
+def in_words(seconds: float | int) -> str:
     """A duration in words: "about 40 seconds", "about 3 minutes", "about 2 hours"."""
     for size, unit in ((3600, "hour"), (60, "minute"), (1, "second")):
         if seconds >= size:
@@ -111,9 +111,9 @@ def told(seconds: float | int) -> str:
     return "less than a second"
 
 
-def announced(seconds: float | int) -> list[str]:
+def announcement(seconds: float | int) -> list[str]:
     """The note of a study that takes long; nothing for a brief one."""
-    return [f"Expected to take {told(seconds)} on this machine."] if seconds > BRIEF else []
+    return [f"Expected to take {in_words(seconds)} on this machine."] if seconds > BRIEF else []
 
 
 def _time(run: Callable[[], object], device: str) -> float:

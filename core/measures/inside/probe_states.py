@@ -33,7 +33,7 @@ class Probe:
     lm: LanguageModel
     span: tuple[int, int]
     texts: list[str]
-    kept: Int[Tensor, " n"]
+    tokens: Int[Tensor, " n"]  # indices of the measured tokens, in the order of `token_activations`
     states: dict[int, Float[Tensor, "n d"]]
     principal: dict[int, drift.Principal]
     null_edit: dict[int, Float[Tensor, " k"]]  # R_k of a second pass of the base model: exactly 0 where passes repeat
@@ -50,12 +50,12 @@ class Probe:
         beat: Beat | None = None,
     ) -> Probe | str:
         """A probe on the first texts that hold `rows` distinct tokens; or, in words, why there can be none."""
-        chosen, kept, distinct = choose(lm, texts, rows)
+        chosen, tokens, distinct = choose_texts(lm, texts, rows)
         width = lm.d_model
         if distinct < width:
             few = f"its texts hold {distinct:,} distinct tokens, and states of width {width:,} need more"
             return f"R_k was left out: {few}; give measure.texts"
-        probe = cls(lm, (min(layers), max(layers)), chosen, torch.tensor(kept), {}, {}, {}, {})
+        probe = cls(lm, (min(layers), max(layers)), chosen, torch.tensor(tokens), {}, {}, {}, {})
         first, second = probe.read({}, layers, beat), probe.read({}, layers, beat)
         for layer in layers:
             if beat is not None:
@@ -75,7 +75,7 @@ class Probe:
         with widened(self.lm, *self.span), self.lm.worn(weights):
             size, between = pass_size(self.lm), None if narrow else beat
             found = token_activations(self.lm, self.texts, layers, "down", size, between)
-        return {layer: states[self.kept] for layer, states in found.items()}
+        return {layer: states[self.tokens] for layer, states in found.items()}
 
     def r_k(self, layer: int, states: Float[Tensor, "n d"]) -> Float[Tensor, " k"]:
         """R_k of these states against the base model's, over the directions that are more than round-off."""
@@ -84,7 +84,7 @@ class Probe:
 
     def about(self, name: str) -> str:
         """What was read, of texts called `name`."""
-        said = f"{len(self.kept):,} tokens of {name}"
+        said = f"{len(self.tokens):,} tokens of {name}"
         if self.lm.dtype == self.lm.master_dtype:
             return said
         first, last = self.span
@@ -105,12 +105,15 @@ class Probe:
         return f"R_k rests on {n} tokens for {d} directions; 4 per direction or more are advised" if n < 4 * d else None
 
 
-def choose(lm: LanguageModel, texts: Sequence[str], rows: int) -> tuple[list[str], list[int], int]:
+def choose_texts(lm: LanguageModel, texts: Sequence[str], rows: int) -> tuple[list[str], list[int], int]:
     """(texts, indices of their tokens to keep in the order of `token_activations`, how many are kept)."""
-    chosen, kept, seen, start = [], [], set(), 0
+    chosen: list[str] = []
+    tokens: list[int] = []
+    seen: set[tuple[int, ...]] = set()
+    start = 0
     lone = {(lm.tokenizer.bos_token_id,)}
     for text in texts:
-        if len(kept) >= rows:
+        if len(tokens) >= rows:
             break
         ids = lm.encode(text)
         if not 0 < len(ids) <= lm.max_length:
@@ -120,9 +123,9 @@ def choose(lm: LanguageModel, texts: Sequence[str], rows: int) -> tuple[list[str
             prefix = tuple(ids[: position + 1])
             if prefix not in seen and prefix not in lone:
                 seen.add(prefix)
-                kept.append(start + position)
+                tokens.append(start + position)
         start += len(ids)
-    return chosen, kept[:rows], min(len(kept), rows)
+    return chosen, tokens[:rows], min(len(tokens), rows)
 
 
 @dataclass(frozen=True)

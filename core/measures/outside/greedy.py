@@ -93,7 +93,10 @@ def sampled_texts(
 
 def decoded(lm: LanguageModel, rows: Sequence[Sequence[int]]) -> list[str]:
     """Ids as text, without special tokens."""
-    return [lm.tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False) for row in rows]
+    return [
+        str(lm.tokenizer.decode(list(row), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        for row in rows
+    ]
 
 
 def by_count(counts: Sequence[int]) -> dict[int, list[int]]:

@@ -70,7 +70,7 @@ class HarnessModel:
                 chosen = [same[i] for i in part]
                 found = continuations(self.lm, [heads[i] for i in chosen], count, greedy, beat=self.heartbeat)
                 for i, new in zip(chosen, found, strict=True):
-                    answers[i] = _until(self.lm.tokenizer.decode(new, skip_special_tokens=True), asked[i][1])
+                    answers[i] = _until(str(self.lm.tokenizer.decode(new, skip_special_tokens=True)), asked[i][1])
                 self._beat()
         return answers
 

@@ -1,8 +1,9 @@
-"""Locality while a run goes on: do answers that no edit concerns stay right, and stay what they were?
+"""Locality during a run: are answers that no edit concerns still correct, and still those of the unedited model?
 
-Asked are a fact's neighbors and its dataset's locality questions (Natural Questions beside ZsRE, sentences about other
-concepts beside ConceptEdit's, relation specificity and forgetfulness of KnowEdit, …), each with its first answer, all
-under teacher forcing. Against the dataset's answer, without the neighbors, which have columns of their own:
+The questions are a fact's neighbors and its dataset's locality questions (Natural Questions beside ZsRE, sentences
+about other concepts beside ConceptEdit's, relation specificity and forgetfulness of KnowEdit, …), each with its first
+answer, all under teacher forcing. Compared with the dataset's answer, without the neighbors, which have columns of
+their own:
 
     locality         P(answer) > P(the edit's new object), mean log-probability per token
     locality_exact   every token of the answer is the likeliest one
@@ -23,7 +24,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.facts.fact import Fact
-from core.measures.outside.metrics import Pair, Sensed, about_neighbors, averaged, said, sense
+from core.measures.outside.metrics import AnswerRating, Pair, about_neighbors, averaged, metric_values, rate_answers
+from core.measures.outside.scores import Answers, Rated
 from core.models.language_model import LanguageModel
 
 COLUMNS = ("locality", "locality_exact", "locality_tokens", "locality_kept")
@@ -32,45 +34,57 @@ NEAR = "neighborhood"  # the kind of questions that have columns of their own
 
 @dataclass
 class Locality:
-    """Asks of the worn model what should not change. What the unedited one says is remembered while the same is asked,
-    as it is of every lane in a round."""
+    """Asks the worn model what should not change.
+
+    What the unedited model answers is remembered for the questions asked last: every lane of a round asks the same.
+    """
 
     lm: LanguageModel
     most: int | None = None  # questions of each kind per fact; None: all
-    _before: tuple[tuple[Pair, ...], Mapping[Pair, Sensed]] = field(init=False, default=((), {}))
+    _unedited: tuple[tuple[Pair, ...], Mapping[Pair, AnswerRating]] = field(init=False, default=((), {}))
 
     def measure(
-        self, facts: Sequence[Fact], seed: int = 0, beat: Callable[[], None] | None = None
+        self,
+        facts: Sequence[Fact],
+        seed: int = 0,
+        beat: Callable[[], None] | None = None,
+        answers: Answers | None = None,
+        edited: bool = True,
     ) -> dict[str, dict[str, Any] | None]:
-        """By column of `COLUMNS`, what `outside.metrics.averaged` says; None where there is nothing to ask."""
-        asked = [
-            replace(each, answers=each.answers[:1])
+        """What `outside.metrics.averaged` gives, by column of `COLUMNS`; None where there is nothing to ask.
+
+        The ratings of neighbors' answers are added to `answers`, so that scores do not ask for them again. `edited`
+        says whether the worn model is another than the unedited one; if it is not, it is asked once.
+        """
+        queries = [
+            replace(query, answers=query.answers[:1])
             for index, fact in enumerate(facts)
-            for each in about_neighbors(index, fact, self.most)
+            for query in about_neighbors(index, fact, self.most)
         ]
-        far = [each for each in asked if each.kind != NEAR]
-        pairs = tuple(dict.fromkeys((each.prompt, each.answers[0]) for each in asked))
-        now = sense(self.lm, pairs, beat)
-        before = self._unedited(pairs, beat)
-        rivals = sense(self.lm, [(each.prompt, each.other) for each in far if each.other is not None], beat)
-        right = [(each.fact, said(each, {**rivals, **now})) for each in far]
-        kept = [(each.fact, alike(now[pair], before[pair])) for each in asked for pair in each.pairs[:1]]
+        pairs = tuple(dict.fromkeys(pair for query in queries for pair in query.pairs))
+        now = rate_answers(self.lm, pairs, beat)
+        before = self._before(pairs, beat) if edited else now
+        if answers is not None:
+            near = [pair for query in queries if query.kind == NEAR for pair in query.pairs]
+            answers.known.update((pair, Rated(now[pair].logprob, now[pair].argmax)) for pair in near)
+        far = [(query.fact, metric_values(query, now)) for query in queries if query.kind != NEAR]
+        same = [(query.fact, alike(now[query.pairs[0]], before[query.pairs[0]])) for query in queries]
         return {
-            "locality": averaged(((fact, senses["probability"]) for fact, senses in right), seed),
-            "locality_exact": averaged(((fact, senses["exact"]) for fact, senses in right), seed),
-            "locality_tokens": averaged(((fact, senses["tokens"]) for fact, senses in right), seed),
-            "locality_kept": averaged(kept, seed),
+            "locality": averaged(((fact, values["probability"]) for fact, values in far), seed),
+            "locality_exact": averaged(((fact, values["exact"]) for fact, values in far), seed),
+            "locality_tokens": averaged(((fact, values["tokens"]) for fact, values in far), seed),
+            "locality_kept": averaged(same, seed),
         }
 
-    def _unedited(self, pairs: tuple[Pair, ...], beat: Callable[[], None] | None) -> Mapping[Pair, Sensed]:
-        """The same pairs in the same batches, so that rounding differs in nothing either."""
-        if self._before[0] != pairs:
+    def _before(self, pairs: tuple[Pair, ...], beat: Callable[[], None] | None) -> Mapping[Pair, AnswerRating]:
+        """The unedited model's ratings of the same pairs, in the same batches: rounding differs in nothing."""
+        if self._unedited[0] != pairs:
             with self.lm.worn({}):
-                self._before = pairs, sense(self.lm, pairs, beat)
-        return self._before[1]
+                self._unedited = pairs, rate_answers(self.lm, pairs, beat)
+        return self._unedited[1]
 
 
-def alike(now: Sensed, before: Sensed) -> float:
+def alike(now: AnswerRating, before: AnswerRating) -> float:
     """Share of the answer's positions at which both have the same likeliest token; 0 where `now` is not finite."""
     same = [one == other for one, other in zip(now.likeliest, before.likeliest, strict=True)]
     return sum(same) / len(same) if now.finite else 0.0

@@ -1,9 +1,9 @@
-"""Three senses in which a model says an answer, all read from one teacher-forced pass.
+"""Three metrics of an answer, all read from one teacher-forced pass.
 
 *probability*: the answer has a larger mean log-probability per token than the one that it competes with (CounterFact's
 protocol; ties count 0). *tokens*: the share of the answer's tokens that are the likeliest one (ZsRE's and EasyEdit's
 token accuracy). *exact*: whether all of them are (ROME's accuracy). A probability that is not finite is wrong in every
-sense. Questions are averaged within a fact, then over facts; intervals are bootstrapped over facts.
+metric. Questions are averaged within a fact, then over facts; intervals are bootstrapped over facts.
 """
 
 from __future__ import annotations
@@ -19,21 +19,26 @@ from core.measures.outside.scores import bootstrap, pass_size
 from core.models.forward import score
 from core.models.language_model import LanguageModel
 
-SENSES = ("probability", "tokens", "exact")
+METRICS = ("probability", "tokens", "exact")
 
 Pair = tuple[str, str]
 Said = Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
-class Sensed:
-    """One answer under teacher forcing: mean log-probability per token, share of arg-max tokens, whether all are; the
-    ids of the likeliest token at each of its positions."""
+class AnswerRating:
+    """One answer under teacher forcing.
+
+    `logprob`: mean log-probability per token; `tokens`: share of its tokens that are the likeliest; `exact`: whether
+    all are (of an answer without a finite probability neither counts); `likeliest`: the id of the likeliest token at
+    each of its positions; `argmax`: whether these are the answer's, finite or not.
+    """
 
     logprob: float
     tokens: float
     exact: bool
     likeliest: tuple[int, ...] = ()
+    argmax: bool = False
 
     @property
     def finite(self) -> bool:
@@ -46,7 +51,7 @@ class Sensed:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Query:
     """A question of a fact (its index): what it is asked for (`kind`), the answers that count as right, and the one
     that they compete with, if any."""
 
@@ -62,23 +67,27 @@ class Asked:
         return [(self.prompt, answer) for answer in (*self.answers, self.other) if answer is not None]
 
 
-def sense(lm: LanguageModel, pairs: Iterable[Pair], beat: Callable[[], None] | None = None) -> dict[Pair, Sensed]:
+def rate_answers(
+    lm: LanguageModel, pairs: Iterable[Pair], beat: Callable[[], None] | None = None
+) -> dict[Pair, AnswerRating]:
     """Each (prompt, answer) pair rated once by the model as it is worn, batched by length. `beat`: between passes."""
     todo = list(dict.fromkeys(pairs))
     rated = score(lm, [prompt for prompt, _ in todo], [answer for _, answer in todo], pass_size(lm), beat)
     found = {}
     for pair, logprob, hits, likeliest in zip(todo, rated.logprob.tolist(), rated.hits, rated.likeliest, strict=True):
         right = hits.double() * math.isfinite(logprob)
-        found[pair] = Sensed(logprob, float(right.mean()), bool(right.all()), tuple(likeliest.tolist()))
+        found[pair] = AnswerRating(
+            logprob, float(right.mean()), bool(right.all()), tuple(likeliest.tolist()), bool(hits.all())
+        )
     return found
 
 
-def said(asked: Asked, sensed: Mapping[Pair, Sensed]) -> dict[str, float | None]:
-    """How right the model is in each of `SENSES`, by the best of the accepted answers; None where nothing competes."""
-    rated = [sensed[asked.prompt, answer] for answer in asked.answers]
+def metric_values(asked: Query, ratings: Mapping[Pair, AnswerRating]) -> dict[str, float | None]:
+    """How right the model is in each of `METRICS`, by the best of the accepted answers; None where nothing competes."""
+    rated = [ratings[asked.prompt, answer] for answer in asked.answers]
     wins = None
     if asked.other is not None:
-        other = sensed[asked.prompt, asked.other]
+        other = ratings[asked.prompt, asked.other]
         wins = float(other.finite and any(each.finite and each.logprob > other.logprob for each in rated))
     return {
         "probability": wins,
@@ -87,12 +96,12 @@ def said(asked: Asked, sensed: Mapping[Pair, Sensed]) -> dict[str, float | None]
     }
 
 
-def difference(asked: Asked, sensed: Mapping[Pair, Sensed]) -> float | None:
+def difference(asked: Query, ratings: Mapping[Pair, AnswerRating]) -> float | None:
     """Probability of the (best) answer less that of the competing one, each a geometric mean over tokens."""
     if asked.other is None:
         return None
-    best = max(sensed[asked.prompt, answer].probability for answer in asked.answers)
-    return best - sensed[asked.prompt, asked.other].probability
+    best = max(ratings[asked.prompt, answer].probability for answer in asked.answers)
+    return best - ratings[asked.prompt, asked.other].probability
 
 
 def averaged(values: Iterable[tuple[int, float | None]], seed: int = 0) -> dict[str, Any] | None:
@@ -110,49 +119,51 @@ def averaged(values: Iterable[tuple[int, float | None]], seed: int = 0) -> dict[
     return {"value": sum(means) / len(means), "low": low, "high": high, "facts": len(means), "questions": count}
 
 
-def by_sense(asked: Sequence[Asked], sensed: Mapping[Pair, Sensed], seed: int = 0) -> list[dict[str, Any]]:
-    """A row per kind of question and sense: `kind, sense` and what `averaged` says. Kinds in the order of their coming;
-    senses that no question of a kind has are left out."""
-    outcomes = [(each, said(each, sensed)) for each in asked]
+def by_metric(asked: Sequence[Query], ratings: Mapping[Pair, AnswerRating], seed: int = 0) -> list[dict[str, Any]]:
+    """A row per kind of question and metric: `kind, sense` (the metric) and the columns of `averaged`.
+
+    Kinds are in the order of their first question; metrics that no question of a kind has are left out.
+    """
+    outcomes = [(each, metric_values(each, ratings)) for each in asked]
     rows = []
     for kind in dict.fromkeys(each.kind for each in asked):
-        for name in SENSES:
+        for name in METRICS:
             found = averaged(((each.fact, out[name]) for each, out in outcomes if each.kind == kind), seed)
             if found:
                 rows.append({"kind": kind, "sense": name} | found)
     return rows
 
 
-def not_finite(sensed: Mapping[Pair, Sensed]) -> list[str]:
+def not_finite(ratings: Mapping[Pair, AnswerRating]) -> list[str]:
     """A note on probabilities that are not finite, if there are any."""
-    count = sum(not each.finite for each in sensed.values())
-    return [f"{count:,} of {len(sensed):,} answers had no finite probability and count as wrong"] if count else []
+    count = sum(not each.finite for each in ratings.values())
+    return [f"{count:,} of {len(ratings):,} answers had no finite probability and count as wrong"] if count else []
 
 
-def about_edit(index: int, fact: Fact, paraphrases: int | None = None) -> list[Asked]:
+def about_edit(index: int, fact: Fact, paraphrases: int | None = None) -> list[Query]:
     """The fact itself ("edit") and its paraphrases: the new object, against the old one where it is known."""
     other = fact.truth if fact.truth != fact.target else None
     kinds = [("edit", fact.text), *(("paraphrase", text) for text in fact.paraphrases[:paraphrases])]
-    return [Asked(index, kind, prompt, (fact.target, *fact.aliases), other) for kind, prompt in kinds]
+    return [Query(index, kind, prompt, (fact.target, *fact.aliases), other) for kind, prompt in kinds]
 
 
-def about_neighbors(index: int, fact: Fact, most: int | None = None) -> list[Asked]:
+def about_neighbors(index: int, fact: Fact, most: int | None = None) -> list[Query]:
     """What must not change, against the new object: neighbors ("neighborhood") and locality questions by kind, at most
     `most` of each kind."""
     near = [("neighborhood", n.prompt, (n.answer,)) for n in fact.neighborhood[:most]]
     far = [(q.kind, q.prompt, (q.answer, *q.aliases)) for q in first_of_kinds(fact.locality, most)]
     return [
-        Asked(index, kind, prompt, answers, fact.target if fact.target not in answers else None)
+        Query(index, kind, prompt, answers, fact.target if fact.target not in answers else None)
         for kind, prompt, answers in (*near, *far)
     ]
 
 
-def about_portability(index: int, fact: Fact, most: int | None = None) -> list[Asked]:
+def about_portability(index: int, fact: Fact, most: int | None = None) -> list[Query]:
     """Questions that follow from the edited fact, by kind; they name no answer to compete with."""
-    return [Asked(index, q.kind, q.prompt, (q.answer, *q.aliases)) for q in first_of_kinds(fact.portability, most)]
+    return [Query(index, q.kind, q.prompt, (q.answer, *q.aliases)) for q in first_of_kinds(fact.portability, most)]
 
 
-def counted(asked: Sequence[Asked], answers: str) -> list[Asked]:
+def counted(asked: Sequence[Query], answers: str) -> list[Query]:
     """Questions where any of their accepted answers counts ("any"), or the first alone ("first"), as the R_k paper has
     it for records with several gold answers."""
     return [replace(each, answers=each.answers[:1]) if answers == "first" else each for each in asked]

@@ -34,12 +34,12 @@ def perplexity(
 
 def rows(lm: LanguageModel, texts: Sequence[str], most_tokens: int | None) -> list[list[int]]:
     """The ids that are read, at least two a row: the first of a row is given, the others are predicted."""
-    left = math.inf if most_tokens is None else most_tokens
+    left: int | float = math.inf if most_tokens is None else most_tokens
     result = []
     for text in texts:
         ids = lm.encode(text)
         for start in range(0, len(ids) - 1, lm.max_length):
-            window = ids[start : start + min(lm.max_length, left) + 1] if left else []
+            window = ids[start : start + int(min(lm.max_length, left)) + 1] if left else []
             if len(window) > 1:
                 result.append(window)
                 left -= len(window) - 1

@@ -1,6 +1,6 @@
-"""Is the fact said, do paraphrases follow, do neighbors stay, is the rest still known?
+"""Efficacy, paraphrase, neighborhood, and recall of unedited facts.
 
-Two readings of every question, kept apart by name. *Probability comparison* (MEMIT's CounterFact protocol): does the
+Two metrics of every question, told apart by name. *Probability comparison* (MEMIT's CounterFact protocol): does the
 new object have a larger mean log-probability per token than the old one (for neighbors: the true one than the new)?
 Ties count 0. *Exact* (ROME's accuracy; `_exact`): is every token of the wanted answer the likeliest one under teacher
 forcing? Wanted is the new object for the fact and its paraphrases, the true one for neighbors and unedited facts.

@@ -15,7 +15,8 @@ CHOICE = '{"prompt": ..., "choices": [...], "answer": index}'
 
 def task_rows(file: Path) -> tuple[Form | None, list[dict[str, Any]]]:
     """(the paper's form that the rows have, or None for multiple choice; the rows). `UserError` names a wrong line."""
-    form, rows = None, []
+    form: Form | None = None
+    rows: list[dict[str, Any]] = []
     for number, row, why in _parsed(file):
         if not rows and isinstance(row, dict) and "prompt" not in row:
             form = form_of(row, file.stem)

@@ -146,7 +146,7 @@ class Tasks:
     def prompts(self) -> list[str]:
         """What stands before the answer of each asked item, without spaces at its end; items that begin with nothing
         are left out."""
-        asked = {}
+        asked: dict[tuple[int, int], str] = {}
         for place, part in enumerate(self.parts):
             for request in part.task.instances:
                 asked.setdefault((place, request.doc_id), str(request.args[0]).rstrip())

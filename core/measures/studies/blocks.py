@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from core.charts.grammar import Chart
 from core.editing.linalg.dominance import ENERGY, Dominance
 from core.editing.settings.parameters import param
-from core.measures.study.found import Chart, Found
+from core.measures.study.result import StudyResult
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +54,7 @@ class Blocks:
         worn = product(d_out, d_in, d_out).times(4 * edited)  # Gram matrices of W_t − W_0, split by the basis
         return (bases + worn).times(len(case.layers)).seconds(case.lm)
 
-    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+    def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """Tables `blocks` (a row per round, layer, update and block) and `removed` (per round and layer)."""
         from core.editing.linalg.subspace import svd
         from core.measures.inside.blocks import by_chance
@@ -91,7 +92,7 @@ class Blocks:
                 removed.append(at | _removed(energies, len(basis.inputs.T)))
             before = weights
         case.report(len(chosen), len(chosen))
-        return Found(
+        return StudyResult(
             tables={"blocks": blocks, "removed": removed},
             charts=_charts(),
             protocol=(

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
+from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
 from core.measures.outside.accepted_answers import answers_option, answers_said
-from core.measures.study.found import Chart, Found
+from core.measures.study.result import StudyResult
 
 if TYPE_CHECKING:
-    from core.measures.outside.metrics import Asked
+    from core.measures.outside.metrics import Query
     from core.measures.study.case import Case
 
 
@@ -39,25 +40,31 @@ class Locality:
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
         from core.measures.outside.metrics import about_neighbors
-        from core.measures.study.workload import ANSWER, asking, facts_asked
+        from core.measures.study.workload import ANSWER, fact_count, question_work
 
         each = sum(len(about_neighbors(0, fact, self.most)) for fact in case.facts) / max(1, len(case.facts))
-        questions = facts_asked(case, rounds, self.facts) * each
-        said = asking(case, 2 * questions, self.tokens or ANSWER)
-        return (said + asking(case, questions)).seconds(case.lm)
+        questions = fact_count(case, rounds, self.facts) * each
+        said = question_work(case, 2 * questions, self.tokens or ANSWER)
+        return (said + question_work(case, questions)).seconds(case.lm)
 
-    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+    def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """Tables `kept` (against the unedited model) and `right` (against the true answer)."""
         from core.measures.outside.greedy import greedy_ids, match_ratio
-        from core.measures.outside.metrics import about_neighbors, averaged, by_sense, counted, not_finite, sense
-        from core.measures.outside.scores import spread_sample
-        from core.measures.study.loop import each_round
+        from core.measures.outside.metrics import (
+            about_neighbors,
+            averaged,
+            by_metric,
+            counted,
+            not_finite,
+            rate_answers,
+        )
+        from core.measures.study.loop import each_round, facts_at
 
         kept: list[dict[str, Any]] = []
         right: list[dict[str, Any]] = []
         notes: list[str] = []
         for at, beat in each_round(case, rounds):
-            chosen = spread_sample(case.edited(at) or range(len(case.facts)), self.facts, case.seed)
+            chosen = facts_at(case, at, self.facts)
             asked = [each for i in chosen for each in about_neighbors(i, case.facts[i], self.most)]
             asked = counted(asked, self.answers)
             if not asked:
@@ -68,8 +75,8 @@ class Locality:
                 before, _ = greedy_ids(case.lm, prompts, counts, beat)
             with case.lm.worn(case.weights(at)):
                 after, broken = greedy_ids(case.lm, prompts, counts, beat)
-                sensed = sense(case.lm, (pair for each in asked for pair in each.pairs), beat)
-            notes += [f"round {at}: {note}" for note in not_finite(sensed)]
+                ratings = rate_answers(case.lm, (pair for each in asked for pair in each.pairs), beat)
+            notes += [f"round {at}: {note}" for note in not_finite(ratings)]
             if broken:
                 notes.append(f"round {at}: {broken:,} continuations broke off, their logits were not finite")
             pairs = list(zip(asked, before, after, strict=True))
@@ -79,9 +86,9 @@ class Locality:
                 exact = averaged(((fact, float(old == new)) for fact, old, new in of), case.seed)
                 for measure, found in (("match ratio", ratio), ("exact match", exact)):
                     kept.append({"round": at, "kind": kind, "measure": measure} | (found or {}))
-            right += [{"round": at} | row for row in by_sense(asked, sensed, case.seed)]
+            right += [{"round": at} | row for row in by_metric(asked, ratings, case.seed)]
         length = f"{self.tokens} tokens" if self.tokens else "as many tokens as the true answer has"
-        return Found(
+        return StudyResult(
             tables={"kept": kept, "right": right},
             charts=[
                 _chart("kept", "measure", "Same words as the unedited model"),
@@ -98,7 +105,7 @@ class Locality:
             empty=dict.fromkeys(("kept", "right"), "these facts have neither neighbors nor locality questions"),
         )
 
-    def _counts(self, case: Case, asked: Sequence[Asked]) -> list[int]:
+    def _counts(self, case: Case, asked: Sequence[Query]) -> list[int]:
         """Tokens of each continuation that are compared."""
         from core.measures.outside.greedy import answer_lengths
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
+from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
 from core.errors import UserError
-from core.measures.study.found import Chart, Found
+from core.measures.study.result import StudyResult
 
 if TYPE_CHECKING:
     from core.measures.study.case import Case
@@ -36,7 +37,7 @@ class Perplexity:
         tokens = sum(map(len, rows(case.lm, case.texts.prose, self.tokens)))
         return passes(case.lm, tokens * (len(rounds) + 1)).seconds(case.lm)
 
-    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+    def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """Table `perplexity`: `round, perplexity, times` (that of the unedited model). `UserError` without texts."""
         from core.measures.outside.perplexity import perplexity, rows
         from core.measures.outside.texts import NO_PROSE
@@ -53,7 +54,7 @@ class Perplexity:
                 value = perplexity(case.lm, case.texts.prose, self.tokens, beat)
             table.append({"round": at, "perplexity": value, "times": value / base, "tokens": count})
         broken = [str(row["round"]) for row in table if not math.isfinite(row["perplexity"])]
-        return Found(
+        return StudyResult(
             tables={"perplexity": table},
             charts=[
                 Chart(

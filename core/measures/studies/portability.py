@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
+from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
 from core.measures.outside.accepted_answers import answers_option, answers_said
-from core.measures.study.found import Chart, Found
+from core.measures.study.result import StudyResult
 
 if TYPE_CHECKING:
     from core.measures.study.case import Case
@@ -35,14 +36,14 @@ class Portability:
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
         from core.measures.outside.metrics import about_portability
-        from core.measures.study.workload import asking, facts_asked
+        from core.measures.study.workload import fact_count, question_work
 
         each = sum(len(about_portability(0, fact, self.most)) for fact in case.facts) / max(1, len(case.facts))
-        return asking(case, 2 * facts_asked(case, rounds, self.facts) * each).seconds(case.lm)
+        return question_work(case, 2 * fact_count(case, rounds, self.facts) * each).seconds(case.lm)
 
-    def run(self, case: Case, rounds: Sequence[int]) -> Found:
-        """Table `portability`: the lane and the unedited model on the same questions, by kind and sense."""
-        from core.measures.outside.metrics import about_portability, by_sense, counted, not_finite, sense
+    def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
+        """Table `portability`: the lane and the unedited model on the same questions, by kind and metric."""
+        from core.measures.outside.metrics import about_portability, by_metric, counted, not_finite, rate_answers
         from core.measures.outside.scores import spread_sample
         from core.measures.study.loop import each_round
 
@@ -59,10 +60,10 @@ class Portability:
             pairs = [pair for each in asked for pair in each.pairs]
             for model, weights in (("unedited", {}), ("edited", case.weights(at))):
                 with case.lm.worn(weights):
-                    sensed = sense(case.lm, pairs, beat)
-                table += [{"round": at, "model": model} | row for row in by_sense(asked, sensed, case.seed)]
-                notes += [f"round {at}, {model}: {note}" for note in not_finite(sensed)]
-        return Found(
+                    ratings = rate_answers(case.lm, pairs, beat)
+                table += [{"round": at, "model": model} | row for row in by_metric(asked, ratings, case.seed)]
+                notes += [f"round {at}, {model}: {note}" for note in not_finite(ratings)]
+        return StudyResult(
             tables={"portability": [{"series": f"{row['model']}, {row['sense']}"} | row for row in table]},
             charts=[
                 Chart(

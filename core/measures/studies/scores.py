@@ -1,4 +1,4 @@
-"""Edit, paraphrase and neighborhood in three senses, with intervals, over rounds."""
+"""Edit, paraphrase and neighborhood by three metrics, with intervals, over rounds."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
+from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
 from core.measures.outside.accepted_answers import answers_option, answers_said
-from core.measures.study.found import Chart, Found
+from core.measures.study.result import StudyResult
 
 if TYPE_CHECKING:
     from core.measures.study.case import Case
@@ -21,8 +22,10 @@ KINDS = ("edit", "paraphrase", "neighborhood")
 class Scores:
     """CounterFact's probability comparison, ZsRE's token accuracy and the strict exact match, side by side."""
 
-    title: ClassVar[str] = "Scores in three senses"
-    question: ClassVar[str] = "Is the fact said, do paraphrases follow, do neighbors stay, by each field's own score?"
+    title: ClassVar[str] = "Scores by three metrics"
+    question: ClassVar[str] = (
+        "How do efficacy, paraphrase and neighborhood scores develop, by the field's three metrics?"
+    )
     source: ClassVar[str] = "MEMIT (probabilities), MEND and EasyEdit (token accuracy), ROME (exact)"
 
     facts: int | None = param(
@@ -34,33 +37,32 @@ class Scores:
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
-        from core.measures.study.workload import asking, facts_asked
+        from core.measures.study.workload import fact_count, question_work
 
         asked = [fact.paraphrases[: self.paraphrases] + fact.neighborhood[: self.neighbors] for fact in case.facts]
         each = 1 + sum(map(len, asked)) / max(1, len(asked))
-        return asking(case, facts_asked(case, rounds, self.facts) * each).seconds(case.lm)
+        return question_work(case, fact_count(case, rounds, self.facts) * each).seconds(case.lm)
 
-    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+    def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """Tables `scores`, `differences` (of probabilities) and `overall` (harmonic mean of the three comparisons)."""
         from core.measures.outside.metrics import (
             about_edit,
             about_neighbors,
             averaged,
-            by_sense,
+            by_metric,
             counted,
             difference,
             not_finite,
-            sense,
+            rate_answers,
         )
-        from core.measures.outside.scores import spread_sample
-        from core.measures.study.loop import each_round
+        from core.measures.study.loop import each_round, facts_at
 
         scores: list[dict[str, Any]] = []
         differences: list[dict[str, Any]] = []
         overall: list[dict[str, Any]] = []
         notes: list[str] = []
         for at, beat in each_round(case, rounds):
-            chosen = spread_sample(case.edited(at) or range(len(case.facts)), self.facts, case.seed)
+            chosen = facts_at(case, at, self.facts)
             asked = [
                 each
                 for i in chosen
@@ -72,18 +74,18 @@ class Scores:
             ]
             asked = counted(asked, self.answers)
             with case.lm.worn(case.weights(at)):
-                sensed = sense(case.lm, (pair for each in asked for pair in each.pairs), beat)
-            notes += [f"round {at}: {note}" for note in not_finite(sensed)]
-            rows = by_sense(asked, sensed, case.seed)
+                ratings = rate_answers(case.lm, (pair for each in asked for pair in each.pairs), beat)
+            notes += [f"round {at}: {note}" for note in not_finite(ratings)]
+            rows = by_metric(asked, ratings, case.seed)
             scores += [{"round": at} | row for row in rows]
             for kind in KINDS:
-                found = averaged(((e.fact, difference(e, sensed)) for e in asked if e.kind == kind), case.seed)
+                found = averaged(((e.fact, difference(e, ratings)) for e in asked if e.kind == kind), case.seed)
                 differences += [{"round": at, "kind": kind} | found] if found else []
             three = [row["value"] for row in rows if row["sense"] == "probability"]
             overall.append({"round": at, "harmonic_mean": harmonic(three) if len(three) == len(KINDS) else None})
         if any(row["harmonic_mean"] is None for row in overall):
             notes.append("no overall score: the facts lack an old object, paraphrases or neighbors to compare")
-        return Found(
+        return StudyResult(
             tables={"scores": scores, "differences": differences, "overall": overall},
             charts=[
                 Chart(

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
+from core.charts.grammar import Chart
 from core.editing.linalg.dominance import Dominance
 from core.editing.settings.parameters import param
-from core.measures.study.found import Chart, Found
+from core.measures.study.result import StudyResult
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,14 +51,14 @@ class EarlyWarning:
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
         from core.measures.cost.cost_model import decomposition, passes
-        from core.measures.study.workload import asking
+        from core.measures.study.workload import question_work
 
         asked = len({0, *rounds})
         facts = len(case.unedited) if self.facts is None else min(len(case.unedited), self.facts)
         inside = decomposition(case.lm.d_model, case.lm.d_ffn).times(len(case.layers) * (asked + 1))
-        return (asking(case, facts * asked) + passes(case.lm, self.tokens * asked) + inside).seconds(case.lm)
+        return (question_work(case, facts * asked) + passes(case.lm, self.tokens * asked) + inside).seconds(case.lm)
 
-    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+    def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """Tables `signs` (a row per round and sign, with its limit) and `verdict` (flag, collapses, rounds between)."""
         from core.measures.warning import collapses, crossed, first_flag
 
@@ -69,7 +70,7 @@ class EarlyWarning:
         fallen = collapses(history, tasks, chance)
         seen = [(history[n].round, crossed(history[: n + 1], limits)) for n in range(1, len(history))]
         past = {name: next((at for at, found in seen if name in found), None) for name in (*COLUMNS, "pace")}
-        return Found(
+        return StudyResult(
             tables={
                 "signs": _rows(history, limits),
                 "verdict": [

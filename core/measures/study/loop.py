@@ -1,10 +1,11 @@
-"""The loop of a study: for each round that was asked for, say how far the work is, then measure."""
+"""What the `run` methods of studies share: the loop over rounds, which reports progress, and the facts of a round."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from core.measures.outside.scores import spread_sample
 from core.measures.study.case import Case, Weights
 from core.measures.study.walk import walk
 
@@ -18,6 +19,11 @@ def each_round(case: Case, rounds: Sequence[int]) -> Iterator[tuple[int, Beat]]:
         beat()
         yield t, beat
     case.report(len(rounds), len(rounds))
+
+
+def facts_at(case: Case, round_: int, most: int | None) -> list[int]:
+    """At most so many of the facts edited by a round, spread over them (None: all); before any edit, of all facts."""
+    return spread_sample(case.edited(round_) or range(len(case.facts)), most, case.seed)
 
 
 def each_state(case: Case, rounds: Sequence[int], ahead: int = 0, behind: int = 0) -> Iterator[tuple[int, Weights]]:

@@ -12,13 +12,13 @@ ANSWER = 3  # tokens of an answer, about
 LOOKED_AT = 50  # prompts whose length is taken for that of all
 
 
-def facts_asked(case: Case, rounds: Sequence[int], most: int | None) -> int:
+def fact_count(case: Case, rounds: Sequence[int], most: int | None) -> int:
     """How many facts the rounds ask together, at most `most` of those edited by each (all facts before any edit)."""
     counts = [len(case.edited(t)) or len(case.facts) for t in rounds]
     return sum(count if most is None else min(count, most) for count in counts)
 
 
-def asking(case: Case, questions: int | float, tokens: int | float = ANSWER) -> Work:
+def question_work(case: Case, questions: int | float, tokens: int | float = ANSWER) -> Work:
     """The model reading so many questions as long as the lane's prompts, each with an answer of `tokens` tokens."""
     lm, some = case.lm, [fact.text for fact in (*case.facts[:LOOKED_AT], *case.unedited[:LOOKED_AT])]
     lengths = [len(ids) for ids in lm.encode_all([lm.asked(text) for text in some])]

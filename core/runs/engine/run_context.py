@@ -20,7 +20,7 @@ from core.editing.settings.defaults import ModelInfo
 from core.editing.statistics.second_moment import Gathering
 from core.facts.source import FactSet, load_facts
 from core.measures.config import MeasureConfig
-from core.measures.cost.run_estimate import expected, preparing
+from core.measures.cost.run_estimate import run_estimate, setup_work
 from core.measures.inside.spectrum import curve
 from core.measures.measurement import DRAWN, rounded
 from core.measures.session import MeasureSession
@@ -81,7 +81,7 @@ class Bench:
         """What a run says of itself: which answer is taught, how long measures take, what they are, what is lacking."""
         tasks, measures = self.measures.tasks, self.measures
         told = [self.facts.taught] if self.facts.taught else []
-        told += expected(self.lm, len(measures.layers), self.spec.measure)
+        told += run_estimate(self.lm, len(measures.layers), self.spec.measure)
         return [*told, *measures.lacking.values(), *(tasks.remarks if tasks else ())]
 
     def started(self) -> Started:
@@ -217,8 +217,8 @@ def data_set(facts: FactSet) -> str:
 
 def announce(lm: LanguageModel, layers: int, config: MeasureConfig, control: Control) -> None:
     """Say how long the measures inside so many layers will take, before they are prepared, if that is long."""
-    for words in expected(lm, layers, config):
-        control.report(Progress(phase="inside", message=words, eta_seconds=preparing(lm, layers, config).seconds(lm)))
+    for words in run_estimate(lm, layers, config):
+        control.report(Progress(phase="inside", message=words, eta_seconds=setup_work(lm, layers, config).seconds(lm)))
 
 
 def gathering(control: Control) -> Callable[[Gathering], None]:

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from core.editing.statistics.second_moment import SecondMoment
-from core.measures.cost.cost_model import announced
+from core.measures.cost.cost_model import announcement
 from core.measures.outside.texts import texts_for
 from core.measures.session import task_names
 from core.measures.study.case import Case
-from core.measures.study.found import Found
+from core.measures.study.result import StudyResult
 from core.runs.engine.laboratory import Laboratory
 from core.runs.engine.run_context import gathering, versions
 from core.runs.opened.catalogue import built, resolved
@@ -39,8 +39,8 @@ def study(
 
     Returns JSON: `study, title, question, source, options` (all of them), `lanes`, `rounds` (by lane), `asked_rounds`
     (as they were asked for), `created` (seconds since 1970), `model`, `versions`, `seconds`, and what
-    `core.measures.study.found.Found` has: `tables` (rows with their `lane` first), `charts` (of one lane's rows each),
-    `protocol`, `notes`, `empty` (`{"table", "lane", "why"}` of each table of a lane that has no rows). Raises
+    `core.measures.study.result.StudyResult` has: `tables` (rows with their `lane` first), `charts` (of one lane's rows
+    each), `protocol`, `notes`, `empty` (`{"table", "lane", "why"}` of each table of a lane that has no rows). Raises
     `UserError` for what is not there, and `Interrupted` when `control` says so. The random numbers of a run that goes
     on in this process are not touched.
     """
@@ -119,7 +119,7 @@ class Moments(dict[int, SecondMoment]):
         return self[layer]
 
 
-def together(found: Mapping[str, Found]) -> dict[str, Any]:
+def together(found: Mapping[str, StudyResult]) -> dict[str, Any]:
     """What was found in several lanes as one: tables with a column `lane` first, charts and protocol once."""
     parts = {lane: part.as_dict() for lane, part in found.items()}
     tables: dict[str, list[dict[str, Any]]] = {}
@@ -144,7 +144,7 @@ def _announce(
     if hasattr(asked, "seconds"):
         seconds = sum(asked.seconds(cases[lane], at) for lane, at in wanted.items())
         pace.expect(seconds)
-        for words in announced(seconds):
+        for words in announcement(seconds):
             control.report(Progress(phase="study", eta_seconds=seconds, message=f"{asked.title}: {words}"))
 
 

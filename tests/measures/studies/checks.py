@@ -2,10 +2,10 @@
 
 import json
 
-from core.measures.study.found import Found
+from core.measures.study.result import StudyResult
 
 
-def well_formed(found: Found) -> dict:
+def well_formed(found: StudyResult) -> dict:
     """Rows of a table have the same columns, charts draw columns of tables that have rows, and all of it is JSON."""
     for name, rows in found.tables.items():
         for row in rows:

@@ -4,7 +4,7 @@ import torch
 from core.errors import UserError
 from core.measures.inside.maps import align
 from core.measures.studies.maps import Maps
-from core.measures.studies.maps.mmd import discrepancy
+from core.measures.studies.maps.mmd import mmd_test
 from core.models.forward import activations
 from tests.measures.studies.checks import well_formed
 
@@ -29,7 +29,7 @@ def test_the_map_is_the_joint_layout_of_both_states(found, plain_case):
     before = states(plain_case, {}, plain_case.facts)
     (distance,) = rows(found.tables["distance"], pair="before – after round 3", group="edited")
     after = states(plain_case, plain_case.weights(3), plain_case.facts)
-    expected = discrepancy(before, after, paired=True)
+    expected = mmd_test(before, after, paired=True)
     assert (distance["mmd2"], distance["p"]) == pytest.approx((expected.mmd2, expected.p))
     assert distance["moved"] == pytest.approx(float((after - before).norm(dim=1).mean()))
     assert distance["prompts"] == 9
@@ -50,7 +50,7 @@ def test_a_single_update_is_the_base_weight_with_that_round_alone(found, plain_c
     together = states(plain_case, plain_case.weights(3), plain_case.facts)
     (row,) = rows(found.tables["distance"], pair="its own round's update – all updates")
     assert row["moved"] == pytest.approx(float((together - torch.cat(single)).norm(dim=1).mean()), rel=1e-8)
-    assert row["mmd2"] == pytest.approx(discrepancy(torch.cat(single), together, paired=True).mmd2, abs=1e-9)
+    assert row["mmd2"] == pytest.approx(mmd_test(torch.cat(single), together, paired=True).mmd2, abs=1e-9)
     drawn = found.tables["single"]
     assert [row["state"] for row in drawn] == [
         state for state in ("before", "its own round's update", "all updates") for _ in range(9)

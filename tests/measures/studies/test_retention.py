@@ -1,6 +1,6 @@
 import pytest
 
-from core.measures.outside.metrics import about_edit, said, sense
+from core.measures.outside.metrics import about_edit, metric_values, rate_answers
 from core.measures.studies.retention import Retention
 
 
@@ -12,7 +12,7 @@ def plainly(case, cohort, at, name, kind):
             own = []
             for asked in about_edit(i, case.facts[i]):
                 if asked.kind == kind:
-                    value = said(asked, sense(case.lm, asked.pairs))[name]
+                    value = metric_values(asked, rate_answers(case.lm, asked.pairs))[name]
                     own += [value] if value is not None else []
             values += [sum(own) / len(own)] if own else []
     return sum(values) / len(values) if values else None

@@ -1,15 +1,17 @@
-"""Dominant subspaces of W_t against those of W_0, beside weights that were merely turned."""
+"""Dominant subspaces of W_t compared with those of W_0; randomly rotated weights are the controls."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
+from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
-from core.measures.study.found import Chart, Found
+from core.measures.study.result import StudyResult
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
 EDITED, TURNED, RANDOM = "edited", "turned as far", "random orthogonal"
 DRAWN = 64  # angles of a curve
+SHARED = (  # columns that a run's layers.csv has too
+    *("ls", "ss_right", "ss_left", "frobenius", "spectral", "numerical_rank", "rank_tolerance"),
+    *("change", "drift_right", "drift_left"),
+)
 Rows = list[dict[str, Any]]
 
 
@@ -30,7 +36,9 @@ class Angles:
     """
 
     title: ClassVar[str] = "Angles between dominant subspaces"
-    question: ClassVar[str] = "Where did the dominant directions go, and would a mere turn of the weight look the same?"
+    question: ClassVar[str] = (
+        "How far did the dominant directions rotate, and would a random rotation of the weight look the same?"
+    )
     source: ClassVar[str] = "REVIVE, Figures 4, 5, 12-14; MOSE, Figure 2"
 
     tau: float = param(0.1, symbol="τ", gt=0, lt=1, help="Share of Σσ of W_0 in its dominant directions.")
@@ -62,14 +70,14 @@ class Angles:
             work = work + orthogonal(width) + turn
         return work.times(len(case.edited_layers(max(rounds, default=0)))).seconds(case.lm)
 
-    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+    def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """Tables `angles`, `layers` (per round, layer, weight) and `similarity` (a heat map per round, layer, side)."""
-        from core.measures.cost.cost_model import announced
+        from core.measures.cost.cost_model import announcement
         from core.measures.inside.spectrum import Reference
         from core.measures.study.loop import each_state
         from core.measures.study.walk import broken
 
-        notes = announced(self.seconds(case, rounds))
+        notes = announcement(self.seconds(case, rounds))
         case.report(0, len(rounds) + 1)
         layers = case.edited_layers(max(rounds))
         bases, references = {}, {}
@@ -93,7 +101,7 @@ class Angles:
                         angles += found.angles(t, layer)
                         similarity += found.similarity(t, layer, self.cells // len(rounds))
         case.report(len(rounds) + 1, len(rounds) + 1)
-        return Found(
+        return StudyResult(
             tables={"angles": angles, "layers": table, "similarity": similarity},
             charts=_charts(),
             protocol=(
@@ -125,7 +133,7 @@ class Angles:
         self, reference: Reference, bases: dict[str, Tensor], weights: Weights, last: bool, notes: list[str]
     ) -> Iterator[tuple[str, Tensor]]:
         """(what, weight): the lane's, and what it is compared with."""
-        from core.measures.studies.angles.random_rotation import turned_as_far
+        from core.measures.studies.angles.random_rotation import rotated_as_far
 
         before = reference.weight
         weight = weights.get(reference.layer, before)
@@ -134,7 +142,7 @@ class Angles:
         for side, basis in bases.items():
             original = before if side == "output" else before.T
             name = f", {side} side" if self.turn == "both" else ""
-            turned = turned_as_far(original, distance, basis.to(before.device))
+            turned = rotated_as_far(original, distance, basis.to(before.device))
             if turned is None:
                 notes.append(f"layer {reference.layer}: no turn goes as far as the edits did, so there is none")
             else:
@@ -154,9 +162,7 @@ class Angles:
         same = compare(reference, weight, self.tau, now=now)
         right = principal_angles(now.vh[:k].T, original.vh[:k].T)
         left = principal_angles(now.u[:, :k], original.u[:, :k])
-        kept = ("ls", "ss_right", "ss_left", "frobenius", "spectral", "numerical_rank", "rank_tolerance")
-        kept += ("change", "drift_right", "drift_left")
-        row = {"k": k} | {name: same.row[name] for name in kept}
+        row: dict[str, Any] = {"k": k} | {name: same.row[name] for name in SHARED}
         row |= {
             "condition": now.condition if self.cutoff is None else now.condition_above(self.cutoff),
             "counted": len(now.sigma) if self.cutoff is None else int((now.sigma > self.cutoff * now.sigma[0]).sum()),
@@ -215,7 +221,7 @@ def _oriented(weight: Tensor, side: str) -> Tensor:
 
 
 def _charts() -> list[Chart]:
-    over_rounds = {"table": "layers", "kind": "line", "x": "round", "by": "weight", "facet": "where"}
+    over_rounds = partial(Chart, table="layers", kind="line", x="round", by="weight", facet="where")
     return [
         Chart(
             table="angles",
@@ -240,9 +246,9 @@ def _charts() -> list[Chart]:
             x_title="j (W_0)",
             y_title="i (W_t)",
         ),
-        Chart(**over_rounds, y="condition", title="Condition κ₂", x_title="round", y_title="κ₂", log_y=True),
-        Chart(**over_rounds, y="frobenius", title="‖W_t‖_F", x_title="round", y_title="‖W_t‖_F"),
-        Chart(**over_rounds, y="ls", title="LS: similarity of the rank-k parts", x_title="round", y_title="LS"),
+        over_rounds(y="condition", title="Condition κ₂", x_title="round", y_title="κ₂", log_y=True),
+        over_rounds(y="frobenius", title="‖W_t‖_F", x_title="round", y_title="‖W_t‖_F"),
+        over_rounds(y="ls", title="LS: similarity of the rank-k parts", x_title="round", y_title="LS"),
     ]
 
 

@@ -1,7 +1,7 @@
-"""A weight turned by a random orthogonal matrix: the control that tells a matrix's size from its direction.
+"""A weight rotated by a random orthogonal matrix: the control that separates a matrix's size from its directions.
 
-A turn leaves every singular value as it is, so ‖W‖_F, ‖W‖₂ and κ₂ cannot move, while LS, SS and what the layer computes
-do (MOSE, Figure 2). All in float64.
+A rotation leaves every singular value unchanged, so ‖W‖_F, ‖W‖₂ and κ₂ stay, while LS, SS and the layer's outputs
+change (MOSE, Figure 2). All in float64.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def haar(width: int, generator: torch.Generator) -> Float[Tensor, "d d"]:
     return q * torch.sign(r.diagonal())
 
 
-def turned_as_far(
+def rotated_as_far(
     weight: Float[Tensor, "d n"], distance: float, basis: Float[Tensor, "d d"]
 ) -> Float[Tensor, "d n"] | None:
     """Q W with ‖QW − W‖_F = `distance`, where Q turns the planes of `basis`' columns (1, 2), (3, 4), … by one angle θ.

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
+from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
 from core.errors import UserError
-from core.measures.study.found import Chart, Found
+from core.measures.study.result import StudyResult
 
 if TYPE_CHECKING:
     from core.measures.inside.probe_states import Probe
@@ -46,9 +47,9 @@ class Correlation:
         work = factorisation(n, d).times(layers) + product(n, d, d).times(layers * len(rounds))
         return (work + passes(case.lm, n).times(len(rounds) + 2)).seconds(case.lm)
 
-    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+    def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """Tables `spearman` (a row per summary and score) and `rounds` (what was correlated)."""
-        from core.measures.cost.cost_model import announced
+        from core.measures.cost.cost_model import announcement
         from core.measures.studies.correlation.rank_correlation import holm
 
         measured = [t for t in sorted(set(rounds)) if t > 0 and t in case.scores]
@@ -57,7 +58,7 @@ class Correlation:
                 f'Lane "{case.lane}": a rank correlation needs three measured rounds or more; of those asked for,'
                 f" {len(measured)} were measured."
             )
-        notes = announced(self.seconds(case, measured))
+        notes = announcement(self.seconds(case, measured))
         summaries, skipped = self._summaries(case, measured)
         kept = [t for t in measured if t not in skipped]
         if len(kept) < FEWEST:
@@ -77,7 +78,7 @@ class Correlation:
         for row, adjusted in zip(tests, holm([row["p"] for row in tests]), strict=True):
             row["p_holm"] = adjusted
         case.report(len(measured), len(measured))
-        return Found(
+        return StudyResult(
             tables={"spearman": table, "rounds": _rounds(kept, summaries, scores)},
             charts=_charts(),
             protocol=(

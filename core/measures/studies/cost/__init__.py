@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
+from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
 from core.editing.stopwatch import FREE, charged
-from core.measures.study.found import Chart, Found
+from core.measures.study.result import StudyResult
 
 if TYPE_CHECKING:
     from core.measures.study.case import Case
@@ -33,7 +34,7 @@ class Cost:
     tokens: int = param(50, ge=1, le=ceiling.SAMPLED, help="Greedy tokens per prompt.")
     prompts: int = param(10, ge=3, le=ceiling.SAMPLED, help="Prompts, of facts spread over the run.")
 
-    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+    def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """Tables `latency`, `memory`, `rounds` (by measured round) and `phases` (of every round, seconds per edit)."""
         from core.measures.outside.scores import spread_sample
         from core.measures.studies.cost.latency import peak_memory, side_by_side
@@ -49,7 +50,7 @@ class Cost:
         for at, beat in each_round(case, rounds):
             base, lane = side_by_side(lm, ({}, case.weights(at)), prompts, count, beat)
             latency += _rows(at, base, lane, count, case.seed)
-        return Found(
+        return StudyResult(
             tables={
                 "latency": latency,
                 "memory": [{"where": where, "peak_mib": mib} for where, mib in peak_memory(lm.device).items()],

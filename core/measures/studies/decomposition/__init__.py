@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
+from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
 from core.errors import UserError
-from core.measures.study.found import Chart, Found
+from core.measures.study.result import StudyResult
 from core.names import Names
 
 if TYPE_CHECKING:
@@ -66,23 +67,23 @@ class Decomposition:
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here, items of tasks taken to be as long as the lane's prompts."""
         from core.measures.cost.cost_model import decomposition, product
-        from core.measures.study.workload import ANSWER, asking
+        from core.measures.study.workload import ANSWER, question_work
 
         lm, layers, count = case.lm, len(self._layers(case)), self._evaluations()
         items = sum(min(size, self.items or size) for name in self._names(case) for size in _sizes(Path(name)))
         rebuilt = product(lm.d_model, lm.d_model, lm.d_ffn).times(count * layers)
         work = decomposition(lm.d_model, lm.d_ffn).times(layers) + rebuilt
-        work += asking(case, count * items, ANSWER * CHOICES)
-        return (work + asking(case, count * min(self.facts, len(case.unedited)))).seconds(lm)
+        work += question_work(case, count * items, ANSWER * CHOICES)
+        return (work + question_work(case, count * min(self.facts, len(case.unedited)))).seconds(lm)
 
-    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+    def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """Tables `reconstruction`, `perturbation` (the mean task, facts), `perturbation_tasks`, `tasks` (intact)."""
-        from core.measures.cost.cost_model import announced
+        from core.measures.cost.cost_model import announcement
         from core.measures.inside.spectrum import Reference
         from core.measures.outside.tasks import Tasks
 
         layers, total = self._layers(case), self._evaluations()
-        notes = announced(self.seconds(case, rounds))
+        notes = announcement(self.seconds(case, rounds))
         tasks = Tasks.build(case.lm, self._names(case), self.items, case.seed, case.beat)
         score = _Scorer(case, tasks, self.facts, total)
         intact = score({})
@@ -98,7 +99,7 @@ class Decomposition:
         chances = [info["chance"] for info in tasks.info.values() if info.get("chance") is not None]
         chance = sum(chances) / len(chances) if len(chances) == len(tasks.info) else None
         level = chance / intact[MEAN] if chance is not None and intact.get(MEAN) else None
-        return Found(
+        return StudyResult(
             tables={
                 "reconstruction": rebuilt,
                 "perturbation": [
@@ -286,7 +287,6 @@ def _about(tasks: Tasks, name: str, chance: float | None, facts: int) -> dict[st
 
 
 def _charts(chance: float | None) -> list[Chart]:
-    guessing = {"line": chance, "line_label": "guessing" if chance is not None else ""}
     return [
         Chart(
             table="reconstruction",
@@ -297,7 +297,8 @@ def _charts(chance: float | None) -> list[Chart]:
             title="Tasks on the top n % of singular energy",
             x_title="n (% of Σσ kept)",
             y_title="score relative to the intact model",
-            **guessing,
+            line=chance,
+            line_label="guessing" if chance is not None else "",
         ),
         Chart(
             table="perturbation",

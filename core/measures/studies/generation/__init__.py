@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
+from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
 from core.measures.outside.accepted_answers import answers_option, answers_said
-from core.measures.study.found import Chart, Found
+from core.measures.study.result import StudyResult
 from core.names import Names
 from core.paths import ASSETS
 
@@ -47,16 +48,16 @@ class Generation:
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
         from core.measures.cost.cost_model import passes
-        from core.measures.study.workload import asking, facts_asked
+        from core.measures.study.workload import fact_count, question_work
 
-        facts = facts_asked(case, rounds, self.facts)
+        facts = fact_count(case, rounds, self.facts)
         texts = passes(case.lm, facts * self.prompts * self.length)
-        return (asking(case, facts, self.tokens) + texts).seconds(case.lm)
+        return (question_work(case, facts, self.tokens) + texts).seconds(case.lm)
 
-    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+    def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """Tables `generation` (means) and `answers`. `UserError` for a judge that cannot be loaded."""
         from core.measures.studies.generation.free_text import TfIdf
-        from core.measures.study.loop import each_round
+        from core.measures.study.loop import each_round, facts_at
 
         judge = self._judge(case)
         references = [" ".join(fact.references) for fact in case.facts if fact.references]
@@ -67,7 +68,7 @@ class Generation:
         if not any(fact.generation for fact in case.facts):
             notes.append("these facts have no generation prompts: fluency is of texts that continue their own prompts")
         for at, beat in each_round(case, rounds):
-            chosen = self._chosen(case, at)
+            chosen = facts_at(case, at, self.facts)
             with case.lm.worn(case.weights(at)):
                 rows, broken = self._answers(case, chosen, beat)
                 free = self._texts(case, chosen, weights, beat)
@@ -79,7 +80,7 @@ class Generation:
                 notes += [f"round {at}: {remark}" for remark in remarks]
             answers += [{"round": at} | row for row in rows]
             table += [{"round": at} | row for row in self._means(rows, free, case.seed)]
-        return Found(
+        return StudyResult(
             tables={"generation": table, "answers": answers},
             charts=[
                 Chart(
@@ -105,11 +106,6 @@ class Generation:
         from core.measures.studies.generation.judge import Judge
 
         return Judge(self.judge, str(case.lm.device), case.assets or ASSETS) if self.judge else None
-
-    def _chosen(self, case: Case, at: int) -> list[int]:
-        from core.measures.outside.scores import spread_sample
-
-        return spread_sample(case.edited(at) or range(len(case.facts)), self.facts, case.seed)
 
     def _answers(self, case: Case, chosen: Sequence[int], beat: Callable[[], None]) -> tuple[list[dict[str, Any]], int]:
         """A row per fact: its greedy answer and whether that is, or holds, an accepted one; how many broke off."""
@@ -147,10 +143,13 @@ class Generation:
         said: dict[int, list[str]] = {}
         for (i, _), text in zip(asked, texts, strict=True):
             said.setdefault(i, []).append(text)
-        having = [i for i in said if weights and case.facts[i].references]
+        consistency = []
+        if weights is not None:
+            having = [i for i in said if case.facts[i].references]
+            consistency = [(i, weights.cosine(" ".join(said[i]), " ".join(case.facts[i].references))) for i in having]
         return {
             "fluency": [(i, fluency(text)) for i, each in said.items() for text in each],
-            "consistency": [(i, weights.cosine(" ".join(said[i]), " ".join(case.facts[i].references))) for i in having],
+            "consistency": consistency,
         }
 
     def _prompts(self, case: Case, index: int) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from core.errors import UserError
-from core.measures.outside.metrics import not_finite, sense
+from core.measures.outside.metrics import not_finite, rate_answers
 from core.models.chat import Frame, chat_frame
 from core.models.language_model import LanguageModel
 from core.models.loading import load_model
@@ -47,7 +47,7 @@ class Judge:
                 f"The judge {self.lm.reference} reads {self.lm.max_length} tokens, and a question to it has {longest}:"
                 " ask for shorter answers, or name a judge that reads more."
             )
-        rated = sense(self.lm, [(question, reply) for question in questions for reply in (YES, NO)], beat)
+        rated = rate_answers(self.lm, [(question, reply) for question in questions for reply in (YES, NO)], beat)
         agreed = [
             bool(given.strip())
             and rated[question, YES].finite

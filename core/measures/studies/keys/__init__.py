@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
+from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
-from core.measures.study.found import Chart, Found
+from core.measures.study.result import StudyResult
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,15 +55,15 @@ class Keys:
         known = Work(eigen=float(d_in) ** 3).times(len(case.layers))
         return (split + known + decomposition(n, d_in).times(2 * len(rounds))).seconds(case.lm)
 
-    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+    def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """Tables `s` (per round), `s_layers` (per round and layer), `spectrum` (drawn) and `span` (per round)."""
-        from core.measures.cost.cost_model import announced
-        from core.measures.studies.keys.fastedit_split import together
+        from core.measures.cost.cost_model import announcement
+        from core.measures.studies.keys.fastedit_split import over_layers
         from core.measures.study.loop import each_state
         from core.measures.study.walk import broken, edited_rounds
 
         chosen = edited_rounds(case, rounds)
-        notes = announced(self.seconds(case, chosen))
+        notes = announcement(self.seconds(case, chosen))
         case.report(0, len(chosen) + 1)
         known, lacking = self._known(case)
         notes += lacking
@@ -74,12 +75,12 @@ class Keys:
                 notes.append(f"round {t}: layers {bad} hold numbers that are not finite; no s_t from here on")
                 break
             found = {layer: self._split(case, weights, t, layer, factors) for layer, factors in known.items()}
-            layers += [{"round": t, "layer": layer} | together([pair]) for layer, pair in found.items()]
-            norms += [{"round": t, "norm": name, "value": v} for name, v in together(list(found.values())).items()]
+            layers += [{"round": t, "layer": layer} | over_layers([pair]) for layer, pair in found.items()]
+            norms += [{"round": t, "norm": name, "value": v} for name, v in over_layers(list(found.values())).items()]
         spectrum, span = self._spectra(case, chosen, notes)
         why |= {"s_layers": why["s"]} | dict.fromkeys(("spectrum", "span"), notes[-1] if notes else "")
         case.report(len(chosen) + 1, len(chosen) + 1)
-        return Found(
+        return StudyResult(
             tables={"s": norms, "s_layers": layers, "spectrum": spectrum, "span": span},
             charts=_charts(bool(norms), bool(span)),
             protocol=self._protocol(known),

@@ -27,7 +27,7 @@ def split_norms(
     return float((along if scale is None else along * scale.double()).norm()), float(rest.norm())
 
 
-def together(layers: Sequence[Norms]) -> dict[str, float]:
+def over_layers(layers: Sequence[Norms]) -> dict[str, float]:
     """`s`, `s_bar` over several layers (roots of sums of squares) and `s_star`, their sum: not a norm itself."""
     s, rest = (math.sqrt(sum(norms[side] ** 2 for norms in layers)) for side in (0, 1))
     return {"s": s, "s_bar": rest, "s_star": s + rest}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
+from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
 from core.errors import UserError
-from core.measures.study.found import Chart, Found
+from core.measures.study.result import StudyResult
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,11 +57,12 @@ class Maps:
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
-        from core.measures.study.workload import asking
+        from core.measures.study.workload import question_work
 
-        return asking(case, self.points * (len(rounds) + 2), 0).seconds(case.lm)  # and each fact under its own round
+        states = self.points * (len(rounds) + 2)  # also of the unedited model, and under each fact's own round
+        return question_work(case, states, 0).seconds(case.lm)
 
-    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+    def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """Tables `map` (per round), `single` (the last round), `density` and `distance`."""
         from core.measures.inside.maps import spread
         from core.measures.study.walk import edited_rounds
@@ -85,7 +88,7 @@ class Maps:
         if len(chosen) > FACETS:
             notes.append(f"{FACETS} of the {len(chosen)} rounds are drawn; distances are of all")
         about, of = len(panel.facts), len(panel.texts)
-        return Found(
+        return StudyResult(
             tables={"map": book.map, "single": book.single, "density": book.density, "distance": book.distance},
             charts=_charts(self.method, bool(book.single)),
             protocol=(
@@ -252,9 +255,9 @@ class _Book:
                 ]
 
     def _distance(self, pair: str, t: int, group: str, one: Tensor, other: Tensor) -> None:
-        from core.measures.studies.maps.mmd import discrepancy
+        from core.measures.studies.maps.mmd import mmd_test
 
-        found = discrepancy(one, other, paired=True, seed=self.panel.case.seed)
+        found = mmd_test(one, other, paired=True, seed=self.panel.case.seed)
         moved = (other.double() - one.double()).norm(dim=1)
         self.distance.append(
             {"round": t, "pair": pair, "group": group, "prompts": len(one), "mmd2": found.mmd2, "p": found.p}
@@ -284,11 +287,19 @@ def _states(case: Case, last: int, single: str) -> Iterator[tuple[int, Weights, 
 
 def _charts(method: str, with_single: bool) -> list[Chart]:
     names = {"pca": "principal component", "tsne": "t-SNE axis", "umap": "UMAP axis"}
-    axes = {"x_title": f"first {names[method]}", "y_title": f"second {names[method]}"}
-    scatter = {"kind": "scatter", "x": "x", "y": "y", "by": "state", "text": "subject"}
-    single = Chart(table="single", title="Each fact under its own round's update, and under all", **scatter, **axes)
+    scatter = partial(
+        Chart,
+        kind="scatter",
+        x="x",
+        y="y",
+        by="state",
+        text="subject",
+        x_title=f"first {names[method]}",
+        y_title=f"second {names[method]}",
+    )
+    single = scatter(table="single", title="Each fact under its own round's update, and under all")
     return [
-        Chart(table="map", facet="where", title="States before and after", **scatter, **axes),
+        scatter(table="map", facet="where", title="States before and after"),
         *[single] * with_single,
         Chart(
             table="density",

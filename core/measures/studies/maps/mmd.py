@@ -16,7 +16,7 @@ TIES = 1e-9  # relative: sums in another order must not decide
 
 
 @dataclass(frozen=True)
-class Discrepancy:
+class Mmd:
     """MMD² (biased, at least 0), the share of permutations that give as much or more, and the kernel's width."""
 
     mmd2: float
@@ -25,9 +25,9 @@ class Discrepancy:
     draws: int
 
 
-def discrepancy(
+def mmd_test(
     first: Float[Tensor, "n d"], second: Float[Tensor, "m d"], paired: bool, seed: int = 0, draws: int = DRAWS
-) -> Discrepancy:
+) -> Mmd:
     """MMD² of two samples with a Gaussian kernel as wide as their median distance, and its permutation p-value.
 
     `paired`: row i of both is the same prompt, so a permutation swaps within pairs (n = m); else rows are shuffled
@@ -51,7 +51,7 @@ def discrepancy(
         shuffled = observed[0][order]
     value = float(_quadratic(observed, matrix)[0])
     reached = _quadratic(shuffled, matrix) >= value - TIES * max(value, float(kernel.mean()))
-    return Discrepancy(max(value, 0.0), (1 + int(reached.sum())) / (1 + draws), bandwidth, draws)
+    return Mmd(max(value, 0.0), (1 + int(reached.sum())) / (1 + draws), bandwidth, draws)
 
 
 def density(values: Float[Tensor, " n"], grid: Float[Tensor, " g"]) -> Float[Tensor, " g"]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from core import ceiling
+from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
 from core.measures.outside.accepted_answers import answers_option, answers_said
-from core.measures.study.found import Chart, Found
+from core.measures.study.result import StudyResult
 
 if TYPE_CHECKING:
     from core.measures.studies.retention.cohorts import Outcomes
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
-    """How well a round's facts are still said at each later round, in three senses."""
+    """How well a round's facts are still said at each later round, by three metrics."""
 
     title: ClassVar[str] = "Retention"
     question: ClassVar[str] = "How long do edits last: what is each round's cohort of facts worth at every later round?"
-    source: ClassVar[str] = "Forgetting curves; the three senses as in MEMIT, ZsRE and ROME"
+    source: ClassVar[str] = "Forgetting curves; the three metrics as in MEMIT, ZsRE and ROME"
 
     ask: str = param(
         "edit", choices=("edit", "paraphrase"), help="What is asked: the edited prompt, or the fact's paraphrases."
@@ -33,22 +34,22 @@ class Retention:
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
-        from core.measures.study.workload import asking
+        from core.measures.study.workload import question_work
 
         asked = [len(cohort) if self.facts is None else min(len(cohort), self.facts) for cohort in case.cohorts]
         each = 1.0
         if self.ask == "paraphrase":
             each = sum(len(fact.paraphrases) for fact in case.facts) / max(1, len(case.facts))
         facts = sum(sum(asked if self.before else asked[:t]) for t in rounds)
-        return asking(case, facts * each).seconds(case.lm)
+        return question_work(case, facts * each).seconds(case.lm)
 
-    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+    def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """Tables `matrix`, `forgetting`, `half_life`."""
-        from core.measures.outside.metrics import SENSES
+        from core.measures.outside.metrics import METRICS
         from core.measures.studies.retention.cohorts import forgetting, half_life, matrix
 
         outcomes, notes = self._outcomes(case, rounds)
-        curves = {sense: forgetting(outcomes[sense]) for sense in SENSES}
+        curves = {sense: forgetting(outcomes[sense]) for sense in METRICS}
         nothing = f"no cohort had been edited at the asked rounds, or its facts have no {self.ask} to ask"
         lives = [
             {
@@ -64,9 +65,9 @@ class Retention:
             notes.append("no cohort was asked right after its edit, so the curve has no age 0 and no half-life")
         if not lives:
             notes.append(nothing)
-        return Found(
+        return StudyResult(
             tables={
-                "matrix": [{"sense": sense} | row for sense in SENSES for row in matrix(outcomes[sense])],
+                "matrix": [{"sense": sense} | row for sense in METRICS for row in matrix(outcomes[sense])],
                 "forgetting": [{"sense": sense} | row for sense, curve in curves.items() for row in curve],
                 "half_life": lives,
             },
@@ -83,13 +84,13 @@ class Retention:
             empty=dict.fromkeys(("matrix", "forgetting", "half_life"), nothing),
         )
 
-    def _outcomes(self, case: Case, rounds: Sequence[int]) -> tuple[dict[str, Outcomes], list[str]]:
-        """By sense, the scores of each (cohort, round), one per fact; and notes."""
-        from core.measures.outside.metrics import SENSES, about_edit, counted, not_finite, said, sense
+    def _outcomes(self, case: Case, rounds: Sequence[int]) -> tuple[Mapping[str, Outcomes], list[str]]:
+        """By metric, the scores of each (cohort, round), one per fact; and notes."""
+        from core.measures.outside.metrics import METRICS, about_edit, counted, metric_values, not_finite, rate_answers
         from core.measures.outside.scores import mean, spread_sample
         from core.measures.study.loop import each_round
 
-        outcomes: dict[str, dict[tuple[int, int], list[float]]] = {name: {} for name in SENSES}
+        outcomes: dict[str, dict[tuple[int, int], list[float]]] = {name: {} for name in METRICS}
         notes: list[str] = []
         chosen = [spread_sample(list(cohort), self.facts, case.seed) for cohort in case.cohorts]
         asked = {
@@ -102,11 +103,11 @@ class Retention:
             present = [(number, cohort) for number, cohort in enumerate(chosen[:last], 1)]
             with case.lm.worn(case.weights(at)):
                 pairs = [pair for _, cohort in present for i in cohort for each in asked[i] for pair in each.pairs]
-                sensed = sense(case.lm, pairs, beat)
-            notes += [f"round {at}: {note}" for note in not_finite(sensed)]
+                ratings = rate_answers(case.lm, pairs, beat)
+            notes += [f"round {at}: {note}" for note in not_finite(ratings)]
             for number, cohort in present:
-                answered = [[said(each, sensed) for each in asked[i]] for i in cohort]
-                for name in SENSES:
+                answered = [[metric_values(each, ratings) for each in asked[i]] for i in cohort]
+                for name in METRICS:
                     values = [mean([v for each in fact if (v := each[name]) is not None]) for fact in answered]
                     outcomes[name][number, at] = [value for value in values if value is not None]
         return outcomes, notes

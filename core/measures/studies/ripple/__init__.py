@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
+from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
-from core.measures.study.found import Chart, Found
+from core.measures.study.result import StudyResult
 
 if TYPE_CHECKING:
     from core.measures.study.case import Case
@@ -29,12 +30,12 @@ class Ripple:
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
-        from core.measures.study.workload import asking
+        from core.measures.study.workload import question_work
 
         facts = len(case.unedited) if self.facts is None else min(len(case.unedited), self.facts)
-        return asking(case, facts * (len(rounds) + 1)).seconds(case.lm)
+        return question_work(case, facts * (len(rounds) + 1)).seconds(case.lm)
 
-    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+    def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """Tables `counts` (by round and tie) and `changed` (every changed fact)."""
         from core.measures.outside.greedy import answer_lengths, decoded, greedy_ids
         from core.measures.outside.scores import spread_sample
@@ -63,7 +64,7 @@ class Ripple:
                 if row["changed"]:
                     named = row | {"round": at, "fact": chosen[row["fact"]], "ties": ", ".join(row["ties"])}
                     changed.append({column: named[column] for column in COLUMNS})
-        return Found(
+        return StudyResult(
             tables={"counts": table, "changed": changed},
             charts=[
                 Chart(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
+from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
 from core.errors import UserError
-from core.measures.study.found import Chart, Found
+from core.measures.study.result import StudyResult
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,9 +46,9 @@ class Stability:
         work = each.times((len(rounds) + 5) * layers) + passes(case.lm, n).times(len(rounds) + 3)
         return work.seconds(case.lm)
 
-    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+    def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """Tables `r_k` (drawn), `summary`, `subspaces` and `spectra`; the controls are rows of the same tables."""
-        from core.measures.cost.cost_model import announced
+        from core.measures.cost.cost_model import announcement
         from core.measures.inside.probe_states import Probe
         from core.measures.study.loop import each_state
         from core.measures.study.walk import broken
@@ -54,7 +56,7 @@ class Stability:
         layers = self._layers(case, rounds)
         if max(layers) >= case.lm.n_layers:
             raise UserError(f"The model has layers 0 to {case.lm.n_layers - 1}; asked for {max(layers)}.")
-        notes = announced(self.seconds(case, rounds))
+        notes = announcement(self.seconds(case, rounds))
         case.report(0, len(rounds) + 1)
         probe = Probe.build(case.lm, layers, case.texts.drift, self._tokens(case), case.seed, case.beat)
         if isinstance(probe, str):
@@ -74,7 +76,7 @@ class Stability:
                     continue
                 book.edited(layer, t, states[layer], last=t == max(rounds))
         case.report(len(rounds) + 1, len(rounds) + 1)
-        return Found(
+        return StudyResult(
             tables={"r_k": book.r_k, "summary": book.summary, "subspaces": book.subspaces, "spectra": book.spectra},
             charts=_charts(),
             protocol=(
@@ -158,7 +160,7 @@ class _Book:
             {"where": f"layer {layer}", "what": what, "k": k + 1, "rk": rk}
             for k, rk in zip(drawn["k"], drawn["rk"], strict=True)
         ]
-        norms: Mapping[str, Any] = dict.fromkeys(("norm_mean", "norm_std", "norm_min", "norm_max", "norm_relative"))
+        norms: dict[str, Any] = dict.fromkeys(("norm_mean", "norm_std", "norm_min", "norm_max", "norm_relative"))
         if change is not None:
             norms = perturbation(change, self.probe.states[layer])
         self.summary.append(
@@ -185,7 +187,7 @@ class _Book:
 
 
 def _charts() -> list[Chart]:
-    stable = {"kind": "line", "table": "subspaces", "x": "k", "by": "what", "facet": "where", "log_x": True}
+    over_k = partial(Chart, kind="line", table="subspaces", x="k", by="what", facet="where", log_x=True)
     return [
         Chart(
             table="r_k",
@@ -202,8 +204,8 @@ def _charts() -> list[Chart]:
             line=1.0,
             line_label="as large as the direction's own spread",
         ),
-        Chart(**stable, y="minimum", title="Stability of principal directions", x_title="k", y_title="least cosine"),
-        Chart(**stable, y="overlap", title="Overlap of principal subspaces", x_title="k", y_title="‖U_kᵀU'_k‖²/k"),
+        over_k(y="minimum", title="Stability of principal directions", x_title="k", y_title="least cosine"),
+        over_k(y="overlap", title="Overlap of principal subspaces", x_title="k", y_title="‖U_kᵀU'_k‖²/k"),
         Chart(
             table="summary",
             kind="bar",

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
+from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
 from core.errors import UserError
-from core.measures.study.found import Chart, Found
+from core.measures.study.result import StudyResult
 
 if TYPE_CHECKING:
     from core.measures.studies.values.aims import Aims
@@ -40,17 +41,17 @@ class Values:
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
         from core.measures.cost.cost_model import factorisation
-        from core.measures.study.workload import asking
+        from core.measures.study.workload import question_work
 
         prompts = sum(min(len(case.edited(t)), self.points) for t in rounds) + self.points * bool(case.tasks)
         placed = factorisation(self.points * (FACETS + 2), case.lm.d_model).times(3)
-        return (asking(case, prompts, 0) + placed).seconds(case.lm)
+        return (question_work(case, prompts, 0) + placed).seconds(case.lm)
 
-    def run(self, case: Case, rounds: Sequence[int]) -> Found:
+    def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """`compared` of one lane."""
         return self.compared({case.lane: case}, {case.lane: rounds})[case.lane]
 
-    def compared(self, cases: Mapping[str, Case], rounds: Mapping[str, Sequence[int]]) -> dict[str, Found]:
+    def compared(self, cases: Mapping[str, Case], rounds: Mapping[str, Sequence[int]]) -> dict[str, StudyResult]:
         """By lane the tables `reached`, `kept` (a row per cohort and round), `drift` (per round, keys of edits and of
         task texts), and `map`, `same_keys_map`, `task_keys_map` of some rounds, each in one embedding of all lanes."""
         from core.measures.study.walk import edited_rounds
@@ -60,7 +61,7 @@ class Values:
             books[lane], lacking[lane] = self._gathered(case, edited_rounds(case, rounds[lane]))
         maps = {name: _embedded({lane: of(book) for lane, book in books.items()}) for name, of in CLOUDS.items()}
         return {
-            lane: Found(
+            lane: StudyResult(
                 tables={"reached": book.reached, "kept": book.kept, "drift": book.drift}
                 | {name: rows[lane] for name, rows in maps.items()},
                 charts=_charts(bool(book.reached), bool(maps["task_keys_map"][lane])),

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from core.editing.lane.layer_method import LayerMethod
 from core.editing.values.keys import prompts, states
 from core.measures.study.case import Case, Weights
 from core.models.forward import activations
@@ -111,12 +112,14 @@ class Aims:
 
     def _states(self, t: int, weights: Weights) -> ByCohort:
         """The present state at each fact's subject, at the layer where its value was aimed at; by cohort."""
-        case, found = self.case, {}
+        case, method = self.case, self.case.recipe.method
+        site = method.site if isinstance(method, LayerMethod) else "block"
+        found: ByCohort = {}
         for layer in sorted({self.layer[c] for c in self.target if c <= t}):
             cohorts = [c for c in self.target if c <= t and self.layer[c] == layer]
             facts = [case.facts[fact] for _, fact in self.facts_of(cohorts)]
             with case.lm.worn(weights):
-                read = states(case.lm, prompts(case.lm, facts, ()), layer, case.recipe.method.site, case.beat)
+                read = states(case.lm, prompts(case.lm, facts, ()), layer, site, case.beat)
             if not bool(read.isfinite().all()):
                 self.notes.append(f"round {t}: the model's states are not finite")
                 return {}

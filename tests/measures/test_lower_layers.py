@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from core.measures.inside.lower import LowerLayers
+from core.measures.inside.lower_layers import LowerLayers
 from core.models.forward import activations, score, token_activations
 from core.models.generation import generate, next_tokens
 from tests.measures.test_session import edited
@@ -33,7 +33,7 @@ def test_not_a_bit_changes(family, request):
             with lower.remembered():
                 for first, second in zip(plain, everything(lm), strict=True):
                     assert first.equal(second)
-        assert bool(lower.found) is (seed > 1)
+        assert bool(lower.hits) is (seed > 1)
     for part in (lm.model, *lm.layers):
         assert not part._forward_hooks
         assert not part._forward_pre_hooks
@@ -64,14 +64,14 @@ def test_it_forgets_what_does_not_fit(lm):
     with lower.remembered():
         for prompt in PROMPTS:
             score(lm, [prompt], ["Paris"])
-    assert len(lower.kept) == 1
+    assert len(lower.states) == 1
 
 
 def test_nothing_below_the_first_layer(lm):
     lower = LowerLayers(lm, 0)
     with lower.remembered():
         score(lm, PROMPTS, ANSWERS)
-    assert not lower.kept
+    assert not lower.states
 
 
 def test_an_error_leaves_the_model_as_it_was(lm):

@@ -1,8 +1,8 @@
-"""What edits cannot reach: the layers below the lowest edited one give the same states in every round and lane.
+"""A cache of the layers below the lowest edited one: their states are the same in every round and lane.
 
 Measures ask the same texts again and again, in the same batches. So the states that leave those layers are remembered
-by batch, and the next time the layers stand aside. They are the very tensors that the layers would compute again:
-numbers do not change by a bit.
+by batch, and the next time these layers are skipped. The cached tensors are those that the layers would compute again,
+so numbers are equal bit for bit.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class LowerLayers:
     lm: LanguageModel
     first: int
     most_bytes: int = MOST_BYTES
-    kept: OrderedDict[Key, States] = field(default_factory=OrderedDict)
+    states: OrderedDict[Key, States] = field(default_factory=OrderedDict)
     active: bool = False
-    found: int = 0
+    hits: int = 0
 
     @contextmanager
     def remembered(self) -> Iterator[None]:
@@ -55,10 +55,10 @@ class LowerLayers:
                 return
             ids, positions = inputs["input_ids"], inputs.get("position_ids")
             key = ids.shape, _bytes_of(ids), _bytes_of(positions) if positions is not None else b""
-            if key in self.kept:
-                self.found += 1
-                self.kept.move_to_end(key)
-                open_pass.enter_context(skipping_layers(self.lm, self.first - 1, self.kept[key]))
+            if key in self.states:
+                self.hits += 1
+                self.states.move_to_end(key)
+                open_pass.enter_context(skipping_layers(self.lm, self.first - 1, self.states[key]))
             else:
                 handle = self.lm.layers[self.first - 1].register_forward_hook(
                     lambda _, __, states: self._keep(key, states)
@@ -91,9 +91,9 @@ class LowerLayers:
             self.active = active
 
     def _keep(self, key: Key, states: States) -> None:
-        self.kept[key] = states
-        while len(self.kept) > 1 and sum(map(_bytes, self.kept.values())) > self.most_bytes:
-            self.kept.popitem(last=False)
+        self.states[key] = states
+        while len(self.states) > 1 and sum(map(_bytes, self.states.values())) > self.most_bytes:
+            self.states.popitem(last=False)
 
 
 def _bytes_of(numbers: Tensor) -> bytes:

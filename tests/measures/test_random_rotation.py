@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from core.measures.inside.spectrum import spectrum
-from core.measures.studies.angles.random_rotation import haar, turned_as_far
+from core.measures.studies.angles.random_rotation import haar, rotated_as_far
 from tests.measures.test_spectrum import matrix
 
 
@@ -24,7 +24,7 @@ def test_haar_matrices_are_orthogonal_and_uniform():
 def test_a_turn_goes_exactly_as_far_and_keeps_the_spectrum(rows, share):
     weight = matrix(dtype=torch.float64)[:rows]
     distance = share * float(weight.norm())
-    turned = turned_as_far(weight, distance, haar(rows, generator()))
+    turned = rotated_as_far(weight, distance, haar(rows, generator()))
     assert float((turned - weight).norm()) == pytest.approx(distance, rel=1e-7)
     before, after = spectrum(weight), spectrum(turned)
     torch.testing.assert_close(after.sigma, before.sigma, rtol=1e-11, atol=0)
@@ -34,8 +34,8 @@ def test_a_turn_goes_exactly_as_far_and_keeps_the_spectrum(rows, share):
 
 def test_no_turn_goes_further_than_twice_the_norm():
     weight, basis = matrix(dtype=torch.float64), haar(12, generator())
-    assert turned_as_far(weight, 2.001 * float(weight.norm()), basis) is None
+    assert rotated_as_far(weight, 2.001 * float(weight.norm()), basis) is None
     torch.testing.assert_close(
-        turned_as_far(weight, 2 * float(weight.norm()) * (1 - 1e-15), basis), -weight, rtol=0, atol=1e-6
+        rotated_as_far(weight, 2 * float(weight.norm()) * (1 - 1e-15), basis), -weight, rtol=0, atol=1e-6
     )
-    torch.testing.assert_close(turned_as_far(weight, 0.0, basis), weight, rtol=0, atol=1e-12)
+    torch.testing.assert_close(rotated_as_far(weight, 0.0, basis), weight, rtol=0, atol=1e-12)

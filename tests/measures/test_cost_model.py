@@ -3,7 +3,16 @@ import time
 import pytest
 import torch
 
-from core.measures.cost.cost_model import Work, announced, decomposition, factorisation, passes, product, speed, told
+from core.measures.cost.cost_model import (
+    Work,
+    announcement,
+    decomposition,
+    factorisation,
+    in_words,
+    passes,
+    product,
+    speed,
+)
 from core.measures.inside.spectrum import spectrum
 
 
@@ -36,9 +45,9 @@ def test_an_estimate_is_of_the_right_order(lm32):
 
 
 def test_durations_in_words():
-    assert told(0.2) == "less than a second"
-    assert told(1.2) == "about 1 second"
-    assert told(200) == "about 3 minutes"
-    assert told(7000) == "about 2 hours"
-    assert announced(3) == []
-    assert announced(200) == ["Expected to take about 3 minutes on this machine."]
+    assert in_words(0.2) == "less than a second"
+    assert in_words(1.2) == "about 1 second"
+    assert in_words(200) == "about 3 minutes"
+    assert in_words(7000) == "about 2 hours"
+    assert announcement(3) == []
+    assert announcement(200) == ["Expected to take about 3 minutes on this machine."]

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from core.measures.studies.keys.fastedit_split import split_norms, together
+from core.measures.studies.keys.fastedit_split import over_layers, split_norms
 
 
 def test_split_norms_equal_those_with_a_basis_of_the_complement():
@@ -22,5 +22,5 @@ def test_split_norms_equal_those_with_a_basis_of_the_complement():
 
 
 def test_layers_join_by_squares_and_the_star_is_a_sum():
-    found = together([(3.0, 1.0), (4.0, 2.0)])
+    found = over_layers([(3.0, 1.0), (4.0, 2.0)])
     assert found == pytest.approx({"s": 5, "s_bar": math.sqrt(5), "s_star": 5 + math.sqrt(5)})

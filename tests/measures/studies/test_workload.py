@@ -8,7 +8,7 @@ from core.facts.fact import Question
 from core.measures import studies
 from core.measures.cost import cost_model as estimate
 from core.measures.cost.cost_model import Speed
-from core.measures.study.workload import ANSWER, asking, facts_asked
+from core.measures.study.workload import ANSWER, fact_count, question_work
 
 READERS = {
     "scores": {},
@@ -65,7 +65,7 @@ def test_what_a_study_expects_to_read_is_about_what_it_reads(asked_case, read, n
 def test_questions_by_hand(plain_case):
     lm, texts = plain_case.lm, [fact.text for fact in (*plain_case.facts, *plain_case.unedited)]
     mean = sum(len(lm.encode(text)) for text in texts) / len(texts)
-    assert asking(plain_case, 10).passes == 2.0 * lm.n_parameters * round(10 * (mean + ANSWER))
-    assert facts_asked(plain_case, [0, 1, 3], None) == 9 + 3 + 9
-    assert facts_asked(plain_case, [0, 1, 3], 4) == 4 + 3 + 4
-    assert asking(replace(plain_case, facts=[], unedited=[]), 10) == estimate.Work()
+    assert question_work(plain_case, 10).passes == 2.0 * lm.n_parameters * round(10 * (mean + ANSWER))
+    assert fact_count(plain_case, [0, 1, 3], None) == 9 + 3 + 9
+    assert fact_count(plain_case, [0, 1, 3], 4) == 4 + 3 + 4
+    assert question_work(replace(plain_case, facts=[], unedited=[]), 10) == estimate.Work()

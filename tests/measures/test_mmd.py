@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from core.measures.studies.maps.mmd import density, discrepancy
+from core.measures.studies.maps.mmd import density, mmd_test
 
 
 def cloud(n=30, d=4, seed=0, shift=0.0):
@@ -21,7 +21,7 @@ def slow_mmd2(x, y, h):
 @pytest.mark.parametrize("paired", [True, False])
 def test_mmd_equals_plain_sums(paired):
     x, y = cloud(12), cloud(12, seed=1, shift=0.5)
-    found = discrepancy(x, y, paired, draws=9)
+    found = mmd_test(x, y, paired, draws=9)
     rows = torch.cat([x, y])
     distances = [float((rows[i] - rows[j]).norm()) for i in range(24) for j in range(24) if i != j]
     assert found.bandwidth == pytest.approx(sorted(distances)[(len(distances) - 1) // 2], rel=1e-9)
@@ -31,17 +31,17 @@ def test_mmd_equals_plain_sums(paired):
 @pytest.mark.parametrize("paired", [True, False])
 def test_equal_clouds_are_not_told_apart_and_far_ones_are(paired):
     x = cloud()
-    same = discrepancy(x, x.clone(), paired)
+    same = mmd_test(x, x.clone(), paired)
     assert same.mmd2 == pytest.approx(0, abs=1e-12)
     assert same.p == 1
-    far = discrepancy(x, cloud(seed=1, shift=2.0), paired)
+    far = mmd_test(x, cloud(seed=1, shift=2.0), paired)
     assert far.p == 1 / 1000
-    assert far == discrepancy(x, cloud(seed=1, shift=2.0), paired)  # seeded
+    assert far == mmd_test(x, cloud(seed=1, shift=2.0), paired)  # seeded
 
 
 @pytest.mark.parametrize("paired", [True, False])
 def test_p_values_are_uniform_where_nothing_differs(paired):
-    found = [discrepancy(cloud(20, 2, seed), cloud(20, 2, 1000 + seed), paired, draws=99).p for seed in range(200)]
+    found = [mmd_test(cloud(20, 2, seed), cloud(20, 2, 1000 + seed), paired, draws=99).p for seed in range(200)]
     assert sum(p <= 0.05 for p in found) / 200 == pytest.approx(0.05, abs=0.04)
     assert sum(found) / 200 == pytest.approx(0.5, abs=0.07)
 
@@ -50,14 +50,14 @@ def test_pairs_see_what_shuffling_does_not():
     """A small shift of every point of a wide cloud: within pairs it is plain."""
     x = cloud(40, 2) * 5
     y = x + 1.0
-    assert discrepancy(x, y, paired=True).p < 0.01
-    assert discrepancy(x, y, paired=False).p > 0.1
+    assert mmd_test(x, y, paired=True).p < 0.01
+    assert mmd_test(x, y, paired=False).p > 0.1
 
 
 def test_pairs_must_pair_and_one_point_is_no_cloud():
     with pytest.raises(ValueError, match="pairs need equally many samples: got 30 and 29"):
-        discrepancy(cloud(), cloud(29), paired=True)
-    assert discrepancy(torch.ones(5, 2), torch.ones(5, 2), paired=False).bandwidth == 1
+        mmd_test(cloud(), cloud(29), paired=True)
+    assert mmd_test(torch.ones(5, 2), torch.ones(5, 2), paired=False).bandwidth == 1
 
 
 def test_density_is_a_mean_of_gaussians_with_area_one():

@@ -6,20 +6,20 @@ import pytest
 import torch
 
 from core.facts.fact import Fact, Neighbor, Question
-from core.measures.outside import metrics as senses
+from core.measures.outside import metrics
 from core.measures.outside.metrics import (
-    Asked,
-    Sensed,
+    AnswerRating,
+    Query,
     about_edit,
     about_neighbors,
     about_portability,
     averaged,
-    by_sense,
+    by_metric,
     counted,
     difference,
+    metric_values,
     not_finite,
-    said,
-    sense,
+    rate_answers,
 )
 from core.models.forward import Scores
 
@@ -74,41 +74,41 @@ def stub(lm, monkeypatch):
         hits = [torch.tensor(each, dtype=torch.bool) for _, each in found]
         return Scores(torch.tensor([log for log, _ in found]), hits, torch.tensor([bool(h.all()) for h in hits]), hits)
 
-    monkeypatch.setattr(senses, "score", rate)
+    monkeypatch.setattr(metrics, "score", rate)
     return lm, passes
 
 
 def test_a_hand_worked_fact(stub):
     lm, passes = stub
     asked = [*about_edit(0, FACT), *about_neighbors(0, FACT), *about_portability(0, FACT)]
-    sensed = sense(lm, [pair for each in asked for pair in each.pairs])
+    ratings = rate_answers(lm, [pair for each in asked for pair in each.pairs])
     assert sorted(pair for each in passes for pair in each) == sorted(STUB)  # each once
-    rows = {(row["kind"], row["sense"]): row for row in by_sense(asked, sensed)}
+    rows = {(row["kind"], row["sense"]): row for row in by_metric(asked, ratings)}
     value = {key: row["value"] for key, row in rows.items()}
     # edit: -.5 beats -1; two of three tokens; not all. paraphrases: -1.5 loses to -1, -1 ties with -1.
-    assert [value["edit", sense] for sense in senses.SENSES] == [1.0, pytest.approx(2 / 3), 0.0]
-    assert [value["paraphrase", sense] for sense in senses.SENSES] == [0.0, 1.0, 1.0]  # NYC is said in the second
+    assert [value["edit", sense] for sense in metrics.METRICS] == [1.0, pytest.approx(2 / 3), 0.0]
+    assert [value["paraphrase", sense] for sense in metrics.METRICS] == [0.0, 1.0, 1.0]  # NYC is said in the second
     # neighbors: Tom's holds; Eve's true answer is the new object, so nothing competes, and its NaN is wrong.
-    assert [value["neighborhood", sense] for sense in senses.SENSES] == [1.0, 0.5, 0.5]
+    assert [value["neighborhood", sense] for sense in metrics.METRICS] == [1.0, 0.5, 0.5]
     assert rows["neighborhood", "probability"]["questions"] == 1
-    assert [value["unrelated", sense] for sense in senses.SENSES] == [0.0, 0.5, 0.0]
+    assert [value["unrelated", sense] for sense in metrics.METRICS] == [0.0, 0.5, 0.0]
     # the alias is said; the new object's probability is zero: not finite, so it proves nothing.
-    assert [value["other relation", sense] for sense in senses.SENSES] == [0.0, 1.0, 1.0]
+    assert [value["other relation", sense] for sense in metrics.METRICS] == [0.0, 1.0, 1.0]
     assert ("reasoning", "probability") not in rows
     assert [value["reasoning", sense] for sense in ("tokens", "exact")] == [0.5, 0.0]
-    assert not_finite(sensed) == ["2 of 18 answers had no finite probability and count as wrong"]
+    assert not_finite(ratings) == ["2 of 18 answers had no finite probability and count as wrong"]
 
 
 def test_differences_of_probabilities():
-    asked = Asked(0, "edit", "p", ("a", "b"), "c")
-    sensed = {
-        ("p", "a"): Sensed(-2.0, 1.0, True),
-        ("p", "b"): Sensed(-1.0, 0.0, False),
-        ("p", "c"): Sensed(math.nan, 1.0, True),
+    asked = Query(0, "edit", "p", ("a", "b"), "c")
+    ratings = {
+        ("p", "a"): AnswerRating(-2.0, 1.0, True),
+        ("p", "b"): AnswerRating(-1.0, 0.0, False),
+        ("p", "c"): AnswerRating(math.nan, 1.0, True),
     }
-    assert difference(asked, sensed) == math.exp(-1)
-    assert difference(Asked(0, "edit", "p", ("a",)), sensed) is None
-    assert said(asked, sensed)["probability"] == 0.0
+    assert difference(asked, ratings) == math.exp(-1)
+    assert difference(Query(0, "edit", "p", ("a",)), ratings) is None
+    assert metric_values(asked, ratings)["probability"] == 0.0
 
 
 def test_means_are_over_facts_not_questions():
@@ -132,7 +132,7 @@ def test_equals_one_pass_per_token(lm):
     said_ids = lm.model(torch.tensor([head])).logits[0, -1].argmax()
     likeliest = lm.tokenizer.decode([int(said_ids)]).strip()
     beats = []
-    found = sense(lm, [(prompt, answer), (prompt, likeliest), ("Tom Ash is", "Rome")], lambda: beats.append(1))
+    found = rate_answers(lm, [(prompt, answer), (prompt, likeliest), ("Tom Ash is", "Rome")], lambda: beats.append(1))
     assert beats
     rated = found[prompt, answer]
     assert rated.tokens == sum(hits) / len(hits)
@@ -148,14 +148,14 @@ def test_questions_of_each_kind_are_capped():
 
 
 def test_the_first_answer_alone_counts_where_that_is_asked_for():
-    asked = [Asked(0, "edit", "p", ("a", "b"), "c"), Asked(0, "edit", "q", ("d",))]
+    asked = [Query(0, "edit", "p", ("a", "b"), "c"), Query(0, "edit", "q", ("d",))]
     assert counted(asked, "any") == asked
     first = counted(asked, "first")
-    assert first == [Asked(0, "edit", "p", ("a",), "c"), asked[1]]
+    assert first == [Query(0, "edit", "p", ("a",), "c"), asked[1]]
     rated = {
-        ("p", "a"): Sensed(-3.0, 0.5, False),
-        ("p", "b"): Sensed(-1.0, 1.0, True),
-        ("p", "c"): Sensed(-2.0, 1.0, True),
+        ("p", "a"): AnswerRating(-3.0, 0.5, False),
+        ("p", "b"): AnswerRating(-1.0, 1.0, True),
+        ("p", "c"): AnswerRating(-2.0, 1.0, True),
     }
-    assert said(asked[0], rated) == {"probability": 1.0, "tokens": 1.0, "exact": 1.0}
-    assert said(first[0], rated) == {"probability": 0.0, "tokens": 0.5, "exact": 0.0}
+    assert metric_values(asked[0], rated) == {"probability": 1.0, "tokens": 1.0, "exact": 1.0}
+    assert metric_values(first[0], rated) == {"probability": 0.0, "tokens": 0.5, "exact": 0.0}

@@ -14,7 +14,7 @@ NOTHING_LEFT = "nothing of it could be measured; the notes say what was left out
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class StudyResult:
     """`tables` by name, each a list of rows with the same columns; `charts` of them; `protocol`: what was measured on
     what and when, in a sentence or two; `notes`: what was left out, and why; `empty`: why a table has no rows, by its
     name, said of those that have none."""
