@@ -410,6 +410,7 @@ def test_a_task_that_is_no_share_has_an_axis_of_its_own(visit: Any, served: Any,
 
 def test_a_panel_without_numbers_says_why(visit: Any, served: Any) -> None:
     run = served.store.create_run(served.store.get(record(served.store, rounds=1)).spec)
+    served.store.set_status(run, "stopped")  # at once, or the worker takes it
     event = started(1, 50)
     served.store.append(
         run, [replace(event, reads={}, controls=[], lacking={"drift": "R_k was left out: few tokens."})]
