@@ -40,7 +40,7 @@ def test_a_run_fills_its_folder(done, capsys):
 
 BAD = [
     (["run", "nowhere.json", "--out", "out"], "nowhere.json: No such file or directory"),
-    (["run", "SPEC", "--out", "SPEC"], "is a file; --out takes a folder"),
+    (["run", "SPEC", "--out", "SPEC"], "is a file; give a folder"),
     (["measure", "nowhere"], "no run is there"),
 ]
 

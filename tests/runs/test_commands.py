@@ -13,7 +13,7 @@ from core.runs.export.offered import FOLDER, MAKING, keep_figures, offered
 from core.runs.spec.run_spec import RunSpec
 from core.runs.store.commands import WITHDRAWN
 from core.runs.store.store import Store
-from core.runs.worker import command_handler as attendant
+from core.runs.worker import command_handler
 from core.runs.worker.loop import Worker
 from core.runs.worker.process import WorkerProcess, worker_lives
 from tests.runs.at_work import LITTLE, answered, kinds, long, queued, status, until
@@ -85,7 +85,7 @@ def test_what_is_given_up_while_it_waits_is_never_begun(tmp_path, make_spec):
     worker = Worker(tmp_path, preload=False)
     asked = worker.store.command(queued(worker.store, make_spec()), "export", {"kind": "snippet"})
     assert worker.store.commands.withdraw(asked)
-    worker.attendant.poll()
+    worker.handler.poll()
     assert (worker.store.answer(asked).attempts, worker.store.answer(asked).answer["message"]) == (0, WITHDRAWN)
     worker.store.close()
 
@@ -138,7 +138,7 @@ def test_an_export_that_kills_the_worker_is_tried_twice_and_then_answered(tmp_pa
         assert list((run.folder / FOLDER).glob(f"{MAKING}*"))
     process.ensure()
     told = answered(store, asked)
-    assert (told.state, told.answer) == ("failed", {"message": attendant.DIED.format(attempts=2)})
+    assert (told.state, told.answer) == ("failed", {"message": command_handler.DIED.format(attempts=2)})
     assert answered(store, following).state == "done"
     assert [path.suffix for path in (run.folder / FOLDER).iterdir()] == [".py"]
     process.close(60)
@@ -157,10 +157,10 @@ def test_no_command_is_tried_again_and_again(tmp_path, make_spec, kind):
     run = queued(worker.store, make_spec())
     worker.store.set_status(run, "stopped")
     asked = worker.store.command(run, kind, {})
-    for _ in range(attendant.MOST_ATTEMPTS):
+    for _ in range(command_handler.MOST_ATTEMPTS):
         worker.store.commands.begin(asked)
-    worker.attendant.poll()
-    assert worker.store.answer(asked).answer == {"message": attendant.DIED.format(attempts=2)}
+    worker.handler.poll()
+    assert worker.store.answer(asked).answer == {"message": command_handler.DIED.format(attempts=2)}
     worker.store.close()
 
 

@@ -7,11 +7,8 @@ from core.editing.deltas.ledger import Ledger
 from core.errors import UserError
 from core.measures.outside.fact_card import questions, rated
 from core.runs.engine.laboratory import Laboratory
-from core.runs.opened.fact_card import FactCards, chosen
-from core.runs.opened.opened import opened
-from core.runs.progress.control import Control
-from core.runs.store.record import Record
-from core.runs.store.store import Run
+from core.runs.opened.fact_card import chosen, fact_card
+from core.runs.opened.run import OpenedRun
 from tests.runs.at_work import LITTLE, answered, queued, status
 
 
@@ -33,12 +30,10 @@ def test_rounds_that_a_fact_is_asked_at(last, edited_in, looked, expected):
 
 
 def test_a_card_says_what_the_ledger_says(done, tmp_path):
-    record, laboratory = Record.read(done), Laboratory(tmp_path)
-    run, cards = opened(record, laboratory, Control()), FactCards(laboratory)
-    nothing = {"owner": "", "title": "", "message": "", "created": 0.0, "started": None, "ended": None, "position": 0}
-    here = Run(id="one", folder=done, status="done", **nothing)
+    run = OpenedRun(done, Laboratory(tmp_path))
+    record = run.record
     for lane in ("plain", "guarded"):
-        card = cards.answer(run.lm, here, {"fact": 2, "lane": lane})
+        card = fact_card(run, {"fact": 2, "lane": lane})
         assert (card["lane"], card["fact"]["subject"], card["edited_in"]) == (lane, run.facts.edit[2].subject, 2)
         assert [row["round"] for row in card["rounds"]] == [0, 1, 2, 3]
         layers = record.started["layers"][lane]
@@ -57,11 +52,11 @@ def test_a_card_says_what_the_ledger_says(done, tmp_path):
             assert row["hash"] == noted["hash"][str(row["layer"])]
     assert card["proof"]["layers"][0]["removed"] > 0  # of the guarded lane
     with pytest.raises(UserError, match="there is no fact 99: this run has facts 0 to 5"):
-        cards.answer(run.lm, here, {"fact": 99})
+        fact_card(run, {"fact": 99})
     with pytest.raises(UserError, match='did you mean "plain"'):
-        cards.answer(run.lm, here, {"fact": 0, "lane": "plane"})
+        fact_card(run, {"fact": 0, "lane": "plane"})
     with pytest.raises(UserError, match="round 9 of plain is not edited yet"):
-        cards.answer(run.lm, here, {"fact": 0, "lane": "plain", "round": 9})
+        fact_card(run, {"fact": 0, "lane": "plain", "round": 9})
 
 
 def test_the_worker_answers_and_nothing_is_touched(store, make_spec):

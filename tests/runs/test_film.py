@@ -5,9 +5,8 @@ import pytest
 from core.errors import UserError
 from core.measures.config import MeasureConfig
 from core.runs.opened.film import evenly, film
-from core.runs.progress.control import Control
+from core.runs.opened.run import OpenedRun
 from core.runs.spec.run_spec import RunSpec
-from core.runs.store.record import Record
 from tests.runs.at_work import LITTLE, answered, kinds, queued, status
 
 PROMPTS = ["France was born in", "Italy was born in"]
@@ -41,8 +40,7 @@ def test_every_measured_round_is_asked_and_a_film_says_the_same(store, make_spec
         assert {at["round"]: at["text"] for at in found.answer["rounds"]} == {
             number: said[lane, number][1]["text"] for number in (0, 1, 2)
         }
-    here = store.get(run)
-    lm = working.laboratory.model(Record.read(here.folder).spec)
+    here = OpenedRun(store.get(run).folder, working.laboratory)
     for payload, message in (({"prompt": " "}, "1 to 200"), ({"prompt": "a", "lane": "plane"}, "did you mean")):
         with pytest.raises(UserError, match=message):
-            film(lm, here, payload, Control())
+            film(here, payload)

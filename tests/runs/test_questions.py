@@ -5,7 +5,7 @@ import time
 import pytest
 
 from core.runs.engine.laboratory import POCKET, Laboratory
-from core.runs.worker.questions import Answers
+from core.runs.worker.questions import QuestionHandler
 from tests.runs.at_work import LITTLE, answered, kinds, long, queued, status, until
 
 ASKED = {"prompt": "France was born in", "new_tokens": 3, "top": 5}
@@ -78,7 +78,7 @@ def test_another_model_is_not_loaded_for_it_while_a_run_goes_on(tmp_path):
         def has(self, spec):
             return spec.model == "mine"
 
-    answers = Answers(Loaded(tmp_path))
+    answers = QuestionHandler(Loaded(tmp_path))
     assert answers.ready(None, {"model": "mine"})
     assert not answers.ready(None, {"model": "another"})
     assert not answers.ready(None, {})

@@ -13,10 +13,9 @@ import torch
 from core.__main__ import main
 from core.runs.engine.laboratory import Laboratory
 from core.runs.opened.catalogue import catalogue
-from core.runs.opened.opened import opened
+from core.runs.opened.run import OpenedRun
 from core.runs.opened.study import case_of, study
 from core.runs.progress.control import Control
-from core.runs.store.record import Record
 from tests.runs.at_work import LITTLE
 from tests.runs.conftest import LANE
 from tests.runs.norms import Norms
@@ -24,9 +23,8 @@ from tests.runs.tables import table
 
 
 def test_a_case_is_the_lane(done, tmp_path):
-    record = Record.read(done)
-    run = opened(record, Laboratory(tmp_path), Control())
-    case = case_of(run, "guarded", Control(), lambda done, total: None)
+    run = OpenedRun(done, Laboratory(tmp_path))
+    case = case_of(run.lane("guarded"))
     assert (case.layers, case.last, case.cohorts) == ((1, 2), 3, [[0, 1], [2, 3], [4, 5]])
     assert case.recipe.guard_names == ("revive",)
     assert [fact.subject for fact in case.facts][:2] == ["France", "Italy"]
@@ -42,7 +40,7 @@ def test_a_case_is_the_lane(done, tmp_path):
     moment = case.session.moment(2)  # gathered now
     assert moment.shape == (80, 80)
     assert (tmp_path / "statistics").exists()
-    assert case.session.memo is run.laboratory.session(record.spec, ()).memo
+    assert case.session.memo is run.laboratory.session(run.spec, ()).memo
 
 
 def test_what_is_found_in_lanes_is_put_together(done, norms):

@@ -14,8 +14,8 @@ from core.runs.engine.laboratory import Laboratory
 from core.runs.progress.control import Control
 from core.runs.store.store import Store
 from core.runs.store.study_queue import Asked
-from core.runs.worker.command_handler import Attendant, Studying
-from core.runs.worker.questions import Answers
+from core.runs.worker.command_handler import CommandHandler, Studying
+from core.runs.worker.questions import QuestionHandler
 from core.runs.worker.sentinel import lives
 from core.runs.worker.watchdog import CLOSED, Limits, Watchdog
 from tests.runs.at_work import kinds, queued, until
@@ -38,16 +38,16 @@ class Hung:
         self.store = Store(home)
         self.run = queued(self.store, spec)
         self.store.claim(self.run)
-        self.attendant = Attendant(self.store, Answers(Laboratory(home)))
-        self.attendant.take(self.run, Control())
-        self.attendant.looked = time.monotonic() - silent
-        self.dog = Watchdog(self.store, self.attendant, lambda: patience, lambda: "running", Limits(), gone)
+        self.handler = CommandHandler(self.store, QuestionHandler(Laboratory(home)))
+        self.handler.take(self.run, Control())
+        self.handler.looked = time.monotonic() - silent
+        self.dog = Watchdog(self.store, self.handler, lambda: patience, lambda: "running", Limits(), gone)
 
     def studying(self):
         """The number of a study of the run that stands aside."""
         number = self.store.studies.add(self.run, "anna", Asked(name="norms", options={}, lanes=None, rounds="last"))
         self.store.studies.claim(number)
-        self.attendant.study(Studying(self.store.studies.get(number), Control()))
+        self.handler.study(Studying(self.store.studies.get(number), Control()))
         return number
 
 
@@ -83,10 +83,10 @@ def test_a_worker_that_comes_to_heartbeats_is_left_alone(hung):
     assert not one.dog.look()
     one.store.command(one.run, "pause")
     assert not one.dog.look()
-    one.attendant.active = None  # what is paused, idle or between two runs looks for commands all the time
-    before = one.attendant.looked
-    one.attendant.poll()
-    assert one.attendant.looked >= before + 99
+    one.handler.active = None  # what is paused, idle or between two runs looks for commands all the time
+    before = one.handler.looked
+    one.handler.poll()
+    assert one.handler.looked >= before + 99
 
 
 def test_stop_reaches_a_step_that_does_not_end(hung):
@@ -103,23 +103,23 @@ def test_stop_reaches_a_step_that_does_not_end(hung):
 def test_a_study_and_an_answer_that_hang_are_given_up(hung):
     one = hung(silent=101)
     study = one.studying()
-    one.attendant.active = None
+    one.handler.active = None
     with pytest.raises(Ended):
         one.dog.look()
     assert one.store.studies.get(study).status == "failed"
     assert "no sign of life for 2 min" in one.store.studies.get(study).message
     again = one.studying()
     one.store.command(one.run, "stop_study", {"study": again})
-    one.attendant.looked = time.monotonic() - 61
+    one.handler.looked = time.monotonic() - 61
     with pytest.raises(Ended):
         one.dog.look()
     assert one.store.studies.get(again).status == "stopped"
 
-    one.attendant.study(None)
-    one.attendant.take(one.run, Control())
+    one.handler.study(None)
+    one.handler.take(one.run, Control())
     number = one.store.command(one.run, "map", {"method": "tsne"})
-    one.attendant.serving = one.store.answer(number)
-    one.attendant.looked = time.monotonic() - 101
+    one.handler.serving = one.store.answer(number)
+    one.handler.looked = time.monotonic() - 101
     with pytest.raises(Ended):
         one.dog.look()
     assert one.store.answer(number).state == "failed"

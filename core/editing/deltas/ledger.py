@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -142,9 +142,7 @@ class Ledger:
         `beat` is called before each round; it may raise.
         """
         state, left_out, last = LaneState.base(lm, layers), None, None
-        for round_ in self.rounds(lane):
-            if upto is not None and round_ > upto:
-                break
+        for round_ in self._between(lane, 0, upto):
             if round_ in without:
                 left_out = round_
                 continue
@@ -161,6 +159,26 @@ class Ledger:
         if worn is not None and last is not None:
             state.weights = {**state.sums, **worn(self.holder(lane, last), state.sums)}
         return state
+
+    def replay(
+        self,
+        lm: LanguageModel,
+        lane: str,
+        state: LaneState,
+        after: int = 0,
+        upto: int | None = None,
+        beat: Callable[[], None] = lambda: None,
+    ) -> Iterator[tuple[int, LayerUpdates]]:
+        """Apply the rounds of a lane past `after`, up to `upto`, to `state`; yields (round, what it did) after each.
+        `beat` is called before each round; it may raise."""
+        for round_ in self._between(lane, after, upto):
+            beat()
+            update = self.read(lane, round_, lm.device)
+            self.grown(lm, state, update).apply(update)
+            yield round_, update
+
+    def _between(self, lane: str, after: int, upto: int | None) -> list[int]:
+        return [n for n in self.rounds(lane) if n > after and (upto is None or n <= upto)]
 
     @staticmethod
     def grown(lm: LanguageModel, state: LaneState, update: LayerUpdates) -> LaneState:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,15 +11,16 @@ from typing import Any
 from torch import Tensor
 
 from core.editing.deltas.ledger import Ledger
+from core.editing.deltas.states import States
 from core.editing.lane.method import Recipe
 from core.editing.lane.session import EditSession
 from core.editing.lane.state import LayerUpdates
 from core.facts.fact import Fact
 from core.measures.outside.texts import Texts
 from core.models.language_model import LanguageModel
+from core.recent import Recent
 
 Weights = Mapping[int, Tensor]
-REMEMBERED = 3  # states
 
 
 @dataclass
@@ -50,7 +51,7 @@ class Case:
     assets: Path | None = None
     seed: int = 0
     progress: Callable[[int, int], None] | None = None
-    _kept: OrderedDict[int, Weights] = field(init=False, default_factory=OrderedDict)
+    recent: Recent = field(default_factory=Recent)  # where states stay that were asked for last
     _layers: dict[int, tuple[int, ...]] = field(init=False, default_factory=dict)
     _reported: tuple[int, int] = field(init=False, default=(0, 0))
 
@@ -92,11 +93,8 @@ class Case:
         """What the lane wears after a round (for `lm.worn`): nothing after round 0."""
         if round_ == 0:
             return {}
-        if round_ not in self._kept:
-            self._kept[round_] = self.ledger.rebuild(self.lm, self.lane, self.layers, round_, beat=self.beat).weights
-            while len(self._kept) > REMEMBERED:
-                self._kept.popitem(last=False)
-        return self._kept[round_]
+        worn = States(self.lm, self.ledger, self.recent).at(self.lane, round_, self.layers, beat=self.beat).weights
+        return {layer: worn[layer] for layer in self.layers}
 
     def matrix(self, round_: int, layer: int) -> Tensor:
         """W_t of one edited layer, [d_out, d_in]."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from core.editing.lane.state import LaneState
 from core.errors import UserError
 from core.measures.study.case import Case, Weights
 
@@ -20,17 +19,8 @@ def walk(case: Case, rounds: Sequence[int]) -> Iterator[tuple[int, Weights]]:
     missing = [t for t in rounds if t != 0 and t not in there]
     if missing:
         raise UserError(f'Lane "{case.lane}" has rounds 0 to {case.last}, not {missing[0]}.')
-    if 0 in rounds:
-        yield 0, {}
-    state, last = LaneState.base(case.lm, case.layers), max(rounds, default=0)
-    for t in there:
-        if t > last:
-            return
-        case.beat()
-        update = case.update(t)
-        case.ledger.grown(case.lm, state, update).apply(update)
-        if t in rounds:
-            yield t, dict(state.weights)
+    for t in sorted(set(rounds)):
+        yield t, case.weights(t)
 
 
 def edited_rounds(case: Case, rounds: Sequence[int]) -> list[int]:

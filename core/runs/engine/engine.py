@@ -27,7 +27,7 @@ from core.measures.inside.key_overlap import key_overlap
 from core.runs.engine.cautions import cautions, conditions, elsewhere, flagged
 from core.runs.engine.laboratory import Laboratory
 from core.runs.engine.run_context import Bench, prepare, recipe_of, share_of, versions
-from core.runs.engine.states import States
+from core.runs.engine.states import LiveStates
 from core.runs.progress.control import Control
 from core.runs.progress.eta import RunPace
 from core.runs.progress.events import Edited, Event, Measured, Progress, Warned
@@ -60,7 +60,7 @@ class Sequenced:
     def __init__(self, bench: Bench, folder: RunFolder, past: Past, control: Control):
         self._bench, self._folder, self._past, self._control = bench, folder, past, control
         self._ledger = Ledger(folder.ledger)
-        self._states = States(bench.lm, self._ledger, bench.layers, self._rebuilding, control.heartbeat)
+        self._states = LiveStates(bench.lm, self._ledger, bench.layers, self._rebuilding, control.heartbeat)
         past.origins = dict(bench.origins)
         self._silent: dict[str, str] = {}  # what the edit that was made last did not do
         self._pace = RunPace(*past.steps_left(bench.plan, [recipe.label for recipe in bench.recipes]))

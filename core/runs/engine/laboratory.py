@@ -23,6 +23,7 @@ from core.facts.fact import Fact
 from core.models.language_model import LanguageModel
 from core.models.loading import load_model
 from core.paths import ASSETS
+from core.recent import Recent
 from core.runs.spec.run_spec import RunSpec, StatisticsSpec
 
 POCKET = RunSpec.model_validate({"facts": {"source": "pocket"}, "lanes": [{"method": "memit"}]})
@@ -39,10 +40,12 @@ MOST_MEMO = 2**29  # bytes of factors and decompositions that one run may leave 
 
 
 class Laboratory:
-    """One model at a time, and its statistics. `home` keeps what took long, `assets` has the pocket model."""
+    """One model at a time, and its statistics. `home` keeps what took long, `assets` has the pocket model; `recent`
+    has what was asked for last of runs that were opened: states, facts, answers."""
 
     def __init__(self, home: Path, assets: Path = ASSETS):
         self.home, self.assets = home, assets
+        self.recent = Recent()
         self._key: tuple[str, str, str, bool] | None = None
         self._model: LanguageModel | None = None
         self._loading = False
@@ -57,6 +60,7 @@ class Laboratory:
         steady_threads()
         if self._model is None or self._key != _key(spec):
             self._model = self._session = self._key = None
+            self.recent.clear()  # what is in it was made with the former model
             self._loading = True
             try:
                 self._model = load_model(spec.model, spec.device, spec.dtype, assets=self.assets, chat=spec.chat)

@@ -1,4 +1,4 @@
-"""Where each lane of a run stands: the state after its last round, and any other one rebuilt from the ledger."""
+"""The state of each lane of a run that goes on."""
 
 from __future__ import annotations
 
@@ -27,9 +27,11 @@ def wearing(
     return worn
 
 
-class States:
-    """One state per lane is kept, that of the round asked for last: a later one is reached from it by the rounds
-    between, an earlier one from the unedited model. Bit for bit the same, whichever way.
+class LiveStates:
+    """One state per lane: that of the round asked for last, so that a run holds each lane once.
+
+    A later round is reached from it by the rounds between, an earlier one from the unedited model; bit for bit the same
+    either way.
 
     `layers` are those that a lane edits, `told` is called with (lane, round) before a state is rebuilt, `beat` before
     each of its rounds.
@@ -52,13 +54,9 @@ class States:
         if state is None or at > round_:
             if round_:
                 self._told(lane, round_)
-            state = self._ledger.rebuild(self._lm, lane, self._layers[lane], round_, beat=self._beat)
-        else:
-            for number in self._ledger.rounds(lane):
-                if at < number <= round_:
-                    self._beat()
-                    update = self._ledger.read(lane, number, self._lm.device)
-                    self._ledger.grown(self._lm, state, update).apply(update)
+            at, state = 0, LaneState.base(self._lm, self._layers[lane])
+        for _ in self._ledger.replay(self._lm, lane, state, at, round_, self._beat):
+            pass
         self._held[lane] = (round_, state)
         return state
 

@@ -49,7 +49,7 @@ def export(
 ) -> Exported:
     """Export from the run in `run_folder` to `out`, a file or folder that is not there yet.
 
-    `kind` is one of `export_options.KINDS`, `options` as in `ExportOptions`. `lane` defaults to the only one, `round_`
+    `kind` is one of `options.KINDS`, `options` as in `ExportOptions`. `lane` defaults to the only one, `round_`
     to its last; a zip and a snippet are of the whole run. `laboratory` has the model, or loads it. `progress` is told
     what comes next, and may raise: then what was written is taken away again. Raises `UserError` for what is not there,
     cannot be, or has no room on the disk.
@@ -68,14 +68,15 @@ def export(
         return Exported([out])
     from core.runs.engine.laboratory import Laboratory
     from core.runs.export.weights import export_weights
+    from core.runs.opened.run import LaneAt, OpenedRun
 
-    lane = record.lane(lane)
-    number = record.round(lane, round_)
+    run = OpenedRun(record.folder.path, laboratory or Laboratory(record.folder.path))
+    label = record.lane(lane)
+    number = record.round(label, round_)
     if number == 0:
-        raise UserError(f"round 0 of {lane} is the unedited model: there is no change to export")
-    laboratory = laboratory or Laboratory(record.folder.path)
+        raise UserError(f"round 0 of {label} is the unedited model: there is no change to export")
     with appearing(out) as draft:
-        about = export_weights(record, laboratory, lane, number, kind, draft, chosen, progress)
+        about = export_weights(LaneAt(run.lane(label), number), kind, draft, chosen, progress)
     return Exported(sorted(path for path in out.rglob("*") if path.is_file()) if out.is_dir() else [out], about)
 
 

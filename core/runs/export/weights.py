@@ -12,48 +12,33 @@ import torch
 
 from core.editing.deltas.factors import module_name, save_factors
 from core.editing.deltas.lane_change import change, decomposed, distance, fewest, numerical_rank
-from core.editing.deltas.ledger import Ledger
 from core.editing.deltas.lora import save_lora
 from core.editing.lane.state import LaneState, LayerUpdates
 from core.editing.linalg.lowrank import LowRank
 from core.errors import UserError
 from core.models.language_model import LanguageModel
-from core.runs.engine.laboratory import Laboratory
 from core.runs.export.options import ExportOptions
+from core.runs.opened.run import LaneAt
 from core.runs.progress.events import Progress
-from core.runs.spec.left_out import left_out
-from core.runs.spec.plan import Plan
-from core.runs.store.record import Record, public_name
+from core.runs.store.record import public_name
 
 ABOUT = "edit-lab.json"  # in an exported folder: what it is of
 ROOM = 1.02  # a model's files are a little larger than its tensors
 
 
 def export_weights(
-    record: Record,
-    laboratory: Laboratory,
-    lane: str,
-    number: int,
-    kind: str,
-    out: Path,
-    options: ExportOptions,
-    progress: Callable[[Progress], None] | None = None,
+    at: LaneAt, kind: str, out: Path, options: ExportOptions, progress: Callable[[Progress], None] | None = None
 ) -> dict[str, Any]:
     """Write a lane's round ("factors", "lora" or "model") to `out`; returns what is said about it there (`about`)."""
-    tell = _Telling(lane, number, progress)
-    tell("loading", f"Loading the model {record.spec.model}")
-    lm = laboratory.model(record.spec)
-    if lm.fingerprint != record.started["model"]["fingerprint"]:
-        raise UserError(
-            f"The model {record.spec.model} is no longer the one that this run was made with (its weights differ): put"
-            " the former one back, then export"
-        )
-    state = LaneState.base(lm, record.started["layers"][lane])
-    rounds = _replayed(record, lane, number, lm, state, tell)
+    tell, run = _Telling(at.lane.label, at.round, progress), at.lane.run
+    tell("loading", f"Loading the model {run.spec.model}")
+    lm = run.lm
+    state = LaneState.base(lm, at.lane.layers)
+    rounds = _replayed(at, state, tell)
     if kind == "model":
         for _ in rounds:
             pass
-        said = about(record, lm, lane, number, state, [])
+        said = about(at, state, [])
         _save_model(lm, state, out, said, tell)
         return said
     exact = change(rounds)
@@ -66,7 +51,7 @@ def export_weights(
         written[layer] = fewest(delta, found, dtype, options.rank, options.error)
         layers.append(_layer(lm, state, layer, numerical_rank(found.sigma, lm.master_dtype), written[layer]))
     tell("layers", "Writing the factors", len(exact), len(exact))
-    said = about(record, lm, lane, number, state, layers)
+    said = about(at, state, layers)
     if kind == "factors":
         save_factors(out, lm, written, said)
     else:
@@ -77,9 +62,7 @@ def export_weights(
     return said
 
 
-def about(
-    record: Record, lm: LanguageModel, lane: str, number: int, state: LaneState, layers: list[dict[str, Any]]
-) -> dict[str, Any]:
+def about(at: LaneAt, state: LaneState, layers: list[dict[str, Any]]) -> dict[str, Any]:
     """What an export says of itself, in JSON types.
 
     `base`: the model that it belongs on; `lane`, `recipe`, `round`, `edits`: what was done to it; `same_bits`: whether
@@ -89,34 +72,32 @@ def about(
     Of a layer: `module`; `transposed`: stored as [d_in, d_out]; `rank` of the export and `full_rank` of the change;
     `norm` = ‖ΔW‖_F; `error`: relative, ‖ΔW − L Rᵀ‖_F / ‖ΔW‖_F with ΔW = W_t − W_0 as the lane wears it.
     """
-    model, event, spec = record.started["model"], record.edited(lane, number), record.spec
-    plan, missing = Plan(record.started["facts"], spec.round_size), left_out(spec.lanes, spec.round_size)[lane]
+    record, event = at.lane.run.record, at.event
+    model = record.started["model"]
     assert event is not None
     return {
-        "base": {"reference": public_name(lm.reference)}
+        "base": {"reference": public_name(at.lane.run.lm.reference)}
         | {name: model[name] for name in ("fingerprint", "dtype", "parameters")},
-        "lane": lane,
-        "recipe": record.recipe(lane),
-        "round": number,
-        "edits": len(plan.edited_by(number, missing)),
+        "lane": at.lane.label,
+        "recipe": record.recipe(at.lane.label),
+        "round": at.round,
+        "edits": len(at.lane.edited_by(at.round)),
         "same_bits": all(state.digest(int(layer)) == digest for layer, digest in event["hash"].items()),
         "versions": record.started["versions"],
         "layers": layers,
     }
 
 
-def _replayed(
-    record: Record, lane: str, number: int, lm: LanguageModel, state: LaneState, tell: _Telling
-) -> Iterator[LayerUpdates]:
+def _replayed(at: LaneAt, state: LaneState, tell: _Telling) -> Iterator[LayerUpdates]:
     """The rounds of a lane up to this one, each applied to `state`; `UserError` where the ledger has lost one."""
-    ledger = Ledger(record.folder.ledger)
-    there = ledger.rounds(lane)
-    for round_ in range(1, number + 1):
-        if round_ not in there or record.edited(lane, round_) is None:
-            raise UserError(f'{record.folder.path}: round {round_} of lane "{lane}" is lost; undo to the one before it')
-        update = ledger.read(lane, round_, lm.device)
-        state.apply(update)
-        tell("loading", f"{lane}: rebuilding round {round_} from the ledger", round_, number)
+    lane, run = at.lane, at.lane.run
+    there = lane.rounds
+    for number in range(1, at.round + 1):
+        if number not in there or run.record.edited(lane.label, number) is None:
+            lost = f'round {number} of lane "{lane.label}" is lost'
+            raise UserError(f"{run.folder.path}: {lost}; undo to the one before it")
+    for number, update in run.ledger.replay(run.lm, lane.label, state, 0, at.round):
+        tell("loading", f"{lane.label}: rebuilding round {number} from the ledger", number, at.round)
         yield update
 
 

@@ -6,81 +6,67 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.editing.deltas.ledger import Ledger
 from core.errors import UserError
 from core.facts.fact import Fact
-from core.facts.source import FactSet, load_facts
 from core.measures.measurement import rounded
 from core.measures.outside.fact_card import applied, as_rows, questions, rated
-from core.models.language_model import LanguageModel
-from core.runs.engine.laboratory import Laboratory
-from core.runs.engine.states import States
+from core.runs.opened.run import OpenedRun
 from core.runs.progress.events import plain
 from core.runs.store.record import Record
-from core.runs.store.store import Run
 
 ROUNDS = 6  # of a lane that a fact is asked at
 ABOUT = ("subject", "prompt", "target", "truth", "relation", "id", "source")
 DIGITS = 5
 
 
-class FactCards:
-    """Answers what is asked about one fact. The facts of the run asked about last are kept."""
+def fact_card(run: OpenedRun, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What is asked about one fact of a run.
 
-    def __init__(self, laboratory: Laboratory):
-        self._laboratory = laboratory
-        self._facts: tuple[str, FactSet] | None = None
+    `payload`: `{"fact": index, "unedited": whether it is one of the facts left alone, "lane", "round"}`; `round` is one
+    that must be among those asked at.
 
-    def answer(self, lm: LanguageModel, run: Run, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """`payload`: `{"fact": index, "unedited": whether it is one of the facts left alone, "lane", "round"}`; `round`
-        is one that must be among those asked at.
-
-        Returns `lane`, `fact` (of `ABOUT`), `edited_in` (None: the lane did not edit it), `questions`, `rounds` (each
-        `{"round", "target", "truth", "exact"}`, `outside.fact_card.rated`) and `proof` (`{"round", "layers"}`).
-        Raises `UserError` for a fact, lane or round that is not there.
-        """
-        began = time.perf_counter()
-        record = Record.read(run.folder)
-        lane = record.lane(str(payload.get("lane") or record.started["lanes"][0]["label"]))
-        index, unedited = payload.get("fact"), bool(payload.get("unedited"))
-        fact = self._fact(run, record, index, unedited)
-        ledger = Ledger(record.folder.ledger)
-        there = ledger.rounds(lane)
-        edited_in = None if unedited else edited(record, lane, there, int(index or 0))
-        looked = record.round(lane, payload.get("round"))
-        states, asked, rounds, proof = States(lm, ledger, record.started["layers"]), questions(fact), [], None
-        for number in chosen([0, *there], edited_in, looked):
-            state = states.after(lane, number)
-            with lm.worn(state.weights if number else {}):
-                rounds.append({"round": number, **rated(lm, asked)})
-            if number == edited_in:
-                noted = record.edited(lane, number) or {}
-                layers = applied(lm, ledger.read(lane, number, lm.device), state, noted.get("hash") or {})
-                proof = {"round": number, "layers": layers}
-        return plain(
-            rounded(
-                {
-                    "lane": lane,
-                    "index": index,
-                    "unedited": unedited,
-                    "fact": {name: getattr(fact, name) for name in ABOUT},
-                    "edited_in": edited_in,
-                    "questions": as_rows(asked),
-                    "rounds": rounds,
-                    "proof": proof,
-                    "seconds": time.perf_counter() - began,
-                },
-                DIGITS,
-            )
+    Returns `lane`, `fact` (of `ABOUT`), `edited_in` (None: the lane did not edit it), `questions`, `rounds` (each
+    `{"round", "target", "truth", "exact"}`, `outside.fact_card.rated`) and `proof` (`{"round", "layers"}`). Raises
+    `UserError` for a fact, lane or round that is not there.
+    """
+    began = time.perf_counter()
+    lane = run.lane(str(payload.get("lane") or run.labels[0]))
+    index, unedited = payload.get("fact"), bool(payload.get("unedited"))
+    fact = fact_of(run.facts.unedited if unedited else run.facts.edit, index)
+    there, record = lane.rounds, run.record
+    edited_in = None if unedited else edited(record, lane.label, there, int(index or 0))
+    looked = record.round(lane.label, payload.get("round"))
+    asked, rounds, proof = questions(fact), [], None
+    for number in chosen([0, *there], edited_in, looked):
+        at = lane.at(number)
+        with at.worn():
+            rounds.append({"round": number, **rated(run.lm, asked)})
+        if number == edited_in:
+            layers = applied(run.lm, at.update, at.state, (at.event or {}).get("hash") or {})
+            proof = {"round": number, "layers": layers}
+    return plain(
+        rounded(
+            {
+                "lane": lane.label,
+                "index": index,
+                "unedited": unedited,
+                "fact": {name: getattr(fact, name) for name in ABOUT},
+                "edited_in": edited_in,
+                "questions": as_rows(asked),
+                "rounds": rounds,
+                "proof": proof,
+                "seconds": time.perf_counter() - began,
+            },
+            DIGITS,
         )
+    )
 
-    def _fact(self, run: Run, record: Record, index: Any, unedited: bool) -> Fact:
-        if self._facts is None or self._facts[0] != run.id:
-            self._facts = (run.id, load_facts(record.spec.facts, self._laboratory.assets))
-        facts: Sequence[Fact] = self._facts[1].unedited if unedited else self._facts[1].edit
-        if type(index) is not int or not 0 <= index < len(facts):
-            raise UserError(f"there is no fact {index!r}: this run has facts 0 to {len(facts) - 1}")
-        return facts[index]
+
+def fact_of(facts: Sequence[Fact], index: Any) -> Fact:
+    """The fact of that index, counted from 0; raises `UserError` if there is none."""
+    if type(index) is not int or not 0 <= index < len(facts):
+        raise UserError(f"there is no fact {index!r}: this run has facts 0 to {len(facts) - 1}")
+    return facts[index]
 
 
 def edited(record: Record, lane: str, rounds: Sequence[int], index: int) -> int | None:

@@ -5,38 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from core.editing.deltas.ledger import Ledger
 from core.errors import UserError
 from core.measures.outside.words import Words
-from core.models.language_model import LanguageModel
-from core.runs.engine.states import States
-from core.runs.progress.control import Control
-from core.runs.store.record import Record
-from core.runs.store.store import Run
+from core.runs.opened.run import OpenedRun
 
 LONGEST = 200  # characters of a prompt
 MOST = 40  # rounds
 
 
-def film(lm: LanguageModel, run: Run, payload: Mapping[str, Any], control: Control) -> dict[str, Any]:
+def film(run: OpenedRun, payload: Mapping[str, Any]) -> dict[str, Any]:
     """`payload`: `{"prompt", "lane"}`. Returns `{"prompt", "lane", "rounds": [{"round", "text"}]}`, at most `MOST`
     measured rounds, evenly, the first and the last among them; the prompt is continued by `measure.word_tokens` tokens.
-    Raises `UserError` for a prompt that is empty or too long, and a lane that is not there; `control` may end it.
+    The run's `control` may end it. Raises `UserError` for a prompt that is empty or too long, and a lane that is not
+    there.
     """
-    record, prompt = Record.read(run.folder), str(payload.get("prompt", "")).strip()
-    lane = record.lane(str(payload.get("lane") or record.started["lanes"][0]["label"]))
+    prompt, lane = str(payload.get("prompt", "")).strip(), run.lane(str(payload.get("lane") or run.labels[0]))
+    lm, new_tokens = run.lm, run.spec.measure.word_tokens
     if not 0 < len(prompt) <= LONGEST:
         raise UserError(f"a prompt of 1 to {LONGEST} characters is needed, not {len(prompt):,}")
-    if len(lm.encode(lm.asked(prompt))) + record.spec.measure.word_tokens > lm.max_length:
+    if len(lm.encode(lm.asked(prompt))) + new_tokens > lm.max_length:
         raise UserError(f"the prompt is longer than the {lm.max_length:,} tokens that this model reads")
-    words = Words(lm, (), record.spec.measure.word_tokens)
-    states = States(lm, Ledger(record.folder.ledger), record.started["layers"], beat=control.heartbeat)
+    words = Words(lm, (), new_tokens)
     rounds = []
-    for number in evenly(sorted(number for label, number in record.past.scores if label == lane)):
-        weights = states.after(lane, number).weights if number else {}
-        (said,) = words.after(weights, [prompt], control.heartbeat)
+    for number in evenly(sorted(number for label, number in run.past.scores if label == lane.label)):
+        (said,) = words.after(lane.at(number).weights, [prompt], run.control.heartbeat)
         rounds.append({"round": number, "text": said["text"]})
-    return {"prompt": prompt, "lane": lane, "rounds": rounds}
+    return {"prompt": prompt, "lane": lane.label, "rounds": rounds}
 
 
 def evenly(numbers: list[int], most: int = MOST) -> list[int]:

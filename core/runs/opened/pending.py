@@ -1,7 +1,7 @@
 """The round that a lane edits next, computed before it is run: for the guard sandbox.
 
 It is what the run will compute when it goes on, to the last bit: the same edit of the same facts on top of the same
-state. Neither the ledger nor the events hear of it; it is kept beside them until the lane's next one is asked for.
+state. Neither the ledger nor the events hear of it; it is stored beside them until the lane's next one is asked for.
 """
 
 from __future__ import annotations
@@ -18,30 +18,27 @@ from core.editing.rounds.edit_round import edit_round
 from core.editing.rounds.matched_shrinkage import exact
 from core.errors import UserError, nearest
 from core.facts.fact import Fact
-from core.models.language_model import LanguageModel
-from core.runs.engine.laboratory import Laboratory
 from core.runs.engine.run_context import gathering
+from core.runs.opened.run import OpenedLane, OpenedRun
 from core.runs.progress.control import Control
 from core.runs.progress.events import Progress
 from core.runs.spec.lanes import recipe_of_lane
 from core.runs.spec.recorded import as_begun
-from core.runs.spec.run_spec import RunSpec
 from core.runs.store.record import Record
-from core.runs.store.store import Run
 
 NEXT = "next"  # in the place of a round's number: the one that comes next
 FOLDER = "pending"  # in a run's folder: a ledger of these rounds alone
 
 
-def kept(record: Record) -> Ledger:
+def pending_ledger(run: OpenedRun) -> Ledger:
     """The rounds that were computed and not run, at most one of each lane."""
-    return Ledger(record.folder.path / FOLDER)
+    return Ledger(run.folder.path / FOLDER)
 
 
-def next_round(run: Run, record: Record, lane: str) -> int:
-    """The number of the round that a lane edits next. Raises `UserError` while the run goes on, and where the lane has
-    none: it did not begin, it ended, or it is done."""
-    if run.status in ("queued", "running"):
+def next_round(status: str, record: Record, lane: str) -> int:
+    """The number of the round that a lane edits next. Raises `UserError` while the run goes on (by its `status`), and
+    where the lane has none: it did not begin, it ended, or it is done."""
+    if status in ("queued", "running"):
         raise UserError("the run goes on; pause it, then ask about the round that comes next")
     labels = [entry["label"] for entry in record.started["lanes"]]
     if lane not in labels:
@@ -54,58 +51,39 @@ def next_round(run: Run, record: Record, lane: str) -> int:
     return number
 
 
-def compute(
-    laboratory: Laboratory,
-    lm: LanguageModel,
-    run: Run,
-    spec: RunSpec,
-    record: Record,
-    lane: str,
-    facts: Sequence[Fact],
-    control: Control,
-) -> Ledger:
-    """The ledger that holds a lane's next round, which edits `facts`; computed where it was not yet.
+def compute(lane: OpenedLane, number: int, facts: Sequence[Fact]) -> Ledger:
+    """The ledger that holds a lane's next round, which is `number` and edits `facts`; computed where it was not yet.
 
-    `control` is told how far it is, and may end it between two optimiser steps: nothing of it is kept then. Raises
-    `UserError` for a round that cannot be edited.
+    The run's control is told how far it is, and may end it between two optimiser steps: nothing of it is stored then.
+    Raises `UserError` for a round that cannot be edited.
     """
-    number, there = next_round(run, record, lane), kept(record)
-    if lm.fingerprint != record.started["model"]["fingerprint"]:
-        raise UserError(f"the model {spec.model} is no longer the one that this run was begun with: put that one back")
-    if number in there.rounds(lane):
+    run, label, there = lane.run, lane.label, pending_ledger(lane.run)
+    lm, control = run.lm, run.control
+    if number in there.rounds(label):
         return there
-    entry = next(entry for entry in as_begun((run.spec or {})["lanes"], record.started) if entry["name"] == lane)
-    recipe, ledger = recipe_of_lane(entry, model_info(lm)), Ledger(record.folder.ledger)
-    report = _reports(lane, number, control)
-    control.report(Progress(phase="loading", lane=lane, round=number, message=f"{lane}: rebuilding round {number - 1}"))
+    entry = next(entry for entry in as_begun(run.spec.lanes, run.started) if entry["name"] == label)
+    recipe, report = recipe_of_lane(entry, model_info(lm)), _reports(label, number, control)
+    told = {"lane": label, "round": number, "message": f"{label}: rebuilding round {number - 1}"}
+    control.report(Progress(phase="loading", **told))
     with torch.inference_mode(False), torch.enable_grad():  # a measurement that is held may have neither
-        session = laboratory.session(spec, recipe.layers, control.boundary, gathering(control))
-        state = ledger.rebuild(lm, lane, record.started["layers"][lane], number - 1, beat=control.boundary)
-        matched = _matched(lm, ledger, record, recipe, number, facts, control)
+        session = run.laboratory.session(run.spec, recipe.layers, control.boundary, gathering(control))
+        state = lane.at(number - 1).state
+        control.boundary()
+        matched = _matched(run, recipe, number, facts)
         update = edit_round(lm, state, facts, recipe, session, control.boundary, matched, report)
-    there.delete(lane)
-    there.append(lane, number, update)
+    there.delete(label)
+    there.append(label, number, update)
     return there
 
 
-def _matched(
-    lm: LanguageModel,
-    ledger: Ledger,
-    record: Record,
-    recipe: Recipe,
-    number: int,
-    facts: Sequence[Fact],
-    control: Control,
-) -> float | None:
+def _matched(run: OpenedRun, recipe: Recipe, number: int, facts: Sequence[Fact]) -> float | None:
     """What the lane that this one is matched to says of the round's facts, right after its own edit."""
     other = recipe.match
     if other is None:
         return None
-    if number not in ledger.rounds(other):
+    if number not in run.ledger.rounds(other):
         raise UserError(f"{recipe.label} is matched to {other}, whose round {number} comes first: step once, then ask")
-    beat = control.boundary
-    state = ledger.rebuild(lm, other, record.started["layers"][other], number, beat=beat)
-    return exact(lm, state, facts, beat)
+    return exact(run.lm, run.lane(other).at(number).state, facts, run.control.boundary)
 
 
 def _reports(lane: str, number: int, control: Control) -> Callable[[str, int, int], None]:

@@ -10,12 +10,12 @@ from typing import Any
 from core.measures.session import MeasureSession
 from core.runs.engine.laboratory import Laboratory
 from core.runs.engine.run_context import announce, share_of
-from core.runs.opened.opened import asked_for, opened
+from core.runs.opened.asked_rounds import asked_rounds
+from core.runs.opened.run import OpenedRun
 from core.runs.progress.control import Control
 from core.runs.progress.eta import Pace
 from core.runs.progress.events import Measured, Progress
 from core.runs.store.folder import RunFolder, replace_text
-from core.runs.store.record import Record
 
 UNSAMPLED = {"sample": None, "paraphrases": None, "neighbors": None, "unedited": None, "task_limit": None}
 
@@ -38,12 +38,13 @@ def remeasure(
     run can tell (`*_when_edited`) are left out. Raises `UserError` for a folder, round or lane that is not there, and
     `Interrupted` when `control` says so.
     """
-    record, control = Record.read(path), control or Control()
-    again, spec = RunFolder(record.folder.path, suffix=f"-{name}"), record.spec
-    wanted = asked_for(record, lanes, rounds)
-    run = opened(record, laboratory or Laboratory(record.folder.path), control)
+    control = control or Control()
+    run = OpenedRun(path, laboratory or Laboratory(path.expanduser().resolve()), control)
+    again, spec = RunFolder(run.folder.path, suffix=f"-{name}"), run.record.spec
+    wanted = asked_rounds(run.labels, run.ledger, lanes, rounds)
+    run.load()
     config = spec.measure.model_copy(update=_changes(tasks, maps, everything))
-    layers = sorted({layer for lane in wanted for layer in run.layers(lane)})
+    layers = sorted({layer for lane in wanted for layer in run.layers[lane]})
     announce(run.lm, len(layers), config, control)
     session = MeasureSession(
         run.lm,
@@ -55,33 +56,33 @@ def remeasure(
         heartbeat=control.heartbeat,
     )
     places = [(lane, number) for lane, numbers in wanted.items() for number in numbers]
-    events: list[Mapping[str, Any]] = [record.started]
-    plan, pace = run.plan, Pace()
-    for done, (lane, number) in enumerate(places):
+    events: list[Mapping[str, Any]] = [run.started]
+    pace = Pace()
+    for done, (label, number) in enumerate(places):
+        lane = run.lane(label)
         control.report(
             Progress(
                 phase="scores",
-                lane=lane,
+                lane=label,
                 round=number,
-                message=f"Measuring {lane}, round {number}",
+                message=f"Measuring {label}, round {number}",
                 run_done=done,
                 run_total=len(places),
                 eta_seconds=pace.left(done, len(places)),
             )
         )
         control.boundary()
-        beat = control.heartbeat
-        found = session.measure(
-            run.ledger.rebuild(run.lm, lane, run.layers(lane), number, beat=beat).weights if number else {},
-            plan.edited_by(number, run.left_out(lane)),
+        measured = session.measure(
+            lane.at(number).weights,
+            lane.edited_by(number),
             (),
             number,
-            **share_of(run.recipe(lane)),
-            layers=run.layers(lane),
-            final=number == plan.rounds,
-            heartbeat=beat,
+            **share_of(lane.recipe),
+            layers=lane.layers,
+            final=number == run.plan.rounds,
+            heartbeat=control.heartbeat,
         )
-        events.append(_event(lane, number, found.as_dict()).as_dict())
+        events.append(_event(label, number, measured.as_dict()).as_dict())
     return _written(again, events, maps)
 
 

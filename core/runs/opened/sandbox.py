@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,32 +28,24 @@ from core.editing.linalg.subspace import Svd, svd
 from core.editing.settings.parameters import Parameter, build, values
 from core.errors import UserError, nearest
 from core.facts.fact import Fact
-from core.facts.source import FactSet, load_facts
 from core.measures.inside.guard_sandbox import by_threshold, left_by_block, taken
 from core.measures.outside.scores import pass_size, spread_sample
 from core.models.forward import score
 from core.models.language_model import LanguageModel
-from core.runs.engine.laboratory import Laboratory
 from core.runs.opened.pending import NEXT, compute, next_round
-from core.runs.progress.control import Control
-from core.runs.spec.left_out import left_out
-from core.runs.spec.plan import Plan
-from core.runs.spec.run_spec import RunSpec
-from core.runs.store.folder import RunFolder
-from core.runs.store.record import Record
+from core.runs.opened.run import OpenedLane, OpenedRun
 from core.runs.store.store import Run
 
 TAUS = [round(0.01 * step, 2) for step in range(1, 51)]  # of the curve, and of its slider
 STEPS = 11  # points of the curve of a guard that has no closed form
 MOST_SCORED = 100  # facts of a round
-REMEMBERED = 3  # rounds, of those asked about last
 
 Rated = list[tuple[float, bool]]
 Weights = Mapping[int, Tensor]
 
 
 @dataclass
-class Opened:
+class StoredRound:
     """A round read from a ledger: its update, the matrices that it is added to, the facts that are scored, and how
     they are said before it and after it. `curves` by guard, as they are asked for."""
 
@@ -81,6 +72,11 @@ class Opened:
             self._current[layer] = svd(self.base[layer])
         return self._current[layer]
 
+    def size(self) -> int:
+        """Bytes of its tensors, about, with the decompositions that may be made of them."""
+        update = sum(delta.left.nbytes + delta.right.nbytes for delta in self.raw.values())
+        return update + 4 * sum(weight.nbytes for weight in self.base.values())
+
     def basis(self, acting: guards.Guard[Any], layer: int) -> Any:
         """What a guard prepares for a layer; not remembered, since a dragged τ is another guard at every step."""
         if acting.needs is None:
@@ -90,135 +86,103 @@ class Opened:
         return acting.prepare(self.svd(layer, acting.needs == guards.CURRENT), layer)
 
 
-class Sandbox:
-    """Answers for a lane's round what another guard would leave of it. Keeps what it read of the last few."""
+def sandbox(run: OpenedRun, asked: Run, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What another guard would leave of a lane's round.
 
-    def __init__(self, laboratory: Laboratory):
-        self._laboratory = laboratory
-        self._opened: OrderedDict[tuple[Any, ...], Opened] = OrderedDict()
-        self._facts: tuple[str, FactSet] | None = None
+    `asked` is the run as the store has it. `payload`: `{"lane", "round", "guard": {"name", …} or null}`; the last round
+    where none is named, and the one that is edited next for `"next"`, while the run does not go on: it is computed,
+    which the run's control may end.
 
-    def answer(
-        self, lm: LanguageModel, run: Run, spec: RunSpec, payload: Mapping[str, Any], control: Control
-    ) -> dict[str, Any]:
-        """`payload`: `{"lane", "round", "guard": {"name", …} or null}`; the last round where none is named, and the one
-        that is edited next for `"next"`, while the run does not go on: it is computed, which `control` may end.
+    Returns `round` (its number), `pending` (whether it is still to be run), shares of ‖ΔW‖² over the edited layers
+    (`removed`; `blocks` by block: raw, left, chance; `layers`), the `curve` of the guard's dial, and of each fact the
+    probability per answer token and whether every token is the arg-max: before the round, as the lane is guarded
+    (`given`), and `predicted`. Raises `UserError`.
+    """
+    began = time.perf_counter()
+    acting, label = chosen(payload.get("guard")), _label(asked, payload)
+    pending = payload.get("round") == NEXT
+    if pending:
+        number = next_round(asked.status, run.record, label)
+        lane = run.lane(label)
+        indices, facts = _edited(lane, number), run.facts.edit
+        ledger = compute(lane, number, [facts[index] for index in indices])
+    elif label not in run.labels:  # it was added, and has not begun
+        raise UserError(f"{label} has no round yet; ask again when its first one is edited")
+    else:
+        lane, ledger = run.lane(label), run.ledger
+        number = lane.at(payload.get("round"), first=1).round
+    version = ledger.path(label, number).stat().st_mtime_ns
+    key = "sandbox", str(ledger.folder), label, number
+    found = run.laboratory.recent.made(key, lambda: _read(lane, ledger, number), version, StoredRound.size)
+    guarded = after(found, acting)
+    split = (acting.dominance if acting else None) or Dominance()  # where blocks are split
+    current = acting is not None and acting.needs == guards.CURRENT
+    bases = {layer: split.basis(found.svd(layer, current)) for layer in guarded}
+    worn = {
+        layer: added(weight, guarded[layer].to(weight.dtype)) if layer in guarded else weight
+        for layer, weight in found.base.items()
+    }
+    predicted = rated(run.lm, worn, list(found.facts.values()))
+    raw = found.raw
+    return {
+        "lane": label,
+        "round": number,
+        "pending": pending,
+        "guard": None if acting is None else {"name": payload["guard"]["name"], **values(acting)},
+        "tau": split.tau,
+        "removed": taken(raw, guarded),
+        "blocks": left_by_block(raw, guarded, bases),
+        "layers": [
+            {"layer": n, "k": bases[n].inputs.shape[1], "norm": raw[n].norm()}
+            | {"removed": taken({n: raw[n]}, {n: guarded[n]})}
+            for n in raw
+        ],
+        "curve": curve(found, acting),
+        "given": {"removed": taken(raw, found.update.updates), "guards": _guards(run, label, number)},
+        "facts": rows(found, predicted),
+        "of": found.of,
+        "scores": {
+            "before": summary(found.before),
+            "given": summary(found.given),
+            "predicted": summary(predicted),
+        },
+        "seconds": time.perf_counter() - began,
+    }
 
-        Returns `round` (its number), `pending` (whether it is still to be run), shares of ‖ΔW‖² over the edited layers
-        (`removed`; `blocks` by block: raw, left, chance; `layers`), the `curve` of the guard's dial, and of each fact
-        the probability per answer token and whether every token is the arg-max: before the round, as the lane is
-        guarded (`given`), and `predicted`. Raises `UserError`.
-        """
-        began = time.perf_counter()
-        acting, lane = chosen(payload.get("guard")), self._lane(run, payload)
-        pending = payload.get("round") == NEXT
-        if pending:
-            number, ledger = self._ahead(lm, run, spec, lane, control)
-        else:
-            ledger = Ledger(RunFolder(run.folder).ledger)
-            number = self._number(ledger, lane, payload)
-        opened = self._open(lm, run, spec, ledger, lane, number)
-        guarded = after(opened, acting)
-        split = (acting.dominance if acting else None) or Dominance()  # where blocks are split
-        current = acting is not None and acting.needs == guards.CURRENT
-        bases = {layer: split.basis(opened.svd(layer, current)) for layer in guarded}
-        worn = {
-            layer: added(weight, guarded[layer].to(weight.dtype)) if layer in guarded else weight
-            for layer, weight in opened.base.items()
-        }
-        predicted = rated(lm, worn, list(opened.facts.values()))
-        raw = opened.raw
-        return {
-            "lane": lane,
-            "round": number,
-            "pending": pending,
-            "guard": None if acting is None else {"name": payload["guard"]["name"], **values(acting)},
-            "tau": split.tau,
-            "removed": taken(raw, guarded),
-            "blocks": left_by_block(raw, guarded, bases),
-            "layers": [
-                {"layer": n, "k": bases[n].inputs.shape[1], "norm": raw[n].norm()}
-                | {"removed": taken({n: raw[n]}, {n: guarded[n]})}
-                for n in raw
-            ],
-            "curve": curve(opened, acting),
-            "given": {"removed": taken(raw, opened.update.updates), "guards": self._guards(run, lane, number)},
-            "facts": rows(opened, predicted),
-            "of": opened.of,
-            "scores": {
-                "before": summary(opened.before),
-                "given": summary(opened.given),
-                "predicted": summary(predicted),
-            },
-            "seconds": time.perf_counter() - began,
-        }
 
-    @staticmethod
-    def _lane(run: Run, payload: Mapping[str, Any]) -> str:
-        labels = [entry["name"] for entry in (run.spec or {})["lanes"]]  # lanes may have been added
-        lane = str(payload.get("lane") or labels[0])
-        if lane not in labels:
-            raise UserError(f'there is no lane "{lane}"; {nearest(lane, labels)}')
-        return lane
+def _label(asked: Run, payload: Mapping[str, Any]) -> str:
+    labels = [entry["name"] for entry in (asked.spec or {})["lanes"]]  # lanes may have been added
+    label = str(payload.get("lane") or labels[0])
+    if label not in labels:
+        raise UserError(f'there is no lane "{label}"; {nearest(label, labels)}')
+    return label
 
-    @staticmethod
-    def _number(ledger: Ledger, lane: str, payload: Mapping[str, Any]) -> int:
-        there = ledger.rounds(lane)
-        if not there:
-            raise UserError(f"{lane} has no round yet; ask again when its first one is edited")
-        asked = payload.get("round")
-        number = there[-1] if asked is None else asked
-        if number not in there:
-            raise UserError(f"round {number} of {lane} is not edited yet; rounds {there[0]} to {there[-1]} are")
-        return number
 
-    def _ahead(self, lm: LanguageModel, run: Run, spec: RunSpec, lane: str, control: Control) -> tuple[int, Ledger]:
-        """The number of a lane's next round, and the ledger that holds it."""
-        record = Record.read(run.folder)
-        number = next_round(run, record, lane)
-        edited, facts = self._edited(run, spec, lane, number), self._all(run, spec).edit
-        asked = [facts[index] for index in edited]
-        return number, compute(self._laboratory, lm, run, spec, record, lane, asked, control)
+def _edited(lane: OpenedLane, number: int) -> list[int]:
+    """The facts of a round."""
+    edited = lane.edited_in(number)
+    if not edited:
+        raise UserError(f"round {number} of {lane.label} edits nothing: its facts are left out")
+    return edited
 
-    def _edited(self, run: Run, spec: RunSpec, lane: str, number: int) -> list[int]:
-        """The facts of a round."""
-        missing = left_out((run.spec or {})["lanes"], spec.round_size)[lane]
-        edited = Plan(len(self._all(run, spec).edit), spec.round_size).edited_in(number, missing)
-        if not edited:
-            raise UserError(f"round {number} of {lane} edits nothing: its facts are left out")
-        return edited
 
-    def _open(self, lm: LanguageModel, run: Run, spec: RunSpec, ledger: Ledger, lane: str, number: int) -> Opened:
-        place = (ledger.folder, lane, number, ledger.path(lane, number).stat().st_mtime_ns)
-        if place not in self._opened:
-            self._opened[place] = self._read(lm, run, spec, ledger, lane, number)
-        self._opened.move_to_end(place)
-        while len(self._opened) > REMEMBERED:
-            self._opened.popitem(last=False)
-        return self._opened[place]
+def _read(lane: OpenedLane, ledger: Ledger, number: int) -> StoredRound:
+    run, lm = lane.run, lane.run.lm
+    update = ledger.read(lane.label, number, lm.device)
+    state = run.states.at(lane.label, number - 1, list(update.updates), beat=run.control.heartbeat)
+    base, before = dict(state.sums), dict(state.weights)
+    state.apply(update)
+    facts, edited = run.facts.edit, _edited(lane, number)
+    sampled = {index: facts[index] for index in spread_sample(edited, MOST_SCORED, run.spec.seed)}
+    asked = list(sampled.values())
+    scored = rated(lm, before, asked), rated(lm, state.weights, asked)
+    return StoredRound(update, base, run.session, sampled, len(edited), *scored)
 
-    def _read(self, lm: LanguageModel, run: Run, spec: RunSpec, ledger: Ledger, lane: str, number: int) -> Opened:
-        update = ledger.read(lane, number, lm.device)
-        state = Ledger(RunFolder(run.folder).ledger).rebuild(lm, lane, list(update.updates), number - 1)
-        base, before = dict(state.sums), dict(state.weights)
-        session = self._laboratory.session(spec, ())
-        state.apply(update)
-        facts, edited = self._all(run, spec).edit, self._edited(run, spec, lane, number)
-        sampled = {index: facts[index] for index in spread_sample(edited, MOST_SCORED, spec.seed)}
-        asked = list(sampled.values())
-        scored = rated(lm, before, asked), rated(lm, state.weights, asked)
-        return Opened(update, base, session, sampled, len(edited), *scored)
 
-    def _all(self, run: Run, spec: RunSpec) -> FactSet:
-        if self._facts is None or self._facts[0] != run.id:
-            self._facts = (run.id, load_facts(spec.facts, self._laboratory.assets))
-        return self._facts[1]
-
-    @staticmethod
-    def _guards(run: Run, lane: str, number: int) -> list[dict[str, Any]]:
-        """The guards that the round was edited under: the lane's, or those of the lane that it branched from."""
-        made = Ledger(RunFolder(run.folder).ledger).holder(lane, number)
-        return next(list(entry.get("guards") or ()) for entry in (run.spec or {})["lanes"] if entry["name"] == made)
+def _guards(run: OpenedRun, label: str, number: int) -> list[dict[str, Any]]:
+    """The guards that the round was edited under: the lane's, or those of the lane that it branched from."""
+    made = run.ledger.holder(label, number)
+    return next(list(entry.get("guards") or ()) for entry in run.spec.lanes if entry["name"] == made)
 
 
 def chosen(guard: Any) -> Any:
@@ -235,42 +199,42 @@ def chosen(guard: Any) -> Any:
     return build(config, {name: value for name, value in guard.items() if name != "name"}, f"The guard {guard['name']}")
 
 
-def after(opened: Opened, acting: Any) -> dict[int, LowRank]:
+def after(stored: StoredRound, acting: Any) -> dict[int, LowRank]:
     """The round's update of each layer after a guard."""
     if acting is None:
-        return opened.raw
-    return {layer: acting.apply(delta, opened.basis(acting, layer)) for layer, delta in opened.raw.items()}
+        return stored.raw
+    return {layer: acting.apply(delta, stored.basis(acting, layer)) for layer, delta in stored.raw.items()}
 
 
-def curve(opened: Opened, acting: guards.Guard[Any] | None) -> dict[str, Any] | None:
+def curve(stored: StoredRound, acting: guards.Guard[Any] | None) -> dict[str, Any] | None:
     """What a guard takes over the values of its dial: `{"field", "x", "removed"}`; of REVIVE also `blocks` (raw shares)
     and `k` by layer at each τ."""
     if acting is None:
         return None
     known = guards.dial(type(acting))
     key = (type(acting), tuple((k, v) for k, v in values(acting).items() if k != known.name))
-    if key not in opened.curves:
-        opened.curves[key] = _closed(opened, acting) if isinstance(acting, Revive) else _sampled(opened, acting, known)
-    return opened.curves[key]
+    if key not in stored.curves:
+        stored.curves[key] = _closed(stored, acting) if isinstance(acting, Revive) else _sampled(stored, acting, known)
+    return stored.curves[key]
 
 
-def _closed(opened: Opened, acting: Revive) -> dict[str, Any]:
-    svds = {layer: opened.svd(layer, acting.basis == guards.CURRENT) for layer in opened.update.updates}
-    blocks, ranks = by_threshold(opened.raw, svds, TAUS, acting.by)
+def _closed(stored: StoredRound, acting: Revive) -> dict[str, Any]:
+    svds = {layer: stored.svd(layer, acting.basis == guards.CURRENT) for layer in stored.update.updates}
+    blocks, ranks = by_threshold(stored.raw, svds, TAUS, acting.by)
     removed = [1 - share for share in blocks["rest → rest"]]
     return {"field": "tau", "x": TAUS, "removed": short(removed), "k": {str(n): k for n, k in ranks.items()}} | {
         "blocks": {name: short(shares) for name, shares in blocks.items()}
     }
 
 
-def _sampled(opened: Opened, acting: Any, known: Parameter) -> dict[str, Any]:
+def _sampled(stored: StoredRound, acting: Any, known: Parameter) -> dict[str, Any]:
     """At a few values, each by the guard itself."""
     low, high = guards.reach(known)
     x = [low + (high - low) * step / (STEPS - 1) for step in range(STEPS)]
     others = {name: value for name, value in values(acting).items() if name != known.name}
-    raw = opened.raw
+    raw = stored.raw
     removed = [
-        taken(raw, after(opened, build(type(acting), others | {known.name: value}, acting.title))) for value in x
+        taken(raw, after(stored, build(type(acting), others | {known.name: value}, acting.title))) for value in x
     ]
     return {"field": known.name, "x": short(x), "removed": short(removed)}
 
@@ -287,13 +251,13 @@ def summary(found: Rated) -> dict[str, float]:
     return {"p": sum(p for p, _ in found) / len(found), "exact": sum(exact for _, exact in found) / len(found)}
 
 
-def rows(opened: Opened, predicted: Rated) -> list[dict[str, Any]]:
+def rows(stored: StoredRound, predicted: Rated) -> list[dict[str, Any]]:
     """A row per scored fact; `fact` counts from 0 in the run."""
-    scored = zip(opened.before, opened.given, predicted, strict=True)
+    scored = zip(stored.before, stored.given, predicted, strict=True)
     return [
         {"fact": index, "prompt": fact.text, "target": fact.target, "truth": fact.truth}
         | {name: [round(p, 4), exact] for name, (p, exact) in zip(("before", "given", "predicted"), each, strict=True)}
-        for (index, fact), each in zip(opened.facts.items(), scored, strict=True)
+        for (index, fact), each in zip(stored.facts.items(), scored, strict=True)
     ]
 
 

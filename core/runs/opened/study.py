@@ -18,12 +18,12 @@ from core.measures.study.case import Case
 from core.measures.study.result import StudyResult
 from core.runs.engine.laboratory import Laboratory
 from core.runs.engine.run_context import gathering, versions
+from core.runs.opened.asked_rounds import asked_rounds
 from core.runs.opened.catalogue import built, resolved
-from core.runs.opened.opened import Opened, asked_for, opened
+from core.runs.opened.run import OpenedLane, OpenedRun
 from core.runs.progress.control import Control
 from core.runs.progress.eta import Pace
 from core.runs.progress.events import Progress
-from core.runs.store.record import Record
 
 
 def study(
@@ -45,20 +45,22 @@ def study(
     on in this process are not touched.
     """
     began, asked = time.monotonic(), built(name, options)
-    record, control = Record.read(path), control or Control()
-    wanted = asked_for(record, lanes, rounds)
-    random = torch.get_rng_state()
+    control = control or Control()
+    run = OpenedRun(path, laboratory or Laboratory(path.expanduser().resolve()), control)
+    started = run.started  # raises where no run is
+    wanted = asked_rounds(run.labels, run.ledger, lanes, rounds)
+    random, pace = torch.get_rng_state(), Pace()
     try:
-        run, pace = opened(record, laboratory or Laboratory(record.folder.path), control), Pace()
+        run.load()
         cases = {
-            lane: case_of(run, lane, control, _teller(asked.title, lane, i, len(wanted), control, pace))
-            for i, lane in enumerate(wanted)
+            label: case_of(run.lane(label), _teller(asked.title, label, i, len(wanted), control, pace))
+            for i, label in enumerate(wanted)
         }
         _announce(asked, cases, wanted, control, pace)
         if hasattr(asked, "compared"):
             found = asked.compared(cases, wanted)
         else:
-            found = {lane: asked.run(cases.pop(lane), at) for lane, at in wanted.items()}  # their states are large
+            found = {label: asked.run(cases[label], at) for label, at in wanted.items()}
     finally:
         torch.set_rng_state(random)
     return {
@@ -69,36 +71,36 @@ def study(
         "rounds": wanted,
         "asked_rounds": rounds,
         "created": time.time(),
-        "model": record.started["model"],
+        "model": started["model"],
         "versions": versions(),
         "seconds": round(time.monotonic() - began, 3),
         **together(found),
     }
 
 
-def case_of(run: Opened, lane: str, control: Control, told: Callable[[int, int], None]) -> Case:
+def case_of(lane: OpenedLane, told: Callable[[int, int], None] | None = None) -> Case:
     """A lane as studies see it. Its statistics are read, or gathered, when the study asks for a layer's."""
-    spec, past = run.record.spec, run.record.past
-    session = run.laboratory.session(spec, ())
-    moments = Moments(run.lm.n_layers, lambda layer: _gathered(run, layer, control))
-    plan = run.plan
+    run, label = lane.run, lane.label
+    spec, past = run.spec, run.past
+    moments = Moments(run.lm.n_layers, lambda layer: _gathered(run, layer))
     return Case(
         lm=run.lm,
-        lane=lane,
-        recipe=run.recipe(lane),
+        lane=label,
+        recipe=lane.recipe,
         ledger=run.ledger,
-        session=replace(session, moments=moments),  # and with it all that was derived from W0 so far
+        session=replace(run.session, moments=moments),  # and with it all that was derived from W0 so far
         facts=run.facts.edit,
         unedited=run.facts.unedited,
-        cohorts=[plan.edited_in(number, run.left_out(lane)) for number in range(1, plan.rounds + 1)],
-        scores={place[1]: past.scores[place] for place in past.history(lane)},
+        cohorts=[lane.edited_in(number) for number in range(1, run.plan.rounds + 1)],
+        scores={place[1]: past.scores[place] for place in past.history(label)},
         texts=texts_for(run.lm, spec.measure, run.facts.unedited, run.laboratory.assets),
-        seconds={number: seconds for (label, number), seconds in past.seconds.items() if label == lane},
+        seconds={number: seconds for (other, number), seconds in past.seconds.items() if other == label},
         tasks=task_names(spec.measure, run.laboratory.assets),
         task_limit=spec.measure.task_limit,
         assets=run.laboratory.assets,
         seed=spec.seed,
         progress=told,
+        recent=run.laboratory.recent,
     )
 
 
@@ -163,6 +165,6 @@ def _teller(title: str, lane: str, index: int, lanes: int, control: Control, pac
     return told
 
 
-def _gathered(run: Opened, layer: int, control: Control) -> SecondMoment:
-    session = run.laboratory.session(run.record.spec, [layer], control.heartbeat, gathering(control))
+def _gathered(run: OpenedRun, layer: int) -> SecondMoment:
+    session = run.laboratory.session(run.spec, [layer], run.control.heartbeat, gathering(run.control))
     return session.moments[layer]

@@ -13,8 +13,8 @@ from typing import Any
 from core.editing.deltas.ledger import Ledger
 from core.errors import UserError
 from core.runs.export.offered import drop_figures, needs_model
+from core.runs.opened.asked_rounds import asked_rounds
 from core.runs.opened.catalogue import built, resolved
-from core.runs.opened.opened import chosen
 from core.runs.opened.pending import NEXT
 from core.runs.progress.control import Control, Paused, Stopped
 from core.runs.spec.problems import SpecError, whole
@@ -24,7 +24,7 @@ from core.runs.store.folder import RunFolder
 from core.runs.store.store import Run, Store
 from core.runs.store.study_queue import Asked, StudyState
 from core.runs.store.undo import GOES_ON, undo
-from core.runs.worker.questions import Answers
+from core.runs.worker.questions import QuestionHandler
 
 WAITS = object()  # the command stays where it is until another run, or none, is active
 MOST_ATTEMPTS = 2  # to answer a command: one at which the worker dies again and again takes more memory than there is
@@ -45,13 +45,13 @@ class Studying:
     control: Control
 
 
-class Attendant:
+class CommandHandler:
     """Looks at the store's commands and obeys them. `active` and `control` are those of the run going on; while it
     does, the study `studying` stands aside, if there is one. `serving` is the command that is being answered; `looked`
     when the work last came to look for commands (`time.monotonic`)."""
 
-    def __init__(self, store: Store, answers: Answers):
-        self._store, self._answers = store, answers
+    def __init__(self, store: Store, questions: QuestionHandler):
+        self._store, self._questions = store, questions
         self.serving: Command | None = None
         self.looked = time.monotonic()
         self._deferred: set[int] = set()
@@ -138,9 +138,9 @@ class Attendant:
 
     def _answer(self, command: Command, run: Run | None) -> object:
         going = self.active is not None or self.studying is not None
-        if going and _needs_model(command) and not self._answers.ready(run, command.payload):
+        if going and _needs_model(command) and not self._questions.ready(run, command.payload):
             return WAITS  # another model is needed: when nothing else goes on
-        return self._answers.answer(run, command.kind, command.payload, self._control(command))
+        return self._questions.answer(run, command.kind, command.payload, self._control(command))
 
     def _control(self, command: Command) -> Control:
         """How an answer that takes long is told to stop, and tells how far it is."""
@@ -172,7 +172,7 @@ class Attendant:
             if folder.read_spec() is None:
                 raise UserError("this run has not begun yet; ask again when its first round is being edited")
             labels = [lane["name"] for lane in (run.spec or {})["lanes"]]
-            chosen(labels, Ledger(folder.ledger), asked.lanes, asked.rounds)  # raises for what is not there
+            asked_rounds(labels, Ledger(folder.ledger), asked.lanes, asked.rounds)  # raises for what is not there
             asked = replace(asked, options=resolved(study))
             return {"study": self._store.studies.add(run.id, run.owner, asked)}
         number = _whole(command, "study", 0)

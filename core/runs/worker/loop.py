@@ -25,10 +25,10 @@ from core.runs.export.offered import clear_drafts
 from core.runs.progress.control import Control
 from core.runs.store.store import Run, Store
 from core.runs.store.study_queue import StudyState
-from core.runs.worker.command_handler import MOST_ATTEMPTS, Attendant, Studying
+from core.runs.worker.command_handler import MOST_ATTEMPTS, CommandHandler, Studying
 from core.runs.worker.perform import perform, perform_study
 from core.runs.worker.process import default_home, worker_lock
-from core.runs.worker.questions import Answers
+from core.runs.worker.questions import QuestionHandler
 from core.runs.worker.sentinel import lives
 from core.runs.worker.watchdog import CLOSED, Bell, Limits, Sentinel, Watchdog
 
@@ -52,7 +52,7 @@ class Worker:
     def __init__(self, home: Path, parent: int | None = None, preload: bool = True, limits: Limits | None = None):
         self.store = Store(home)
         self.laboratory = Laboratory(self.store.home)
-        self.attendant = Attendant(self.store, Answers(self.laboratory))
+        self.handler = CommandHandler(self.store, QuestionHandler(self.laboratory))
         self._parent, self._preload, self._limits = parent, preload, limits
         self._leaving, self._trouble = False, ""
         self._studied = False  # whether the last turn was a study's
@@ -82,17 +82,17 @@ class Worker:
 
     def leave(self) -> None:
         """Finish the edit that is going on, and go; said twice: go at the next heartbeat."""
-        studying = self.attendant.studying
-        for control in (self.attendant.control, studying.control if studying else None):
+        studying = self.handler.studying
+        for control in (self.handler.control, studying.control if studying else None):
             if control is not None:
                 control.leave(CLOSED, at_once=self._leaving)
-        self.attendant.leave()
+        self.handler.leave()
         self._leaving = True
 
     def _work(self) -> bool:
         """Serve the commands and one run or study, by turns; whether there was one."""
         try:
-            self.attendant.poll()
+            self.handler.poll()
             if self._leaving:  # told so while a command was answered
                 return False
             study, queued = self.store.studies.next(), self.store.next_queued()
@@ -113,7 +113,7 @@ class Worker:
         began = time.monotonic()
 
         def poll(at_leisure: bool) -> None:
-            self.attendant.poll(at_leisure)
+            self.handler.poll(at_leisure)
             if at_leisure and time.monotonic() - began > TURN_SECONDS and self._others_wait(run):
                 control.end_turn()
 
@@ -128,14 +128,14 @@ class Worker:
         )
         if run.steps:
             control.step(run.steps)
-        self.attendant.take(run.id, control)
+        self.handler.take(run.id, control)
         self._doing = "running"
         try:
             end = perform(self.store, run, self.laboratory, control)
             if end.status == "queued" and control.steps_left:
                 self.store.queue_steps(run.id, control.steps_left)
         finally:
-            self.attendant.take(None, None)
+            self.handler.take(None, None)
 
     def _make(self, study: StudyState) -> None:
         """One study, which stands aside for a turn of a run whenever its own turn is over and one waits."""
@@ -143,7 +143,7 @@ class Worker:
 
         def poll(at_leisure: bool) -> None:
             nonlocal began
-            self.attendant.poll(at_leisure)
+            self.handler.poll(at_leisure)
             if time.monotonic() - began > TURN_SECONDS and (waiting := self._fitting(unfit)) is not None:
                 # The study may have come here without gradients, which a run needs.
                 with torch.inference_mode(False), torch.enable_grad():
@@ -151,17 +151,17 @@ class Worker:
                 self._doing, began = "studying", time.monotonic()
 
         control = Control(poll, lambda progress: self.store.studies.set_progress(study.id, progress))
-        self.attendant.study(Studying(study, control))
+        self.handler.study(Studying(study, control))
         self._doing = "studying"
         try:
             perform_study(self.store, study, self.laboratory, control)
         finally:
-            self.attendant.study(None)
+            self.handler.study(None)
 
     def _fitting(self, unfit: set[str]) -> Run | None:
         """The next run, if it is of the model that is loaded: a second one may not fit beside it. Those that are not
         are looked at once and remembered in `unfit`."""
-        following = None if self._leaving or self.attendant.active else self.store.next_queued(spec=False)
+        following = None if self._leaving or self.handler.active else self.store.next_queued(spec=False)
         if following is None or following.id in unfit:
             return None
         run = self.store.get(following.id)
@@ -175,7 +175,7 @@ class Worker:
 
     def _studies_wait(self) -> bool:
         """Whether a study waits for its turn, or stands aside for this run's."""
-        return self.attendant.studying is not None or bool(self.store.studies.queue())
+        return self.handler.studying is not None or bool(self.store.studies.queue())
 
     def _others_wait(self, run: Run) -> bool:
         """Whether a study or somebody else's run is next."""
@@ -203,7 +203,7 @@ class Worker:
     def _warm_up(self) -> None:
         """Load what the first run will probably want, piece by piece, until there is a run; questions do not wait."""
         self._doing = f"{WARMING}loading the model"
-        beats = Control(poll=self.attendant.poll)
+        beats = Control(poll=self.handler.poll)
         try:
             for step in self.laboratory.warm_up(beats.heartbeat):
                 beats.boundary()
@@ -217,11 +217,11 @@ class Worker:
         """Signs of life, and what has to happen also while the work is at a call that does not come back."""
         watched = self._limits is not None
         limits = self._limits or Limits(look=BEAT_SECONDS)
-        watchdog = Watchdog(self.store, self.attendant, self.laboratory.patience, lambda: self._doing, limits)
+        watchdog = Watchdog(self.store, self.handler, self.laboratory.patience, lambda: self._doing, limits)
         sentinel = Sentinel(self._parent, limits) if watched else None
         while not self._ended.is_set():
             with suppress(UserError):
-                self.store.beat(os.getpid(), self._doing, self.attendant.active)
+                self.store.beat(os.getpid(), self._doing, self.handler.active)
             if sentinel is not None:
                 sentinel.beat()
             if self._parent is not None and not lives(self._parent) and not self._leaving:

@@ -23,7 +23,7 @@ from pathlib import Path
 from core.errors import UserError
 from core.runs.progress.events import Finished
 from core.runs.store.store import Store
-from core.runs.worker.command_handler import Attendant
+from core.runs.worker.command_handler import CommandHandler
 
 CLOSED = "The lab was closed; resume the run to go on where it was left."
 SILENT = (
@@ -62,13 +62,13 @@ class Watchdog:
     def __init__(
         self,
         store: Store,
-        attendant: Attendant,
+        handler: CommandHandler,
         patience: Callable[[], float],
         doing: Callable[[], str],
         limits: Limits | None = None,
         end: Callable[[int], object] = os._exit,
     ):
-        self._store, self._attendant, self._patience, self._doing = store, attendant, patience, doing
+        self._store, self._handler, self._patience, self._doing = store, handler, patience, doing
         self.limits, self._end = limits or Limits(), end
         self._left: float | None = None
 
@@ -84,11 +84,11 @@ class Watchdog:
             if now - self._left > self.limits.leave:
                 self._ended(self._pause)
             return now - self._left > self.limits.hurry
-        silent, patience = now - self._attendant.looked, self._patience()
+        silent, patience = now - self._handler.looked, self._patience()
         if silent > patience:
             waited = f"{patience / 60:.0f} min" if patience >= 90 else f"{patience:.0f} s"
             self._ended(lambda: self._fail(waited))
-        elif silent > self.limits.stop and self._attendant.stop_waits():
+        elif silent > self.limits.stop and self._handler.stop_waits():
             self._ended(self._stop)
         return False
 
@@ -102,7 +102,7 @@ class Watchdog:
 
     def _fail(self, waited: str) -> None:
         """What hangs is not tried again unless somebody asks for it."""
-        at = self._attendant
+        at = self._handler
         if at.serving is not None:  # what goes on around the answer is taken up again
             self._store.set_answer(at.serving.id, {"message": SILENT_ANSWER.format(waited=waited)}, failed=True)
         elif at.active is not None:
@@ -120,7 +120,7 @@ class Watchdog:
 
     def _stop(self) -> None:
         """Somebody asked what hangs to stop: that is obeyed from here."""
-        at = self._attendant
+        at = self._handler
         if at.serving is None and at.active is not None:
             self._finish(at.active, "stopped", HUNG)
         elif at.serving is None and at.studying is not None:
@@ -129,7 +129,7 @@ class Watchdog:
 
     def _pause(self) -> None:
         """The lab is closed: what goes on is left as if it had come to its next heartbeat."""
-        at = self._attendant
+        at = self._handler
         if at.serving is not None:
             self._store.commands.put_back(at.serving.id)
         if at.active is not None:
@@ -141,7 +141,7 @@ class Watchdog:
 
     def _stand_back(self) -> None:
         """A study that stood aside begins anew, and is not to blame."""
-        at = self._attendant
+        at = self._handler
         if at.active is not None and at.studying is not None:
             self._store.studies.put_back(at.studying.study.id)
 

@@ -1,0 +1,87 @@
+"""From the arguments of `lab.run` to a spec. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from core.errors import UserError
+from core.facts.cells import CellError
+from core.facts.fact import Fact
+from core.facts.source import USUAL, FactsSpec
+from core.facts.typed import parse_row
+from core.runs.library.lane_text import lanes_of
+from core.runs.spec.problems import SpecError, told
+from core.runs.spec.run_spec import RunSpec
+
+ROUNDS = 10  # where no size of a round is asked for
+
+Facts = FactsSpec | Fact | Mapping[str, Any] | Iterable[Fact | Mapping[str, Any]]
+Lanes = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
+
+
+def sample(n: int = USUAL, seed: int = 0, source: str = "pocket", **options: Any) -> FactsSpec:
+    """`n` facts of a source: "pocket" (the world of the pocket model, sampled by `seed`), a dataset's name, or a file.
+
+    `options` are the other fields of `facts` in a spec: `path`, `subset`, `shuffle`, `order`, `unedited`, … Nothing is
+    read yet. Raises `UserError`.
+    """
+    try:
+        return FactsSpec.model_validate({"source": source, "count": n, "seed": seed, **options})
+    except ValidationError as error:
+        raise SpecError(told(error, FactsSpec)) from None
+
+
+def fact(subject: str, prompt: str, target: str, truth: str | None = None, **more: Any) -> Fact:
+    """One fact: after it is edited, the model continues `prompt`, in which `{}` stands for the subject, with `target`
+    instead of `truth`. `more` are other columns: `paraphrases`, `neighborhood`, … Raises `UserError`."""
+    row = {"subject": subject, "prompt": prompt, "target": target, "truth": truth or "", **more}
+    return fact_of(row)
+
+
+def fact_of(given: Fact | Mapping[str, Any]) -> Fact:
+    """A fact, or a row with its columns, as a fact. Raises `UserError`."""
+    if isinstance(given, Fact):
+        return given
+    if not isinstance(given, Mapping):
+        raise UserError(f"a fact is a dictionary with subject, prompt and target, or lab.fact(…), not {given!r}")
+    try:
+        return parse_row(given)
+    except CellError as error:
+        raise UserError(f"{error.column}: {error}" if error.column else str(error)) from None
+
+
+def facts_field(given: Facts | None) -> dict[str, Any]:
+    """The field `facts` of a spec."""
+    if given is None:
+        return {"source": "pocket"}
+    if isinstance(given, FactsSpec):
+        return given.model_dump(mode="json", exclude_defaults=True)
+    if isinstance(given, Mapping) and ("source" in given or "items" in given) and "prompt" not in given:
+        return dict(given)
+    several = [given] if isinstance(given, (Fact, Mapping)) else list(given)
+    return {"items": [fact_of(one).as_dict() for one in several]}
+
+
+def spec_of(
+    model: str | Mapping[str, Any], facts: Facts | None, lanes: Lanes | None, round_size: int | None, **fields: Any
+) -> RunSpec:
+    """The spec of a run. `model` is a model's name, or a whole spec, whose fields the other arguments replace. Raises
+    `UserError` with everything that is wrong."""
+    asked = dict(model) if isinstance(model, Mapping) else {"model": model, "facts": facts_field(None)}
+    whole = isinstance(model, Mapping)
+    if facts is not None:
+        asked["facts"] = facts_field(facts)
+    if lanes is not None or "lanes" not in asked:
+        asked["lanes"] = lanes_of("memit" if lanes is None else lanes)
+    elif isinstance(asked["lanes"], (str, list, tuple)):
+        asked["lanes"] = lanes_of(asked["lanes"])
+    if round_size is not None:
+        asked["round_size"] = round_size
+    elif not whole:
+        known = asked["facts"]
+        count = len(known["items"]) if "items" in known else known.get("count")
+        asked["round_size"] = max(1, -(-(count or USUAL) // ROUNDS))
+    return RunSpec.from_dict({**asked, **fields})

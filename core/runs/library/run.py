@@ -1,0 +1,257 @@
+"""A run as the library gives it: started, opened again, looked at."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from html import escape
+from pathlib import Path
+from threading import current_thread, main_thread
+from typing import TYPE_CHECKING, Any
+
+from core.errors import UserError
+from core.panels import figure
+from core.runs.engine.laboratory import Laboratory
+from core.runs.export.export import Exported, export
+from core.runs.library.asked import Facts, Lanes, spec_of
+from core.runs.library.lane import Lane, table
+from core.runs.library.lane_text import lanes_of
+from core.runs.library.model import Model
+from core.runs.library.progress import Bar
+from core.runs.library.results import Result
+from core.runs.opened.run import OpenedRun
+from core.runs.opened.study import study
+from core.runs.progress.control import Control
+from core.runs.progress.events import Finished, Progress
+from core.runs.progress.terminal import interruptible
+from core.runs.store.additions import add_lanes
+from core.runs.store.store import Run as Stored
+from core.runs.store.store import Store
+from core.runs.worker.foreground import alone, check_out, found_or_created, there
+from core.runs.worker.perform import perform
+from core.runs.worker.process import cache_home, default_home, worker_lives
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from plotly.graph_objects import Figure
+
+OWNER = "python"
+HOW = "resume=True"  # how a run that is there goes on
+LOOK = 0.2  # seconds between two looks at a run that the lab's worker performs
+OVER = ("done", "failed", "stopped", "paused")
+
+
+class Run:
+    """A run in a folder. `rounds`, `layers` and `facts` are its tables; `run[label]` is a lane."""
+
+    def __init__(self, home: Path, id_: str, folder: Path, laboratory: Laboratory):
+        self._home, self.id, self.folder = home, id_, folder
+        self._opened = OpenedRun(folder, laboratory)
+
+    @property
+    def lanes(self) -> list[str]:
+        """The labels of the lanes."""
+        return self._opened.labels
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """What was run, every field filled in: `lab.run(run.spec)` repeats it."""
+        return self._opened.spec.as_dict()
+
+    @property
+    def status(self) -> str:
+        """done, stopped, paused, failed, running or queued; "" of a run that is only there as a folder."""
+        return self._stored(lambda store: stored.status if (stored := store.get(self.id, spec=False)) else "") or ""
+
+    @property
+    def rounds(self) -> pd.DataFrame:
+        """Scores: a row per lane and measured round. Round 0 is the unedited model."""
+        return table(self._file("rounds"))
+
+    @property
+    def layers(self) -> pd.DataFrame:
+        """Measures inside: a row per lane, measured round and edited layer."""
+        return table(self._file("layers"))
+
+    @property
+    def facts(self) -> pd.DataFrame:
+        """Every fact in every lane: what was asked, what was said before the edits and after them. Written when the run
+        ends; raises `UserError` before that."""
+        return table(self._file("facts"), texts=True)
+
+    @property
+    def events(self) -> Sequence[Mapping[str, Any]]:
+        """All events that stand, as stored."""
+        return self._opened.record.events
+
+    def __getitem__(self, label: str) -> Lane:
+        return Lane(self._opened.lane(label))
+
+    def figure(
+        self, panel: str = "scores", *, lanes: Sequence[str] | None = None, round: int | None = None, **choices: Any
+    ) -> Figure:
+        """A panel of the page as a plotly figure: scores, tasks, energy, similarity, drift, directions, frontier, maps.
+        `choices` are those of the panel: `protocol="exact"`, `layer=4`. Raises `UserError`."""
+        return figure(panel, self.events, lanes=lanes, round=round, **choices)
+
+    def study(
+        self, name: str, *, lanes: Sequence[str] | None = None, rounds: str | int = "last", **options: Any
+    ) -> Result:
+        """A study of lanes (default: all) at "all" rounds, the "last", or numbers with commas. `python -m core measure
+        --studies` lists them with their options. Raises `UserError`."""
+        opened = self._opened
+        return Result.of_study(study(self.folder, name, options, lanes, str(rounds), opened.laboratory, opened.control))
+
+    def export(
+        self, kind: str, out: Path | str, *, lane: str | None = None, round: int | None = None, **options: Any
+    ) -> Exported:
+        """Export to `out`, which is not there yet: a "zip" or a "snippet" of the run; "factors", "lora" or "model" of a
+        lane's round. Raises `UserError`."""
+        return export(self.folder, kind, Path(out), lane, round, options, self._opened.laboratory)
+
+    def add(self, *lanes: str | Mapping[str, Any], progress: bool = True) -> Run:
+        """Compute more lanes as if they had been there from the start; returns this run. Raises `UserError`."""
+        self._stored(lambda store: add_lanes(store, there(store, self.id), lanes_of(list(lanes))))
+        return self.resume(progress=progress)
+
+    def resume(self, progress: bool = True) -> Run:
+        """Go on with a run that was stopped; returns this run. Raises `UserError`."""
+        store = Store(self._home)
+        try:
+            _finish(store, there(store, self.id), self._opened.laboratory, progress)
+        finally:
+            store.close()
+        return self
+
+    def _stored(self, ask: Any) -> Any:
+        store = Store(self._home)
+        try:
+            return ask(store)
+        finally:
+            store.close()
+
+    def _file(self, name: str) -> Path:
+        path = self.folder / f"{name}.csv"
+        if not path.exists():
+            raise UserError(f"{path}: is not there yet; it is written as the run goes on, facts.csv at its end")
+        return path
+
+    def __repr__(self) -> str:
+        return f"<run {self.id}: {', '.join(self.lanes)}; {self.status}; {self.folder}>"
+
+    def _repr_html_(self) -> str:
+        last = self.rounds.groupby("lane", sort=False).tail(1)
+        return f"<p>{escape(self.status)} · {escape(str(self.folder))}</p>{last.to_html(index=False)}"
+
+
+def run(
+    model: str | Model | Mapping[str, Any] = "pocket",
+    facts: Facts | None = None,
+    lanes: Lanes | None = None,
+    *,
+    round_size: int | None = None,
+    out: Path | str | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    **fields: Any,
+) -> Run:
+    """Edit facts, round by round, in every lane, and measure after each round; returns the run when it has ended.
+
+    `model`: a name ("pocket", a hub id, a folder), one that `lab.load` gave, or a whole spec as a dictionary. `facts`:
+    `lab.sample(…)`, or a list of dictionaries and `lab.fact(…)`. `lanes`: texts such as "memit + revive(tau=0.1)",
+    dictionaries as in a spec, or both. `round_size` is a tenth of the facts by default; `fields` are other fields of a
+    spec (`seed`, `measure`, `statistics`, `title`, …).
+
+    The run is stored in the folder `out`, or in the lab's own home, where the page finds it. With `resume` a run that
+    `out` holds goes on, with the lanes that were added. Ctrl-C stops after the step; `run.resume()` goes on. Raises
+    `UserError`, in one line.
+    """
+    loaded = model if isinstance(model, Model) else None
+    named: str | Mapping[str, Any] = model if not isinstance(model, Model) else model.spec.model
+    fields = {**(loaded.fields if loaded else {}), **fields}
+    spec = spec_of(named, facts, lanes, round_size, **fields)
+    home = default_home() if out is None else Path(out)
+    home = home.expanduser().resolve()
+    if out is not None:
+        check_out(home)
+    store = Store(home)
+    try:
+        if out is None:
+            stored = there(store, store.create_run(spec.as_dict(), owner=OWNER, title=spec.title))
+        else:
+            with alone(home):
+                stored = found_or_created(store, spec, home, resume, owner=OWNER, how=HOW)
+        laboratory = loaded.laboratory if loaded else Laboratory(cache_home(home))
+        if stored.status != "done":
+            _finish(store, stored, laboratory, progress)
+        return Run(home, stored.id, stored.folder, laboratory)
+    finally:
+        store.close()
+
+
+def open_run(run: Path | str, model: Model | None = None) -> Run:
+    """A run that is there: its folder, or the id of one in the lab's home. `model` is its model, where it is loaded
+    already. Raises `UserError` where no run is."""
+    folder = Path(run).expanduser()
+    if not folder.is_dir():
+        folder = default_home() / "runs" / str(run)
+    folder = folder.resolve()
+    if not (folder / "spec.json").exists():
+        raise UserError(f'"{run}": no run is there; give the folder of a run, or the id of one in {default_home()}')
+    home, id_ = _place(folder)
+    return Run(home, id_, folder, model.laboratory if model else Laboratory(cache_home(folder)))
+
+
+def _place(folder: Path) -> tuple[Path, str]:
+    """The home whose store has the run in a folder, and its id there; ("" where none has it)."""
+    for home in (folder, folder.parent.parent):
+        if (home / "lab.sqlite").exists():
+            store = Store(home)
+            try:
+                found = [stored.id for stored in store.runs() if stored.folder == folder]
+            finally:
+                store.close()
+            if found:
+                return home, found[0]
+    return folder, ""
+
+
+def _finish(store: Store, stored: Stored, laboratory: Laboratory, progress: bool) -> None:
+    """Perform a run to its end: here, or by the lab's worker where one lives in this home. Raises `UserError` for a run
+    that failed."""
+    with Bar(progress) as bar:
+        if worker_lives(store.home):
+            status, message = _followed(store, stored, bar)
+        else:
+            control = Control(report=bar.progress, give_way=lambda: True)  # nobody could tell a paused run to go on
+            with alone(store.home), _interruptible(control):
+                end: Finished = perform(store, stored, laboratory, control, bar.event)
+            status, message = end.status, end.message
+    if status == "failed":
+        raise UserError(message)
+
+
+def _followed(store: Store, stored: Stored, bar: Bar) -> tuple[str, str]:
+    """The worker of this home performs the run; returns how it ended."""
+    if stored.status in OVER:
+        store.command(stored.id, "resume")
+    try:
+        while True:
+            known = store.progress(stored.id)
+            if known is not None:
+                bar.progress(Progress(**{name: value for name, value in known.items() if name != "kind"}))
+            now = there(store, stored.id)
+            if now.status in OVER and not store.commands.waiting(stored.id):
+                return now.status, now.message
+            time.sleep(LOOK)
+    except KeyboardInterrupt:
+        store.command(stored.id, "stop")
+        return "stopped", ""
+
+
+def _interruptible(control: Control) -> AbstractContextManager[None]:
+    """Ctrl-C ends a run after its step; signals come to the main thread alone."""
+    if current_thread() is not main_thread():
+        return nullcontext()
+    return interruptible(control, "go on with run.resume()")

@@ -1,0 +1,67 @@
+"""A run in this process instead of the lab's worker: whose folder it is, and whether another process works there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import Timeout
+
+from core.errors import UserError
+from core.runs.spec.run_spec import RunSpec
+from core.runs.store.additions import add_lanes, more_lanes
+from core.runs.store.store import Run, Store
+from core.runs.worker.process import worker_lock
+
+FILES = ("spec.json", "events.jsonl", "rounds.csv", "layers.csv", "facts.csv", "ledger")
+
+
+def check_out(out: Path) -> None:
+    """Raises `UserError` for a file, and for a folder with a run's files that no store of its own holds."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out}: is a file; give a folder")
+    if out.is_dir() and not (out / "lab.sqlite").exists():
+        taken = [name for name in FILES if (out / name).exists()]
+        if taken:
+            raise UserError(f"{out}: holds {taken[0]}, which would be overwritten; choose another folder")
+
+
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """No other process works in this home meanwhile; raises `UserError` where one does."""
+    lock = worker_lock(home)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"{home}: another process is working on this run; wait for it, or choose another folder"
+        ) from None
+    with lock:
+        yield
+
+
+def found_or_created(store: Store, spec: RunSpec, out: Path, resume: bool, owner: str, how: str) -> Run:
+    """The one run whose folder is `out`, with the lanes that `spec` has more of; or a new one. Raises `UserError` where
+    a run is there and `resume` is false (`how` says how to go on with it), or where it is another run."""
+    runs = [run for run in store.runs() if run.folder == out]
+    if runs and not resume:
+        raise UserError(f"{out}: holds a run already; go on with it by {how}, or choose another folder")
+    if not runs:
+        return there(store, store.create_run(spec.as_dict(), owner=owner, title=spec.title, folder="."))
+    found = there(store, runs[0].id)
+    try:
+        more = more_lanes(found.spec or {}, spec)
+    except UserError as error:
+        raise UserError(f"{out}: {error}") from None
+    if more:
+        add_lanes(store, found, more)
+    return there(store, found.id)
+
+
+def there(store: Store, run: str) -> Run:
+    """The run of that id, which is there."""
+    found = store.get(run)
+    if found is None:
+        raise UserError(f"{store.home}: there is no run {run}")
+    return found
