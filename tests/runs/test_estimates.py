@@ -9,7 +9,8 @@ from core.measures.cost import cost_model as estimate
 from core.measures.cost.cost_model import Speed
 from core.runs.engine import engine
 from core.runs.engine.laboratory import Laboratory
-from core.runs.opened.remeasure import remeasure
+from core.runs.opened.remeasure import Again, remeasure
+from core.runs.opened.run import OpenedRun
 from core.runs.opened.study import study
 from core.runs.progress.control import Control
 from tests.runs.performed import performed
@@ -56,7 +57,7 @@ def test_on_the_command_line_it_is_told_once_before_the_first_round(slow, make_s
 
 def test_measuring_again_says_it_too(slow, done, capsys):
     reports = []
-    written = remeasure(done, name="told", control=Control(report=reports.append))
+    written = remeasure(OpenedRun(done, control=Control(report=reports.append)), again=Again(name="told"))
     first = next(report for report in reports if report.phase == "inside")
     assert first.message.startswith(INSIDE)
     assert reports.index(first) < next(i for i, report in enumerate(reports) if report.phase == "scores")
@@ -70,7 +71,7 @@ def test_measuring_again_says_it_too(slow, done, capsys):
 @pytest.mark.parametrize("name", ["angles", "blocks", "keys", "warning"])
 def test_a_study_says_how_long_it_will_take(slow, done, name, capsys):
     reports = []
-    study(done, name, {}, lanes=["plain"], control=Control(report=reports.append))
+    study(OpenedRun(done, control=Control(report=reports.append)), name, {}, lanes=["plain"])
     about = [report for report in reports if report.phase == "study"]
     assert "Expected to take about" in about[0].message
     assert about[1].lane == "plain"
@@ -84,6 +85,6 @@ def test_a_study_says_how_long_it_will_take(slow, done, name, capsys):
 
 def test_what_is_brief_is_not_told(done):
     reports = []
-    study(done, "angles", {}, lanes=["plain"], control=Control(report=reports.append))
+    study(OpenedRun(done, control=Control(report=reports.append)), "angles", {}, lanes=["plain"])
     assert not any("Expected" in report.message for report in reports)
     assert all(report.lane == "plain" for report in reports if report.phase == "study")

@@ -9,6 +9,7 @@ from core.measures.cost.cost_model import speed
 from core.models import loading
 from core.runs.engine import laboratory as laboratory_module
 from core.runs.engine.laboratory import Laboratory
+from core.runs.opened.run import OpenedRun
 from core.runs.opened.study import study
 from core.runs.progress.control import Control
 from core.runs.spec.run_spec import RunSpec
@@ -99,6 +100,6 @@ STUDIES = {
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_studies_come_to_heartbeats(name, done, counted):
-    study(done, name, STUDIES[name], ["guarded"], "1,3", Laboratory(done), counted)
+    study(OpenedRun(done, Laboratory(done), counted), name, STUDIES[name], ["guarded"], "1,3")
     assert counted.beats > 3
     assert not counted.long

@@ -9,6 +9,7 @@ import torch
 
 from core.editing.deltas.ledger import Ledger
 from core.editing.deltas.states import States
+from core.editing.linalg.lowrank import LowRank
 from core.errors import UserError
 from core.recent import Recent
 from core.runs.engine.laboratory import Laboratory
@@ -93,7 +94,7 @@ def test_a_round_that_was_undone_and_edited_again_is_read_again(done, laboratory
         run.lane("plain").at(3)
     assert [event["round"] for event in run.record.events if event["kind"] == "edited"][-1] == 2
     for layer, delta in update.updates.items():
-        update.updates[layer] = delta.scaled(2.0)
+        update.updates[layer] = LowRank(2 * delta.left, delta.right.clone())
     run.ledger.append("plain", 3, update)
     second = run.lane("plain").at(3).weights
     assert all(not torch.equal(first[layer], second[layer]) for layer in first)

@@ -45,7 +45,7 @@ def test_a_case_is_the_lane(done, tmp_path):
 
 def test_what_is_found_in_lanes_is_put_together(done, norms):
     reports, random = [], torch.get_rng_state()
-    found = study(done, "norms", {"layer": 2}, rounds="0,3", control=Control(report=reports.append))
+    found = study(OpenedRun(done, control=Control(report=reports.append)), "norms", {"layer": 2}, rounds="0,3")
     rows = found["tables"]["norms"]
     assert [(list(row), row["lane"], row["round"]) for row in rows] == [
         (["lane", "round", "norm"], lane, n) for lane in ("plain", "guarded") for n in (0, 3)
@@ -65,7 +65,7 @@ def test_what_is_found_in_lanes_is_put_together(done, norms):
 def test_a_long_study_says_so_before_it_begins(done, norms, monkeypatch):
     monkeypatch.setattr(Norms, "seconds", lambda self, case, rounds: 60.0 * len(rounds), raising=False)
     reports = []
-    study(done, "norms", {}, rounds="0,3", control=Control(report=reports.append))
+    study(OpenedRun(done, control=Control(report=reports.append)), "norms", {}, rounds="0,3")
     first = next(report for report in reports if report.phase == "study")
     assert (first.message, first.eta_seconds) == ("Norms: Expected to take about 4 minutes on this machine.", 240.0)
 
@@ -139,7 +139,7 @@ def test_lanes_that_are_compared_are_studied_together(done, norms, monkeypatch):
         return {lane: self.run(case, rounds[lane]) for lane, case in cases.items()}
 
     monkeypatch.setattr(norms, "compared", compared, raising=False)
-    found = study(done, "norms", {})
+    found = study(OpenedRun(done), "norms", {})
     assert [row["lane"] for row in found["tables"]["norms"]] == ["plain", "guarded"]
     assert found["empty"][0] == {
         "table": "none",
@@ -157,7 +157,7 @@ def test_values_are_read_where_each_lane_s_rounds_aimed(make_spec, tmp_path):
     spec, out = tmp_path / "spec.json", tmp_path / "out"
     spec.write_text(json.dumps(make_spec(lanes=lanes, measure=LITTLE)))
     assert main(["run", str(spec), "--out", str(out)]) == 0
-    found = study(out, "values", {}, rounds="all")
+    found = study(OpenedRun(out), "values", {}, rounds="all")
     events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
     edited = {(event["lane"], event["round"]): event["layers"][-1] for event in events if event["kind"] == "edited"}
     assert {row["layer"] for (lane, _), row in edited.items() if lane == "mose"} == {1}  # 2 and 3 were candidates only

@@ -1,6 +1,7 @@
 """Studies in the queue, made by the worker beside its runs."""
 
 from core.errors import UserError
+from core.runs.opened.run import OpenedRun
 from core.runs.opened.study import study
 from core.runs.store.store import Store
 from core.runs.store.study_queue import Asked
@@ -75,7 +76,9 @@ def test_the_worker_makes_studies_and_keeps_what_they_find(store, make_spec, nor
     found = store.studies.found(store.get(run).folder, state)
     assert [row["round"] for row in found["tables"]["norms"]] == [0, 1, 2]
     assert [state.id for state in store.studies.of(run)] == [number]
-    assert found["tables"] == study(store.get(run).folder, "norms", {"layer": 2}, ["guarded"], "all")["tables"]
+    assert (
+        found["tables"] == study(OpenedRun(store.get(run).folder), "norms", {"layer": 2}, ["guarded"], "all")["tables"]
+    )
     for payload, message in (
         ({"name": "nroms"}, "There is no study 'nroms'"),
         ({"options": {"layer": -1}}, "should be ≥ 0"),
@@ -124,7 +127,7 @@ def test_a_run_has_its_turn_while_a_study_stands_aside(store, make_spec, norms, 
         assert table(store.get(run).folder / name) == table(store.get(quiet).folder / name)
     norms.gate.set()
     found = store.studies.found(store.get(quiet).folder, ended(store, slow))
-    assert found["tables"] == study(store.get(quiet).folder, "norms", {})["tables"]
+    assert found["tables"] == study(OpenedRun(store.get(quiet).folder), "norms", {})["tables"]
 
 
 def test_a_run_that_goes_on_gives_way_to_a_study(store, make_spec, norms, monkeypatch):

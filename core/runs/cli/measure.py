@@ -84,27 +84,21 @@ def measure_command(arguments: argparse.Namespace) -> int:
 
 
 def _measured(arguments: argparse.Namespace, control: Control) -> list[Path]:
-    from core.runs.opened.remeasure import remeasure
+    from core.runs.opened.remeasure import Again, remeasure
+    from core.runs.opened.run import OpenedRun
 
-    return remeasure(
-        arguments.folder,
-        rounds=arguments.rounds,
-        lanes=arguments.lanes,
-        tasks=arguments.tasks,
-        maps=arguments.maps,
-        everything=arguments.all,
-        name=arguments.name or "again",
-        control=control,
-    )
+    again = Again(name=arguments.name or "again", tasks=arguments.tasks, maps=arguments.maps, everything=arguments.all)
+    return remeasure(OpenedRun(arguments.folder, control=control), arguments.rounds, arguments.lanes, again)
 
 
 def _study(arguments: argparse.Namespace, options: dict[str, Any], control: Control) -> list[Path]:
     from core.runs.engine.laboratory import Laboratory
+    from core.runs.opened.run import OpenedRun
     from core.runs.opened.study import study
 
     folder = arguments.folder.expanduser().resolve()
-    laboratory = Laboratory(cache_home(folder))
-    found = study(folder, arguments.study, options, arguments.lanes, arguments.rounds, laboratory, control)
+    run = OpenedRun(folder, Laboratory(cache_home(folder)), control)
+    found = study(run, arguments.study, options, arguments.lanes, arguments.rounds)
     for note in found["notes"]:
         print(f"note: {note}")
     for one in found["empty"]:

@@ -13,7 +13,7 @@ from core.runs.progress.events import Warned
 from core.runs.spec.plan import Past, Plan
 
 LOOKED_AT = 1000  # facts that are asked before the run, to see whether the model says the target already
-TOGETHER = 64  # of them at a time
+BATCH = 64  # of them at a time
 HALF = 0.5  # of what the unedited model knew: below that a lane has collapsed
 COLLAPSING = {"unedited_recall": "facts that were never edited", "task_mean": "the tasks"}
 
@@ -80,8 +80,8 @@ def collapse(now: Mapping[str, Any], base: Mapping[str, Any], before: Mapping[st
 def _said_already(lm: LanguageModel, facts: Sequence[Fact], heartbeat: Callable[[], None]) -> str:
     asked = facts[:LOOKED_AT]
     known: list[Fact] = []
-    for start in range(0, len(asked), TOGETHER):
-        some = asked[start : start + TOGETHER]
+    for start in range(0, len(asked), BATCH):
+        some = asked[start : start + BATCH]
         with lm.worn({}):
             exact = score(lm, [fact.text for fact in some], [fact.target for fact in some], beat=heartbeat).exact
         known += [fact for fact, says in zip(some, exact.tolist(), strict=True) if says]

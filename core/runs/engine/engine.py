@@ -26,7 +26,7 @@ from core.errors import UserError
 from core.measures.inside.key_overlap import key_overlap
 from core.runs.engine.cautions import cautions, conditions, elsewhere, flagged
 from core.runs.engine.laboratory import Laboratory
-from core.runs.engine.run_context import Bench, prepare, recipe_of, share_of, versions
+from core.runs.engine.run_context import RunContext, prepare, recipe_of, share_of, versions
 from core.runs.engine.states import LiveStates
 from core.runs.progress.control import Control
 from core.runs.progress.eta import RunPace
@@ -37,7 +37,7 @@ from core.runs.spec.plan import Past
 from core.runs.spec.run_spec import RunSpec
 from core.runs.store.folder import RunFolder
 
-TOGETHER = 64  # facts whose words are generated between two heartbeats, for facts.csv
+BATCH = 64  # facts whose words are generated between two heartbeats, for facts.csv
 OTHER_TEXTS = "R_k or the perplexity is read on other texts than before: its values do not compare with earlier ones."
 
 
@@ -49,30 +49,30 @@ def run(
     Raises `UserError` for a spec that cannot be run (before the first event) and `Interrupted` when `control` says so.
     """
     past = Past(committed)
-    bench = prepare(laboratory, spec, control, past.started)
-    sequence = Sequenced(bench, folder, past, control)
+    context = prepare(laboratory, spec, control, past.started)
+    sequence = Sequenced(context, folder, past, control)
     yield from sequence.events()
 
 
 class Sequenced:
     """A run on its way: what was done, and the state of each lane."""
 
-    def __init__(self, bench: Bench, folder: RunFolder, past: Past, control: Control):
-        self._bench, self._folder, self._past, self._control = bench, folder, past, control
+    def __init__(self, context: RunContext, folder: RunFolder, past: Past, control: Control):
+        self._context, self._folder, self._past, self._control = context, folder, past, control
         self._ledger = Ledger(folder.ledger)
-        self._states = LiveStates(bench.lm, self._ledger, bench.layers, self._rebuilding, control.heartbeat)
-        past.origins = dict(bench.origins)
+        self._states = LiveStates(context.lm, self._ledger, context.layers, self._rebuilding, control.heartbeat)
+        past.origins = dict(context.origins)
         self._silent: dict[str, str] = {}  # what the edit that was made last did not do
-        self._pace = RunPace(*past.steps_left(bench.plan, [recipe.label for recipe in bench.recipes]))
+        self._pace = RunPace(*past.steps_left(context.plan, [recipe.label for recipe in context.recipes]))
 
     def events(self) -> Iterator[Event]:
         """From where the past ends to the end."""
-        bench, plan = self._bench, self._bench.plan
+        context, plan = self._context, self._context.plan
         yield from self._begin()
         yield from self._baseline()
         for number in range(1, plan.rounds + 1):
             worked = False
-            for recipe in bench.recipes:
+            for recipe in context.recipes:
                 for event in self._step(recipe, number):
                     worked = True
                     yield event
@@ -81,24 +81,24 @@ class Sequenced:
         self._write_facts()
 
     def _begin(self) -> Iterator[Event]:
-        bench, started = self._bench, self._past.started
-        if started is not None and started["model"]["fingerprint"] != bench.lm.fingerprint:
+        context, started = self._context, self._past.started
+        if started is not None and started["model"]["fingerprint"] != context.lm.fingerprint:
             raise UserError(
-                f"The model {bench.spec.model} is no longer the one that this run was begun with (its weights differ): "
-                "put the former one back, or start a new run."
+                f"The model {context.spec.model} is no longer the one that this run was begun with (its weights"
+                " differ): put the former one back, or start a new run."
             )
-        for label, (parent, number) in bench.origins.items():
+        for label, (parent, number) in context.origins.items():
             self._ledger.branch(label, parent, number)
-        if started is None or [lane["label"] for lane in started["lanes"]] != bench.spec.labels():
-            self._folder.write_spec({**bench.spec.as_dict(), "resolved": bench.resolved()})
-            event = bench.started()
+        if started is None or [lane["label"] for lane in started["lanes"]] != context.spec.labels():
+            self._folder.write_spec({**context.spec.as_dict(), "resolved": context.resolved()})
+            event = context.started()
             self._past.start(event.as_dict())
             yield event
         if started is not None:
             yield from self._changed(started)
         known = [lane["label"] for lane in started["lanes"]] if started is not None else []
-        of_lanes = lane_notes(bench.spec.lanes, {recipe.label: recipe for recipe in bench.recipes})
-        for level, notes in (("warn", of_lanes), ("info", bench.notes)):
+        of_lanes = lane_notes(context.spec.lanes, {recipe.label: recipe for recipe in context.recipes})
+        for level, notes in (("warn", of_lanes), ("info", context.notes)):
             for label, message in notes:
                 if label not in known:
                     yield Warned(level=level, lane=label, round=0, message=message)
@@ -107,32 +107,32 @@ class Sequenced:
 
     def _changed(self, started: Mapping[str, Any]) -> Iterator[Warned]:
         """What is not as it was when the run began, where it goes on."""
-        lm = self._bench.lm
+        lm = self._context.lm
         model = {"device": str(lm.device), "threads": torch.get_num_threads()}
-        moved = elsewhere(started, conditions(versions(), model), self._bench.digests)
+        moved = elsewhere(started, conditions(versions(), model), self._context.digests)
         if moved is not None and (None, moved.about) not in self._past.told:
             yield moved
-        if started.get("reads", self._bench.measures.reads) != self._bench.measures.reads:
+        if started.get("reads", self._context.measures.reads) != self._context.measures.reads:
             yield Warned(message=OTHER_TEXTS)
 
     def _told(self) -> Iterator[Warned]:
         """What a person should know of a new run, before its first step."""
-        bench = self._bench
-        if bench.spec.resolved is not None:
-            same, message = compared(bench.spec.resolved, bench.resolved())
+        context = self._context
+        if context.spec.resolved is not None:
+            same, message = compared(context.spec.resolved, context.resolved())
             yield Warned(level="info" if same else "warn", round=0, message=message)
-        yield from (Warned(round=0, message=message) for message in bench.warnings)
-        yield from (Warned(level="info", round=0, message=message) for message in bench.remarks())
-        yield from cautions(bench.lm, bench.facts.edit, bench.plan, self._control.heartbeat)
+        yield from (Warned(round=0, message=message) for message in context.warnings)
+        yield from (Warned(level="info", round=0, message=message) for message in context.remarks())
+        yield from cautions(context.lm, context.facts.edit, context.plan, self._control.heartbeat)
 
     def _baseline(self) -> Iterator[Event]:
         """Round 0, measured once and given to every lane that begins with it."""
-        labels = [label for label in self._bench.spec.labels() if label not in self._bench.origins]
+        labels = [label for label in self._context.spec.labels() if label not in self._context.origins]
         missing = [label for label in labels if (label, 0) not in self._past.scores]
         if not missing:
             return
         self._control.boundary()
-        measured = self._bench.measures.baseline(heartbeat=self._control.heartbeat, progress=self._reporter(None, 0))
+        measured = self._context.measures.baseline(heartbeat=self._control.heartbeat, progress=self._reporter(None, 0))
         payload = measured.as_dict()
         payload.pop("round")
         for label in missing:
@@ -140,13 +140,14 @@ class Sequenced:
 
     def _unedited(self, label: str, payload: Mapping[str, Any]) -> Measured:
         """The base model's measurement as a lane sees it: its layers, and k at its τ."""
-        recipe = recipe_of(self._bench.recipes, label)
+        recipe = recipe_of(self._context.recipes, label)
         share = share_of(recipe)
         own: dict[str, Any] = dict(payload)
         for part in ("layers", "spectra", "similarity", "drift"):
             own[part] = [row for row in payload[part] if row["layer"] in recipe.layers]
         if share:
-            ranks = {layer: reference.rank_at(**share) for layer, reference in self._bench.measures.references.items()}
+            references = self._context.measures.references
+            ranks = {layer: reference.rank_at(**share) for layer, reference in references.items()}
             own["layers"] = [
                 row | {name: ranks[row["layer"]] for name in ("dominant_rank", "k") if name in row}
                 for row in own["layers"]
@@ -160,7 +161,7 @@ class Sequenced:
         begins = past.begins(label)
         if label in past.failed or number < begins:
             return
-        due = (number == begins or self._bench.plan.measured(number)) and (label, number) not in past.scores
+        due = (number == begins or self._context.plan.measured(number)) and (label, number) not in past.scores
         new = number > begins and (label, number) not in past.edited
         try:
             if number == begins and due:
@@ -183,7 +184,7 @@ class Sequenced:
         """What a lane's edit did not do, each kind once; after the last round also that its guards never acted."""
         label, found = recipe.label, dict(self._silent)
         mine = [share for (lane, _), share in self._past.guarded.items() if lane == label]
-        if number == self._bench.plan.rounds and recipe.total_guards and max(mine, default=0.0) <= NONE:
+        if number == self._context.plan.rounds and recipe.total_guards and max(mine, default=0.0) <= NONE:
             found[NOT_GUARDED] = not_guarded(recipe)
         for about, message in found.items():
             if (label, about) not in self._past.told:
@@ -204,25 +205,25 @@ class Sequenced:
             if flag.level == "error":
                 raise EditFailure(flag.message)
             yield flag
-        if flags and self._bench.spec.measure.pause_on_warning:
+        if flags and self._context.spec.measure.pause_on_warning:
             self._control.pause(f"Paused: {label}, round {number}: {flags[0].message}")
 
     def _edit(self, recipe: Recipe, number: int) -> Edited:
-        bench, label = self._bench, recipe.label
-        indices = bench.plan.edited_in(number, bench.left_out[label])
-        facts = [bench.facts.edit[index] for index in indices]
+        context, label = self._context, recipe.label
+        indices = context.plan.edited_in(number, context.left_out[label])
+        facts = [context.facts.edit[index] for index in indices]
         self._pace.begin("edit", label)
         self._report("values", label, number, f"{label}, round {number}: editing {len(facts)} facts")
-        beat, progress, watch = self._control.heartbeat, self._editing(label, number), bench.editing.watch
+        beat, progress, watch = self._control.heartbeat, self._editing(label, number), context.editing.watch
         with watch.counted() as around:
             with watch.phase("rebuild"):
                 state = self._states.after(label, number - 1)
             with watch.phase("match"):
                 matched = self._matched(recipe, number, facts)
             with watch.phase("edit"):
-                update = edit_round(bench.lm, state, facts, recipe, bench.editing, beat, matched, progress)
+                update = edit_round(context.lm, state, facts, recipe, context.editing, beat, matched, progress)
             overlaps = {}
-            if bench.plan.measured(number):
+            if context.plan.measured(number):
                 with watch.phase("overlap"):
                     overlaps = {layer: key_overlap(keys, state.history[layer]) for layer, keys in update.keys.items()}
             self._silent = silent(recipe, update, state.sums)
@@ -240,35 +241,35 @@ class Sequenced:
         """What the lane that this one is matched to says of this round's facts, right after its own edit."""
         if recipe.match is None or not facts:
             return None
-        other = recipe_of(self._bench.recipes, recipe.match)
+        other = recipe_of(self._context.recipes, recipe.match)
         if other.label in self._past.failed:
             raise EditFailure(f'The lane "{other.label}" that this one is matched to has ended.')
-        return exact(self._bench.lm, self._states.after(other.label, number), facts, self._control.heartbeat)
+        return exact(self._context.lm, self._states.after(other.label, number), facts, self._control.heartbeat)
 
     def _measure(self, recipe: Recipe, number: int) -> Measured:
-        bench, label = self._bench, recipe.label
+        context, label = self._context, recipe.label
         began = time.perf_counter()
         self._pace.begin("measure", label)
-        before, without = self._past.last_measured(label, number), bench.left_out[label]
+        before, without = self._past.last_measured(label, number), context.left_out[label]
         weights = self._states.after(label, number).weights
-        measured = bench.measures.measure(
+        measured = context.measures.measure(
             weights,
-            bench.plan.edited_by(number, without),
-            bench.plan.edited_since(before[1], number, without),
+            context.plan.edited_by(number, without),
+            context.plan.edited_since(before[1], number, without),
             number,
             **share_of(recipe),
-            layers=bench.layers[label],
+            layers=context.layers[label],
             previous=self._past.scores.get(before),
-            final=number == bench.plan.rounds,
+            final=number == context.plan.rounds,
             heartbeat=self._control.heartbeat,
             progress=self._reporter(label, number),
         )
         payload = measured.as_dict()
         payload.pop("round")
         payload["scores"] |= self._past.edit_seconds(label, number)
-        missed = [index for index in bench.plan.edited_since(before[1], number) if index in without]
-        missed = missed[: bench.spec.measure.words]
-        payload["words"] = bench.measures.words(weights, missed, self._control.heartbeat) + payload["words"]
+        missed = [index for index in context.plan.edited_since(before[1], number) if index in without]
+        missed = missed[: context.spec.measure.words]
+        payload["words"] = context.measures.words(weights, missed, self._control.heartbeat) + payload["words"]
         self._pace.took("measure", label, time.perf_counter() - began)
         return self._remembered(Measured(lane=label, round=number, **payload))
 
@@ -283,15 +284,15 @@ class Sequenced:
     def _write_facts(self) -> None:
         """facts.csv: every fact in every lane, at the end; no rows where the spec wants none."""
         rows: list[dict[str, Any]] = []
-        facts, plan = self._bench.facts.edit, self._bench.plan
-        for label in self._bench.spec.labels() if self._bench.spec.measure.final_words else ():
+        facts, plan = self._context.facts.edit, self._context.plan
+        for label in self._context.spec.labels() if self._context.spec.measure.final_words else ():
             last = self._past.last_edit(label)
             weights = self._states.after(label, last).weights
-            indices = plan.edited_by(last, self._bench.left_out[label])
+            indices = plan.edited_by(last, self._context.left_out[label])
             self._report("scores", label, last, f"{label}: asking for every fact")
-            for start in range(0, len(indices), TOGETHER):
-                some = indices[start : start + TOGETHER]
-                for row in self._bench.measures.words(weights, some, self._control.heartbeat):
+            for start in range(0, len(indices), BATCH):
+                some = indices[start : start + BATCH]
+                for row in self._context.measures.words(weights, some, self._control.heartbeat):
                     index = row["fact"]
                     about = {"id": facts[index].id, "subject": facts[index].subject, "round": index // plan.size + 1}
                     rows.append({"lane": label, **row, **about})

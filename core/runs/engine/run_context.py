@@ -1,4 +1,4 @@
-"""All that a run stands on, made ready before its first step."""
+"""What a run needs: its model, facts, recipes and sessions, made ready before the first step."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PACKAGES = ("torch", "transformers", "safetensors", "numpy", "lm-eval")
 
 
 @dataclass(frozen=True)
-class Bench:
+class RunContext:
     """One run's model, facts, recipes (in the order in which they run) and sessions."""
 
     spec: RunSpec
@@ -154,7 +154,9 @@ class Bench:
         }
 
 
-def prepare(laboratory: Laboratory, spec: RunSpec, control: Control, started: Mapping[str, Any] | None = None) -> Bench:
+def prepare(
+    laboratory: Laboratory, spec: RunSpec, control: Control, started: Mapping[str, Any] | None = None
+) -> RunContext:
     """Load, gather and decompose what the run needs; raises `UserError` for what the spec asks and is not there.
 
     `started`: the event that opened the run, where it goes on; its lanes stay what they were.
@@ -192,7 +194,7 @@ def prepare(laboratory: Laboratory, spec: RunSpec, control: Control, started: Ma
             lm, facts.edit, facts.unedited, layers, spec.measure, laboratory.assets, heartbeat=control.heartbeat
         )
     warnings = laboratory.warnings(spec) + facts.warnings
-    return Bench(spec, lm, facts, recipes, editing, measures, plan, warnings, seconds, notes)
+    return RunContext(spec, lm, facts, recipes, editing, measures, plan, warnings, seconds, notes)
 
 
 @contextmanager

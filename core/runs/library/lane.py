@@ -107,10 +107,8 @@ class State:
 
     def study(self, name: str, **options: Any) -> Result:
         """A study of this lane at this round (`python -m core measure --studies` lists them). Raises `UserError`."""
-        run, lane = self._at.lane.run, [self._at.lane.label]
-        return Result.of_study(
-            study(run.folder.path, name, options, lane, str(self.round), run.laboratory, run.control)
-        )
+        lane = self._at.lane
+        return Result.of_study(study(lane.run, name, options, [lane.label], str(self.round)))
 
     def __repr__(self) -> str:
         return f"<{self._at.lane.label} after round {self.round}>"

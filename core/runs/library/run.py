@@ -100,8 +100,7 @@ class Run:
     ) -> Result:
         """A study of lanes (default: all) at "all" rounds, the "last", or numbers with commas. `python -m core measure
         --studies` lists them with their options. Raises `UserError`."""
-        opened = self._opened
-        return Result.of_study(study(self.folder, name, options, lanes, str(rounds), opened.laboratory, opened.control))
+        return Result.of_study(study(self._opened, name, options, lanes, str(rounds)))
 
     def export(
         self, kind: str, out: Path | str, *, lane: str | None = None, round: int | None = None, **options: Any

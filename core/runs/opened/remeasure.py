@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.measures.config import MeasureConfig
 from core.measures.session import MeasureSession
-from core.runs.engine.laboratory import Laboratory
 from core.runs.engine.run_context import announce, share_of
 from core.runs.opened.asked_rounds import asked_rounds
 from core.runs.opened.run import OpenedRun
-from core.runs.progress.control import Control
 from core.runs.progress.eta import Pace
 from core.runs.progress.events import Measured, Progress
 from core.runs.store.folder import RunFolder, replace_text
@@ -20,30 +20,39 @@ from core.runs.store.folder import RunFolder, replace_text
 UNSAMPLED = {"sample": None, "paraphrases": None, "neighbors": None, "unedited": None, "task_limit": None}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Again:
+    """What is measured otherwise than in the run. `tasks` [] stands for the model's own, None for those of the run;
+    `maps` adds a map per state to `maps-<name>.json`; `everything` measures without samples. Tables are called by
+    `name`."""
+
+    name: str = "again"
+    tasks: Sequence[str] | None = None
+    maps: str | None = None
+    everything: bool = False
+
+    def config(self, of_run: MeasureConfig) -> MeasureConfig:
+        """The measures of the run with these changes."""
+        changes: dict[str, Any] = dict(UNSAMPLED) if self.everything else {}
+        if self.tasks is not None:
+            changes["tasks"] = list(self.tasks) or True
+        return of_run.model_copy(update={**changes, "maps": self.maps or False})
+
+
 def remeasure(
-    path: Path,
-    rounds: str = "last",
-    lanes: Sequence[str] | None = None,
-    tasks: Sequence[str] | None = None,
-    maps: str | None = None,
-    everything: bool = False,
-    name: str = "again",
-    control: Control | None = None,
-    laboratory: Laboratory | None = None,
+    run: OpenedRun, rounds: str = "last", lanes: Sequence[str] | None = None, again: Again | None = None
 ) -> list[Path]:
     """Measure rounds of a run again; returns the files that were written.
 
-    `rounds` is "all", "last" or numbers with commas; `tasks` [] stands for the model's own, None for those of the run;
-    `maps` adds a map per state to `maps-<name>.json`; `everything` measures without samples. Numbers that only a live
-    run can tell (`*_when_edited`) are left out. Raises `UserError` for a folder, round or lane that is not there, and
-    `Interrupted` when `control` says so.
+    `rounds` is "all", "last" or numbers with commas. Numbers that only a live run can tell (`*_when_edited`) are left
+    out. Raises `UserError` for a folder, round or lane that is not there, and `Interrupted` when the run's control says
+    so.
     """
-    control = control or Control()
-    run = OpenedRun(path, laboratory or Laboratory(path.expanduser().resolve()), control)
-    again, spec = RunFolder(run.folder.path, suffix=f"-{name}"), run.record.spec
+    again, control = again or Again(), run.control
+    spec, folder = run.record.spec, RunFolder(run.folder.path, suffix=f"-{again.name}")
     wanted = asked_rounds(run.labels, run.ledger, lanes, rounds)
     run.load()
-    config = spec.measure.model_copy(update=_changes(tasks, maps, everything))
+    config = again.config(spec.measure)
     layers = sorted({layer for lane in wanted for layer in run.layers[lane]})
     announce(run.lm, len(layers), config, control)
     session = MeasureSession(
@@ -83,14 +92,7 @@ def remeasure(
             heartbeat=control.heartbeat,
         )
         events.append(_event(label, number, measured.as_dict()).as_dict())
-    return _written(again, events, maps)
-
-
-def _changes(tasks: Sequence[str] | None, maps: str | None, everything: bool) -> dict[str, Any]:
-    changes: dict[str, Any] = dict(UNSAMPLED) if everything else {}
-    if tasks is not None:
-        changes["tasks"] = list(tasks) or True
-    return changes | {"maps": maps or False}
+    return _written(folder, events, again.maps)
 
 
 def _event(lane: str, number: int, payload: dict[str, Any]) -> Measured:

@@ -44,12 +44,12 @@ class OpenedRun:
 
     Nothing is read before it is asked for. What takes long stays in `laboratory.recent`, so that opening a run again
     is cheap. While the run goes on, answers are from the folder as it is then. `control` is told how far long work is,
-    and may end it.
+    and may end it. Without a `laboratory` the run has one of its own, which keeps statistics in the run's folder.
     """
 
-    def __init__(self, folder: Path, laboratory: Laboratory, control: Control | None = None):
+    def __init__(self, folder: Path, laboratory: Laboratory | None = None, control: Control | None = None):
         self.folder = RunFolder(folder.expanduser().resolve())
-        self.laboratory, self.control = laboratory, control or Control()
+        self.laboratory, self.control = laboratory or Laboratory(self.folder.path), control or Control()
         self.ledger = Ledger(self.folder.ledger)
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +15,6 @@ from core.measures.outside.texts import texts_for
 from core.measures.session import task_names
 from core.measures.study.case import Case
 from core.measures.study.result import StudyResult
-from core.runs.engine.laboratory import Laboratory
 from core.runs.engine.run_context import gathering, versions
 from core.runs.opened.asked_rounds import asked_rounds
 from core.runs.opened.catalogue import built, resolved
@@ -27,27 +25,19 @@ from core.runs.progress.events import Progress
 
 
 def study(
-    path: Path,
-    name: str,
-    options: Mapping[str, Any],
-    lanes: Sequence[str] | None = None,
-    rounds: str = "last",
-    laboratory: Laboratory | None = None,
-    control: Control | None = None,
+    run: OpenedRun, name: str, options: Mapping[str, Any], lanes: Sequence[str] | None = None, rounds: str = "last"
 ) -> dict[str, Any]:
-    """What a study finds in lanes of the run in `path`, at "all" rounds, the "last", or numbers with commas.
+    """What a study finds in lanes of a run, at "all" rounds, the "last", or numbers with commas.
 
     Returns JSON: `study, title, question, source, options` (all of them), `lanes`, `rounds` (by lane), `asked_rounds`
     (as they were asked for), `created` (seconds since 1970), `model`, `versions`, `seconds`, and what
-    `core.measures.study.result.StudyResult` has: `tables` (rows with their `lane` first), `charts` (of one lane's rows
-    each), `protocol`, `notes`, `empty` (`{"table", "lane", "why"}` of each table of a lane that has no rows). Raises
-    `UserError` for what is not there, and `Interrupted` when `control` says so. The random numbers of a run that goes
-    on in this process are not touched.
+    `core.measures.study.result.StudyResult` has: `tables` (rows with their `lane` first), `charts` (of one lane's rows each),
+    `protocol`, `notes`, `empty` (`{"table", "lane", "why"}` of each table of a lane that has no rows). Raises
+    `UserError` for what is not there, and `Interrupted` when the run's control says so. The random numbers of a run
+    that goes on in this process are not touched.
     """
     began, asked = time.monotonic(), built(name, options)
-    control = control or Control()
-    run = OpenedRun(path, laboratory or Laboratory(path.expanduser().resolve()), control)
-    started = run.started  # raises where no run is
+    control, started = run.control, run.started  # raises where no run is
     wanted = asked_rounds(run.labels, run.ledger, lanes, rounds)
     random, pace = torch.get_rng_state(), Pace()
     try:
@@ -74,7 +64,7 @@ def study(
         "model": started["model"],
         "versions": versions(),
         "seconds": round(time.monotonic() - began, 3),
-        **together(found),
+        **merged(found),
     }
 
 
@@ -121,7 +111,7 @@ class Moments(dict[int, SecondMoment]):
         return self[layer]
 
 
-def together(found: Mapping[str, StudyResult]) -> dict[str, Any]:
+def merged(found: Mapping[str, StudyResult]) -> dict[str, Any]:
     """What was found in several lanes as one: tables with a column `lane` first, charts and protocol once."""
     parts = {lane: part.as_dict() for lane, part in found.items()}
     tables: dict[str, list[dict[str, Any]]] = {}

@@ -12,6 +12,7 @@ from typing import Any
 from core.errors import UserError
 from core.runs.engine import engine
 from core.runs.engine.laboratory import Laboratory
+from core.runs.opened.run import OpenedRun
 from core.runs.opened.study import study as make
 from core.runs.progress.control import WAITING, Control, Paused, Stopped, Yielded
 from core.runs.progress.events import Event, Finished, Warned
@@ -74,7 +75,8 @@ def perform_study(store: Store, study: StudyState, laboratory: Laboratory, contr
         return
     queue.claim(study.id)
     try:
-        found = make(run.folder, asked.name, asked.options, asked.lanes, asked.rounds, laboratory, control)
+        opened = OpenedRun(run.folder, laboratory, control)
+        found = make(opened, asked.name, asked.options, asked.lanes, asked.rounds)
         queue.finish(run.folder, study, found)
     except Stopped as stop:
         queue.end(study.id, "stopped", str(stop))
