@@ -20,7 +20,7 @@ from core.runs.opened.catalogue import built, catalogue
 from core.runs.spec.admission import in_options
 from core.runs.store import study_files
 from core.runs.store.store import Run
-from core.runs.store.study_files import Kept
+from core.runs.store.study_files import StudyFile
 from core.runs.store.study_queue import StudyState
 from lab_app import text
 from lab_app.actions import owner
@@ -87,7 +87,9 @@ class Desk:
 
     def __init__(self, lab: Lab):
         self.lab = lab
-        self._heads: dict[Path, tuple[int, Kept | None]] = {}  # files of the command line, with when they were written
+        self._heads: dict[
+            Path, tuple[int, StudyFile | None]
+        ] = {}  # files of the command line, with when they were written
 
     def standing(self, run: str) -> dict[str, Any]:
         """What there is to show of a run's studies, newest first; small."""
@@ -159,7 +161,7 @@ class Desk:
                 if self._heads.get(file, (0, None))[0] != written:
                     if len(self._heads) >= MOST_READ:
                         self._heads.clear()
-                    self._heads[file] = written, Kept.read(file)
+                    self._heads[file] = written, StudyFile.read(file)
                 if (one := self._heads[file][1]) is not None:
                     found.append(of_command_line(one))
         return found
@@ -218,7 +220,7 @@ def standing(state: StudyState) -> dict[str, Any]:
     return found
 
 
-def of_command_line(one: Kept) -> dict[str, Any]:
+def of_command_line(one: StudyFile) -> dict[str, Any]:
     """A result of the command line as the page lists it: its `id` is its key."""
     about = {"id": one.key, "name": one.study, "lanes": one.lanes, "rounds": one.rounds, "options": dict(one.options)}
     return about | {"status": "done", "says": SAYS["done"], "message": "", "created": one.created, "by": "command line"}
@@ -232,7 +234,7 @@ def found_of(lab: Lab, run: str, study: Any) -> dict[str, Any] | None:
     if isinstance(study, int):
         state = lab.store.studies.get(study)
         return lab.store.studies.found(there.folder, state) if state is not None and state.run == run else None
-    keys = {one.key: one for one in study_files.kept(there.folder, pages=False)}
+    keys = {one.key: one for one in study_files.results(there.folder, pages=False)}
     return json.loads(keys[study].file.read_text(encoding="utf-8")) if study in keys else None
 
 

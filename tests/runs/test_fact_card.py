@@ -7,7 +7,7 @@ from core.editing.deltas.ledger import Ledger
 from core.errors import UserError
 from core.measures.outside.fact_card import questions, rated
 from core.runs.engine.laboratory import Laboratory
-from core.runs.opened.fact_card import chosen, fact_card
+from core.runs.opened.fact_card import fact_card, rounds_to_ask
 from core.runs.opened.run import OpenedRun
 from tests.runs.at_work import LITTLE, answered, queued, status
 
@@ -23,7 +23,7 @@ from tests.runs.at_work import LITTLE, answered, queued, status
     ],
 )
 def test_rounds_that_a_fact_is_asked_at(last, edited_in, looked, expected):
-    found = chosen(range(last + 1), edited_in, looked)
+    found = rounds_to_ask(range(last + 1), edited_in, looked)
     assert len(found) == min(6, last + 1)
     assert {0, looked, last, *([edited_in] if edited_in else [])} <= set(found)
     assert found == expected

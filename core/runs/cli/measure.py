@@ -15,7 +15,7 @@ from core.json_text import JsonError, loads
 from core.runs.opened.catalogue import built, catalogue
 from core.runs.progress.control import Control, Interrupted
 from core.runs.progress.terminal import Telling, interruptible, quiet
-from core.runs.store.study_files import Kept, delete, free_key, kept, result, write
+from core.runs.store.study_files import StudyFile, delete, free_key, result, results, write
 from core.runs.worker.process import cache_home
 
 DONE, STOPPED_EARLY = 0, 3
@@ -116,11 +116,11 @@ def _results(arguments: argparse.Namespace) -> int:
     for one in [result(folder, key) for key in arguments.delete or ()]:
         print("\n".join(f"deleted: {file}" for file in delete(one)))
     if arguments.results:
-        print("\n".join(map(_told, kept(folder))) or f"{folder}: no study was kept")
+        print("\n".join(map(_told, results(folder))) or f"{folder}: no study was kept")
     return DONE
 
 
-def _told(one: Kept) -> str:
+def _told(one: StudyFile) -> str:
     """A result in the list: its key, when it was found and of what; options that are not as usual; its tables."""
     usual = {about["name"]: {o["name"]: o["default"] for o in about["options"]} for about in catalogue()}
     own = {name: value for name, value in one.options.items() if value != usual.get(one.study, {}).get(name)}

@@ -25,13 +25,7 @@ from pathlib import Path
 
 import torch
 
-from core.runs.progress.control import Control
-from core.runs.engine.laboratory import Laboratory
-from core.runs.worker.perform import perform
-from core.runs.spec.run_spec import MOST_ROWS, RunSpec
-from core.runs.store.store import Store
-from core.runs.progress.terminal import Telling
-from core.runs.worker.process import cache_home
+import core as lab
 
 THREADS = {threads}
 SPEC = r\'\'\'
@@ -42,32 +36,26 @@ HASHES = {hashes}
 
 
 def repeat(folder: Path) -> str:
-    """Perform the run in `folder`, which must be new; returns how it ended: done, stopped or failed."""
+    """Perform the run in `folder`, which must be new; returns how it ended: done or stopped."""
     torch.set_num_threads(THREADS)
-    spec = RunSpec.from_dict(json.loads(SPEC), max_facts=MOST_ROWS)
-    store, telling = Store(folder), Telling()
-    try:
-        run = store.get(store.create_run(spec.as_dict(), title=spec.title, folder="."))
-        end = perform(store, run, Laboratory(cache_home(store.home)), Control(report=telling.progress), telling.event)
-        telling.end()
-        edits = [event for _, event in store.events(run.id) if event["kind"] == "edited"]
-    finally:
-        store.close()
-    if end.status == "failed":
-        print(f"error: {{end.message}}", file=sys.stderr)
-    found = {{(edit["lane"], edit["round"]): edit["hash"] for edit in edits}}
+    run = lab.run(json.loads(SPEC), out=folder)
+    found = {{(event["lane"], event["round"]): event["hash"] for event in run.events if event["kind"] == "edited"}}
     for lane, (number, hashes) in HASHES.items():
         there = found.get((lane, number))
         said = "the same weights, bit for bit" if there == hashes else "other weights" if there else "not reached"
         print(f"{{lane}}, round {{number}}: {{said}}")
-    return end.status
+    return run.status
 
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "{stem}-again")
     if folder.exists():
         sys.exit(f"error: {{folder}} is there already; name a new folder")
-    sys.exit(0 if repeat(folder) == "done" else 3)
+    try:
+        sys.exit(0 if repeat(folder) == "done" else 3)
+    except lab.UserError as error:
+        print(f"error: {{error}}", file=sys.stderr)
+        sys.exit(3)
 '''
 
 

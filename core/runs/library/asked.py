@@ -14,7 +14,7 @@ from core.facts.source import USUAL, FactsSpec
 from core.facts.typed import parse_row
 from core.runs.library.lane_text import lanes_of
 from core.runs.spec.problems import SpecError, told
-from core.runs.spec.run_spec import RunSpec
+from core.runs.spec.run_spec import MOST_ROWS, RunSpec
 
 ROUNDS = 10  # where no size of a round is asked for
 
@@ -66,7 +66,11 @@ def facts_field(given: Facts | None) -> dict[str, Any]:
 
 
 def spec_of(
-    model: str | Mapping[str, Any], facts: Facts | None, lanes: Lanes | None, round_size: int | None, **fields: Any
+    model: str | Mapping[str, Any],
+    facts: Facts | None,
+    lanes: Lanes | None,
+    round_size: int | None,
+    fields: Mapping[str, Any],
 ) -> RunSpec:
     """The spec of a run. `model` is a model's name, or a whole spec, whose fields the other arguments replace. Raises
     `UserError` with everything that is wrong."""
@@ -84,4 +88,4 @@ def spec_of(
         known = asked["facts"]
         count = len(known["items"]) if "items" in known else known.get("count")
         asked["round_size"] = max(1, -(-(count or USUAL) // ROUNDS))
-    return RunSpec.from_dict({**asked, **fields})
+    return RunSpec.from_dict({**asked, **fields}, max_facts=MOST_ROWS)

@@ -169,7 +169,7 @@ def run(
     loaded = model if isinstance(model, Model) else None
     named: str | Mapping[str, Any] = model if not isinstance(model, Model) else model.spec.model
     fields = {**(loaded.fields if loaded else {}), **fields}
-    spec = spec_of(named, facts, lanes, round_size, **fields)
+    spec = spec_of(named, facts, lanes, round_size, fields)
     home = default_home() if out is None else Path(out)
     home = home.expanduser().resolve()
     if out is not None:

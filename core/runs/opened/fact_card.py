@@ -37,7 +37,7 @@ def fact_card(run: OpenedRun, payload: Mapping[str, Any]) -> dict[str, Any]:
     edited_in = None if unedited else edited(record, lane.label, there, int(index or 0))
     looked = record.round(lane.label, payload.get("round"))
     asked, rounds, proof = questions(fact), [], None
-    for number in chosen([0, *there], edited_in, looked):
+    for number in rounds_to_ask([0, *there], edited_in, looked):
         at = lane.at(number)
         with at.worn():
             rounds.append({"round": number, **rated(run.lm, asked)})
@@ -78,7 +78,7 @@ def edited(record: Record, lane: str, rounds: Sequence[int], index: int) -> int 
     return None
 
 
-def chosen(there: Sequence[int], edited_in: int | None, looked: int, most: int = ROUNDS) -> list[int]:
+def rounds_to_ask(there: Sequence[int], edited_in: int | None, looked: int, most: int = ROUNDS) -> list[int]:
     """Some of the rounds that are `there`, ascending: the unedited model, the round of the edit with the one before it,
     the one looked at and the last, and between these others as evenly as `most` of them allow."""
     around = () if edited_in is None else (max(0, edited_in - 1), edited_in)

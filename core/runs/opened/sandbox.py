@@ -99,7 +99,7 @@ def sandbox(run: OpenedRun, asked: Run, payload: Mapping[str, Any]) -> dict[str,
     (`given`), and `predicted`. Raises `UserError`.
     """
     began = time.perf_counter()
-    acting, label = chosen(payload.get("guard")), _label(asked, payload)
+    acting, label = asked_guard(payload.get("guard")), _label(asked, payload)
     pending = payload.get("round") == NEXT
     if pending:
         number = next_round(asked.status, run.record, label)
@@ -185,7 +185,7 @@ def _guards(run: OpenedRun, label: str, number: int) -> list[dict[str, Any]]:
     return next(list(entry.get("guards") or ()) for entry in run.spec.lanes if entry["name"] == made)
 
 
-def chosen(guard: Any) -> Any:
+def asked_guard(guard: Any) -> Any:
     """The guard that is asked for, or None for no guard."""
     if guard is None:
         return None

@@ -24,7 +24,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]{0,40}")  # without "-", which parts
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class StudyFile:
     """A result: its `key`, the file with all of it, the study's name, its options (all of them), lanes, rounds as they
     were asked for, when it was found (seconds since 1970), how many rows its tables have, and why some have none."""
 
@@ -39,7 +39,7 @@ class Kept:
     empty: list[dict[str, str]]
 
     @classmethod
-    def read(cls, file: Path) -> Kept | None:
+    def read(cls, file: Path) -> StudyFile | None:
         """A file's result; None if it holds none."""
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
@@ -64,15 +64,15 @@ def files(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"{FIRST}*.json"))
 
 
-def kept(folder: Path, pages: bool = True) -> list[Kept]:
+def results(folder: Path, pages: bool = True) -> list[StudyFile]:
     """The results in a run's folder, newest first; with those of the page's studies, unless they are not wanted."""
     found = [*files(folder), *(sorted(folder.glob(f"{FOLDER}/*.json")) if pages else ())]
-    return sorted((one for file in found if (one := Kept.read(file))), key=lambda one: one.created, reverse=True)
+    return sorted((one for file in found if (one := StudyFile.read(file))), key=lambda one: one.created, reverse=True)
 
 
-def result(folder: Path, key: str, pages: bool = True) -> Kept:
+def result(folder: Path, key: str, pages: bool = True) -> StudyFile:
     """The result of that key; raises `UserError` if there is none."""
-    there = {one.key: one for one in kept(folder, pages)}
+    there = {one.key: one for one in results(folder, pages)}
     if key not in there:
         raise UserError(f'there is no result "{key}"; {nearest(key, sorted(there))}' if there else "no study was kept")
     return there[key]
@@ -106,7 +106,7 @@ def write(found: Mapping[str, Any], folder: Path, key: str) -> list[Path]:
     return written
 
 
-def delete(one: Kept) -> list[Path]:
+def delete(one: StudyFile) -> list[Path]:
     """Delete a result with its tables; returns the files that are gone."""
     there = [one.file, *(one.file.with_name(f"{one.file.stem}-{name}.csv") for name in one.tables)]
     gone = [file for file in there if file.exists()]
