@@ -1,1 +1,1 @@
-"""The sequence: spec → rounds → events → store, and whatever is asked of a run afterwards."""
+"""Runs: the spec, the engine, the store, the worker, and everything that uses a finished or a running run."""

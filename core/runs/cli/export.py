@@ -1,4 +1,4 @@
-"""`python -m core export`: a run, or a lane's round of it, for use elsewhere."""
+"""`python -m core export`: writes a run, or the weights of a lane after a round, for other programs."""
 
 from __future__ import annotations
 

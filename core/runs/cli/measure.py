@@ -1,4 +1,4 @@
-"""`python -m core measure`: more measures, and studies, of a run that is there."""
+"""`python -m core measure`: measures a stored run again, or makes a study of it."""
 
 from __future__ import annotations
 

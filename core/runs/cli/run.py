@@ -1,4 +1,4 @@
-"""`python -m core run`: the page's engine and files, without a page."""
+"""`python -m core run`: performs a run without the page."""
 
 from __future__ import annotations
 

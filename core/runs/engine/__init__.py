@@ -1,1 +1,1 @@
-"""The sequence of a run: load, edit, measure, event by event."""
+"""The engine of a run: it loads, edits and measures, and yields events."""

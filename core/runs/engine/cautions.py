@@ -1,4 +1,4 @@
-"""What a person should know before believing a run: odd facts at its start, a model that falls apart on its way."""
+"""Warnings of a run: doubtful facts at its start, and a model that degrades during it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sequence: for every round and lane, edit, commit, measure, commit. Deterministic from the spec and its seed.
+"""The engine: for every round and lane it edits, commits, measures, commits. Spec and seed determine the result.
 
 The caller commits each event before it asks for the next one. Everything here follows from the spec and the committed
 events, so a run that ended anywhere goes on from its last committed step to the same numbers.

@@ -1,4 +1,4 @@
-"""What stays in a process between runs: the loaded model and what was computed about it alone."""
+"""What a process keeps between runs: the loaded model and what was computed from it."""
 
 from __future__ import annotations
 

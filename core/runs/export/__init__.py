@@ -1,1 +1,1 @@
-"""A run, or a lane at a round, as files for others."""
+"""Exports of a run, or of a lane after a round."""

@@ -1,4 +1,4 @@
-"""An export that the page asks for, made by the worker in the run's folder, and packed into one file for download."""
+"""Exports that the page asks for. The worker writes them into the run's folder, each as one file for download."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run as a zip: what others need to read it. The same folder gives the same bytes, whenever and wherever."""
+"""A run as a zip file. The same folder always gives the same bytes."""
 
 from __future__ import annotations
 

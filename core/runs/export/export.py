@@ -1,4 +1,4 @@
-"""Export: a run, or a lane's round of it, in a form that others can use. For the page's worker and the command line.
+"""Exports a run, or a lane after a round, for the worker, the command line and the library.
 
 Whatever is exported appears under its name when it is complete, or not at all.
 """

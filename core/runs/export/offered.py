@@ -1,4 +1,4 @@
-"""What a run has on offer for download: files in a folder of its own, named by the lab. Needs no torch.
+"""The files of a run that can be downloaded. Needs no torch.
 
 The worker makes them (`core.runs.export.answer`), the page lists and sends them.
 """

@@ -1,4 +1,4 @@
-"""What can be exported, and how it may be asked for. Needs no torch: the page and the command line read it here."""
+"""The kinds of exports and their options. Needs no torch."""
 
 from __future__ import annotations
 

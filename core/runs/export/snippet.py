@@ -1,4 +1,4 @@
-"""A run as a Python file that repeats it: the spec inlined, nothing read from the run's folder."""
+"""A run as a Python file that repeats it. The file holds the spec and reads nothing from the run's folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lane's round as weights: its change as factors or as a LoRA adapter, or the edited model whole."""
+"""Weights of a lane after a round: the change as low-rank factors or as a LoRA adapter, or the whole edited model."""
 
 from __future__ import annotations
 

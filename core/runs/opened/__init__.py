@@ -1,1 +1,1 @@
-"""A run that is there, opened again: more measures, studies, questions about its rounds."""
+"""Stored runs, opened again: more measures, studies, and answers about their rounds."""

@@ -1,4 +1,4 @@
-"""Which rounds of which lanes are asked about: "all", "last", or numbers with commas."""
+"""Reads which rounds of which lanes are meant: "all", "last", or numbers with commas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The studies there are, as a control or a list on the terminal would show them. Needs no torch."""
+"""The list of studies with their options, for forms and for the command line. Needs no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fact of a run, as it was said at a few rounds of a lane, and proof that its edit was made."""
+"""One fact of a run: its answers at several rounds of a lane, and proof that its edit was applied."""
 
 from __future__ import annotations
 

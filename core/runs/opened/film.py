@@ -1,4 +1,4 @@
-"""A film of a lane: one prompt, continued at all of its measured rounds."""
+"""A film of a lane: one prompt, continued by the model after each measured round."""
 
 from __future__ import annotations
 

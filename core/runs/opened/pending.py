@@ -1,4 +1,4 @@
-"""The round that a lane edits next, computed before it is run: for the guard sandbox.
+"""Computes a lane's next round before the run does, for the guard sandbox.
 
 It is what the run will compute when it goes on, to the last bit: the same edit of the same facts on top of the same
 state. Neither the ledger nor the events hear of it; it is stored beside them until the lane's next one is asked for.

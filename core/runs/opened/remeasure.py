@@ -1,4 +1,4 @@
-"""More measures on a run that is there: its states rebuilt from the ledger, tables written beside the first ones."""
+"""Measures a stored run again: states are rebuilt from the ledger, tables are written beside the first ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guard sandbox: a round as it would be under another guard, from its stored factors.
+"""The guard sandbox: what another guard would leave of a stored round.
 
 A round that was edited is not edited anew; of one that comes next, the update is computed first (`opened.pending`).
 The update before the guards is what the round's values, sought under the guards of its own

@@ -1,4 +1,4 @@
-"""A study of a run that is there: its lanes as studies see them, what was found, and the files that keep it."""
+"""Makes a study of a stored run."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How a run tells where it stands, and how it is paused and stopped: events, control, time left, terminal."""
+"""Events, control (pause, stop, step), estimated time left, and terminal output of a run."""

@@ -1,4 +1,4 @@
-"""How a run is stopped, paused and stepped from outside, and how it says where it stands."""
+"""Control of a run from outside: stop, pause, step, and reports of progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long it will still take, measured from what was done so far."""
+"""Estimates the time left from the steps done so far."""
 
 from __future__ import annotations
 

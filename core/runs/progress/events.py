@@ -1,4 +1,4 @@
-"""What a run says while it goes on: the same events for the command line, the store, the tables and the page.
+"""The events of a run: the same for the command line, the store, the tables and the page.
 
 An event is a small frozen record; as stored it is a dictionary with its `kind` first. Everything in it is JSON: the
 numbers that JSON has no word for (NaN, ±infinity) are stored as null.
@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 from core.errors import clipped
 
 STATUSES = ("queued", "running", "paused", "stopped", "failed", "done")
-PHASES = ("loading", "statistics", "contexts", "values", "layers", "scores", "tasks", "inside", "maps")
-PHASES += ("study", "packing")  # beside runs
+OF_RUNS = ("loading", "statistics", "contexts", "values", "layers", "scores", "tasks", "inside", "maps")
+PHASES = (*OF_RUNS, "study", "packing")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A run as it is told on a terminal: one line that moves, or a line for each step where output goes to a file."""
+"""A run on a terminal: a progress bar, or a line for each step where output goes to a file."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A run as it is asked for: the spec, its lanes and its plan, checked. Needs no torch."""
+"""The spec of a run, its lanes and its plan, with all checks. Needs no torch."""

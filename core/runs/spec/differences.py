@@ -1,4 +1,4 @@
-"""What is not as it was when a spec was run before, by the `resolved` part that its run wrote. Needs no torch."""
+"""What differs from an earlier run of the same spec, by the `resolved` part that it wrote. Needs no torch."""
 
 from __future__ import annotations
 

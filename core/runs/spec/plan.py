@@ -1,4 +1,4 @@
-"""What a run will do, step by step, and what of it is done already: read from the spec and the committed events."""
+"""The steps of a run, and those that are done, from the spec and the committed events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a spec, in words for the person who wrote it: where, what, and what to do."""
+"""Problems of a spec in plain words: where, what, and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run as it is asked for: checked, with every problem told at its place. Needs no torch."""
+"""The spec of a run, checked; every problem is reported with its place. Needs no torch."""
 
 from __future__ import annotations
 

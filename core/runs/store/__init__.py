@@ -1,1 +1,1 @@
-"""Runs on disk: database, folders, queues, records. Needs no torch."""
+"""Storage of runs: database, folders, queues. Needs no torch."""

@@ -1,4 +1,4 @@
-"""What the page asks of the worker: commands that wait, how far one is, and what came of the others. Needs no torch."""
+"""The queue of the page's commands to the worker, with their progress and answers. Needs no torch."""
 
 from __future__ import annotations
 

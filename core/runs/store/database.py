@@ -1,4 +1,4 @@
-"""The SQLite file under a store: opened, checked, written in transactions; what goes wrong with it said clearly."""
+"""The SQLite file of a store: opened, checked, written in transactions; errors are reported in plain words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's folder: what was asked (`spec.json`), what happened (`events.jsonl`), and the same as tables (CSV).
+"""The folder of a run: its spec (`spec.json`), its events (`events.jsonl`), and tables of them (CSV).
 
 All of it follows from the events, so it is written anew after a crash and comes out the same. Files are replaced in one
 step: whoever reads one never sees half of it.
@@ -40,7 +40,7 @@ class RunFolder:
         self.path, self._suffix = path, suffix
         self._rounds: dict[tuple[str, int], dict[str, Any]] = {}
         self._layers: dict[tuple[str, int, int], dict[str, Any]] = {}
-        self._edits: dict[tuple[str, int], dict[str, Any]] = {}
+        self._edits: dict[tuple[str, int], dict[int, Any]] = {}
         self._often: dict[tuple[str, int], Counter[int]] = {}
         self._begins: dict[str, Mapping[str, Any]] = {}
         self._order: list[str] = []

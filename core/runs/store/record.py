@@ -1,4 +1,4 @@
-"""A run read back from its folder alone: what was asked, what it was run on, and what stands of what happened."""
+"""The spec and the events of a stored run, read from its folder alone. Needs no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs read back from their folders, for a store whose database was lost."""
+"""Restores the list of runs from their folders after the database was lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs on disk: what was asked, what happened, what is waiting. Shared by the page and the worker; needs no torch.
+"""The store: runs, their events, and the queue. Shared by the page and the worker; needs no torch.
 
 `HOME/lab.sqlite` holds the runs, their events (append-only, numbered from 1 in each run), the latest progress, and the
 commands that the page sends to the worker. `HOME/runs/<id>/` holds what is large or meant to be read: the ledger of

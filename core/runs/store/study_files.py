@@ -1,4 +1,4 @@
-"""What the command line's studies found, as files of a run's folder: each result beside the others. Needs no torch.
+"""Results of the command line's studies as files of a run's folder. Needs no torch.
 
 `study-<key>.json` holds all of a result, `study-<key>-<table>.csv` each of its tables. The key is the study's name; a
 second result of it has "-2" behind it, and so on, or the name that was asked for. Those of the page's studies are kept

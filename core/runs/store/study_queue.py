@@ -1,4 +1,4 @@
-"""Studies that were asked for: those that wait, the one that goes on, and what came of the others. Needs no torch.
+"""The queue of studies that the page asks for, with their progress and results. Needs no torch.
 
 A study is a piece of work of its own beside the runs. What it finds is a file in the folder of its run.
 """

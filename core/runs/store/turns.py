@@ -1,4 +1,4 @@
-"""Whose run is next: owners take turns, so that nobody's ten runs keep another's first one waiting."""
+"""The order of the queue: owners take turns, so that nobody's ten runs delay another's first one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ def in_turn(runs: Iterable[Mapping[str, Any]]) -> list[Any]:
     second; among equals the owner who was served longest ago is first, then the run that waits longest. An owner whose
     run is going on already starts one place back.
     """
-    waiting, served, going = defaultdict(list), defaultdict(float), defaultdict(int)
+    waiting: defaultdict[str, list[tuple[float, Any]]] = defaultdict(list)
+    served: defaultdict[str, float] = defaultdict(float)
+    going: defaultdict[str, int] = defaultdict(int)
     for run in runs:
         served[run["owner"]] = max(served[run["owner"]], run["started"] or 0.0)
         if run["status"] == "running":

@@ -1,4 +1,4 @@
-"""Undo: a run is taken back to the end of an earlier round and goes on from there as if the later ones had never been.
+"""Undo: takes a run back to the end of an earlier round, from which it goes on as if later rounds had never been run.
 
 Nothing is erased from the events. One more is committed, `Undone`, together with the run's new status, and whoever
 reads them leaves out what it names (`events.standing`). So events stay append-only and numbered: a page that has read

@@ -1,5 +1,5 @@
-"""Serves what the page asks for while a run or a study goes on and between them: pause, stop, undo, added lanes,
-probes, maps, exports; studies are put into their queue."""
+"""Handles the commands of the page, also while a run or a study goes on: pause, stop, undo, added lanes, probes, maps,
+exports. Studies are put into their queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run in this process instead of the lab's worker: whose folder it is, and whether another process works there."""
+"""Runs in this process instead of the lab's worker: checks of the folder, and a lock against other processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process that owns the model: takes runs from the queue, one at a time, and answers questions about all of them.
+"""The worker process, which owns the model: it performs queued runs one at a time and answers questions about runs.
 
 python -m core.runs.worker.loop --home DIR [--parent PID] [--no-preload]
 """

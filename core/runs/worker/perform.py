@@ -1,4 +1,4 @@
-"""One run from the store, performed: its events committed, its tables written, its end explained."""
+"""Performs one run of the store: commits its events, writes its tables, and explains how it ended."""
 
 from __future__ import annotations
 

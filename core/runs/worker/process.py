@@ -1,4 +1,4 @@
-"""The worker as the page sees it: a process of its own, started when it is needed and again when it has died."""
+"""Starts the worker process when it is needed, and again when it has died."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions about a run that the worker answers: what does the model say at a round, how do its representations lie?"""
+"""Answers questions about runs: continuations of prompts, maps of representations, fact cards, films, the sandbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ends a worker from outside: one whose app is gone, or whose interpreter stands still so that nothing in it can act.
+"""Ends a worker from outside when its app is gone, or when its interpreter hangs.
 
 python -m core.runs.worker.sentinel WORKER APP ALONE SILENT
 

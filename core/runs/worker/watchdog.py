@@ -1,4 +1,4 @@
-"""Ends a worker that does not answer, and says so at what it was doing. All that was committed is kept.
+"""Ends a worker that does not answer, and reports it at the run or command that it was doing. Committed work is kept.
 
 A step may be one call that never comes back, so what looks after it is a thread of its own. Work that goes well looks
 for commands many times a second; the watchdog asks how long ago that was.
