@@ -22,15 +22,8 @@ FACTS = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAB_HOME", str(tmp_path_factory.mktemp("lab")))
-        yield
-
-
 @pytest.fixture(scope="module")
-def model():
+def model(pocket):
     return lab.load("pocket", device="cpu")
 
 

@@ -44,7 +44,7 @@ class Lane:
     def at(self, round: int | None = None) -> State:
         """The lane's model after a round: 0 is the unedited model, the last round is the default. Raises `UserError`
         for a round that was not edited."""
-        return State(self._opened.at(round))
+        return State(self._opened.at(None if round is None else int(round)))  # a number of a table is one of numpy's
 
     def __repr__(self) -> str:
         return f"<lane {self.label}: rounds 0 to {self._opened.last}>"

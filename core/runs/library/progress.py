@@ -13,7 +13,7 @@ class Bar:
     """Shows how many of a run's edits are made, and what goes on; warnings are printed above it."""
 
     def __init__(self, shown: bool = True):
-        self._bar = tqdm(disable=not shown, unit="edit", desc="Getting ready")
+        self._shown, self._bar = shown, tqdm(disable=not shown, unit="edit", desc="Getting ready")
 
     def progress(self, progress: Progress) -> None:
         """Where the work stands."""
@@ -25,7 +25,7 @@ class Bar:
         """A committed event."""
         if isinstance(event, Started):
             self._bar.total = event.rounds * len(event.lanes)
-        if isinstance(event, Warned) and event.level != "info":
+        if self._shown and isinstance(event, Warned) and event.level != "info":
             where = f"{event.lane}, round {event.round}: " if event.lane and event.round is not None else ""
             self._bar.write(f"warning: {where}{event.message}")
 
@@ -33,6 +33,4 @@ class Bar:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        if self._bar.total:
-            self._bar.n = self._bar.total if self._bar.n > self._bar.total else self._bar.n
         self._bar.close()

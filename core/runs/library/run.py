@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from html import escape
 from pathlib import Path
@@ -62,7 +62,7 @@ class Run:
     @property
     def status(self) -> str:
         """done, stopped, paused, failed, running or queued; "" of a run that is only there as a folder."""
-        return self._stored(lambda store: stored.status if (stored := store.get(self.id, spec=False)) else "") or ""
+        return self._stored(lambda store: there(store, self.id).status) if self.id else ""
 
     @property
     def rounds(self) -> pd.DataFrame:
@@ -116,14 +116,12 @@ class Run:
 
     def resume(self, progress: bool = True) -> Run:
         """Go on with a run that was stopped; returns this run. Raises `UserError`."""
-        store = Store(self._home)
-        try:
-            _finish(store, there(store, self.id), self._opened.laboratory, progress)
-        finally:
-            store.close()
+        self._stored(lambda store: _finish(store, there(store, self.id), self._opened.laboratory, progress))
         return self
 
-    def _stored(self, ask: Any) -> Any:
+    def _stored(self, ask: Callable[[Store], Any]) -> Any:
+        if not self.id:
+            raise UserError(f"{self.folder}: is a copy that no store knows; it can be read, but not go on")
         store = Store(self._home)
         try:
             return ask(store)
