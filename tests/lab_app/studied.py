@@ -102,7 +102,7 @@ def studied(state: StudyState, lanes: list[str]) -> dict[str, Any]:
 
 
 def carded(payload: dict[str, Any]) -> dict[str, Any]:
-    """What a worker answers about a fact, as `core.runs.opened.fact_card.FactCards` does."""
+    """What a worker answers about a fact, as `core.runs.opened.fact_card.fact_card` does."""
     fact, unedited = payload["fact"], payload["unedited"]
     asked = [
         ("edit", "The capital of France is"),
