@@ -31,8 +31,8 @@ def study(
 
     Returns JSON: `study, title, question, source, options` (all of them), `lanes`, `rounds` (by lane), `asked_rounds`
     (as they were asked for), `created` (seconds since 1970), `model`, `versions`, `seconds`, and what
-    `core.measures.study.result.StudyResult` has: `tables` (rows with their `lane` first), `charts` (of one lane's rows each),
-    `protocol`, `notes`, `empty` (`{"table", "lane", "why"}` of each table of a lane that has no rows). Raises
+    `core.measures.study.result.StudyResult` has: `tables` (rows with their `lane` first), `charts` (of one lane's rows
+    each), `protocol`, `notes`, `empty` (`{"table", "lane", "why"}` of each table of a lane that has no rows). Raises
     `UserError` for what is not there, and `Interrupted` when the run's control says so. The random numbers of a run
     that goes on in this process are not touched.
     """
