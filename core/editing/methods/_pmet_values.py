@@ -1,7 +1,7 @@
 """PMET's target values: two δ sought together, one in the FFN's output and one in the attention's (PMET, §4.2).
 
-Both act at the subject's last token in the last edited layer; only the FFN's becomes a target. What is run is the
-exact forward from that layer on, with both δ added inside it.
+Both act at the subject's last token in the last edited layer; only the FFN's becomes a target. Passes are partial
+(`core.models.partial_forward`): they run from that layer on, with both δ added inside it.
 """
 
 from __future__ import annotations

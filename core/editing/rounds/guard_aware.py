@@ -1,9 +1,9 @@
 """Guard-aware rounds: values are sought and updates solved for inside the space that the lane's guards leave.
 
-A guard that projects (REVIVE, the random control) takes U from an update's outputs and V from its inputs. Told before,
-the round loses nothing to it: δ stays orthogonal to U at the last edited layer; and at each layer the residual is
-cleared of U, the keys and earlier keys of V, and C0 falls apart into V and its complement, so that whatever a method
-makes of them is what it would make of Δ = (I − UUᵀ) Δ (I − VVᵀ) from the start.
+A guard that projects (REVIVE, the random control) removes U from an update's outputs and V from its inputs. A round
+that knows this in advance loses nothing to it. δ stays orthogonal to U at the last edited layer. At each layer U is
+removed from the residual and V from the keys, those of earlier rounds too, and C0 is split into V and its complement.
+So any method gives what it would give for Δ = (I − UUᵀ) Δ (I − VVᵀ) from the start.
 """
 
 from __future__ import annotations

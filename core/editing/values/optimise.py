@@ -1,8 +1,8 @@
 """Target values: the residual that, added at the subject, makes the model say the target.
 
-All facts of a round at once, each on its own: one δ, one loss, one Adam per fact, nothing averaged over facts. What is
-run is the exact forward (`core.models.partial_forward`): layers above the edited one, tokens from the subject on, facts
-that are not done.
+All facts of a round are optimised in parallel, each on its own: one δ, one loss, one Adam per fact, nothing averaged
+over facts. Passes are partial (`core.models.partial_forward`): only layers above the edited one, tokens from the
+subject on, and facts that are not done.
 """
 
 from __future__ import annotations
