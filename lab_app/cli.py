@@ -67,10 +67,10 @@ def open_page(words: Sequence[str] | None = None) -> int:
     from core.errors import UserError
     from core.runs.spec.admission import Offer
     from core.runs.worker.process import default_home
-    from lab_app import stubs
     from lab_app.auth import read
-    from lab_app.gate import is_loopback
     from lab_app.lab import Lab
+    from lab_app.server import stubs
+    from lab_app.server.gate import is_loopback
 
     # Where a Space or a container says by its environment where to listen, that holds.
     host = given.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")

@@ -23,7 +23,7 @@ from core.runs.spec.admission import EVERYTHING, Offer, in_spec
 from core.runs.spec.run_spec import RunSpec
 from core.runs.store.store import Command, Store
 from core.runs.worker.process import WorkerProcess
-from lab_app.owner import owns
+from lab_app.server.owner import owns
 
 CHECKED_EVERY = 2.0  # seconds between two looks at whether the worker lives
 LOOKED_EVERY = 0.05  # seconds between two looks for an answer

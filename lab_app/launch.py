@@ -17,16 +17,17 @@ import plotly
 from starlette.middleware import Middleware
 
 from core.errors import UserError
-from lab_app import downloads, frontend
+from lab_app import frontend
 from lab_app.auth import checker, read
-from lab_app.compression import CompressedStreams
-from lab_app.gate import Gate, hostname, is_loopback
-from lab_app.headers import SafeHeaders
+from lab_app.handlers.streams import PLACES
 from lab_app.lab import Lab
-from lab_app.owner import IN_ADDRESS, OwnersKey
+from lab_app.markup.theme import theme
 from lab_app.page import build
-from lab_app.streams import PLACES
-from lab_app.theme import theme
+from lab_app.server import downloads
+from lab_app.server.compression import CompressedStreams
+from lab_app.server.gate import Gate, hostname, is_loopback
+from lab_app.server.headers import SafeHeaders
+from lab_app.server.owner import IN_ADDRESS, OwnersKey
 
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 FIRST_PORT, PORTS = 7860, 100

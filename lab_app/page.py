@@ -8,17 +8,17 @@ import gradio as gr
 
 from core.charts.equations import GUARD, METHOD
 from core.panels import panels
-from lab_app import templates
-from lab_app.actions import FORM, Actions
 from lab_app.api import publish
-from lab_app.examples import examples
-from lab_app.experiment import LANES, catalogue
 from lab_app.features import FEATURES
+from lab_app.form.examples import examples
+from lab_app.form.experiment import LANES, catalogue
+from lab_app.form.settled import settled
+from lab_app.form.sources import offered
+from lab_app.handlers.actions import FORM, Actions
+from lab_app.handlers.parts import QUIET, Parts
 from lab_app.lab import Lab
-from lab_app.parts import QUIET, Parts
-from lab_app.settled import settled
-from lab_app.sources import offered
-from lab_app.widgets import panel, problem, widget
+from lab_app.markup import templates
+from lab_app.markup.widgets import panel, problem, widget
 
 TITLE = "Edit Lab"
 AT_ONCE = 8  # visitors that are served by the same handler at the same time

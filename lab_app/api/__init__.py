@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import gradio as gr
 
-from lab_app.actions import Actions
 from lab_app.api import looks, questions, runs, takeaway
 from lab_app.api.asked import spoken
+from lab_app.handlers.actions import Actions
 
 
 def publish(actions: Actions) -> None:

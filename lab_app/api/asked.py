@@ -19,7 +19,7 @@ from core.errors import UserError
 from core.runs.spec.problems import shown
 from core.runs.store.store import Run
 from lab_app.lab import Lab
-from lab_app.text import sentence
+from lab_app.markup.text import sentence
 
 SHORTEST_KEY = 16  # characters: fewer could be guessed
 LATER = "the worker is busy or starting: it is done as soon as the worker comes to it; ask for the run's status later"

@@ -8,9 +8,9 @@ from typing import Any
 
 from core.errors import UserError
 from core.runs.progress.events import standing
-from lab_app.actions import Actions
 from lab_app.api.asked import LATER, Endpoint, known
-from lab_app.there import lanes_there, past_of
+from lab_app.handlers.actions import Actions
+from lab_app.handlers.there import lanes_there, past_of
 
 PATIENCE = 120.0  # seconds that the worker has for all lanes
 

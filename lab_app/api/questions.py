@@ -15,12 +15,12 @@ from core.runs.opened.catalogue import built, catalogue
 from core.runs.spec.admission import in_options
 from core.runs.spec.problems import SpecError, told
 from core.runs.store.study_queue import StudyState
-from lab_app import pasted, sources
-from lab_app.actions import Actions
 from lab_app.api.asked import LATER, Endpoint, known, owner_of
-from lab_app.asking import answered
 from lab_app.features.studies import Desk, check_owner, forget_file, found_of
-from lab_app.there import check_rounds, lanes_there, past_of, rounds_of
+from lab_app.form import pasted, sources
+from lab_app.handlers.actions import Actions
+from lab_app.handlers.asking import answered
+from lab_app.handlers.there import check_rounds, lanes_there, past_of, rounds_of
 
 PATIENCE = 30.0  # seconds that the worker has to take a study on
 PREVIEWED = 50  # facts of a preview

@@ -9,11 +9,11 @@ from typing import Any
 import gradio as gr
 
 from core.errors import UserError, nearest
-from lab_app.actions import Actions
-from lab_app.adding import check
 from lab_app.api.asked import LATER, Endpoint, known, own, owner_of
-from lab_app.asking import answered
 from lab_app.features.history import row_of
+from lab_app.handlers.actions import Actions
+from lab_app.handlers.adding import check
+from lab_app.handlers.asking import answered
 
 STEERING = ("pause", "resume", "step", "stop")
 PATIENCE = 30.0  # seconds that the worker has to obey

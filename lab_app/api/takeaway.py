@@ -11,12 +11,12 @@ from core.errors import UserError
 from core.runs.export.offered import drop_figures
 from core.runs.export.options import KINDS, OF_A_RUN, ExportOptions
 from core.runs.spec.admission import Offer
-from lab_app.actions import Actions
 from lab_app.api.asked import Endpoint, known
-from lab_app.asking import answered
-from lab_app.downloads import address
 from lab_app.features.export import to_take
-from lab_app.there import check_rounds, lanes_there, past_of
+from lab_app.handlers.actions import Actions
+from lab_app.handlers.asking import answered
+from lab_app.handlers.there import check_rounds, lanes_there, past_of
+from lab_app.server.downloads import address
 
 PATIENCE = 900.0  # seconds: a large model takes minutes to be written
 OPTIONS = ("ledger", "rank", "error", "dtype")

@@ -22,7 +22,7 @@ from lab_app.features import (
     sandbox,
     studies,
 )
-from lab_app.parts import Parts
+from lab_app.handlers.parts import Parts
 
 
 class Feature(Protocol):

@@ -16,12 +16,12 @@ from core.runs.spec.admission import Offer, in_spec
 from core.runs.spec.run_spec import MOST_ROWS, RunSpec
 from core.runs.store.commands import WITHDRAWN
 from core.runs.store.store import Run
-from lab_app import text
-from lab_app.asking import followed, further, give_up
-from lab_app.downloads import address
+from lab_app.handlers.asking import followed, further, give_up
+from lab_app.handlers.parts import QUIET, Parts
 from lab_app.lab import Lab
-from lab_app.parts import QUIET, Parts
-from lab_app.widgets import widget
+from lab_app.markup import text
+from lab_app.markup.widgets import widget
+from lab_app.server.downloads import address
 
 PATIENCE = 900.0  # seconds without news that a page waits for a file: a large model takes minutes to be written
 NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?([eE]-?\d{1,3})?")

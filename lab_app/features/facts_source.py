@@ -15,12 +15,12 @@ from core.errors import UserError
 from core.facts.source import MOST
 from core.runs.spec.problems import SpecError
 from core.runs.spec.run_spec import RunSpec
-from lab_app import experiment, sources
-from lab_app.actions import FORM, told, whole
-from lab_app.experiment import rows_of
+from lab_app.form import experiment, sources
+from lab_app.form.experiment import rows_of
+from lab_app.handlers.actions import FORM, told, whole
+from lab_app.handlers.parts import QUIET, Parts
 from lab_app.lab import Lab, admit
-from lab_app.parts import QUIET, Parts
-from lab_app.widgets import widget
+from lab_app.markup.widgets import widget
 
 LONGEST_SPEC = 4_000_000  # characters that a page is sent
 LARGEST, LONGEST_NAME = 16_000_000, 100  # bytes of a file, characters of its name

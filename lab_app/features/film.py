@@ -12,10 +12,10 @@ from typing import Any
 import gradio as gr
 
 from core.errors import UserError
+from lab_app.handlers.parts import QUIET, Parts
+from lab_app.handlers.words import SHORT, clipped
 from lab_app.lab import Lab
-from lab_app.parts import QUIET, Parts
-from lab_app.widgets import widget
-from lab_app.words import SHORT, clipped
+from lab_app.markup.widgets import widget
 
 PATIENCE = 120.0  # seconds
 LATER = "The worker is busy or starting; ask again in a moment."

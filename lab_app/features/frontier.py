@@ -11,10 +11,10 @@ import gradio as gr
 from core.errors import UserError
 from core.panels.frontier import AROUND, changed
 from core.runs.spec.problems import SpecError
-from lab_app.adding import NO_RUN, add, sentence
 from lab_app.features.lanes_more import of_lane
+from lab_app.handlers.adding import NO_RUN, add, sentence
+from lab_app.handlers.parts import QUIET, Parts
 from lab_app.lab import Lab
-from lab_app.parts import QUIET, Parts
 
 MOST = 12  # lanes of one sweep
 

@@ -11,12 +11,12 @@ import gradio as gr
 
 from core.errors import UserError
 from core.runs.store.store import LONGEST_NOTES, LONGEST_TITLE, Run
-from lab_app import text
-from lab_app.actions import Actions, owner
-from lab_app.asking import answered
-from lab_app.compare import MOST_RUNS, compared
-from lab_app.parts import QUIET, Parts
-from lab_app.widgets import widget
+from lab_app.handlers.actions import Actions, owner
+from lab_app.handlers.asking import answered
+from lab_app.handlers.compare import MOST_RUNS, compared
+from lab_app.handlers.parts import QUIET, Parts
+from lab_app.markup import text
+from lab_app.markup.widgets import widget
 
 SHOWN = 200  # runs in the list; a search finds the others
 PATIENCE = 20.0  # seconds that the worker has to delete a run or take it on again

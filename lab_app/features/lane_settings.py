@@ -8,8 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from lab_app.parts import QUIET, Parts
-from lab_app.settled import settled
+from lab_app.form.settled import settled
+from lab_app.handlers.parts import QUIET, Parts
 
 
 def place(parts: Parts) -> None:

@@ -17,12 +17,13 @@ from core.runs.spec.left_out import left_out
 from core.runs.spec.plan import Plan
 from core.runs.spec.problems import SpecError
 from core.runs.store.store import Run
-from lab_app import experiment, text
-from lab_app.actions import told
-from lab_app.adding import NO_RUN, add, sentence
+from lab_app.form import experiment
+from lab_app.handlers.actions import told
+from lab_app.handlers.adding import NO_RUN, add, sentence
+from lab_app.handlers.parts import QUIET, Parts
 from lab_app.lab import Lab
-from lab_app.parts import QUIET, Parts
-from lab_app.widgets import widget
+from lab_app.markup import text
+from lab_app.markup.widgets import widget
 
 MOST_FACTS = 400  # of a round, listed to choose from
 HERE = (None, "pocket")  # sources of facts that the page can read by itself

@@ -15,15 +15,15 @@ from typing import Any
 import gradio as gr
 
 from core.errors import UserError
-from lab_app.actions import owner, whole
+from lab_app.handlers.actions import owner, whole
+from lab_app.handlers.parts import QUIET, Parts
+from lab_app.handlers.streams import BEAT, Streams
 from lab_app.lab import Lab
 from lab_app.lessons import LESSONS
 from lab_app.lessons.lesson import Lesson
 from lab_app.lessons.markup import data, page
 from lab_app.lessons.standing import LIVE, Standing
-from lab_app.parts import QUIET, Parts
-from lab_app.streams import BEAT, Streams
-from lab_app.widgets import widget
+from lab_app.markup.widgets import widget
 
 LOOKED_EVERY = 0.4  # seconds
 LAST_SEED = 999

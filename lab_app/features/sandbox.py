@@ -13,11 +13,11 @@ from core.charts.grammar import Chart
 from core.editing import guards
 from core.errors import UserError
 from core.runs.spec.plan import Past
-from lab_app.adding import check
-from lab_app.asking import followed, further, give_up
+from lab_app.handlers.adding import check
+from lab_app.handlers.asking import followed, further, give_up
+from lab_app.handlers.parts import QUIET, Parts
 from lab_app.lab import Lab
-from lab_app.parts import QUIET, Parts
-from lab_app.widgets import widget
+from lab_app.markup.widgets import widget
 
 PATIENCE, PATIENCE_AHEAD = 30.0, 600.0  # seconds without news; of a round ahead, in which a step may take minutes
 NEXT = "next"  # in the place of a round: the one that is edited next

@@ -22,12 +22,12 @@ from core.runs.store import study_files
 from core.runs.store.store import Run
 from core.runs.store.study_files import StudyFile
 from core.runs.store.study_queue import StudyState
-from lab_app import text
-from lab_app.actions import owner
+from lab_app.handlers.actions import owner
+from lab_app.handlers.parts import QUIET, Parts
+from lab_app.handlers.there import check_rounds, lanes_there, past_of, rounds_of
 from lab_app.lab import Lab
-from lab_app.parts import QUIET, Parts
-from lab_app.there import check_rounds, lanes_there, past_of, rounds_of
-from lab_app.widgets import widget
+from lab_app.markup import text
+from lab_app.markup.widgets import widget
 
 GROUPS = {  # in their order on the page; studies that are not named here follow behind these
     "Inside": ("angles", "blocks", "stability", "keys", "values", "maps", "correlation"),

@@ -1,4 +1,4 @@
-// The front end: its parts by kind, and how Gradio's components get them. `lab_app/widgets.py` imports this module in each
+// The front end: its parts by kind, and how Gradio's components get them. `lab_app/markup/widgets.py` imports this module in each
 // component's `js_on_load`, so that a component that is there before the modules waits for them; nothing is global.
 import { panel } from "./charts/panel.js";
 import { card } from "./facts/card.js";

@@ -9,9 +9,9 @@ from typing import Any
 from core.charts.table import short
 from core.runs.store.store import Run, Store
 from core.runs.store.study_queue import StudyState
-from lab_app import text
+from lab_app.handlers.watch import doing
 from lab_app.lessons.lesson import STUDIED, Lesson
-from lab_app.watch import doing
+from lab_app.markup import text
 
 LIVE = ("queued", "running")
 MISSING = "This run is not here: it was deleted, or its address is wrong."

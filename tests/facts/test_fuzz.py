@@ -11,8 +11,8 @@ from core.facts.fact import SLOT
 from core.facts.files import SUFFIXES
 from core.facts.source import FactsSpec, load_facts
 from core.facts.typed import parse_rows
-from lab_app import sources
-from lab_app.pasted import parse
+from lab_app.form import sources
+from lab_app.form.pasted import parse
 from tests.facts.records import RECORDS
 from tests.fuzzing import ANYTHING, altered, clear, damaged, inputs
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from core.facts.cells import CellError
 from core.facts.files import read_file
 from core.facts.tables import read_table
-from lab_app.pasted import parse
-from lab_app.sources import uploaded
+from lab_app.form.pasted import parse
+from lab_app.form.sources import uploaded
 
 FACT = {"subject": "France", "prompt": "The capital of {} is", "target": "Lyon", "truth": "Paris"}
 

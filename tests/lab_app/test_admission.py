@@ -13,14 +13,14 @@ from core.runs.export.offered import KEPT
 from core.runs.spec.admission import EVERYTHING, Offer
 from core.runs.store import commands
 from lab_app import lab as lab_module
-from lab_app.actions import FORM, Actions
 from lab_app.api import looks, questions, runs, takeaway
 from lab_app.api.asked import check_type, spoken
 from lab_app.features.export import Exports
 from lab_app.features.facts_source import Desk as Facts
 from lab_app.features.studies import Desk as Studies
+from lab_app.handlers.actions import FORM, Actions
+from lab_app.handlers.there import rounds_of
 from lab_app.lab import Lab
-from lab_app.there import rounds_of
 from tests.lab_app.apart import OWNER, OWNER_KEY, VISITOR, run_apart
 from tests.lab_app.synthetic import LANES, record
 from tests.lab_app.test_endpoints import SPEC

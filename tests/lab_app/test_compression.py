@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab_app.compression import GZIP, CompressedStreams
+from lab_app.server.compression import GZIP, CompressedStreams
 from tests.lab_app.apart import run_apart
 
 EVENTS = [b"data: first\n\n", b"data: " + b"again " * 500 + b"\n\n", b"data: last\n\n"]

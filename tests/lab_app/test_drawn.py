@@ -12,8 +12,8 @@ import pytest
 
 from core import panels
 from core.runs.progress.events import Measured
-from lab_app.compare import PLOT, compared
 from lab_app.frontend import address
+from lab_app.handlers.compare import PLOT, compared
 from lab_app.lessons import LESSONS
 from tests.lab_app.checks import check
 from tests.lab_app.studied import CHARTS, studied

@@ -16,7 +16,7 @@ from core.errors import UserError
 from core.runs.spec.plan import Past
 from core.runs.store import study_files
 from lab_app.api import looks, questions, runs, takeaway
-from lab_app.there import lanes_there
+from lab_app.handlers.there import lanes_there
 from tests.lab_app.apart import run_apart
 from tests.lab_app.synthetic import LANES, record
 

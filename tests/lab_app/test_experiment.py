@@ -6,8 +6,8 @@ from core.facts.readers.pocket import PocketWorld
 from core.facts.source import FactsSpec, load_facts
 from core.runs.spec.problems import SpecError
 from core.runs.spec.run_spec import RunSpec
-from lab_app import experiment
-from lab_app.examples import PLAIN, completed, examples
+from lab_app.form import experiment
+from lab_app.form.examples import PLAIN, completed, examples
 
 RELATIONS = {
     "capital": {"templates": ["The capital of {} is", "{} is governed from"], "held_out": [1], "hops": []},

@@ -13,9 +13,9 @@ import pytest
 from core.errors import UserError
 from core.runs.export.offered import FOLDER, LARGEST_FIGURES, keep_figures, offered
 from core.runs.store.commands import WITHDRAWN
-from lab_app import downloads
 from lab_app.features import export
 from lab_app.features.export import Exports, drawn, layers_of, options_of
+from lab_app.server import downloads
 from tests.lab_app.apart import run_apart
 from tests.lab_app.synthetic import LANES, record
 from tests.lab_app.worker import ScriptedWorker

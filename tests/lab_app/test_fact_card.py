@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from core.runs.store.store import Store
-from lab_app.actions import Actions
 from lab_app.features import fact_card
 from lab_app.features.fact_card import Cards
+from lab_app.handlers.actions import Actions
 from lab_app.lab import Lab
 from tests.lab_app.apart import run_apart
 from tests.lab_app.modules import call

@@ -16,10 +16,10 @@ from core.facts.order import ORDERS
 from core.facts.typed import parse_rows
 from core.runs.spec.admission import EVERYTHING, Offer
 from core.runs.spec.run_spec import RunSpec
-from lab_app import experiment, sources
-from lab_app.actions import FORM
-from lab_app.examples import PLAIN
 from lab_app.features.facts_source import Desk
+from lab_app.form import experiment, sources
+from lab_app.form.examples import PLAIN
+from lab_app.handlers.actions import FORM
 from lab_app.lab import Lab, admit
 from tests.facts.records import ZSRE
 from tests.lab_app.apart import OWNER, OWNER_KEY

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from core.runs.store.store import Store
-from lab_app import experiment
-from lab_app.actions import Actions
 from lab_app.features import film
 from lab_app.features.film import Films
+from lab_app.form import experiment
+from lab_app.handlers.actions import Actions
+from lab_app.handlers.words import SHORT, words
 from lab_app.lab import Lab
-from lab_app.words import SHORT, words
 from tests.lab_app.apart import run_apart
 from tests.lab_app.synthetic import LANES, measured, record
 from tests.lab_app.worker import ScriptedWorker

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.runs.spec.run_spec import RunSpec
-from lab_app import actions as handlers
-from lab_app.actions import Actions
 from lab_app.api import looks, questions, runs, takeaway
 from lab_app.api.asked import FAULT, spoken
+from lab_app.handlers import actions as handlers
+from lab_app.handlers.actions import Actions
 from lab_app.lab import Lab
 from tests.fuzzing import ANYTHING, altered, clear, inputs
 from tests.lab_app.apart import run_apart

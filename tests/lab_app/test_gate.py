@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from lab_app import gate
-from lab_app.gate import LARGEST_BODY, Gate, is_closed, is_loopback, unfit_json
-from lab_app.owner import COOKIE, HEADER, OwnersKey, owns
+from lab_app.server import gate
+from lab_app.server.gate import LARGEST_BODY, Gate, is_closed, is_loopback, unfit_json
+from lab_app.server.owner import COOKIE, HEADER, OwnersKey, owns
 from tests.lab_app.apart import OWNER, OWNER_KEY, VISITOR, run_apart
 
 

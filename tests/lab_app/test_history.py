@@ -10,10 +10,10 @@ import pytest
 from core.errors import UserError
 from core.runs.spec.run_spec import RunSpec
 from core.runs.store.store import Store
-from lab_app.actions import Actions
-from lab_app.compare import OTHER_COUNT, OTHER_FACTS, compared, flat, thinned_evenly
 from lab_app.features import history as module
 from lab_app.features.history import History, run_of
+from lab_app.handlers.actions import Actions
+from lab_app.handlers.compare import OTHER_COUNT, OTHER_FACTS, compared, flat, thinned_evenly
 from lab_app.lab import Lab
 from tests.lab_app.apart import run_apart
 from tests.lab_app.synthetic import LANES, record

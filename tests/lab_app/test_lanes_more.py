@@ -14,8 +14,9 @@ from core.runs.progress.events import Finished
 from core.runs.spec.problems import SpecError
 from core.runs.spec.run_spec import RunSpec
 from core.runs.store.additions import extended
-from lab_app import adding, experiment
 from lab_app.features.lanes_more import Desk, branched, missing, undone
+from lab_app.form import experiment
+from lab_app.handlers import adding
 from lab_app.lab import Lab
 from tests.lab_app.apart import VISITOR, run_apart
 from tests.lab_app.synthetic import record, started

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILT = """
 import os, sys, tempfile, time
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-from lab_app import stubs
+from lab_app.server import stubs
 stubs.leave_out()
 before = time.process_time()
 import gradio

@@ -4,8 +4,8 @@ import pytest
 
 from core.charts.formula import formula, frac
 from core.panels import panels
-from lab_app.widgets import frame
-from lab_app.words import LONGEST, words
+from lab_app.handlers.words import LONGEST, words
+from lab_app.markup.widgets import frame
 
 
 @pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel.key)

@@ -1,7 +1,7 @@
 import pytest
 
 from core.errors import UserError
-from lab_app.pasted import parse
+from lab_app.form.pasted import parse
 
 FACT = {"subject": "France", "prompt": "The capital of {} is", "target": "Lyon", "truth": "Paris"}
 

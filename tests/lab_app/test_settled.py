@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from core.editing.settings.defaults import POCKET
-from lab_app import experiment
-from lab_app.settled import settled
+from lab_app.form import experiment
+from lab_app.form.settled import settled
 
 MEMIT, LOW = {"method": "memit"}, {"method": "memit", "prior": "lowrank"}
 REVIVE = {"method": "memit", "guard": "revive", "tau": 0.1}

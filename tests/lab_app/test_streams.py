@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from lab_app import watch
-from lab_app.actions import Actions
 from lab_app.features import learn
+from lab_app.handlers import watch
+from lab_app.handlers.actions import Actions
 from lab_app.lessons import LESSONS
 from tests.lab_app.apart import run_apart
 from tests.lab_app.synthetic import record

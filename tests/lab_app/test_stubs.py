@@ -14,7 +14,7 @@ import gradio, gradio.component_meta as meta
 print(meta.create_or_modify_pyi.__module__, gradio.HTML(apply_default_css=False).get_block_name())
 """
 WITHOUT = """
-from lab_app import stubs
+from lab_app.server import stubs
 stubs.leave_out()
 stubs.leave_out()
 print(sum(isinstance(finder, stubs.Finder) for finder in sys.meta_path))
@@ -28,4 +28,4 @@ def said(before: str) -> list[str]:
 
 def test_stubs_are_left_out_and_components_work():
     assert said("") == ["gradio.component_meta", "html"]
-    assert said(WITHOUT) == ["1", "lab_app.stubs", "html"]
+    assert said(WITHOUT) == ["1", "lab_app.server.stubs", "html"]

@@ -5,7 +5,7 @@ import pytest
 from core.errors import UserError
 from core.runs.progress.events import Edited, Finished, Undone
 from core.runs.store.store import Store
-from lab_app.watch import FEEDS, SNAPSHOTS, WINDOW, Reader, doing, kept_rounds, watch
+from lab_app.handlers.watch import FEEDS, SNAPSHOTS, WINDOW, Reader, doing, kept_rounds, watch
 from tests.lab_app.apart import run_apart
 from tests.lab_app.synthetic import LANES, measured, record, started
 

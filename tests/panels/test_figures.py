@@ -186,7 +186,7 @@ scores.SCORES += (scores.Score(name="fluency", meaning="x", group="fluency", tit
     drawn=scores.in_all("of 1"), compared="Fluency", curve=True, kept=("fluency", "fluent answers")),)
 from core import panels
 from core.runs.store.folder import ROUNDS
-from lab_app.compare import CURVES, SCORES
+from lab_app.handlers.compare import CURVES, SCORES
 from tests.lab_app.synthetic import scripted
 events = [event.as_dict() for event in scripted(2)]
 for event in events:

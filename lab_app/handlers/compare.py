@@ -17,8 +17,8 @@ from core.runs.spec.plan import Past
 from core.runs.spec.recorded import recorded_recipe
 from core.runs.store.store import Run, Store
 from core.scores import SCORES as KNOWN
-from lab_app import text
-from lab_app.experiment import FITTED, text_of
+from lab_app.form.experiment import FITTED, text_of
+from lab_app.markup import text
 
 MOST_RUNS, MOST_LANES = 6, 12
 POINTS = 120  # of one curve

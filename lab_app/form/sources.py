@@ -16,8 +16,8 @@ from core.facts.readers.pocket import PocketWorld
 from core.facts.source import MOST, spelled_out
 from core.facts.typed import COLUMNS, parse_rows
 from core.runs.spec.admission import Offer
-from lab_app.examples import by_template
-from lab_app.text import plural
+from lab_app.form.examples import by_template
+from lab_app.markup.text import plural
 
 UPLOADED = (".csv", ".json", ".jsonl")
 OFFERED = 400  # subjects and objects that a template offers

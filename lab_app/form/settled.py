@@ -13,7 +13,7 @@ from core.editing.settings.parameters import parameters
 from core.errors import UserError
 from core.runs.spec.lane_notes import lane_notes
 from core.runs.spec.lanes import labelled, recipe_of_lane
-from lab_app import experiment
+from lab_app.form import experiment
 
 MOST_LANES = 24
 DATA_SETS = ("counterfact", "zsre")  # that settings were published for

@@ -15,7 +15,7 @@ from core.facts.readers.pocket import PocketWorld
 from core.facts.typed import COLUMNS, source_of
 from core.runs.spec.lanes import LANE_FIELDS, label
 from core.runs.spec.problems import SpecProblem
-from lab_app.examples import completed
+from lab_app.form.examples import completed
 
 CHOICES = ("source", "subset", "order", "shuffle")  # of the table, besides its rows
 LEFT_ALONE = 200  # facts of the world that a run asks about and never edits

@@ -14,12 +14,13 @@ from core.facts.source import MOST
 from core.panels.maps import drawn
 from core.runs.spec.plan import Past
 from core.runs.spec.problems import SpecError
-from lab_app import experiment, pasted, sources, text
-from lab_app.examples import examples
-from lab_app.experiment import Placed, rows_of
+from lab_app.form import experiment, pasted, sources
+from lab_app.form.examples import examples
+from lab_app.form.experiment import Placed, rows_of
+from lab_app.handlers.streams import Streams
+from lab_app.handlers.watch import FEEDS, Beside, watch
 from lab_app.lab import Lab
-from lab_app.streams import Streams
-from lab_app.watch import FEEDS, Beside, watch
+from lab_app.markup import text
 
 PROBE_PATIENCE, MAP_PATIENCE = 30.0, 300.0  # seconds
 LONGEST_PROMPT = 500  # characters

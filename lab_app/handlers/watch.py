@@ -20,9 +20,9 @@ from core.errors import UserError
 from core.panels import panels
 from core.runs.progress.events import standing
 from core.runs.store.store import Store
-from lab_app import text
-from lab_app.streams import BEAT
-from lab_app.words import words
+from lab_app.handlers.streams import BEAT
+from lab_app.handlers.words import words
+from lab_app.markup import text
 
 LIVE, IDLE = 0.3, 1.5  # seconds between two looks at the store: while a run goes on, and when it does not
 WINDOW = 24  # rows that a feed repeats, since a busy page sees only the latest of several values

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from lab_app.actions import Actions
+from lab_app.handlers.actions import Actions
 from lab_app.lab import Lab
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}  # for events of the page's own

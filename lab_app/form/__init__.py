@@ -1,0 +1,1 @@
+"""The experiment on the left: what people choose, and where their facts come from."""

@@ -1,0 +1,1 @@
+"""What the page looks like: constant markup, the theme, numbers in words. Everything that changes is data."""
