@@ -47,8 +47,13 @@ class States:
             state = self._without(lane, round_, without, worn, beat) if without else self._after(lane, round_, beat)
             base = LaneState.base(self._lm, [layer for layer in layers if layer not in state.weights])
             order = list(dict.fromkeys([*layers, *state.weights]))
-            parts = ((base.weights | state.weights), (base.history | state.history), (base.sums | state.sums))
-            return LaneState(*({layer: part[layer] for layer in order} for part in parts), dict(state.shelves))
+            weights, history, sums = base.weights | state.weights, base.history | state.history, base.sums | state.sums
+            return LaneState(
+                {layer: weights[layer] for layer in order},
+                {layer: history[layer] for layer in order},
+                {layer: sums[layer] for layer in order},
+                dict(state.shelves),
+            )
 
     def _after(self, lane: str, round_: int, beat: Callable[[], None]) -> LaneState:
         at, state = self._nearest(lane, round_)

@@ -44,7 +44,8 @@ class Telling:
         self._now, self._written = now, now()
         self._stands: Progress | None = None
         self._began, self._pace = now(), Pace(now)
-        self._over, self._lock, self._watcher = threading.Event(), threading.RLock(), None
+        self._over, self._lock = threading.Event(), threading.RLock()
+        self._watcher: threading.Thread | None = None
         self._noted: set[str] = set()
         self._told: set[str] = set()
         self._rounds = rounds
@@ -181,7 +182,7 @@ def quiet() -> None:
 @contextmanager
 def interruptible(control: Control, advice: str) -> Iterator[None]:
     """Ctrl-C (or SIGTERM) once: leave after this step; twice: at once. `advice` says what can be done then."""
-    asked = []
+    asked: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
         if asked:
