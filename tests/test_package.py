@@ -55,7 +55,7 @@ def test_all_of_both_packages_is_in_the_wheel(inside):
     wanted = tracked("core", "lab_app") | {f"core/{name}" for name in tracked("assets/pocket")}
     packed = {name for name in inside if ".dist-info/" not in name}
     assert packed <= wanted
-    tools = re.compile(r"lab_app/frontend/(?:.*\.test\.js|[^/]*\.json|[^/]*\.config\.\w+)")
+    tools = re.compile(r"lab_app/frontend/(?:.*\.test\.js|testing\.js|\.npmrc|[^/]*\.json|[^/]*\.config\.\w+)")
     assert [name for name in wanted - packed if not tools.fullmatch(name)] == []
 
 

@@ -23,7 +23,7 @@ class Chosen:
     of: Mapping[str, Any] | None = None
 
 
-Choosable = str | Chosen
+Choosable = Any  # a string, or a `Chosen` until `select.resolved` puts the choice in: types cannot tell which
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +87,8 @@ class Chart:
     by: str | None = None
     facet: str | None = None
     z: str | None = None
-    y_low: Choosable | None = None
-    y_high: Choosable | None = None
+    y_low: Choosable = None
+    y_high: Choosable = None
     text: str | None = None
     log_x: bool = False
     log_y: bool = False

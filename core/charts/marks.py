@@ -112,11 +112,11 @@ def moved(chart: Chart, series: Series, worn: Trace) -> Iterator[Trace]:
     rows = series.rows
     way: Trace = {"x": [], "y": []}
     for row in rows:
-        way["x"] += [row[chart.x_from], row[chart.x], None]
-        way["y"] += [row[chart.y_from], row[chart.y], None]
+        way["x"] += [row[str(chart.x_from)], row[chart.x], None]
+        way["y"] += [row[str(chart.y_from)], row[chart.y], None]
     colour = worn["line"]["color"]
     yield way | {"type": "scatter", "mode": "lines", "line": {"color": colour, "width": 1}, "opacity": 0.35}
-    before = {"x": [row[chart.x_from] for row in rows], "y": [row[chart.y_from] for row in rows]}
+    before = {"x": [row[str(chart.x_from)] for row in rows], "y": [row[str(chart.y_from)] for row in rows]}
     hollow = {"symbol": "circle-open", "size": 5, "color": colours.BASE}
     yield before | {"type": "scatter", "mode": "markers", "marker": hollow}
     now = {"x": [row[chart.x] for row in rows], "y": [row[series.y] for row in rows]}
@@ -128,7 +128,7 @@ def heat(cell: Cell) -> Iterator[Trace]:
     chart = cell.chart
     rows = [row for series in cell.series for row in series.rows]
     across, down = distinct(rows, str(chart.x)), distinct(rows, str(chart.y))
-    at = {(row[chart.x], row[chart.y]): row.get(chart.z) for row in rows}
+    at = {(row[chart.x], row[chart.y]): row.get(str(chart.z)) for row in rows}
     values = [value for value in at.values() if value is not None]
     least, most = min(values, default=0), max(values, default=1)
     end = max(-least, most)

@@ -99,7 +99,7 @@ def axis(cell: Cell, data: Data, letter: str) -> dict[str, Any]:
         return found | {"type": "category", "autorange": "reversed"}
     unit = unit_of(chart, data) if letter == "y" and chart.kind not in ("heat", "moved") else ""
     values = [row.get(series.y) for series in cell.series for row in series.rows]
-    if unit == "share" and all(0 <= value <= 1 for value in values):
+    if unit == "share" and all(value is not None and 0 <= value <= 1 for value in values):
         return found | {"range": [-0.03, 1.03], "tickformat": ".0%"}
     if unit == "cosine":
         return found | {"range": [-0.03, 1.03]}

@@ -112,7 +112,7 @@ def resolved(declared: T, made: Mapping[str, Any]) -> T:
         value = getattr(declared, entry.name)
         if isinstance(value, Chosen):
             key = made.get(value.choice)
-            changes[entry.name] = key if value.of is None else value.of.get(key, "")
+            changes[entry.name] = key if value.of is None else value.of.get(str(key), "")
     return replace(declared, **changes)  # type: ignore[type-var]
 
 

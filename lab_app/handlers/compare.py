@@ -69,8 +69,8 @@ def compared(store: Store, runs: Sequence[str]) -> dict[str, Any]:
     if len(lanes) > MOST_LANES:
         raise UserError(f"these runs have {len(lanes)} lanes; at most {MOST_LANES} are compared: choose fewer runs")
     shown = [{"id": run.id, "title": run.title, "says": text.STATES.get(run.status, run.status)} for run in there]
-    found = {"runs": shown, "lanes": lanes, "notes": notes(there, lanes) + beware(there, recipes)}
-    return found | {"plot": PLOT.as_dict(), "names": SCORES}
+    compared = {"runs": shown, "lanes": lanes, "notes": notes(there, lanes) + beware(there, recipes)}
+    return compared | {"plot": PLOT.as_dict(), "names": SCORES}
 
 
 def lanes_of(run: Run, past: Past, recipes: Mapping[str, Resolved], place: int) -> list[dict[str, Any]]:

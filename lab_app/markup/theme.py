@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import gradio as gr
 from gradio.themes.utils import colors
+from gradio.themes.utils.fonts import Font
 
-SANS = [gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"]
-MONO = [gr.themes.Font("ui-monospace"), "SFMono-Regular", "Consolas", "monospace"]
+SANS: list[Font | str] = [gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"]
+MONO: list[Font | str] = [gr.themes.Font("ui-monospace"), "SFMono-Regular", "Consolas", "monospace"]
 INK = colors.Color(
     name="ink",
     c50="#f6f7f9",

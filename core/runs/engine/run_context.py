@@ -227,7 +227,12 @@ def gathering(control: Control) -> Callable[[Gathering], None]:
     """Reports how far the statistics of layers are."""
 
     def gathered(far: Gathering) -> None:
-        told = {"done": far.done, "total": far.total, "eta_seconds": far.seconds_left, "message": far.message}
+        told: dict[str, Any] = {
+            "done": far.done,
+            "total": far.total,
+            "eta_seconds": far.seconds_left,
+            "message": far.message,
+        }
         control.report(Progress(phase="statistics", **told))
 
     return gathered

@@ -97,5 +97,6 @@ def _public(text: str, paths: Mapping[str, str]) -> str:
     """JSON text with these paths cut to their last part, wherever in a string they begin."""
     for path, name in paths.items():
         for spelled in {json.dumps(path)[1:-1], json.dumps(path, ensure_ascii=False)[1:-1]}:
-            text = re.sub(rf"(?<![\w/.~-]){re.escape(spelled)}(?![\w-])", lambda _, name=name: name, text)
+            plain = name.replace("\\", r"\\")  # what stands in its place is no pattern
+            text = re.sub(rf"(?<![\w/.~-]){re.escape(spelled)}(?![\w-])", plain, text)
     return text

@@ -142,5 +142,5 @@ class _Telling:
 
     def __call__(self, phase: str, message: str, done: int = 0, total: int = 0) -> None:
         if self._progress is not None:
-            about = {"lane": self._lane, "round": self._number, "message": message}
-            self._progress(Progress(phase=phase, done=done, total=total, **about))
+            step = Progress(phase=phase, lane=self._lane, round=self._number, done=done, total=total, message=message)
+            self._progress(step)

@@ -74,7 +74,7 @@ def spec_of(
 ) -> RunSpec:
     """The spec of a run. `model` is a model's name, or a whole spec, whose fields the other arguments replace. Raises
     `UserError` with everything that is wrong."""
-    asked = dict(model) if isinstance(model, Mapping) else {"model": model, "facts": facts_field(None)}
+    asked: dict[str, Any] = dict(model) if isinstance(model, Mapping) else {"model": model, "facts": facts_field(None)}
     whole = isinstance(model, Mapping)
     if facts is not None:
         asked["facts"] = facts_field(facts)

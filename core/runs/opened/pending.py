@@ -63,8 +63,8 @@ def compute(lane: OpenedLane, number: int, facts: Sequence[Fact]) -> Ledger:
         return there
     entry = next(entry for entry in as_begun(run.spec.lanes, run.started) if entry["name"] == label)
     recipe, report = recipe_of_lane(entry, model_info(lm)), _reports(label, number, control)
-    told = {"lane": label, "round": number, "message": f"{label}: rebuilding round {number - 1}"}
-    control.report(Progress(phase="loading", **told))
+    message = f"{label}: rebuilding round {number - 1}"
+    control.report(Progress(phase="loading", lane=label, round=number, message=message))
     with torch.inference_mode(False), torch.enable_grad():  # a measurement that is held may have neither
         session = run.laboratory.session(run.spec, recipe.layers, control.boundary, gathering(control))
         state = lane.at(number - 1).state

@@ -212,6 +212,8 @@ def curve(stored: StoredRound, acting: guards.Guard[Any] | None) -> dict[str, An
     if acting is None:
         return None
     known = guards.dial(type(acting))
+    if known is None:
+        return None
     key = (type(acting), tuple((k, v) for k, v in values(acting).items() if k != known.name))
     if key not in stored.curves:
         stored.curves[key] = _closed(stored, acting) if isinstance(acting, Revive) else _sampled(stored, acting, known)

@@ -57,8 +57,8 @@ def label(lane: Mapping[str, Any]) -> str:
         said += ["in", kind.title, *_said(kind, named(wrapper), ("name",))]
     parts = [" ".join(said)]
     for guard in lane.get("guards") or ():
-        kind = guards.get(guard["name"])
-        parts.append(" ".join([kind.title, *_said(kind, guard, ("name",))]))
+        acting = guards.get(guard["name"])
+        parts.append(" ".join([acting.title, *_said(acting, guard, ("name",))]))
     begins = origin(lane)
     if begins is not None:
         parts[-1] += f" from round {begins[1]} of {begins[0]}"

@@ -113,6 +113,8 @@ class CommandHandler:
             commands.begin(command.id)
             if command.kind in QUESTIONS:
                 done = self._answer(command, run)
+            elif run is None:
+                raise UserError("this asks for a run, and names none")
             elif command.kind in STUDY:
                 done = self._study(command, run)
             else:

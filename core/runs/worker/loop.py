@@ -97,7 +97,7 @@ class Worker:
                 return False
             study, queued = self.store.studies.next(), self.store.next_queued()
             self._studied = study is not None and (queued is None or not self._studied)
-            if self._studied:
+            if study is not None and self._studied:
                 self._make(study)
             elif queued is not None:
                 self._perform(queued)
@@ -139,7 +139,8 @@ class Worker:
 
     def _make(self, study: StudyState) -> None:
         """One study, which stands aside for a turn of a run whenever its own turn is over and one waits."""
-        began, unfit = time.monotonic(), set()
+        began = time.monotonic()
+        unfit: set[str] = set()
 
         def poll(at_leisure: bool) -> None:
             nonlocal began

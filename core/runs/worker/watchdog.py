@@ -94,7 +94,7 @@ class Watchdog:
 
     def _ended(self, tell: Callable[[], None]) -> None:
         """Write down where everything hangs and why this is the end; then end, also where that cannot be written."""
-        faulthandler.dump_traceback(file=sys.__stderr__)
+        faulthandler.dump_traceback(file=sys.__stderr__ or 2)
         writer = threading.Thread(target=_quietly, args=(tell,), daemon=True)
         writer.start()
         writer.join(self.limits.tell)
