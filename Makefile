@@ -14,8 +14,11 @@ INSTALLED := $(VENV)/installed
 run: $(RUNTIME)
 	$(BIN)/python app.py
 
+# Each process runs whole files, with one thread of torch (tests/conftest.py).
+TESTS := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(if $(FAST),-m "not browser and not model")
+
 test: lint
-	$(BIN)/python -m pytest $(if $(FAST),-m "not browser and not model")
+	$(BIN)/python -m pytest $(TESTS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
