@@ -19,7 +19,7 @@ from lab_app.handlers.actions import owner, whole
 from lab_app.handlers.parts import QUIET, Parts
 from lab_app.handlers.streams import BEAT, Streams
 from lab_app.lab import Lab
-from lab_app.lessons import LESSONS
+from lab_app.lessons import lessons
 from lab_app.lessons.lesson import Lesson
 from lab_app.lessons.markup import data, page
 from lab_app.lessons.standing import LIVE, Standing
@@ -44,7 +44,7 @@ def pages(parts: Parts) -> None:
     teacher = Teacher(parts.lab)
     with parts.page.route("Learn", "learn", show_in_navbar=False):
         visitor = gr.BrowserState("", storage_key="edit-lab-visitor", secret=parts.lab.secret)
-        learn = widget("learn", {}, page(LESSONS), EVENTS, lessons=data(LESSONS))
+        learn = widget("learn", {}, page(lessons()), EVENTS, lessons=data(lessons()))
         asks = {"concurrency_limit": None, "trigger_mode": "multiple", **QUIET}
         parts.page.load(teacher.arrive, visitor, [visitor, learn], **asks)
         learn.begin(teacher.begin, visitor, learn, **asks)
@@ -63,7 +63,7 @@ class Teacher:
     def arrive(self, visitor: str, request: gr.Request) -> tuple[str, Value]:
         """Who is it, and which lesson and run does the address name?"""
         query = request.query_params
-        number = min(max(1, whole(query.get("lesson"), 1)), len(LESSONS))
+        number = min(max(1, whole(query.get("lesson"), 1)), len(lessons()))
         run = str(query.get("run") or "")[:64]
         return visitor or secrets.token_urlsafe(16), {"lesson": number, "run": run, "arrived": True}
 
@@ -139,6 +139,6 @@ async def standing(reader: Standing) -> AsyncIterator[Value]:
 def lesson_of(asked: Mapping[str, Any]) -> tuple[int, Lesson] | None:
     """The lesson that a page asks about, with its number from 1."""
     number = asked.get("lesson")
-    if not isinstance(number, int) or not 1 <= number <= len(LESSONS):
+    if not isinstance(number, int) or not 1 <= number <= len(lessons()):
         return None
-    return number, LESSONS[number - 1]
+    return number, lessons()[number - 1]

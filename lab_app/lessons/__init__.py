@@ -1,7 +1,18 @@
-"""The lessons of the Learn page, one file each, in the order in which they are taught. A module exports its lesson as
-LESSON: data, and one pure function that says what a run showed."""
+"""The lessons of the Learn page, one file each. A module that exports a `Lesson` as LESSON is one: data, and one pure
+function that says what a run showed. `place` orders them."""
 
-from lab_app.lessons import collapse, guard, misleading, one_edit, spectrum
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
 from lab_app.lessons.lesson import Lesson
 
-LESSONS: tuple[Lesson, ...] = tuple(module.LESSON for module in (one_edit, collapse, spectrum, guard, misleading))
+
+@cache
+def lessons() -> tuple[Lesson, ...]:
+    """All lessons, in the order in which they are taught."""
+    names = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
+    exported = (getattr(import_module(f"{__name__}.{name}"), "LESSON", None) for name in names)
+    return tuple(sorted((one for one in exported if isinstance(one, Lesson)), key=lambda one: one.place))

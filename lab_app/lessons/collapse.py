@@ -111,6 +111,7 @@ def spared(rows: Rows, count: int) -> str:
 
 LESSON = Lesson(
     key="collapse",
+    place=2,
     title="A hundred edits and collapse",
     short="Collapse",
     question="A hundred or two edits seem to do no harm. What about two thousand?",

@@ -130,6 +130,7 @@ def dial(kept: Mapping[str, Interval], said: Mapping[str, Interval]) -> str:
 
 LESSON = Lesson(
     key="guard",
+    place=4,
     title="The guard and τ",
     short="The guard and τ",
     question="A guard takes a part of every update away. Is it the direction that helps, or only the smaller size?",

@@ -82,6 +82,7 @@ class Lesson:
     """
 
     key: str
+    place: int  # among the lessons, from 1
     title: str
     short: str  # in the list of lessons
     question: str

@@ -95,6 +95,7 @@ def centring(wrong: Mapping[str, Any], edited: Mapping[str, Any]) -> str:
 
 LESSON = Lesson(
     key="misleading",
+    place=5,
     title="Why Rₖ can mislead",
     short="Rₖ",
     question="Rₖ says how far activations moved, in units of their own spread. When does it say so although nothing "

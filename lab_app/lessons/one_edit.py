@@ -153,6 +153,7 @@ def reach(moved: list[str]) -> tuple[str, str]:
 
 LESSON = Lesson(
     key="one-edit",
+    place=1,
     title="One edit and its neighbors",
     short="One edit",
     question="You teach a model one false fact. Which of its other answers move?",

@@ -113,6 +113,7 @@ def sensitive(groups: Rows) -> str:
 
 LESSON = Lesson(
     key="spectrum",
+    place=3,
     title="Where abilities live in the spectrum",
     short="The spectrum",
     question="A weight matrix is a sum of directions, strong ones and weak ones. Which of them carry what it can do?",

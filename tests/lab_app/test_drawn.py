@@ -14,7 +14,7 @@ from core import panels
 from core.runs.progress.events import Measured
 from lab_app.frontend import address
 from lab_app.handlers.compare import PLOT, compared
-from lab_app.lessons import LESSONS
+from lab_app.lessons import lessons
 from tests.lab_app.checks import check
 from tests.lab_app.studied import CHARTS, studied
 from tests.lab_app.synthetic import LANES, measured, record
@@ -184,7 +184,7 @@ def rows_of(chart: Any, series: list[str]) -> list[dict[str, Any]]:
 
 def test_every_lesson_chart_draws_its_rows(visit: Any) -> None:
     page = visit()
-    for lesson in LESSONS:
+    for lesson in lessons():
         names = [name for name, _ in lesson.series]
         for chart in lesson.charts:
             rows = rows_of(chart, names if chart.by else [""])

@@ -14,11 +14,11 @@ from core.runs.progress.events import Finished, Progress
 from core.runs.spec.run_spec import RunSpec
 from core.runs.store.store import Store
 from core.runs.store.study_queue import Asked
-from lab_app.lessons import LESSONS, guard
+from lab_app.lessons import guard, lessons
 from lab_app.lessons.standing import Standing
 from tests.lab_app.synthetic import edited, measured, record, scripted, started
 
-ONE_EDIT, COLLAPSE, SPECTRUM, GUARD = LESSONS[:4]
+ONE_EDIT, COLLAPSE, SPECTRUM, GUARD = lessons()[:4]
 SHOWN = "article.lesson:not([hidden])"
 
 

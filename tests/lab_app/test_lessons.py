@@ -11,7 +11,7 @@ from core.paths import ASSETS
 from core.runs.opened.catalogue import built
 from core.runs.progress.events import Measured, Started
 from core.runs.spec.run_spec import RunSpec
-from lab_app.lessons import LESSONS, collapse, guard, misleading, one_edit, spectrum
+from lab_app.lessons import collapse, guard, lessons, misleading, one_edit, spectrum
 from lab_app.lessons.lesson import STUDIED, Choice, clearly, crossing
 from lab_app.lessons.markup import article
 
@@ -30,19 +30,19 @@ def found(**tables: list[dict[str, Any]]) -> dict[str, Any]:
 # -- all of them
 
 
-@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.key)
+@pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.key)
 def test_a_lesson_is_a_run_that_can_be_started(lesson):
     world = PocketWorld.load(ASSETS / "pocket" / "world")
     for seed in (0, 1, 7):
         spec = RunSpec.from_dict(lesson.spec(seed, world)).as_dict()
         assert lesson.fits(spec)
-        assert not any(other.fits(spec) for other in LESSONS if other is not lesson)
+        assert not any(other.fits(spec) for other in lessons() if other is not lesson)
     assert lesson.spec(0, world) != lesson.spec(1, world)
     if lesson.study:
         built(lesson.study.name, lesson.study.options)
 
 
-@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.key)
+@pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.key)
 def test_nothing_is_said_before_something_is_measured(lesson):
     assert lesson.seen([]).sentences == []
     start = Started(lanes=[{"label": "MEMIT"}], rounds=1, facts=1, layers={}, model={}, versions={}).as_dict()
@@ -51,7 +51,7 @@ def test_nothing_is_said_before_something_is_measured(lesson):
     assert seen.outcome is None
 
 
-@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.key)
+@pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.key)
 def test_texts_are_text(lesson):
     made = article(lesson, 1, 5)
     assert made.count("<math") == 1
@@ -279,6 +279,6 @@ def test_where_the_effects_are_absent():
 
 
 def test_predictions_have_a_meaning():
-    for lesson in LESSONS:
+    for lesson in lessons():
         if isinstance(lesson.predict, Choice):
             assert len(dict(lesson.predict.options)) == len(lesson.predict.options) >= 3

@@ -11,7 +11,7 @@ import pytest
 from lab_app.features import learn
 from lab_app.handlers import watch
 from lab_app.handlers.actions import Actions
-from lab_app.lessons import LESSONS
+from lab_app.lessons import lessons
 from tests.lab_app.apart import run_apart
 from tests.lab_app.synthetic import record
 
@@ -22,7 +22,7 @@ def page(name: str) -> Any:
 
 def stream(lab: Any, kind: str) -> Any:
     if kind == "lesson":
-        run = lab.start(LESSONS[0].spec(0, lab.world))
+        run = lab.start(lessons()[0].spec(0, lab.world))
         return learn.Teacher(lab).follow(page("a"), SimpleNamespace(_data={"lesson": 1, "run": run}))
     return Actions(lab).follow(record(lab.store, rounds=4, until=2), page("a"))
 
