@@ -13,7 +13,7 @@ from core.facts.source import MOST, FactsSpec, load_facts
 from core.facts.typed import parse_rows
 from core.runs.opened.catalogue import built, catalogue
 from core.runs.spec.admission import in_options
-from core.runs.spec.problems import SpecError, told
+from core.runs.spec.problems import SpecError, problems_of
 from core.runs.store.study_queue import StudyState
 from lab_app.api.asked import LATER, Endpoint, known, owner_of
 from lab_app.features.studies import Desk, check_owner, forget_file, found_of
@@ -133,7 +133,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
             return {"status": "done", "message": "", "position": 0, "progress": None, "found": found}
         state = its_study(run, study)
         answer: dict[str, Any] = {name: getattr(state, name) for name in ("status", "message", "position", "progress")}
-        return answer | {"found": lab.store.studies.found(home.folder, state)}
+        return answer | {"found": lab.store.studies.result(home.folder, state)}
 
     async def stop_study(run: str, study: int) -> dict:
         """Stop a study that waits or goes on.
@@ -213,7 +213,7 @@ def pocket_facts(given: dict[str, Any]) -> FactsSpec:
     try:
         return FactsSpec(source="pocket", **given)
     except ValidationError as error:
-        raise SpecError(told(error, FactsSpec)) from None
+        raise SpecError(problems_of(error, FactsSpec)) from None
 
 
 def checked(items: Any, world: Any) -> dict[str, Any]:

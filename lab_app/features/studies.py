@@ -233,7 +233,7 @@ def found_of(lab: Lab, run: str, study: Any) -> dict[str, Any] | None:
         return None
     if isinstance(study, int):
         state = lab.store.studies.get(study)
-        return lab.store.studies.found(there.folder, state) if state is not None and state.run == run else None
+        return lab.store.studies.result(there.folder, state) if state is not None and state.run == run else None
     keys = {one.key: one for one in study_files.results(there.folder, pages=False)}
     return json.loads(keys[study].file.read_text(encoding="utf-8")) if study in keys else None
 

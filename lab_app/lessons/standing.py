@@ -78,7 +78,7 @@ class Standing:
         study = next((one for one in mine if one.status == "done"), mine[0])
         if study.status == "done":
             if not any(event["kind"] == STUDIED for event in self.events):
-                result = self.store.studies.found(found.folder, study)
+                result = self.store.studies.result(found.folder, study)
                 if result is None:
                     return {"status": "failed", "says": "What the study found is not on the disk any more."}
                 self.events.append({"kind": STUDIED, "tables": result["tables"]})

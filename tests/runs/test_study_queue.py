@@ -41,7 +41,7 @@ def test_what_was_found_outlives_the_database(tmp_path):
     store = Store(tmp_path)
     (saved,) = store.studies.of(run)
     assert (saved.status, saved.asked, saved.owner) == ("done", ASKED, "a")
-    assert store.studies.found(folder, saved)["study"] == "norms"
+    assert store.studies.result(folder, saved)["study"] == "norms"
     assert store.get(run).notes == "look at round 3"
     store.studies.delete(folder, saved)
     assert store.studies.of(run) == []
@@ -73,7 +73,7 @@ def test_the_worker_makes_studies_and_keeps_what_they_find(store, make_spec, nor
     number = study_of(store, run, options={"layer": 2}, lanes=["guarded"], rounds="all")
     state = ended(store, number)
     assert (state.status, state.position, state.asked.options["layer"]) == ("done", 0, 2)
-    found = store.studies.found(store.get(run).folder, state)
+    found = store.studies.result(store.get(run).folder, state)
     assert [row["round"] for row in found["tables"]["norms"]] == [0, 1, 2]
     assert [state.id for state in store.studies.of(run)] == [number]
     assert (
@@ -126,7 +126,7 @@ def test_a_run_has_its_turn_while_a_study_stands_aside(store, make_spec, norms, 
     for name in TABLES:
         assert table(store.get(run).folder / name) == table(store.get(quiet).folder / name)
     norms.gate.set()
-    found = store.studies.found(store.get(quiet).folder, ended(store, slow))
+    found = store.studies.result(store.get(quiet).folder, ended(store, slow))
     assert found["tables"] == study(OpenedRun(store.get(quiet).folder), "norms", {})["tables"]
 
 

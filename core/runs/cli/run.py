@@ -12,7 +12,7 @@ from core.runs.progress.events import Finished, Warned, standing
 from core.runs.progress.terminal import Telling, interruptible, quiet
 from core.runs.spec.run_spec import RunSpec
 from core.runs.store.store import Run, Store
-from core.runs.worker.foreground import alone, check_out, found_or_created
+from core.runs.worker.foreground import alone, check_out, open_or_create
 from core.runs.worker.process import cache_home
 
 DONE, BAD_INPUT, STOPPED_EARLY = 0, 2, 3
@@ -43,7 +43,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     store = Store(out)
     try:
         with alone(out):
-            run = found_or_created(store, spec, out, arguments.resume, owner="command line", how="--resume")
+            run = open_or_create(store, spec, out, arguments.resume, owner="command line", how="--resume")
             if run.status == "done":
                 print(f"{out}: this run is done already")
                 return DONE

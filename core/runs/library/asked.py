@@ -13,7 +13,7 @@ from core.facts.fact import Fact
 from core.facts.source import USUAL, FactsSpec
 from core.facts.typed import parse_row
 from core.runs.library.lane_text import lanes_of
-from core.runs.spec.problems import SpecError, told
+from core.runs.spec.problems import SpecError, problems_of
 from core.runs.spec.run_spec import MOST_ROWS, RunSpec
 
 ROUNDS = 10  # where no size of a round is asked for
@@ -31,7 +31,7 @@ def sample(n: int = USUAL, seed: int = 0, source: str = "pocket", **options: Any
     try:
         return FactsSpec.model_validate({"source": source, "count": n, "seed": seed, **options})
     except ValidationError as error:
-        raise SpecError(told(error, FactsSpec)) from None
+        raise SpecError(problems_of(error, FactsSpec)) from None
 
 
 def fact(subject: str, prompt: str, target: str, truth: str | None = None, **more: Any) -> Fact:

@@ -28,7 +28,7 @@ from core.runs.progress.terminal import interruptible
 from core.runs.store.additions import add_lanes
 from core.runs.store.store import Run as Stored
 from core.runs.store.store import Store
-from core.runs.worker.foreground import alone, check_out, found_or_created, there
+from core.runs.worker.foreground import alone, check_out, open_or_create, stored_run
 from core.runs.worker.perform import perform
 from core.runs.worker.process import cache_home, default_home, worker_lives
 
@@ -62,7 +62,7 @@ class Run:
     @property
     def status(self) -> str:
         """done, stopped, paused, failed, running or queued; "" of a run that is only there as a folder."""
-        return self._stored(lambda store: there(store, self.id).status) if self.id else ""
+        return self._stored(lambda store: stored_run(store, self.id).status) if self.id else ""
 
     @property
     def rounds(self) -> pd.DataFrame:
@@ -111,12 +111,12 @@ class Run:
 
     def add(self, *lanes: str | Mapping[str, Any], progress: bool = True) -> Run:
         """Compute more lanes as if they had been there from the start; returns this run. Raises `UserError`."""
-        self._stored(lambda store: add_lanes(store, there(store, self.id), lanes_of(list(lanes))))
+        self._stored(lambda store: add_lanes(store, stored_run(store, self.id), lanes_of(list(lanes))))
         return self.resume(progress=progress)
 
     def resume(self, progress: bool = True) -> Run:
         """Go on with a run that was stopped; returns this run. Raises `UserError`."""
-        self._stored(lambda store: _finish(store, there(store, self.id), self._opened.laboratory, progress))
+        self._stored(lambda store: _finish(store, stored_run(store, self.id), self._opened.laboratory, progress))
         return self
 
     def _stored(self, ask: Callable[[Store], Any]) -> Any:
@@ -175,10 +175,10 @@ def run(
     store = Store(home)
     try:
         if out is None:
-            stored = there(store, store.create_run(spec.as_dict(), owner=OWNER, title=spec.title))
+            stored = stored_run(store, store.create_run(spec.as_dict(), owner=OWNER, title=spec.title))
         else:
             with alone(home):
-                stored = found_or_created(store, spec, home, resume, owner=OWNER, how=HOW)
+                stored = open_or_create(store, spec, home, resume, owner=OWNER, how=HOW)
         laboratory = loaded.laboratory if loaded else Laboratory(cache_home(home))
         if stored.status != "done":
             _finish(store, stored, laboratory, progress)
@@ -206,11 +206,11 @@ def _place(folder: Path) -> tuple[Path, str]:
         if (home / "lab.sqlite").exists():
             store = Store(home)
             try:
-                found = [stored.id for stored in store.runs() if stored.folder == folder]
+                ids = [stored.id for stored in store.runs() if stored.folder == folder]
             finally:
                 store.close()
-            if found:
-                return home, found[0]
+            if ids:
+                return home, ids[0]
     return folder, ""
 
 
@@ -238,7 +238,7 @@ def _followed(store: Store, stored: Stored, bar: Bar) -> tuple[str, str]:
             known = store.progress(stored.id)
             if known is not None:
                 bar.progress(Progress(**{name: value for name, value in known.items() if name != "kind"}))
-            now = there(store, stored.id)
+            now = stored_run(store, stored.id)
             if now.status in OVER and not store.commands.waiting(stored.id):
                 return now.status, now.message
             time.sleep(LOOK)

@@ -14,33 +14,33 @@ from core.runs.opened.run import OpenedRun
 from core.runs.progress.events import plain
 from core.runs.store.record import Record
 
-ROUNDS = 6  # of a lane that a fact is asked at
+ROUNDS = 6  # at most, on one card
 ABOUT = ("subject", "prompt", "target", "truth", "relation", "id", "source")
 DIGITS = 5
 
 
 def fact_card(run: OpenedRun, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """What is asked about one fact of a run.
+    """The card of one fact of a run.
 
-    `payload`: `{"fact": index, "unedited": whether it is one of the facts left alone, "lane", "round"}`; `round` is one
-    that must be among those asked at.
+    `payload`: `{"fact": index, "unedited": whether it is one of the unedited facts, "lane", "round"}`. The card always
+    includes `round`.
 
-    Returns `lane`, `fact` (of `ABOUT`), `edited_in` (None: the lane did not edit it), `questions`, `rounds` (each
-    `{"round", "target", "truth", "exact"}`, `outside.fact_card.rated`) and `proof` (`{"round", "layers"}`). Raises
-    `UserError` for a fact, lane or round that is not there.
+    Returns `lane`, `fact` (the fields of `ABOUT`), `edited_in` (None: the lane did not edit it), `questions`, `rounds`
+    (each `{"round", "target", "truth", "exact"}`, see `outside.fact_card.rated`) and `proof` (`{"round", "layers"}`).
+    Raises `UserError` for an unknown fact, lane or round.
     """
     began = time.perf_counter()
     lane = run.lane(str(payload.get("lane") or run.labels[0]))
     index, unedited = payload.get("fact"), bool(payload.get("unedited"))
     fact = fact_of(run.facts.unedited if unedited else run.facts.edit, index)
-    there, record = lane.rounds, run.record
-    edited_in = None if unedited else edited(record, lane.label, there, int(index or 0))
-    looked = record.round(lane.label, payload.get("round"))
-    asked, rounds, proof = questions(fact), [], None
-    for number in rounds_to_ask([0, *there], edited_in, looked):
+    edited_rounds, record = lane.rounds, run.record
+    edited_in = None if unedited else edited(record, lane.label, edited_rounds, int(index or 0))
+    shown_round = record.round(lane.label, payload.get("round"))
+    questions_of_fact, rounds, proof = questions(fact), [], None
+    for number in rounds_to_ask([0, *edited_rounds], edited_in, shown_round):
         at = lane.at(number)
         with at.worn():
-            rounds.append({"round": number, **rated(run.lm, asked)})
+            rounds.append({"round": number, **rated(run.lm, questions_of_fact)})
         if number == edited_in:
             layers = applied(run.lm, at.update, at.state, (at.event or {}).get("hash") or {})
             proof = {"round": number, "layers": layers}
@@ -52,7 +52,7 @@ def fact_card(run: OpenedRun, payload: Mapping[str, Any]) -> dict[str, Any]:
                 "unedited": unedited,
                 "fact": {name: getattr(fact, name) for name in ABOUT},
                 "edited_in": edited_in,
-                "questions": as_rows(asked),
+                "questions": as_rows(questions_of_fact),
                 "rounds": rounds,
                 "proof": proof,
                 "seconds": time.perf_counter() - began,
@@ -78,13 +78,13 @@ def edited(record: Record, lane: str, rounds: Sequence[int], index: int) -> int 
     return None
 
 
-def rounds_to_ask(there: Sequence[int], edited_in: int | None, looked: int, most: int = ROUNDS) -> list[int]:
-    """Some of the rounds that are `there`, ascending: the unedited model, the round of the edit with the one before it,
-    the one looked at and the last, and between these others as evenly as `most` of them allow."""
+def rounds_to_ask(available: Sequence[int], edited_in: int | None, shown_round: int, most: int = ROUNDS) -> list[int]:
+    """At most `most` of the `available` rounds, ascending: the unedited model, the round of the edit and the one before
+    it, `shown_round` and the last round. Others are placed between them as evenly as possible."""
     around = () if edited_in is None else (max(0, edited_in - 1), edited_in)
-    kept = {there[0], there[-1], looked, *around} & set(there)
-    while len(kept) < min(most, len(there)):
-        places = sorted(there.index(number) for number in kept)
+    selected = {available[0], available[-1], shown_round, *around} & set(available)
+    while len(selected) < min(most, len(available)):
+        places = sorted(available.index(number) for number in selected)
         width, start = max((b - a, -a) for a, b in zip(places, places[1:], strict=False))
-        kept.add(there[-start + width // 2])
-    return sorted(kept)
+        selected.add(available[-start + width // 2])
+    return sorted(selected)

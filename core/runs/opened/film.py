@@ -14,10 +14,12 @@ MOST = 40  # rounds
 
 
 def film(run: OpenedRun, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """`payload`: `{"prompt", "lane"}`. Returns `{"prompt", "lane", "rounds": [{"round", "text"}]}`, at most `MOST`
-    measured rounds, evenly, the first and the last among them; the prompt is continued by `measure.word_tokens` tokens.
-    The run's `control` may end it. Raises `UserError` for a prompt that is empty or too long, and a lane that is not
-    there.
+    """The continuation of a prompt after each measured round.
+
+    `payload`: `{"prompt", "lane"}`. Returns `{"prompt", "lane", "rounds": [{"round", "text"}]}` for at most `MOST`
+    measured rounds, evenly spaced, with the first and the last. The continuation has `measure.word_tokens` tokens.
+    The run's `control` may interrupt it. Raises `UserError` for an unknown lane, and for a prompt that is empty or too
+    long.
     """
     prompt, lane = str(payload.get("prompt", "")).strip(), run.lane(str(payload.get("lane") or run.labels[0]))
     lm, new_tokens = run.lm, run.spec.measure.word_tokens
@@ -28,13 +30,13 @@ def film(run: OpenedRun, payload: Mapping[str, Any]) -> dict[str, Any]:
     words = Words(lm, (), new_tokens)
     rounds = []
     for number in evenly(sorted(number for label, number in run.past.scores if label == lane.label)):
-        (said,) = words.after(lane.at(number).weights, [prompt], run.control.heartbeat)
-        rounds.append({"round": number, "text": said["text"]})
+        (continuation,) = words.after(lane.at(number).weights, [prompt], run.control.heartbeat)
+        rounds.append({"round": number, "text": continuation["text"]})
     return {"prompt": prompt, "lane": lane.label, "rounds": rounds}
 
 
 def evenly(numbers: list[int], most: int = MOST) -> list[int]:
-    """At most so many of them, the first and the last included."""
+    """At most `most` of the numbers, evenly spaced, with the first and the last."""
     if len(numbers) <= most:
         return numbers
     return sorted({numbers[round(i * (len(numbers) - 1) / (most - 1))] for i in range(most)})

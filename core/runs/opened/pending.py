@@ -1,7 +1,8 @@
 """Computes a lane's next round before the run does, for the guard sandbox.
 
-It is what the run will compute when it goes on, to the last bit: the same edit of the same facts on top of the same
-state. Neither the ledger nor the events hear of it; it is stored beside them until the lane's next one is asked for.
+The result is bit for bit what the run will compute when it resumes: the same edit of the same facts on top of the same
+state. It does not change the run's ledger or events. It is stored beside them until the lane's next pending round
+replaces it.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ from core.runs.spec.lanes import recipe_of_lane
 from core.runs.spec.recorded import as_begun
 from core.runs.store.record import Record
 
-NEXT = "next"  # in the place of a round's number: the one that comes next
-FOLDER = "pending"  # in a run's folder: a ledger of these rounds alone
+NEXT = "next"  # stands for the number of the next round
+FOLDER = "pending"  # in a run's folder: a ledger of pending rounds only
 
 
 def pending_ledger(run: OpenedRun) -> Ledger:
-    """The rounds that were computed and not run, at most one of each lane."""
+    """The ledger of pending rounds: computed, but not part of the run. At most one per lane."""
     return Ledger(run.folder.path / FOLDER)
 
 
 def next_round(status: str, record: Record, lane: str) -> int:
-    """The number of the round that a lane edits next. Raises `UserError` while the run goes on (by its `status`), and
-    where the lane has none: it did not begin, it ended, or it is done."""
+    """The number of the round that a lane edits next. Raises `UserError` while the run is queued or running (`status`),
+    and if the lane has no next round: it has not begun, it failed, or it has edited all rounds."""
     if status in ("queued", "running"):
         raise UserError("the run goes on; pause it, then ask about the round that comes next")
     labels = [entry["label"] for entry in record.started["lanes"]]
@@ -52,15 +53,15 @@ def next_round(status: str, record: Record, lane: str) -> int:
 
 
 def compute(lane: OpenedLane, number: int, facts: Sequence[Fact]) -> Ledger:
-    """The ledger that holds a lane's next round, which is `number` and edits `facts`; computed where it was not yet.
+    """The ledger that holds a lane's next round, `number`, which edits `facts`. The round is computed if needed.
 
-    The run's control is told how far it is, and may end it between two optimiser steps: nothing of it is stored then.
-    Raises `UserError` for a round that cannot be edited.
+    Progress is reported to the run's control, which may interrupt it between two optimiser steps; nothing is stored
+    then. Raises `UserError` for a round that cannot be edited.
     """
-    run, label, there = lane.run, lane.label, pending_ledger(lane.run)
+    run, label, ledger = lane.run, lane.label, pending_ledger(lane.run)
     lm, control = run.lm, run.control
-    if number in there.rounds(label):
-        return there
+    if number in ledger.rounds(label):
+        return ledger
     entry = next(entry for entry in as_begun(run.spec.lanes, run.started) if entry["name"] == label)
     recipe, report = recipe_of_lane(entry, model_info(lm)), _reports(label, number, control)
     message = f"{label}: rebuilding round {number - 1}"
@@ -71,13 +72,13 @@ def compute(lane: OpenedLane, number: int, facts: Sequence[Fact]) -> Ledger:
         control.boundary()
         matched = _matched(run, recipe, number, facts)
         update = edit_round(lm, state, facts, recipe, session, control.boundary, matched, report)
-    there.delete(label)
-    there.append(label, number, update)
-    return there
+    ledger.delete(label)
+    ledger.append(label, number, update)
+    return ledger
 
 
 def _matched(run: OpenedRun, recipe: Recipe, number: int, facts: Sequence[Fact]) -> float | None:
-    """What the lane that this one is matched to says of the round's facts, right after its own edit."""
+    """The score of the matched lane on the round's facts right after its own edit; None without a match."""
     other = recipe.match
     if other is None:
         return None

@@ -42,9 +42,9 @@ FACT_BYTES, EVENT_FACTOR = 4096, 6  # in memory: a fact, about; a byte of events
 class OpenedRun:
     """A run's folder with the model, facts and states that it was made of.
 
-    Nothing is read before it is asked for. What takes long stays in `laboratory.recent`, so that opening a run again
-    is cheap. While the run goes on, answers are from the folder as it is then. `control` is told how far long work is,
-    and may end it. Without a `laboratory` the run has one of its own, which keeps statistics in the run's folder.
+    Everything is read on first use. Expensive results are cached in `laboratory.recent`, so opening a run again is
+    cheap. While the run is running, answers reflect its folder at that moment. Long work reports its progress to
+    `control`, which may interrupt it. Without a `laboratory` the run has its own, with statistics in the run's folder.
     """
 
     def __init__(self, folder: Path, laboratory: Laboratory | None = None, control: Control | None = None):
@@ -54,22 +54,22 @@ class OpenedRun:
 
     @property
     def begun(self) -> bool:
-        """Whether the run has begun: its folder has a spec then."""
+        """Whether the run has begun, that is, whether its folder has a spec."""
         return self._written is not None
 
     @property
     def spec(self) -> RunSpec:
-        """What was asked, with defaults filled in. Raises `UserError` of a run that has not begun."""
+        """The spec with defaults filled in. Raises `UserError` if the run has not begun."""
         return self._needed()[0]
 
     @property
     def layers(self) -> dict[str, list[int]]:
-        """The layers that each lane's model may differ in."""
+        """The layers whose weights each lane may change."""
         return self._needed()[1].get("layers") or self.started["layers"]
 
     @property
     def record(self) -> Record:
-        """What stands of the events, read again when there are more of them."""
+        """The committed events with the spec. They are read again when the files have changed."""
         file = self.folder.path / "events.jsonl"
         size = file.stat().st_size if file.exists() else 0
         version = self._version("spec.json"), self._version("events.jsonl")
@@ -83,7 +83,7 @@ class OpenedRun:
 
     @property
     def past(self) -> Past:
-        """What was done and measured so far."""
+        """What has been edited and measured so far."""
         return self.record.past
 
     @property
@@ -93,10 +93,10 @@ class OpenedRun:
 
     @property
     def facts(self) -> FactSet:
-        """The facts to edit and those left alone."""
+        """The facts to edit and the unedited ones."""
 
-        def size(found: FactSet) -> int:
-            return FACT_BYTES * (len(found.edit) + len(found.unedited))
+        def size(facts: FactSet) -> int:
+            return FACT_BYTES * (len(facts.edit) + len(facts.unedited))
 
         key = "facts", str(self.folder.path)
         return self._recent.made(
@@ -110,7 +110,7 @@ class OpenedRun:
 
     @property
     def lm(self) -> LanguageModel:
-        """The model, loaded where it is not. Raises `UserError` if it is no longer the one of the run."""
+        """The model, loaded on first use. Raises `UserError` if its weights differ from those of the run."""
         lm, made = self.laboratory.model(self.spec), self._needed()[1].get("model") or self.started["model"]
         if lm.fingerprint != made["fingerprint"]:
             raise UserError(
@@ -120,13 +120,13 @@ class OpenedRun:
         return lm
 
     def load(self) -> LanguageModel:
-        """`lm`, with word to `control` before it is loaded."""
+        """The model; reports to `control` before it is loaded."""
         self.control.report(Progress(phase="loading", message=f"Loading the model {self.spec.model}"))
         return self.lm
 
     @property
     def session(self) -> EditSession:
-        """What editing has derived from the unedited model so far. It has no statistics but those gathered before."""
+        """What editing has derived from the unedited model so far. It gathers no new statistics."""
         return self.laboratory.session(self.spec, ())
 
     @property
@@ -134,12 +134,12 @@ class OpenedRun:
         """The states of all lanes."""
         return States(self.lm, self.ledger, self._recent)
 
-    def lane(self, asked: str | None = None) -> OpenedLane:
-        """The lane of that label; the only one where none is named. Raises `UserError`."""
+    def lane(self, name: str | None = None) -> OpenedLane:
+        """The lane of that label; without a name, the run's only lane. Raises `UserError`."""
         labels = self.labels
-        if asked is None and len(labels) > 1:
+        if name is None and len(labels) > 1:
             raise UserError(f"this run has {len(labels)} lanes; name one of them: {', '.join(labels)}")
-        label = labels[0] if asked is None else asked
+        label = labels[0] if name is None else name
         if label not in labels:
             raise UserError(f'there is no lane "{label}"; {nearest(label, labels)}')
         return OpenedLane(self, label)
@@ -150,7 +150,7 @@ class OpenedRun:
 
     @property
     def _written(self) -> tuple[RunSpec, dict[str, Any]] | None:
-        """The spec in the folder, and what its defaults stood for. It is written anew when lanes are added."""
+        """The spec in the folder, and the resolved defaults. The file is rewritten when lanes are added."""
         version = self._version("spec.json")
 
         def read() -> tuple[RunSpec, dict[str, Any]] | None:
@@ -163,10 +163,10 @@ class OpenedRun:
         return None if version is None else self._recent.made(("spec", str(self.folder.path)), read, version)
 
     def _needed(self) -> tuple[RunSpec, dict[str, Any]]:
-        found = self._written
-        if found is None:
+        written = self._written
+        if written is None:
             raise UserError("this run has not begun yet; ask again when its first round is being edited")
-        return found
+        return written
 
     def _version(self, name: str) -> tuple[int, int] | None:
         try:
@@ -185,12 +185,12 @@ class OpenedLane:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """What the lane was edited by, every hyperparameter resolved."""
+        """The lane's recipe, with every hyperparameter resolved."""
         return recipe_from_dict(self.run.record.recipe(self.label))
 
     @property
     def layers(self) -> list[int]:
-        """The layers that the lane's model may differ in."""
+        """The layers whose weights the lane may change."""
         return self.run.layers[self.label]
 
     @property
@@ -205,7 +205,7 @@ class OpenedLane:
 
     @property
     def left_out(self) -> frozenset[int]:
-        """The facts that the lane was edited without."""
+        """The facts that the lane leaves out."""
         spec = self.run.spec
         return left_out(spec.lanes, spec.round_size)[self.label]
 
@@ -217,13 +217,13 @@ class OpenedLane:
         """The facts edited up to the end of a round."""
         return self.run.plan.edited_by(round_, self.left_out)
 
-    def at(self, asked: int | None = None, without: tuple[int, ...] = (), first: int = 0) -> LaneAt:
-        """The lane after a round, by default its last; replayed `without` some rounds. Rounds count from `first`: 0 is
-        the unedited model. Raises `UserError` for a round that was not edited."""
+    def at(self, wanted: int | None = None, without: tuple[int, ...] = (), first: int = 0) -> LaneAt:
+        """The lane after a round, by default its last, replayed `without` some rounds. `first` is the smallest round
+        allowed; round 0 is the unedited model. Raises `UserError` for a round that has not been edited."""
         last = self.last
         if last < first:
             raise UserError(f"{self.label} has no round yet; ask again when its first one is edited")
-        number = last if asked is None else asked
+        number = last if wanted is None else wanted
         for round_, least in ((number, first), *((left, 0) for left in without)):
             if type(round_) is not int or not least <= round_ <= last:
                 raise UserError(f"round {round_} of {self.label} is not edited yet; rounds {first} to {last} are")
@@ -240,23 +240,23 @@ class LaneAt:
 
     @property
     def state(self) -> LaneState:
-        """W_t, the sum of all updates and the keys of all rounds, per layer: a copy, which can be edited on."""
+        """W_t, the sum of all updates and the keys of all rounds, per layer. It is a copy, which may be edited."""
         run, lane = self.lane.run, self.lane
         worn = wearing(run.lm, run.spec.lanes) if self.without else None
         return run.states.at(lane.label, self.round, lane.layers, self.without, worn, run.control.heartbeat)
 
     @property
     def weights(self) -> Weights:
-        """W_t by layer, [d_out, d_in] each, for `lm.worn`; nothing at round 0."""
+        """W_t by layer, [d_out, d_in] each, for `lm.worn`; empty at round 0."""
         return self.state.weights if self.round else {}
 
     def worn(self) -> AbstractContextManager[None]:
-        """The model wears these weights within the `with` block, and what it wore before after it."""
+        """The model has these weights within the `with` block, and its earlier weights afterwards."""
         return self.lane.run.lm.worn(self.weights)
 
     @property
     def update(self) -> LayerUpdates:
-        """What the round did: its updates before (`raw`) and after the guards, its keys and values."""
+        """The round's updates before (`raw`) and after the guards, its keys and values."""
         return self.lane.run.ledger.read(self.lane.label, self.round, self.lane.run.lm.device)
 
     @property

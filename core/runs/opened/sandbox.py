@@ -1,9 +1,9 @@
 """The guard sandbox: what another guard would leave of a stored round.
 
-A round that was edited is not edited anew; of one that comes next, the update is computed first (`opened.pending`).
-The update before the guards is what the round's values, sought under the guards of its own
-lane, asked for; in a run with the other guard, layers after the first would be asked for more where an earlier one
-gave less, and so would later rounds. The predicted score is of W_{t−1} + guarded ΔW.
+A stored round is not edited again. For the next round of a lane, the update is computed first (`opened.pending`).
+The sandbox applies the other guard to the round's raw update, whose values were optimised under the lane's own guards.
+In a full run with the other guard, later layers and later rounds would compensate for what it removes; the sandbox
+leaves that out. The predicted score is of W_{t−1} + guarded ΔW.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ Weights = Mapping[int, Tensor]
 
 @dataclass
 class StoredRound:
-    """A round read from a ledger: its update, the matrices that it is added to, the facts that are scored, and how
-    they are said before it and after it. `curves` by guard, as they are asked for."""
+    """A round read from a ledger: its update, the weights that it is added to, the scored facts by index, the number of
+    edited facts (`of`), and the facts' ratings `before` the round and after it (`given`). `curves` caches by guard."""
 
     update: LayerUpdates
     base: Weights
@@ -73,12 +73,12 @@ class StoredRound:
         return self._current[layer]
 
     def size(self) -> int:
-        """Bytes of its tensors, about, with the decompositions that may be made of them."""
+        """Approximate bytes of its tensors, with the decompositions that may be made of them."""
         update = sum(delta.left.nbytes + delta.right.nbytes for delta in self.raw.values())
         return update + 4 * sum(weight.nbytes for weight in self.base.values())
 
     def basis(self, acting: guards.Guard[Any], layer: int) -> Any:
-        """What a guard prepares for a layer; not remembered, since a dragged τ is another guard at every step."""
+        """What a guard prepares for a layer. It is not cached, because a dragged τ is another guard at every step."""
         if acting.needs is None:
             return acting.prepare(None, layer)
         if acting.needs == guards.WEIGHT:
@@ -86,23 +86,23 @@ class StoredRound:
         return acting.prepare(self.svd(layer, acting.needs == guards.CURRENT), layer)
 
 
-def sandbox(run: OpenedRun, asked: Run, payload: Mapping[str, Any]) -> dict[str, Any]:
+def sandbox(run: OpenedRun, stored_run: Run, payload: Mapping[str, Any]) -> dict[str, Any]:
     """What another guard would leave of a lane's round.
 
-    `asked` is the run as the store has it. `payload`: `{"lane", "round", "guard": {"name", …} or null}`; the last round
-    where none is named, and the one that is edited next for `"next"`, while the run does not go on: it is computed,
-    which the run's control may end.
+    `stored_run` is the run as the store has it. `payload`: `{"lane", "round", "guard": {"name", …} or null}`. The
+    default is the last round; `"next"` is the round that is edited next. That one is computed first, only while the run
+    is not running, and the run's control may interrupt it.
 
-    Returns `round` (its number), `pending` (whether it is still to be run), shares of ‖ΔW‖² over the edited layers
-    (`removed`; `blocks` by block: raw, left, chance; `layers`), the `curve` of the guard's dial, and of each fact the
-    probability per answer token and whether every token is the arg-max: before the round, as the lane is guarded
-    (`given`), and `predicted`. Raises `UserError`.
+    Returns `round` (its number), `pending` (whether the run has still to edit it), shares of ‖ΔW‖² over the edited
+    layers (`removed`; `blocks` by block: raw, left, chance; `layers`), the `curve` over the guard's main parameter, and
+    for each fact the probability per answer token and whether every token is the arg-max: `before` the round, with the
+    lane's own guards (`given`), and `predicted`. Raises `UserError`.
     """
     began = time.perf_counter()
-    acting, label = asked_guard(payload.get("guard")), _label(asked, payload)
+    acting, label = guard_of(payload.get("guard")), _label(stored_run, payload)
     pending = payload.get("round") == NEXT
     if pending:
-        number = next_round(asked.status, run.record, label)
+        number = next_round(stored_run.status, run.record, label)
         lane = run.lane(label)
         indices, facts = _edited(lane, number), run.facts.edit
         ledger = compute(lane, number, [facts[index] for index in indices])
@@ -113,17 +113,17 @@ def sandbox(run: OpenedRun, asked: Run, payload: Mapping[str, Any]) -> dict[str,
         number = lane.at(payload.get("round"), first=1).round
     version = ledger.path(label, number).stat().st_mtime_ns
     key = "sandbox", str(ledger.folder), label, number
-    found = run.laboratory.recent.made(key, lambda: _read(lane, ledger, number), version, StoredRound.size)
-    guarded = after(found, acting)
+    stored = run.laboratory.recent.made(key, lambda: _read(lane, ledger, number), version, StoredRound.size)
+    guarded = after(stored, acting)
     split = (acting.dominance if acting else None) or Dominance()  # where blocks are split
     current = acting is not None and acting.needs == guards.CURRENT
-    bases = {layer: split.basis(found.svd(layer, current)) for layer in guarded}
+    bases = {layer: split.basis(stored.svd(layer, current)) for layer in guarded}
     worn = {
         layer: added(weight, guarded[layer].to(weight.dtype)) if layer in guarded else weight
-        for layer, weight in found.base.items()
+        for layer, weight in stored.base.items()
     }
-    predicted = rated(run.lm, worn, list(found.facts.values()))
-    raw = found.raw
+    predicted = rated(run.lm, worn, list(stored.facts.values()))
+    raw = stored.raw
     return {
         "lane": label,
         "round": number,
@@ -137,21 +137,21 @@ def sandbox(run: OpenedRun, asked: Run, payload: Mapping[str, Any]) -> dict[str,
             | {"removed": taken({n: raw[n]}, {n: guarded[n]})}
             for n in raw
         ],
-        "curve": curve(found, acting),
-        "given": {"removed": taken(raw, found.update.updates), "guards": _guards(run, label, number)},
-        "facts": rows(found, predicted),
-        "of": found.of,
+        "curve": curve(stored, acting),
+        "given": {"removed": taken(raw, stored.update.updates), "guards": _guards(run, label, number)},
+        "facts": rows(stored, predicted),
+        "of": stored.of,
         "scores": {
-            "before": summary(found.before),
-            "given": summary(found.given),
+            "before": summary(stored.before),
+            "given": summary(stored.given),
             "predicted": summary(predicted),
         },
         "seconds": time.perf_counter() - began,
     }
 
 
-def _label(asked: Run, payload: Mapping[str, Any]) -> str:
-    labels = [entry["name"] for entry in (asked.spec or {})["lanes"]]  # lanes may have been added
+def _label(stored_run: Run, payload: Mapping[str, Any]) -> str:
+    labels = [entry["name"] for entry in (stored_run.spec or {})["lanes"]]  # lanes may have been added
     label = str(payload.get("lane") or labels[0])
     if label not in labels:
         raise UserError(f'there is no lane "{label}"; {nearest(label, labels)}')
@@ -174,19 +174,19 @@ def _read(lane: OpenedLane, ledger: Ledger, number: int) -> StoredRound:
     state.apply(update)
     facts, edited = run.facts.edit, _edited(lane, number)
     sampled = {index: facts[index] for index in spread_sample(edited, MOST_SCORED, run.spec.seed)}
-    asked = list(sampled.values())
-    scored = rated(lm, before, asked), rated(lm, state.weights, asked)
-    return StoredRound(update, base, run.session, sampled, len(edited), *scored)
+    scored_facts = list(sampled.values())
+    ratings = rated(lm, before, scored_facts), rated(lm, state.weights, scored_facts)
+    return StoredRound(update, base, run.session, sampled, len(edited), *ratings)
 
 
 def _guards(run: OpenedRun, label: str, number: int) -> list[dict[str, Any]]:
-    """The guards that the round was edited under: the lane's, or those of the lane that it branched from."""
+    """The guards of the round: the lane's own, or those of the lane that it branched from."""
     made = run.ledger.holder(label, number)
     return next(list(entry.get("guards") or ()) for entry in run.spec.lanes if entry["name"] == made)
 
 
-def asked_guard(guard: Any) -> Any:
-    """The guard that is asked for, or None for no guard."""
+def guard_of(guard: Any) -> Any:
+    """The guard that a request describes; None for no guard. Raises `UserError`."""
     if guard is None:
         return None
     if not isinstance(guard, Mapping) or not isinstance(guard.get("name"), str):
@@ -207,8 +207,8 @@ def after(stored: StoredRound, acting: Any) -> dict[int, LowRank]:
 
 
 def curve(stored: StoredRound, acting: guards.Guard[Any] | None) -> dict[str, Any] | None:
-    """What a guard takes over the values of its dial: `{"field", "x", "removed"}`; of REVIVE also `blocks` (raw shares)
-    and `k` by layer at each τ."""
+    """The share that a guard removes as a function of its main parameter: `{"field", "x", "removed"}`; for REVIVE also
+    `blocks` (raw shares) and `k` by layer at each τ. None for a guard without such a parameter."""
     if acting is None:
         return None
     known = guards.dial(type(acting))
@@ -230,7 +230,7 @@ def _closed(stored: StoredRound, acting: Revive) -> dict[str, Any]:
 
 
 def _sampled(stored: StoredRound, acting: Any, known: Parameter) -> dict[str, Any]:
-    """At a few values, each by the guard itself."""
+    """The curve at `STEPS` values, each computed by the guard itself."""
     low, high = guards.reach(known)
     x = [low + (high - low) * step / (STEPS - 1) for step in range(STEPS)]
     others = {name: value for name, value in values(acting).items() if name != known.name}
@@ -242,19 +242,19 @@ def _sampled(stored: StoredRound, acting: Any, known: Parameter) -> dict[str, An
 
 
 def rated(lm: LanguageModel, weights: Weights, facts: Sequence[Fact]) -> Rated:
-    """(probability per answer token, whether every token is the arg-max) of each fact's new object."""
+    """For each fact: (probability per token of its new object, whether every token is the arg-max)."""
     with lm.worn(weights):
-        found = score(lm, [fact.text for fact in facts], [fact.target for fact in facts], pass_size(lm))
-    return [(math.exp(p), exact) for p, exact in zip(found.logprob.tolist(), found.exact.tolist(), strict=True)]
+        scores = score(lm, [fact.text for fact in facts], [fact.target for fact in facts], pass_size(lm))
+    return [(math.exp(p), exact) for p, exact in zip(scores.logprob.tolist(), scores.exact.tolist(), strict=True)]
 
 
-def summary(found: Rated) -> dict[str, float]:
-    """Means over facts."""
-    return {"p": sum(p for p, _ in found) / len(found), "exact": sum(exact for _, exact in found) / len(found)}
+def summary(ratings: Rated) -> dict[str, float]:
+    """The means over facts of `rated`."""
+    return {"p": sum(p for p, _ in ratings) / len(ratings), "exact": sum(exact for _, exact in ratings) / len(ratings)}
 
 
 def rows(stored: StoredRound, predicted: Rated) -> list[dict[str, Any]]:
-    """A row per scored fact; `fact` counts from 0 in the run."""
+    """One row per scored fact; `fact` is its index in the run, from 0."""
     scored = zip(stored.before, stored.given, predicted, strict=True)
     return [
         {"fact": index, "prompt": fact.text, "target": fact.target, "truth": fact.truth}
@@ -264,5 +264,5 @@ def rows(stored: StoredRound, predicted: Rated) -> list[dict[str, Any]]:
 
 
 def short(numbers: Sequence[float]) -> list[float]:
-    """Numbers with as many digits as a curve shows."""
+    """Numbers rounded to the four digits that a curve shows."""
     return [round(number, 4) for number in numbers]

@@ -1,4 +1,4 @@
-"""Makes a study of a stored run."""
+"""Runs a study on a stored run."""
 
 from __future__ import annotations
 
@@ -27,52 +27,54 @@ from core.runs.progress.events import Progress
 def study(
     run: OpenedRun, name: str, options: Mapping[str, Any], lanes: Sequence[str] | None = None, rounds: str = "last"
 ) -> dict[str, Any]:
-    """What a study finds in lanes of a run, at "all" rounds, the "last", or numbers with commas.
+    """The result of a study of `lanes` (None: all) at `rounds`: "all", "last", or numbers separated by commas.
 
     Returns JSON: `study, title, question, source, options` (all of them), `lanes`, `rounds` (by lane), `asked_rounds`
-    (as they were asked for), `created` (seconds since 1970), `model`, `versions`, `seconds`, and what
-    `core.measures.study.result.StudyResult` has: `tables` (rows with their `lane` first), `charts` (of one lane's rows
-    each), `protocol`, `notes`, `empty` (`{"table", "lane", "why"}` of each table of a lane that has no rows). Raises
-    `UserError` for what is not there, and `Interrupted` when the run's control says so. The random numbers of a run
-    that goes on in this process are not touched.
+    (the argument `rounds`), `created` (seconds since 1970), `model`, `versions`, `seconds`, and the fields of
+    `core.measures.study.result.StudyResult`: `tables` (rows with the column `lane` first), `charts` (each of one lane's
+    rows), `protocol`, `notes`, `empty` (`{"table", "lane", "why"}` for each table of a lane without rows). Raises
+    `UserError` for an unknown study, option, lane or round, and `Interrupted` when the run's control ends it. The state
+    of torch's random generator is restored.
     """
-    began, asked = time.monotonic(), built(name, options)
-    control, started = run.control, run.started  # raises where no run is
-    wanted = asked_rounds(run.labels, run.ledger, lanes, rounds)
+    began, chosen = time.monotonic(), built(name, options)
+    control, started = run.control, run.started  # raises `UserError` without a run
+    rounds_by_lane = asked_rounds(run.labels, run.ledger, lanes, rounds)
     random, pace = torch.get_rng_state(), Pace()
     try:
         run.load()
         cases = {
-            label: case_of(run.lane(label), _teller(asked.title, label, i, len(wanted), control, pace))
-            for i, label in enumerate(wanted)
+            label: case_of(
+                run.lane(label), _progress_report(chosen.title, label, i, len(rounds_by_lane), control, pace)
+            )
+            for i, label in enumerate(rounds_by_lane)
         }
-        _announce(asked, cases, wanted, control, pace)
-        if hasattr(asked, "compared"):
-            found = asked.compared(cases, wanted)
+        _announce(chosen, cases, rounds_by_lane, control, pace)
+        if hasattr(chosen, "compared"):
+            results = chosen.compared(cases, rounds_by_lane)
         else:
-            found = {label: asked.run(cases[label], at) for label, at in wanted.items()}
+            results = {label: chosen.run(cases[label], at) for label, at in rounds_by_lane.items()}
     finally:
         torch.set_rng_state(random)
     return {
         "study": name,
-        **{key: getattr(asked, key) for key in ("title", "question", "source")},
-        "options": resolved(asked),
-        "lanes": list(wanted),
-        "rounds": wanted,
+        **{key: getattr(chosen, key) for key in ("title", "question", "source")},
+        "options": resolved(chosen),
+        "lanes": list(rounds_by_lane),
+        "rounds": rounds_by_lane,
         "asked_rounds": rounds,
         "created": time.time(),
         "model": started["model"],
         "versions": versions(),
         "seconds": round(time.monotonic() - began, 3),
-        **merged(found),
+        **merged(results),
     }
 
 
-def case_of(lane: OpenedLane, told: Callable[[int, int], None] | None = None) -> Case:
-    """A lane as studies see it. Its statistics are read, or gathered, when the study asks for a layer's."""
+def case_of(lane: OpenedLane, report: Callable[[int, int], None] | None = None) -> Case:
+    """The `Case` of a lane, which studies work on. Statistics of a layer are read or gathered when they are used."""
     run, label = lane.run, lane.label
     spec, past = run.spec, run.past
-    moments = Moments(run.lm.n_layers, lambda layer: _gathered(run, layer))
+    moments = Moments(run.lm.n_layers, lambda layer: _second_moment(run, layer))
     return Case(
         lm=run.lm,
         lane=label,
@@ -89,13 +91,13 @@ def case_of(lane: OpenedLane, told: Callable[[int, int], None] | None = None) ->
         task_limit=spec.measure.task_limit,
         assets=run.laboratory.assets,
         seed=spec.seed,
-        progress=told,
+        progress=report,
         recent=run.laboratory.recent,
     )
 
 
 class Moments(dict[int, SecondMoment]):
-    """C0 of the layers of a model, each made ready by `gather` when it is asked for, and held from then on."""
+    """C0 by layer: each is computed by `gather` on first use and then kept."""
 
     def __init__(self, layers: int, gather: Callable[[int], SecondMoment]):
         super().__init__()
@@ -111,9 +113,9 @@ class Moments(dict[int, SecondMoment]):
         return self[layer]
 
 
-def merged(found: Mapping[str, StudyResult]) -> dict[str, Any]:
-    """What was found in several lanes as one: tables with a column `lane` first, charts and protocol once."""
-    parts = {lane: part.as_dict() for lane, part in found.items()}
+def merged(results: Mapping[str, StudyResult]) -> dict[str, Any]:
+    """The results of several lanes as one: tables have the column `lane` first; equal charts and protocols merge."""
+    parts = {lane: part.as_dict() for lane, part in results.items()}
     tables: dict[str, list[dict[str, Any]]] = {}
     for lane, part in parts.items():
         for name, rows in part["tables"].items():
@@ -130,20 +132,22 @@ def merged(found: Mapping[str, StudyResult]) -> dict[str, Any]:
 
 
 def _announce(
-    asked: Any, cases: Mapping[str, Case], wanted: Mapping[str, Sequence[int]], control: Control, pace: Pace
+    chosen: Any, cases: Mapping[str, Case], rounds_by_lane: Mapping[str, Sequence[int]], control: Control, pace: Pace
 ) -> None:
-    """Say before it begins how long a study will take, if it can tell and that is long."""
-    if hasattr(asked, "seconds"):
-        seconds = sum(asked.seconds(cases[lane], at) for lane, at in wanted.items())
+    """Report how long a study will take, if it has an estimate and that is long."""
+    if hasattr(chosen, "seconds"):
+        seconds = sum(chosen.seconds(cases[lane], at) for lane, at in rounds_by_lane.items())
         pace.expect(seconds)
         for words in announcement(seconds):
-            control.report(Progress(phase="study", eta_seconds=seconds, message=f"{asked.title}: {words}"))
+            control.report(Progress(phase="study", eta_seconds=seconds, message=f"{chosen.title}: {words}"))
 
 
-def _teller(title: str, lane: str, index: int, lanes: int, control: Control, pace: Pace) -> Callable[[int, int], None]:
-    """Says how far the study of one lane is, and serves what was asked meanwhile."""
+def _progress_report(
+    title: str, lane: str, index: int, lanes: int, control: Control, pace: Pace
+) -> Callable[[int, int], None]:
+    """A function that reports the progress of one lane's study, and lets the worker answer other requests."""
 
-    def told(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         part = (index + (done / total if total else 0.0)) / lanes
         message = f"{title} of {lane}: " + (f"{done:,} of {total:,}" if total else "getting ready")
         eta = pace.left(part, 1.0)
@@ -152,9 +156,9 @@ def _teller(title: str, lane: str, index: int, lanes: int, control: Control, pac
         if control.ending:
             control.boundary()
 
-    return told
+    return report
 
 
-def _gathered(run: OpenedRun, layer: int) -> SecondMoment:
+def _second_moment(run: OpenedRun, layer: int) -> SecondMoment:
     session = run.laboratory.session(run.spec, [layer], run.control.heartbeat, gathering(run.control))
     return session.moments[layer]

@@ -1,4 +1,4 @@
-"""Problems of a spec in plain words: where, what, and what to do."""
+"""Problems of a spec: where each is, what is wrong, and what to do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_SHOWN = 3  # problems spelled out in the one line that the command line pri
 
 @dataclass(frozen=True)
 class SpecProblem:
-    """One thing that is wrong: `where` is a path into the spec such as `facts.items[3].prompt`, or "" for all of it."""
+    """One problem. `where` is a path into the spec such as `facts.items[3].prompt`, or "" for the whole spec."""
 
     where: str
     message: str
@@ -31,7 +31,7 @@ class SpecProblem:
 
 
 class SpecError(UserError):
-    """A spec that cannot be run: all its problems; as text, the first few in one line."""
+    """A spec that cannot be run. `problems` has every problem; the message shows the first few in one line."""
 
     def __init__(self, problems: Sequence[SpecProblem]):
         shown = "; ".join(str(problem) for problem in problems[:MOST_SHOWN])
@@ -40,48 +40,48 @@ class SpecError(UserError):
         self.problems = list(problems)
 
 
-def whole(given: Any, name: str) -> int:
-    """A number that a person sent, as one that counts or names something; `UserError` for what is none, or is larger
-    than anything that is counted here."""
+def whole(value: Any, name: str) -> int:
+    """A whole number that a person sent as a count or an id. Raises `UserError` if `value` is not a whole number, or is
+    larger than `MOST_WHOLE`."""
     try:
-        number = int(given)
+        number = int(value)
     except (TypeError, ValueError, OverflowError):
-        raise UserError(f"{name} should be a whole number, not {shown(given)}") from None
+        raise UserError(f"{name} should be a whole number, not {shown(value)}") from None
     if abs(number) > MOST_WHOLE:
-        raise UserError(f"{name} should be a whole number of at most {MOST_WHOLE:,}, not {shown(given)}")
+        raise UserError(f"{name} should be a whole number of at most {MOST_WHOLE:,}, not {shown(value)}")
     return number
 
 
-def told(error: ValidationError, model: type[BaseModel]) -> list[SpecProblem]:
-    """Pydantic's findings about a dictionary that should be a `model`, one problem per field, in plain words."""
+def problems_of(error: ValidationError, model: type[BaseModel]) -> list[SpecProblem]:
+    """The errors that pydantic reports for a dictionary that should be a `model`, one problem per field."""
     problems: dict[str, SpecProblem] = {}
-    for found in error.errors(include_url=False):
-        *inside, last = found["loc"] or ("",)
+    for details in error.errors(include_url=False):
+        *inside, last = details["loc"] or ("",)
         location = [part for part in inside if not _names_a_type(part, model)]
-        if found["type"] == "extra_forbidden" or not _names_a_type(last, model):  # a field may be called anything
+        if details["type"] == "extra_forbidden" or not _names_a_type(last, model):  # a field may have any name
             location.append(last)
         where = path(location)
-        problems.setdefault(where, SpecProblem(where, _words(found, location, model)))
+        problems.setdefault(where, SpecProblem(where, _words(details, location, model)))
     return list(problems.values())
 
 
-def _words(found: Any, location: Sequence[int | str], model: type[BaseModel]) -> str:
-    kind, context, given = found["type"], found.get("ctx", {}), found.get("input")
+def _words(details: Any, location: Sequence[int | str], model: type[BaseModel]) -> str:
+    kind, context, value = details["type"], details.get("ctx", {}), details.get("input")
     if kind == "extra_forbidden":
         return f"unknown field; {nearest(str(location[-1]), _fields(model, location[:-1]))}"
     if kind == "missing":
         return "missing; give it a value"
     if kind == "value_error":
-        return str(context.get("error", found["msg"])).removeprefix("Value error, ")
-    words = found["msg"].replace("Input should be", "should be").replace("Input should", "should")
-    return f"{words}, not {shown(given)}"
+        return str(context.get("error", details["msg"])).removeprefix("Value error, ")
+    words = details["msg"].replace("Input should be", "should be").replace("Input should", "should")
+    return f"{words}, not {shown(value)}"
 
 
 def _fields(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
-    """The fields known at a place inside the spec."""
+    """The fields that the spec has at a location."""
     for part in location:
-        found = model.model_fields.get(str(part)) if isinstance(part, str) else None
-        inner = _model_in(found.annotation) if found else None
+        field = model.model_fields.get(str(part)) if isinstance(part, str) else None
+        inner = _model_in(field.annotation) if field else None
         if inner is None:
             return []
         model = inner
@@ -94,7 +94,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
         return annotation
     if get_origin(annotation) is Literal:
         return None
-    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+    return next((inner for part in get_args(annotation) if (inner := _model_in(part))), None)
 
 
 def _names_a_type(part: int | str, model: type[BaseModel]) -> bool:

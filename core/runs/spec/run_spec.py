@@ -18,7 +18,7 @@ from core.measures.config import MeasureConfig
 from core.names import Names
 from core.runs.spec.lanes import check_lanes, labelled
 from core.runs.spec.left_out import too_late
-from core.runs.spec.problems import SpecError, SpecProblem, path, shown, told
+from core.runs.spec.problems import SpecError, SpecProblem, path, problems_of, shown
 
 MOST_FACTS = 20_000  # facts of one run, unless its home says otherwise
 MOST_ROWS = ceiling.FACTS  # rows that are looked at, at all
@@ -102,7 +102,7 @@ class RunSpec(BaseModel):
         try:
             spec = cls.model_validate(dict(data))
         except ValidationError as error:
-            problems += told(error, cls)
+            problems += problems_of(error, cls)
         reported = {problem.where for problem in problems}
         problems += [problem for problem in _typed(data) if problem.where not in reported]
         problems += check_lanes(data.get("lanes")) or too_late(data.get("lanes"), data.get("round_size", 100))

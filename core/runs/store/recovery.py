@@ -18,21 +18,21 @@ RECOVERED = "Found again in its folder after the database was lost; it can be re
 
 @dataclass(frozen=True)
 class SavedRun:
-    """What a run's folder tells about it: the row of the database and the committed events."""
+    """A run as restored from its folder: the row of the database, the committed events and the finished studies."""
 
     row: dict[str, Any]
     events: list[dict[str, Any]]
-    studies: list[dict[str, Any]] = field(default_factory=list)  # those that were done
+    studies: list[dict[str, Any]] = field(default_factory=list)
 
 
 def save(folder: Path, row: Mapping[str, Any]) -> None:
-    """Keep what the database knows about a run (`id, owner, title, notes, created, spec`) in its folder too."""
+    """Write the run's row of the database (`id, owner, title, notes, created, spec`) to its folder too."""
     replace_text(folder / FILE, json.dumps(dict(row), ensure_ascii=False) + "\n")
 
 
 def saved_runs(home: Path) -> Iterator[SavedRun]:
-    """All runs whose folders under `home` can be read, oldest first; what cannot be read is passed over."""
-    found = []
+    """All runs whose folders under `home` can be read, oldest first. Unreadable folders are skipped."""
+    runs = []
     for file in [home / FILE, *(home / "runs").glob(f"*/{FILE}")]:
         try:
             row = json.loads(file.read_text(encoding="utf-8"))
@@ -50,26 +50,28 @@ def saved_runs(home: Path) -> Iterator[SavedRun]:
         status, message = (last["status"], last.get("message", "")) if ended else ("stopped", RECOVERED)
         folder = file.parent.relative_to(home).as_posix()
         row |= {"folder": folder, "status": status, "message": message}
-        found.append(SavedRun(row, events, _studies(file.parent)))
-    yield from sorted(found, key=lambda run: run.row["created"])
+        runs.append(SavedRun(row, events, _studies(file.parent)))
+    yield from sorted(runs, key=lambda run: run.row["created"])
 
 
 def _studies(folder: Path) -> list[dict[str, Any]]:
-    """The studies in a run's folder: what was asked (`study_queue.Asked`, by whom, when), and the file."""
-    found = []
+    """The studies in a run's folder: the request (`study_queue.Asked`, with owner and time) and the file."""
+    studies = []
     for path in sorted(folder.glob(f"{FOLDER}/*.json")):
         try:
-            found.append({**json.loads(path.read_text(encoding="utf-8"))["asked"], "file": f"{FOLDER}/{path.name}"})
+            studies.append({**json.loads(path.read_text(encoding="utf-8"))["asked"], "file": f"{FOLDER}/{path.name}"})
         except (OSError, ValueError, RecursionError, KeyError, TypeError):
             continue
-    return found
+    return studies
 
 
 def _events(path: Path) -> list[dict[str, Any]]:
-    """The events of a file up to the first line that is not whole."""
+    """The events of a file up to the first damaged line."""
     events: list[dict[str, Any]] = []
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # not at what else text may take for a line end
+        lines = path.read_text(encoding="utf-8").split(
+            "\n"
+        )  # `splitlines` would also split at other line ends of Unicode
     except (OSError, UnicodeDecodeError):
         return events
     for line in lines:

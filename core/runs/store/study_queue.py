@@ -1,6 +1,6 @@
-"""The queue of studies that the page asks for, with their progress and results. Needs no torch.
+"""The queue of the page's studies, with their progress and results. Needs no torch.
 
-A study is a piece of work of its own beside the runs. What it finds is a file in the folder of its run.
+A study is queued separately from the runs. Its result is a file in the folder of its run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FOLDER = "studies"  # in a run's folder
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What a study is to be of: `lanes` None are all; `rounds` "all", "last" or numbers with commas."""
+    """A request for a study. `lanes` None means all; `rounds` is "all", "last" or numbers separated by commas."""
 
     name: str
     options: dict[str, Any]
@@ -40,9 +40,9 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyState:
-    """One study of a run. `status`: queued, running, done, stopped or failed; `position` counts from 1 among the
-    studies that wait (0: it does not); `progress` is the latest `Progress` event of one that goes on; `file`, in the
-    run's folder, holds what was found once it is done. Times are seconds since 1970."""
+    """One study of a run. `status`: queued, running, done, stopped or failed. `position` is its place in the queue from
+    1 (0: not queued). `progress` is the latest `Progress` event while it is running. `file`, in the run's folder, holds
+    the result once it is done. Times are seconds since 1970."""
 
     id: int
     run: str
@@ -66,7 +66,7 @@ class StudyQueue:
         self._database = database
 
     def add(self, run: str, owner: str, asked: Asked) -> int:
-        """Put a study into the queue; returns its number."""
+        """Add a study to the queue; returns its number."""
         now = time.time()
         with self._database.writing() as db:
             cursor = db.execute(
@@ -87,17 +87,16 @@ class StudyQueue:
         return [self._study(row, queue) for row in rows]
 
     def queue(self) -> list[int]:
-        """Numbers of the studies that wait, in the order in which they will be taken: owners take turns."""
+        """Numbers of the queued studies, in the order in which they will run: owners take turns."""
         return in_turn(self._database.read("SELECT id, owner, status, queued, started FROM studies"))
 
     def next(self) -> StudyState | None:
-        """The study to take next, or None."""
+        """The study that runs next, or None."""
         queue = self.queue()
         return self.get(queue[0]) if queue else None
 
-    def found(self, folder: Path, study: StudyState) -> dict[str, Any] | None:
-        """What a study that is done found (`opened.study.study`), read from its run's `folder`; None if it is not
-        there."""
+    def result(self, folder: Path, study: StudyState) -> dict[str, Any] | None:
+        """The result of a study (`opened.study.study`), read from its run's `folder`; None if there is no such file."""
         try:
             return json.loads((folder / study.file).read_text(encoding="utf-8")) if study.file else None
         except (OSError, ValueError):
@@ -106,38 +105,38 @@ class StudyQueue:
     # -- for the worker
 
     def claim(self, study: int) -> None:
-        """The worker takes a study."""
+        """Mark a study as running."""
         with self._database.writing() as db:
             db.execute("UPDATE studies SET attempts = attempts + 1 WHERE id = ?", (study,))
         self._change(study, status="running", message="", started=time.time())
 
     def set_progress(self, study: int, progress: Progress) -> None:
-        """Where it stands."""
+        """Store the progress of a study."""
         self._change(study, progress=to_json(progress))
 
     def put_back(self, study: int, died: bool = False) -> None:
-        """To the place in the queue that it had: it begins anew. Attempts are counted where the worker `died`."""
+        """Queue a study again at its former place; it starts over. Attempts count only if the worker `died`."""
         counted = {} if died else {"attempts": 0}
         self._change(study, status="queued", message="", progress="null", **counted)
 
-    def finish(self, folder: Path, study: StudyState, found: Mapping[str, Any]) -> None:
-        """Keep what was found, in a file of the run's folder first."""
+    def finish(self, folder: Path, study: StudyState, result: Mapping[str, Any]) -> None:
+        """Store the result in a file of the run's folder, then mark the study as done."""
         file = f"{FOLDER}/{study.id:06d}-{study.asked.name}.json"
-        kept = {**found, "asked": vars(study.asked) | {"owner": study.owner, "created": study.created}}
-        replace_text(folder / file, json.dumps(kept, ensure_ascii=False, allow_nan=False) + "\n")
+        stored = {**result, "asked": vars(study.asked) | {"owner": study.owner, "created": study.created}}
+        replace_text(folder / file, json.dumps(stored, ensure_ascii=False, allow_nan=False) + "\n")
         self._change(study.id, status="done", message="", file=file, ended=time.time(), progress="null")
 
     def end(self, study: int, status: str, message: str) -> None:
-        """It was stopped, or failed."""
+        """Mark a study as stopped or failed, with a message."""
         self._change(study, status=status, message=clipped(message), ended=time.time(), progress="null")
 
     def left_running(self) -> list[StudyState]:
-        """Studies marked as running: those of a dead worker, when a new one asks at its start."""
+        """Studies marked as running. When a worker starts, these were left by a worker that died."""
         rows = self._database.read("SELECT * FROM studies WHERE status = 'running'")
         return [self._study(row, []) for row in rows]
 
     def delete(self, folder: Path, study: StudyState) -> None:
-        """Forget a study that does not go on, and what it found."""
+        """Delete a study that is not running, and its result."""
         if study.file:
             (folder / study.file).unlink(missing_ok=True)
         with self._database.writing() as db:
@@ -145,7 +144,7 @@ class StudyQueue:
 
     @staticmethod
     def refill(db: Any, run: str, saved: Mapping[str, Any]) -> None:
-        """Take a study that was done into a new database, from what its file says of it."""
+        """Add a finished study to a new database, from what its file says about it."""
         asked = {name: saved[name] for name in ("name", "options", "lanes", "rounds")}
         created = saved["created"]
         columns = "run, owner, asked, status, file, created, queued, ended"

@@ -18,7 +18,7 @@ FILES = ("spec.json", "events.jsonl", "rounds.csv", "layers.csv", "facts.csv", "
 
 
 def check_out(out: Path) -> None:
-    """Raises `UserError` for a file, and for a folder with a run's files that no store of its own holds."""
+    """Raises `UserError` for a file, and for a folder that has a run's files but no store."""
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file; give a folder")
     if out.is_dir() and not (out / "lab.sqlite").exists():
@@ -29,7 +29,7 @@ def check_out(out: Path) -> None:
 
 @contextmanager
 def alone(home: Path) -> Iterator[None]:
-    """No other process works in this home meanwhile; raises `UserError` where one does."""
+    """Hold the lock of this home; raises `UserError` if another process works in it."""
     lock = worker_lock(home)
     try:
         lock.acquire(timeout=0)
@@ -41,27 +41,30 @@ def alone(home: Path) -> Iterator[None]:
         yield
 
 
-def found_or_created(store: Store, spec: RunSpec, out: Path, resume: bool, owner: str, how: str) -> Run:
-    """The one run whose folder is `out`, with the lanes that `spec` has more of; or a new one. Raises `UserError` where
-    a run is there and `resume` is false (`how` says how to go on with it), or where it is another run."""
+def open_or_create(store: Store, spec: RunSpec, out: Path, resume: bool, owner: str, how: str) -> Run:
+    """The run whose folder is `out`, with the new lanes of `spec` added; or a new run.
+
+    Raises `UserError` if `out` holds a run and `resume` is false (`how` names the option that resumes it), or if it
+    holds a run of another spec.
+    """
     runs = [run for run in store.runs() if run.folder == out]
     if runs and not resume:
         raise UserError(f"{out}: holds a run already; go on with it by {how}, or choose another folder")
     if not runs:
-        return there(store, store.create_run(spec.as_dict(), owner=owner, title=spec.title, folder="."))
-    found = there(store, runs[0].id)
+        return stored_run(store, store.create_run(spec.as_dict(), owner=owner, title=spec.title, folder="."))
+    run = stored_run(store, runs[0].id)
     try:
-        more = more_lanes(found.spec or {}, spec)
+        more = more_lanes(run.spec or {}, spec)
     except UserError as error:
         raise UserError(f"{out}: {error}") from None
     if more:
-        add_lanes(store, found, more)
-    return there(store, found.id)
+        add_lanes(store, run, more)
+    return stored_run(store, run.id)
 
 
-def there(store: Store, run: str) -> Run:
-    """The run of that id, which is there."""
-    found = store.get(run)
-    if found is None:
+def stored_run(store: Store, run: str) -> Run:
+    """The run of that id; raises `UserError` if the store has none."""
+    stored = store.get(run)
+    if stored is None:
         raise UserError(f"{store.home}: there is no run {run}")
-    return found
+    return stored
