@@ -56,9 +56,9 @@ class Parsed:
             raise JsonError("nested too deeply") from None
 
     def _object(self, pairs: list[tuple[str, Any]]) -> Any:
-        found = dict(pairs)
-        if len(found) == len(pairs):
-            return found
+        value = dict(pairs)
+        if len(value) == len(pairs):
+            return value
         names = [name for name, _ in pairs]
         return self._unfit(f'"{next(name for name in names if names.count(name) > 1)}" is given twice; keep one')
 
@@ -87,21 +87,21 @@ class Parsed:
 def loads(text: str, nan: bool = False) -> Any:
     """The value of a JSON text; raises `JsonError`, for what must not be in it with its place: `lanes[0].tau: …`."""
     parsed = Parsed(text, nan)
-    if parsed.flawed and (found := unfit(parsed.value)):
-        where, message = found
+    if parsed.flawed and (problem := unfit(parsed.value)):
+        where, message = problem
         raise JsonError(f"{path(where)}: {message}" if where else message)
     return parsed.value
 
 
 def unfit(value: Any) -> tuple[Sequence[int | str], str] | None:
     """(the place, the message) of the first `Unfit` in a parsed value."""
-    ahead: list[tuple[tuple[int | str, ...], Any]] = [((), value)]
-    while ahead:
-        where, one = ahead.pop()
-        if isinstance(one, Unfit):
-            return where, one.message
-        parts = one.items() if isinstance(one, dict) else enumerate(one) if isinstance(one, list) else ()
-        ahead += [((*where, name), part) for name, part in reversed(list(parts))]
+    pending: list[tuple[tuple[int | str, ...], Any]] = [((), value)]
+    while pending:
+        where, part = pending.pop()
+        if isinstance(part, Unfit):
+            return where, part.message
+        parts = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+        pending += [((*where, name), child) for name, child in reversed(list(parts))]
     return None
 
 

@@ -25,11 +25,11 @@ class Recent:
 
     def get(self, key: Hashable, version: Hashable = None) -> Any:
         """The value, which counts as used; None where there is none of this version."""
-        there = self._values.get(key)
-        if there is None or there[0] != version:
+        entry = self._values.get(key)
+        if entry is None or entry[0] != version:
             return None
         self._values.move_to_end(key)
-        return there[1]
+        return entry[1]
 
     def put(self, key: Hashable, value: Value, version: Hashable = None, size: int = 0) -> Value:
         """Keep a value of `size` bytes, in place of the former one of this key; returns it."""
@@ -47,11 +47,11 @@ class Recent:
         size: Callable[[Value], int] = lambda value: 0,
     ) -> Value:
         """The value, made where there is none of this version. `size` is asked once, in bytes."""
-        found = self.get(key, version)
-        if found is None:
-            found = make()
-            self.put(key, found, version, size(found))
-        return found
+        value = self.get(key, version)
+        if value is None:
+            value = make()
+            self.put(key, value, version, size(value))
+        return value
 
     def clear(self) -> None:
         """Let go of all values."""

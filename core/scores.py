@@ -157,8 +157,8 @@ def names() -> tuple[str, ...]:
 
 def grouped() -> dict[str, list[Score]]:
     """The scores that are drawn, by group, in the order of the page; a group that `GROUPS` lacks comes last."""
-    found: dict[str, list[Score]] = {group: [] for group in GROUPS}
+    by_group: dict[str, list[Score]] = {group: [] for group in GROUPS}
     for score in SCORES:
         if score.drawn:
-            found.setdefault(score.group, []).append(score)
-    return found
+            by_group.setdefault(score.group, []).append(score)
+    return by_group

@@ -62,11 +62,16 @@ def opened(path: Path, device: torch.device | str = "cpu") -> Iterator[tuple[Any
 def factors(tensors: dict[str, Tensor], left: str, right: str) -> tuple[Tensor, Tensor]:
     """The left [d_out, r] and right [d_in, r] factor of these names; raises `Unreadable` where they are none."""
     try:
-        one, other = tensors[left], tensors[right]
+        left_factor, right_factor = tensors[left], tensors[right]
     except KeyError as error:
         raise Unreadable(f"it lacks {error.args[0]}") from None
-    if one.ndim != 2 or other.ndim != 2 or one.shape[1] != other.shape[1] or not one.is_floating_point():
+    if (
+        left_factor.ndim != 2
+        or right_factor.ndim != 2
+        or left_factor.shape[1] != right_factor.shape[1]
+        or not left_factor.is_floating_point()
+    ):
         raise Unreadable(f"{left} and {right} do not belong together")
-    if one.dtype != other.dtype:
+    if left_factor.dtype != right_factor.dtype:
         raise Unreadable(f"{left} and {right} are of two types")
-    return one, other
+    return left_factor, right_factor

@@ -371,7 +371,7 @@ def test_a_run_that_goes_on_elsewhere_says_what_is_different():
     assert elsewhere(started, now) is None  # an older run did not note numpy
     moved = elsewhere(started, {**now, "torch": "2.13.0", "threads": 4})
     assert "torch 2.13.0 (before: 2.12.0), threads 4 (before: 2)" in moved.message
-    assert (None, moved.about) in Past([moved.as_dict()]).told
+    assert (None, moved.about) in Past([moved.as_dict()]).warned
 
 
 def test_a_run_that_goes_on_on_other_statistics_says_so():

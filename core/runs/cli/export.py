@@ -55,13 +55,13 @@ def export_command(arguments: argparse.Namespace) -> int:
         )
     finally:
         telling.end()
-    for line in _told(made.about):
+    for line in _about_lines(made.about):
         print(line)
     print("\n".join(map(str, made.files)))
     return 0
 
 
-def _told(about: Mapping[str, Any]) -> list[str]:
+def _about_lines(about: Mapping[str, Any]) -> list[str]:
     """What a person should know of exported weights: their errors, and whether they are the run's own."""
     lines = [
         f"layer {layer['layer']}: rank {layer['rank']} of {layer['full_rank']}, relative error {layer['error']:.1e}"

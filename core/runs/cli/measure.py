@@ -98,12 +98,12 @@ def _study(arguments: argparse.Namespace, options: dict[str, Any], control: Cont
 
     folder = arguments.folder.expanduser().resolve()
     run = OpenedRun(folder, Laboratory(cache_home(folder)), control)
-    found = study(run, arguments.study, options, arguments.lanes, arguments.rounds)
-    for note in found["notes"]:
+    result_of_study = study(run, arguments.study, options, arguments.lanes, arguments.rounds)
+    for note in result_of_study["notes"]:
         print(f"note: {note}")
-    for one in found["empty"]:
-        print(f"empty: {_why(one)}")
-    return write(found, folder, free_key(folder, arguments.study, arguments.name))
+    for empty_table in result_of_study["empty"]:
+        print(f"empty: {_why(empty_table)}")
+    return write(result_of_study, folder, free_key(folder, arguments.study, arguments.name))
 
 
 def _results(arguments: argparse.Namespace) -> int:
@@ -113,35 +113,35 @@ def _results(arguments: argparse.Namespace) -> int:
         raise UserError("--results and --delete are about studies that were made: leave out --study")
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such folder")
-    for one in [result(folder, key) for key in arguments.delete or ()]:
-        print("\n".join(f"deleted: {file}" for file in delete(one)))
+    for stored in [result(folder, key) for key in arguments.delete or ()]:
+        print("\n".join(f"deleted: {file}" for file in delete(stored)))
     if arguments.results:
-        print("\n".join(map(_told, results(folder))) or f"{folder}: no study was kept")
+        print("\n".join(map(_result_lines, results(folder))) or f"{folder}: no study was kept")
     return DONE
 
 
-def _told(one: StudyFile) -> str:
+def _result_lines(stored: StudyFile) -> str:
     """A result in the list: its key, when it was found and of what; options that are not as usual; its tables."""
     usual = {about["name"]: {o["name"]: o["default"] for o in about["options"]} for about in catalogue()}
-    own = {name: value for name, value in one.options.items() if value != usual.get(one.study, {}).get(name)}
-    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.created))
-    lines = [f"{one.key}: {', '.join(one.lanes)}; rounds {one.rounds}; {at}"]
+    own = {name: value for name, value in stored.options.items() if value != usual.get(stored.study, {}).get(name)}
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(stored.created))
+    lines = [f"{stored.key}: {', '.join(stored.lanes)}; rounds {stored.rounds}; {at}"]
     lines.append("    " + (" ".join(f"{name}={json.dumps(value)}" for name, value in own.items()) or "usual options"))
-    lines.append("    tables: " + ", ".join(f"{name} ({rows})" for name, rows in one.tables.items()))
-    return "\n".join([*lines, *(f"    empty: {_why(each)}" for each in one.empty)])
+    lines.append("    tables: " + ", ".join(f"{name} ({rows})" for name, rows in stored.tables.items()))
+    return "\n".join([*lines, *(f"    empty: {_why(empty_table)}" for empty_table in stored.empty)])
 
 
 def _why(empty: dict[str, str]) -> str:
     return f"{empty['table']} of {empty['lane']}: {empty['why']}"
 
 
-def _options(given: Sequence[str]) -> dict[str, Any]:
+def _options(arguments: Sequence[str]) -> dict[str, Any]:
     """`["count=3", "ask=edit", "layers=[4,5]"]` as a dictionary: values are JSON, or else text."""
     options = {}
-    for one in given:
-        name, sign, value = one.partition("=")
+    for argument in arguments:
+        name, sign, value = argument.partition("=")
         if not sign or not name.strip():
-            raise UserError(f'--set: "{one}" should be OPTION=VALUE, such as count=100')
+            raise UserError(f'--set: "{argument}" should be OPTION=VALUE, such as count=100')
         if name.strip() in options:
             raise UserError(f'--set: "{name.strip()}" is given twice; keep one')
         try:

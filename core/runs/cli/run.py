@@ -56,10 +56,10 @@ def _perform(store: Store, run: Run) -> int:
     from core.runs.engine.laboratory import Laboratory
     from core.runs.worker.perform import perform
 
-    told = [event for event in standing(event for _, event in store.events(run.id)) if event["kind"] == "started"]
-    telling, cut_short = Telling(rounds=told[-1]["rounds"] if told else 0), []
+    started = [event for event in standing(event for _, event in store.events(run.id)) if event["kind"] == "started"]
+    telling, cut_short = Telling(rounds=started[-1]["rounds"] if started else 0), []
 
-    def seen(event: Any) -> None:
+    def on_event(event: Any) -> None:
         telling.event(event)
         if isinstance(event, Warned) and event.level == "error":
             cut_short.append(event)
@@ -68,7 +68,7 @@ def _perform(store: Store, run: Run) -> int:
     quiet()
     try:
         with interruptible(control, "go on with --resume"):
-            end: Finished = perform(store, run, Laboratory(cache_home(store.home)), control, seen)
+            end: Finished = perform(store, run, Laboratory(cache_home(store.home)), control, on_event)
     finally:
         telling.end()
     if end.status == "failed":

@@ -12,15 +12,15 @@ from core.models.language_model import LanguageModel
 from core.runs.progress.events import Warned
 from core.runs.spec.plan import Past, Plan
 
-LOOKED_AT = 1000  # facts that are asked before the run, to see whether the model says the target already
+LOOKED_AT = 1000  # facts that are checked before the run for targets that the model predicts already
 BATCH = 64  # of them at a time
 HALF = 0.5  # of what the unedited model knew: below that a lane has collapsed
 COLLAPSING = {"unedited_recall": "facts that were never edited", "task_mean": "the tasks"}
 
 
 def cautions(lm: LanguageModel, facts: Sequence[Fact], plan: Plan, heartbeat: Callable[[], None]) -> Iterator[Warned]:
-    """Targets that the model says already; facts that are edited twice; subjects that come again within a round."""
-    for message in (_said_already(lm, facts, heartbeat), _edited_again(facts), _within_rounds(facts, plan)):
+    """Warnings about targets that the model predicts already, facts edited twice, and subjects repeated in a round."""
+    for message in (_already_known(lm, facts, heartbeat), _edited_again(facts), _within_rounds(facts, plan)):
         if message:
             yield Warned(message=message)
 
@@ -28,32 +28,32 @@ def cautions(lm: LanguageModel, facts: Sequence[Fact], plan: Plan, heartbeat: Ca
 def elsewhere(
     started: Mapping[str, Any], now: Mapping[str, Any], statistics: Mapping[str, str] | None = None
 ) -> Warned | None:
-    """A run goes on on another computer, under other packages, or on other `statistics` (digests by layer), than its
-    `started` event tells of: what differs from `now`, which is what `conditions` gives."""
+    """A warning if a resumed run has other packages, another device or other `statistics` (digests by layer) than its
+    `started` event records; None if nothing differs. `now` is the value of `conditions`."""
     before = conditions(started["versions"], started["model"])
     differ = [name for name in now if before.get(name, now[name]) != now[name]]
-    told = ", ".join(f"{name} {now[name]} (before: {before[name]})" for name in differ)
+    changes = ", ".join(f"{name} {now[name]} (before: {before[name]})" for name in differ)
     earlier = started.get("statistics") or {}
     others = [layer for layer, digest in (statistics or {}).items() if earlier.get(layer, digest) != digest]
     if others:
-        told += f"{', ' if told else ''}statistics of layers {', '.join(others)} (their numbers are not the same)"
-    if not told:
+        changes += f"{', ' if changes else ''}statistics of layers {', '.join(others)} (their numbers are not the same)"
+    if not changes:
         return None
     message = (
-        f"This run goes on under other conditions than those it was begun under: {told}. Its numbers may differ in "
+        f"This run goes on under other conditions than those it was begun under: {changes}. Its numbers may differ in "
         "their last digits from those of a run that stayed where it was."
     )
-    return Warned(message=message, about=f"elsewhere: {told}")
+    return Warned(message=message, about=f"elsewhere: {changes}")
 
 
 def conditions(versions: Mapping[str, str], model: Mapping[str, Any]) -> dict[str, Any]:
-    """What the last digits of a run's numbers rest on, by name: versions of packages, the device, and its threads."""
+    """The conditions that affect the last digits of a run's numbers: package versions, the device, and its threads."""
     return {**versions, **{name: model[name] for name in ("device", "threads") if name in model}}
 
 
 def flagged(past: Past, lane: str, number: int) -> Iterator[Warned]:
-    """What is to be said of a lane after its measurement of a round: the early warning, when it comes for the first
-    time, and what is lost already. Of level "error": its numbers are not finite any more, and it should end."""
+    """Warnings after a lane's measurement: the early warning, when it first occurs, and scores that have collapsed. The
+    level "error" means that the lane's numbers are no longer finite and it should end."""
     places = past.history(lane, number)
     signs = [Signs.of(place[1], past.scores[place], past.rows(place)) for place in places]
     early = early_warning(signs)
@@ -66,7 +66,7 @@ def flagged(past: Past, lane: str, number: int) -> Iterator[Warned]:
 
 
 def collapse(now: Mapping[str, Any], base: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[str]:
-    """A sentence when a score falls below half of what it was before any edit, once as it does."""
+    """A sentence for each score that has just fallen below half of its value before any edit."""
     for column, what in COLLAPSING.items():
         value, first = now.get(column), base.get(column)
         if value is None or not first:
@@ -77,11 +77,11 @@ def collapse(now: Mapping[str, Any], base: Mapping[str, Any], before: Mapping[st
             yield message[0].upper() + message[1:]
 
 
-def _said_already(lm: LanguageModel, facts: Sequence[Fact], heartbeat: Callable[[], None]) -> str:
-    asked = facts[:LOOKED_AT]
+def _already_known(lm: LanguageModel, facts: Sequence[Fact], heartbeat: Callable[[], None]) -> str:
+    first_facts = facts[:LOOKED_AT]
     known: list[Fact] = []
-    for start in range(0, len(asked), BATCH):
-        some = asked[start : start + BATCH]
+    for start in range(0, len(first_facts), BATCH):
+        some = first_facts[start : start + BATCH]
         with lm.worn({}):
             exact = score(lm, [fact.text for fact in some], [fact.target for fact in some], beat=heartbeat).exact
         known += [fact for fact, says in zip(some, exact.tolist(), strict=True) if says]
@@ -109,18 +109,18 @@ def _edited_again(facts: Sequence[Fact]) -> str:
 
 
 def _within_rounds(facts: Sequence[Fact], plan: Plan) -> str:
-    found: dict[str, int] = {}
+    first_round: dict[str, int] = {}
     for number in range(1, plan.rounds + 1):
         seen: set[str] = set()
         for index in plan.edited_in(number):
             subject = facts[index].subject
             if subject in seen:
-                found.setdefault(subject, number)
+                first_round.setdefault(subject, number)
             seen.add(subject)
-    if not found:
+    if not first_round:
         return ""
-    subject, number = next(iter(found.items()))
+    subject, number = next(iter(first_round.items()))
     return (
-        f'Subjects come more than once in a round ({len(found):,}), such as "{subject}" in round {number}: '
+        f'Subjects come more than once in a round ({len(first_round):,}), such as "{subject}" in round {number}: '
         "their keys are nearly the same, so their edits mix."
     )

@@ -1,7 +1,7 @@
 """The engine: for every round and lane it edits, commits, measures, commits. Spec and seed determine the result.
 
-The caller commits each event before it asks for the next one. Everything here follows from the spec and the committed
-events, so a run that ended anywhere goes on from its last committed step to the same numbers.
+The caller commits each event before it requests the next one. Everything follows from the spec and the committed
+events, so an interrupted run continues from its last committed step to the same numbers.
 """
 
 from __future__ import annotations
@@ -55,18 +55,18 @@ def run(
 
 
 class Sequenced:
-    """A run on its way: what was done, and the state of each lane."""
+    """A live run: what is committed, and the state of each lane."""
 
     def __init__(self, context: RunContext, folder: RunFolder, past: Past, control: Control):
         self._context, self._folder, self._past, self._control = context, folder, past, control
         self._ledger = Ledger(folder.ledger)
         self._states = LiveStates(context.lm, self._ledger, context.layers, self._rebuilding, control.heartbeat)
         past.origins = dict(context.origins)
-        self._silent: dict[str, str] = {}  # what the edit that was made last did not do
+        self._silent: dict[str, str] = {}  # warnings about what the last edit did not do
         self._pace = RunPace(*past.steps_left(context.plan, [recipe.label for recipe in context.recipes]))
 
     def events(self) -> Iterator[Event]:
-        """From where the past ends to the end."""
+        """The events from the first uncommitted step to the end of the run."""
         context, plan = self._context, self._context.plan
         yield from self._begin()
         yield from self._baseline()
@@ -103,20 +103,20 @@ class Sequenced:
                 if label not in known:
                     yield Warned(level=level, lane=label, round=0, message=message)
         if started is None:
-            yield from self._told()
+            yield from self._opening_warnings()
 
     def _changed(self, started: Mapping[str, Any]) -> Iterator[Warned]:
-        """What is not as it was when the run began, where it goes on."""
+        """Warnings of a resumed run about conditions that have changed since it began."""
         lm = self._context.lm
         model = {"device": str(lm.device), "threads": torch.get_num_threads()}
         moved = elsewhere(started, conditions(versions(), model), self._context.digests)
-        if moved is not None and (None, moved.about) not in self._past.told:
+        if moved is not None and (None, moved.about) not in self._past.warned:
             yield moved
         if started.get("reads", self._context.measures.reads) != self._context.measures.reads:
             yield Warned(message=OTHER_TEXTS)
 
-    def _told(self) -> Iterator[Warned]:
-        """What a person should know of a new run, before its first step."""
+    def _opening_warnings(self) -> Iterator[Warned]:
+        """Warnings and notes of a new run, before its first step."""
         context = self._context
         if context.spec.resolved is not None:
             same, message = compared(context.spec.resolved, context.resolved())
@@ -126,7 +126,7 @@ class Sequenced:
         yield from cautions(context.lm, context.facts.edit, context.plan, self._control.heartbeat)
 
     def _baseline(self) -> Iterator[Event]:
-        """Round 0, measured once and given to every lane that begins with it."""
+        """Round 0: measured once, an event for every lane that begins with the unedited model."""
         labels = [label for label in self._context.spec.labels() if label not in self._context.origins]
         missing = [label for label in labels if (label, 0) not in self._past.scores]
         if not missing:
@@ -139,7 +139,7 @@ class Sequenced:
             yield self._remembered(self._unedited(label, payload))
 
     def _unedited(self, label: str, payload: Mapping[str, Any]) -> Measured:
-        """The base model's measurement as a lane sees it: its layers, and k at its τ."""
+        """The base model's measurement for one lane: its layers, and k at its τ."""
         recipe = recipe_of(self._context.recipes, label)
         share = share_of(recipe)
         own: dict[str, Any] = dict(payload)
@@ -156,7 +156,7 @@ class Sequenced:
         return Measured(lane=label, round=0, **own)
 
     def _step(self, recipe: Recipe, number: int) -> Iterator[Event]:
-        """One lane's round: what of it is not committed yet. A lane whose numbers break ends; the others go on."""
+        """The uncommitted events of one lane's round. A lane ends on an `EditFailure`; the other lanes continue."""
         label, past = recipe.label, self._past
         begins = past.begins(label)
         if label in past.failed or number < begins:
@@ -169,7 +169,7 @@ class Sequenced:
             if new:
                 self._control.boundary()
                 edited = self._edit(recipe, number)
-                yield from self._without_effect(recipe, number)  # first: once the edit is committed it is made no more
+                yield from self._without_effect(recipe, number)  # first: a committed edit is not made again
                 yield edited
             if due:
                 self._control.boundary()
@@ -181,13 +181,14 @@ class Sequenced:
             yield Warned(level="error", lane=label, round=number, message=f"{failure} This lane ends here.")
 
     def _without_effect(self, recipe: Recipe, number: int) -> Iterator[Warned]:
-        """What a lane's edit did not do, each kind once; after the last round also that its guards never acted."""
-        label, found = recipe.label, dict(self._silent)
-        mine = [share for (lane, _), share in self._past.guarded.items() if lane == label]
-        if number == self._context.plan.rounds and recipe.total_guards and max(mine, default=0.0) <= NONE:
-            found[NOT_GUARDED] = not_guarded(recipe)
-        for about, message in found.items():
-            if (label, about) not in self._past.told:
+        """Warnings about what an edit did not do, each kind once per lane; after the last round also that the lane's
+        guards never acted."""
+        label, missing_effects = recipe.label, dict(self._silent)
+        removed_shares = [share for (lane, _), share in self._past.guarded.items() if lane == label]
+        if number == self._context.plan.rounds and recipe.total_guards and max(removed_shares, default=0.0) <= NONE:
+            missing_effects[NOT_GUARDED] = not_guarded(recipe)
+        for about, message in missing_effects.items():
+            if (label, about) not in self._past.warned:
                 event = Warned(lane=label, round=number, about=about, message=message)
                 self._past.warn(event.as_dict())
                 yield event
@@ -199,7 +200,7 @@ class Sequenced:
             raise EditFailure(f'The lane "{parent}" that this one branches from ended in round {ended}.')
 
     def _flags(self, label: str, number: int) -> Iterator[Warned]:
-        """What is to be said of a lane that was just measured; the run pauses on it if its spec asks for that."""
+        """Warnings after a lane's measurement. They pause the run if its spec has `pause_on_warning`."""
         flags = list(flagged(self._past, label, number))
         for flag in flags:
             if flag.level == "error":
@@ -238,7 +239,7 @@ class Sequenced:
         return event
 
     def _matched(self, recipe: Recipe, number: int, facts: Sequence[Any]) -> float | None:
-        """What the lane that this one is matched to says of this round's facts, right after its own edit."""
+        """The score of the matched lane on this round's facts right after its own edit; None without a match."""
         if recipe.match is None or not facts:
             return None
         other = recipe_of(self._context.recipes, recipe.match)
@@ -274,7 +275,7 @@ class Sequenced:
         return self._remembered(Measured(lane=label, round=number, **payload))
 
     def _remembered(self, event: Measured) -> Measured:
-        """The event, its scores kept as they are stored: later measurements build on them."""
+        """The event, after its scores were added to the past: later measurements use them."""
         self._past.measure(event.as_dict())
         return event
 
@@ -282,7 +283,7 @@ class Sequenced:
         self._report("loading", label, number, f"{label}: rebuilding round {number} from the ledger")
 
     def _write_facts(self) -> None:
-        """facts.csv: every fact in every lane, at the end; no rows where the spec wants none."""
+        """Write facts.csv at the end of the run: every fact in every lane; no rows without `final_words`."""
         rows: list[dict[str, Any]] = []
         facts, plan = self._context.facts.edit, self._context.plan
         for label in self._context.spec.labels() if self._context.spec.measure.final_words else ():
@@ -315,7 +316,7 @@ class Sequenced:
         )
 
     def _editing(self, lane: str, number: int) -> Callable[[str, int, int], None]:
-        """Says how far a round's edit is. What is told more often than people can read costs no more than the call."""
+        """A function that reports the progress of a round's edit. `Control.wants` limits how often it reports."""
 
         def report(phase: str, done: int, total: int) -> None:
             if self._control.wants(phase, lane, number):
@@ -352,7 +353,7 @@ def _edited(
         }
         for layer, delta in update.updates.items()
     ]
-    found = update.values
+    values = update.values
     event = Edited(
         lane=recipe.label,
         round=number,
@@ -361,9 +362,9 @@ def _edited(
         layers=layers,
         hash={str(layer): state.digest(layer) for layer in update.updates},
         values={
-            "loss_start": float(found.loss_start.mean()),
-            "loss": float(found.loss.mean()),
-            "steps": float(found.steps.double().mean()),
+            "loss_start": float(values.loss_start.mean()),
+            "loss": float(values.loss.mean()),
+            "steps": float(values.steps.double().mean()),
         },
         notes=list(update.notes),
     )

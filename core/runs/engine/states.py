@@ -1,4 +1,4 @@
-"""The state of each lane of a run that goes on."""
+"""The current state of each lane of a live run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from core.runs.spec.lanes import recipe_of_lane
 def wearing(
     lm: LanguageModel, lanes: Sequence[Mapping[str, Any]]
 ) -> Callable[[str, Mapping[int, Tensor]], dict[int, Tensor]]:
-    """What lanes of a spec would wear where their updates come to given sums: `Ledger.rebuild`'s `worn`."""
+    """A function from (lane, sums of updates) to the weights that the lane has: the argument `worn` of
+    `Ledger.rebuild`."""
     session, known = EditSession(lm, {}), {lane["name"]: lane for lane in lanes}
 
     def worn(lane: str, sums: Mapping[int, Tensor]) -> dict[int, Tensor]:
@@ -28,13 +29,13 @@ def wearing(
 
 
 class LiveStates:
-    """One state per lane: that of the round asked for last, so that a run holds each lane once.
+    """One state per lane, that of the last requested round, so that a run holds each lane's weights once.
 
-    A later round is reached from it by the rounds between, an earlier one from the unedited model; bit for bit the same
-    either way.
+    A later round is reached by replaying the rounds between, an earlier one by replaying from the unedited model. Both
+    give the same bits.
 
-    `layers` are those that a lane edits, `told` is called with (lane, round) before a state is rebuilt, `beat` before
-    each of its rounds.
+    `layers` are the edited layers of each lane. `rebuilding` is called with (lane, round) before a state is rebuilt,
+    `beat` before each replayed round.
     """
 
     def __init__(
@@ -42,18 +43,18 @@ class LiveStates:
         lm: LanguageModel,
         ledger: Ledger,
         layers: Mapping[str, Sequence[int]],
-        told: Callable[[str, int], None] = lambda lane, round_: None,
+        rebuilding: Callable[[str, int], None] = lambda lane, round_: None,
         beat: Callable[[], None] = lambda: None,
     ):
-        self._lm, self._ledger, self._layers, self._told, self._beat = lm, ledger, layers, told, beat
+        self._lm, self._ledger, self._layers, self._rebuilding, self._beat = lm, ledger, layers, rebuilding, beat
         self._held: dict[str, tuple[int, LaneState]] = {}
 
     def after(self, lane: str, round_: int) -> LaneState:
-        """A lane after a round (0: the unedited model), which is in the ledger."""
+        """A lane after a round (0: the unedited model), which must be in the ledger."""
         at, state = self._held.get(lane, (round_ + 1, None))
         if state is None or at > round_:
             if round_:
-                self._told(lane, round_)
+                self._rebuilding(lane, round_)
             at, state = 0, LaneState.base(self._lm, self._layers[lane])
         for _ in self._ledger.replay(self._lm, lane, state, at, round_, self._beat):
             pass

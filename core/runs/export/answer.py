@@ -1,4 +1,4 @@
-"""Exports that the page asks for. The worker writes them into the run's folder, each as one file for download."""
+"""Exports that the page requests. The worker writes each as one file for download in the run's folder."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from core.runs.store.store import Run
 
 
 def export_answer(run: Run, payload: Mapping[str, Any], laboratory: Laboratory, control: Control) -> dict[str, Any]:
-    """Make the file that `payload` asks for: {"kind", "lane", "round", "options", "figures": as `keep_figures` said}.
+    """Make the file for `payload`: {"kind", "lane", "round", "options", "figures": the result of `keep_figures`}.
 
-    `control` is told how far it is and may end it between two layers, rounds or pieces of a zip: stopped, nothing of it
-    is kept; left (the lab is being closed), the next worker makes it. Returns {"name", "bytes", "about"}
-    (`core.runs.export.weights.about`). `UserError` for what cannot be; messages name no path of this computer.
+    Progress is reported to `control`, which may interrupt it between two layers, rounds or pieces of a zip. If it was
+    stopped, nothing is kept; if the lab is being closed, the next worker makes the file. Returns {"name", "bytes",
+    "about"} (`core.runs.export.weights.about`). Raises `UserError`; its messages name no path of this computer.
     """
     kind, options = str(payload.get("kind", "")), dict(payload.get("options") or {})
     if options.get("figures") is not None:
@@ -38,7 +38,7 @@ def export_answer(run: Run, payload: Mapping[str, Any], laboratory: Laboratory, 
     later = False
     try:
         with _no_paths(run):
-            return _made(run, kind, payload, options, laboratory, _telling(control))
+            return _made(run, kind, payload, options, laboratory, _report(control))
     except Paused:
         later = True
         raise
@@ -47,8 +47,8 @@ def export_answer(run: Run, payload: Mapping[str, Any], laboratory: Laboratory, 
             drop_figures(run, payload)
 
 
-def _telling(control: Control) -> Report:
-    """Progress that is shown, and the moment to obey."""
+def _report(control: Control) -> Report:
+    """A function that reports progress after a chance for `control` to interrupt."""
 
     def tell(progress: Progress) -> None:
         control.boundary()
@@ -93,7 +93,7 @@ def _made(
 
 @contextmanager
 def _no_paths(run: Run) -> Iterator[None]:
-    """Messages that a visitor reads say "the run" where they would name its folder."""
+    """Replace the run's folder by "the run" in messages that a visitor reads."""
     try:
         yield
     except UserError as error:

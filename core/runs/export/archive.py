@@ -16,17 +16,17 @@ PACKED = (".safetensors", ".png", ".zip")  # stored as they are: nothing can be 
 TABLES = ("*.csv", "maps-*.json")
 PIECE = 2**22  # bytes that are copied between two reports
 
-Told = Callable[[int, int], None]  # bytes of files that were read, and how many there are; may raise
+ByteProgress = Callable[[int, int], None]  # (bytes read, bytes in total); may raise
 
 
 def archive(
-    record: Record, out: Path, figures: Path | None = None, ledger: bool = False, told: Told | None = None
+    record: Record, out: Path, figures: Path | None = None, ledger: bool = False, report: ByteProgress | None = None
 ) -> None:
-    """Write the zip of a run: `spec.json`, `events.jsonl`, all tables, `versions.json`; the files of the folder
-    `figures` and the ledger of updates where they are wanted.
+    """Write the zip of a run: `spec.json`, `events.jsonl`, all tables, `versions.json`; optionally the files of the
+    folder `figures`, and the ledger of updates.
 
-    Paths of this computer (of the model, of files of facts and texts) are cut to their last part; who owns the run is
-    left out.
+    Paths on this computer (of the model, of files with facts and texts) are cut to their last part. The owner of the
+    run is left out.
     """
     folder = record.folder.path
     texts = {"spec.json": (folder / "spec.json").read_text(encoding="utf-8")}
@@ -40,14 +40,14 @@ def archive(
     if ledger:
         files |= _files(record.folder.ledger, "ledger")
     names = _paths(record)
-    pack(out, files, {name: _public(text, names) for name, text in texts.items()}, told)
+    pack(out, files, {name: _public(text, names) for name, text in texts.items()}, report)
 
 
 def pack(
-    out: Path, files: Mapping[str, Path], texts: Mapping[str, str] | None = None, told: Told | None = None
+    out: Path, files: Mapping[str, Path], texts: Mapping[str, str] | None = None, report: ByteProgress | None = None
 ) -> None:
-    """A zip of `files` and `texts` by their names inside, sorted, without times, owners or rights."""
-    texts, told = texts or {}, told or (lambda done, total: None)
+    """Write a zip of `files` and `texts` by their names inside, sorted, without times, owners or permissions."""
+    texts, report = texts or {}, report or (lambda done, total: None)
     total, done = sum(path.stat().st_size for path in files.values()), 0
     with zipfile.ZipFile(out, "w") as zipped:
         for name in sorted({*files, *texts}):
@@ -60,22 +60,23 @@ def pack(
                 continue
             with files[name].open("rb") as source, zipped.open(entry, "w", force_zip64=True) as target:
                 while piece := source.read(PIECE):
-                    told(done, total)
+                    report(done, total)
                     target.write(piece)
                     done += len(piece)
 
 
-def pack_folder(folder: Path, out: Path, told: Told | None = None) -> None:
-    """A zip of a folder, the folder's name first in all names: an adapter or a model, to be sent."""
-    pack(out, _files(folder, folder.name), told=told)
+def pack_folder(folder: Path, out: Path, report: ByteProgress | None = None) -> None:
+    """Write a zip of a folder, such as an adapter or a model. All names inside begin with the folder's name."""
+    pack(out, _files(folder, folder.name), report=report)
 
 
 def _files(folder: Path, under: str) -> dict[str, Path]:
-    """The files of a folder by their names inside the zip; no links, which may point anywhere, and nothing hidden."""
-    found: Iterable[Path] = folder.rglob("*")
+    """The files of a folder by their names inside the zip. Links, which may point anywhere, and hidden files are left
+    out."""
+    paths: Iterable[Path] = folder.rglob("*")
     return {
         f"{under}/{path.relative_to(folder).as_posix()}": path
-        for path in found
+        for path in paths
         if path.is_file()
         and not path.is_symlink()
         and not any(p.startswith(".") for p in path.relative_to(folder).parts)
@@ -83,7 +84,7 @@ def _files(folder: Path, under: str) -> dict[str, Path]:
 
 
 def _paths(record: Record) -> dict[str, str]:
-    """Paths of this computer that the run's files may name, the longest first, with what stands for them."""
+    """The paths on this computer that the run's files may name, longest first, with their replacements."""
     spec, read = record.spec, record.spec.measure.texts
     named = [spec.model, spec.facts.source, spec.facts.path, spec.statistics.texts, spec.statistics.dataset]
     named += [read.dataset if isinstance(read, ReadDataset) else read, str(record.folder.path)]
@@ -94,7 +95,7 @@ def _paths(record: Record) -> dict[str, str]:
 
 
 def _public(text: str, paths: Mapping[str, str]) -> str:
-    """JSON text with these paths cut to their last part, wherever in a string they begin."""
+    """JSON text with these paths replaced, wherever in a string they begin."""
     for path, name in paths.items():
         for spelled in {json.dumps(path)[1:-1], json.dumps(path, ensure_ascii=False)[1:-1]}:
             plain = name.replace("\\", r"\\")  # what stands in its place is no pattern

@@ -1,6 +1,6 @@
 """Exports a run, or a lane after a round, for the worker, the command line and the library.
 
-Whatever is exported appears under its name when it is complete, or not at all.
+An export appears under its name only when it is complete.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 
 from core.errors import UserError
-from core.runs.export.archive import Told, archive
+from core.runs.export.archive import ByteProgress, archive
 from core.runs.export.options import OF_A_RUN, ExportOptions
 from core.runs.export.snippet import snippet
 from core.runs.progress.events import Progress
@@ -31,7 +31,7 @@ Report = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: `files`, and for a lane's round what is said about it in them (`export_weights.about`)."""
+    """The written `files`, and for a lane's round their description (`export.weights.about`)."""
 
     files: list[Path]
     about: dict[str, Any] = field(default_factory=dict)
@@ -49,10 +49,10 @@ def export(
 ) -> Exported:
     """Export from the run in `run_folder` to `out`, a file or folder that is not there yet.
 
-    `kind` is one of `options.KINDS`, `options` as in `ExportOptions`. `lane` defaults to the only one, `round_`
-    to its last; a zip and a snippet are of the whole run. `laboratory` has the model, or loads it. `progress` is told
-    what comes next, and may raise: then what was written is taken away again. Raises `UserError` for what is not there,
-    cannot be, or has no room on the disk.
+    `kind` is one of `options.KINDS`, `options` as in `ExportOptions`. `lane` defaults to the only lane, `round_` to its
+    last round; a zip and a snippet are of the whole run. `laboratory` provides the model. `progress` is called before
+    each step and may raise; partial output is deleted then. Raises `UserError` for an unknown lane, round or option,
+    and if the disk is full.
     """
     chosen = ExportOptions.checked(kind, options or {})
     record = Record.read(run_folder)
@@ -80,8 +80,8 @@ def export(
     return Exported(sorted(path for path in out.rglob("*") if path.is_file()) if out.is_dir() else [out], about)
 
 
-def packing(progress: Report | None) -> Told | None:
-    """Reports of how much of a zip is written."""
+def packing(progress: Report | None) -> ByteProgress | None:
+    """A function that reports how much of a zip is written; None without `progress`."""
     if progress is None:
         return None
     return lambda done, total: progress(Progress(phase="packing", done=done, total=total, message="Packing the files"))
@@ -89,10 +89,9 @@ def packing(progress: Report | None) -> Told | None:
 
 @contextmanager
 def appearing(out: Path) -> Iterator[Path]:
-    """Where to write the file or folder that is to be `out`: it is moved there when all of it is written.
+    """A temporary path for the file or folder `out`. It is renamed to `out` at the end of the `with` block.
 
-    Raises `UserError` if something is at `out` already, where nothing can be written, and on a full disk, of which
-    the part that was written is taken away again.
+    Raises `UserError` if `out` exists, cannot be written, or does not fit on the disk. Partial output is deleted.
     """
     if out.exists():
         raise UserError(f"{out}: is there already; choose another name, or remove it first")

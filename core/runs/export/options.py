@@ -25,10 +25,11 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """How to export.
+    """The options of an export.
 
-    zip: `figures`, a folder whose files go along; `ledger`: with the updates of all rounds. lora: at most `rank`
-    columns a layer, or as few as keep each layer's relative error within `error` (both None: exact), in `dtype`.
+    zip: `figures` is a folder whose files are included; `ledger` includes the updates of all rounds. lora: at most
+    `rank` columns per layer, or the smallest rank with a relative error of at most `error` (both None: exact), in
+    `dtype`.
     """
 
     figures: Path | None = None
@@ -38,19 +39,19 @@ class ExportOptions:
     dtype: str = "float32"
 
     @classmethod
-    def checked(cls, kind: str, given: Mapping[str, Any]) -> ExportOptions:
-        """The options of a kind from their names and values; raises `UserError` for what it does not know or take."""
+    def checked(cls, kind: str, values: Mapping[str, Any]) -> ExportOptions:
+        """The options of a kind from their names and values. Raises `UserError` for an unknown or unsuitable option."""
         if kind not in KINDS:
             raise UserError(f'there is no export "{kind}"; {nearest(kind, KINDS)}')
         known = {entry.name for entry in fields(cls)}
-        for name, value in given.items():
+        for name, value in values.items():
             if name not in known:
                 raise UserError(f'an export has no option "{name}"; {nearest(str(name), known)}')
             if name not in OF_KIND.get(kind, ()) and value != getattr(cls, name):
                 takers = [taker for taker, names in OF_KIND.items() if name in names]
                 raise UserError(f'"{name}" is an option of {", ".join(takers)}, not of {kind}; leave it out')
-        folder = given.get("figures")
-        options = cls(**{**given, "figures": None if folder is None else Path(folder)})
+        folder = values.get("figures")
+        options = cls(**{**values, "figures": None if folder is None else Path(folder)})
         options._check()
         return options
 

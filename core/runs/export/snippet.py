@@ -60,9 +60,9 @@ if __name__ == "__main__":
 
 
 def snippet(record: Record, name: str) -> str:
-    """The file's text; `name` is what the file will be called.
+    """The text of the file, which will be called `name`.
 
-    A spec may name files of its own (a model's folder, facts, texts); those are needed again where it is run.
+    A spec may name other files (a model's folder, facts, texts). They are needed wherever the file is run.
     """
     started, past = record.started, record.past
     last = {lane["label"]: past.last_edit(lane["label"]) for lane in started["lanes"]}
@@ -79,7 +79,7 @@ def snippet(record: Record, name: str) -> str:
 
 
 def _in_quotes(record: Record) -> str:
-    """The spec as JSON that cannot end a raw string in single quotes: those are written as JSON's own escape."""
+    """The spec as JSON for a raw string in single quotes: single quotes are written as escapes of JSON."""
     recipes = [entry["recipe"] for entry in record.started["lanes"]]
     spec = {**record.spec.as_dict(), "lanes": as_asked(record.spec.lanes, recipes)}
     return json.dumps(spec, indent=2, ensure_ascii=False).replace("'", "\\u0027")

@@ -22,55 +22,55 @@ from core.runs.opened.run import LaneAt
 from core.runs.progress.events import Progress
 from core.runs.store.record import public_name
 
-ABOUT = "edit-lab.json"  # in an exported folder: what it is of
+ABOUT = "edit-lab.json"  # in an exported folder: its description
 ROOM = 1.02  # a model's files are a little larger than its tensors
 
 
 def export_weights(
     at: LaneAt, kind: str, out: Path, options: ExportOptions, progress: Callable[[Progress], None] | None = None
 ) -> dict[str, Any]:
-    """Write a lane's round ("factors", "lora" or "model") to `out`; returns what is said about it there (`about`)."""
-    tell, run = _Telling(at.lane.label, at.round, progress), at.lane.run
-    tell("loading", f"Loading the model {run.spec.model}")
+    """Write a lane's round ("factors", "lora" or "model") to `out`; returns its description (`about`)."""
+    report, run = _ProgressReport(at.lane.label, at.round, progress), at.lane.run
+    report("loading", f"Loading the model {run.spec.model}")
     lm = run.lm
     state = LaneState.base(lm, at.lane.layers)
-    rounds = _replayed(at, state, tell)
+    rounds = _replayed(at, state, report)
     if kind == "model":
         for _ in rounds:
             pass
-        said = about(at, state, [])
-        _save_model(lm, state, out, said, tell)
-        return said
+        description = about(at, state, [])
+        _save_model(lm, state, out, description, report)
+        return description
     exact = change(rounds)
     dtype = lm.master_dtype if kind == "factors" else getattr(torch, options.dtype)
     written: dict[int, LowRank] = {}
     layers = []
     for done, (layer, delta) in enumerate(exact.items()):
-        tell("layers", f"Layer {layer}: decomposing its change", done, len(exact))
-        found = decomposed(delta)
-        written[layer] = fewest(delta, found, dtype, options.rank, options.error)
-        layers.append(_layer(lm, state, layer, numerical_rank(found.sigma, lm.master_dtype), written[layer]))
-    tell("layers", "Writing the factors", len(exact), len(exact))
-    said = about(at, state, layers)
+        report("layers", f"Layer {layer}: decomposing its change", done, len(exact))
+        factors = decomposed(delta)
+        written[layer] = fewest(delta, factors, dtype, options.rank, options.error)
+        layers.append(_layer(lm, state, layer, numerical_rank(factors.sigma, lm.master_dtype), written[layer]))
+    report("layers", "Writing the factors", len(exact), len(exact))
+    description = about(at, state, layers)
     if kind == "factors":
-        save_factors(out, lm, written, said)
+        save_factors(out, lm, written, description)
     else:
         out.mkdir()
         base = None if public_name(lm.reference) != lm.reference or lm.reference == "pocket" else lm.reference
-        save_lora(out, lm, written, base, said)
-        _save_about(out, said)
-    return said
+        save_lora(out, lm, written, base, description)
+        _save_about(out, description)
+    return description
 
 
 def about(at: LaneAt, state: LaneState, layers: list[dict[str, Any]]) -> dict[str, Any]:
-    """What an export says of itself, in JSON types.
+    """The description that is stored in an export, in JSON types.
 
-    `base`: the model that it belongs on; `lane`, `recipe`, `round`, `edits`: what was done to it; `same_bits`: whether
-    the rebuilt weights are those of the run to the last bit (else they were rebuilt on another kind of device);
-    `versions`: of the packages that the run rests on; `layers`: the change of each edited matrix W.
+    `base`: the model that it applies to; `lane`, `recipe`, `round`, `edits`: how it was edited; `same_bits`: whether
+    the rebuilt weights equal those of the run bit for bit (they may not on another kind of device); `versions`: of the
+    run's packages; `layers`: the change of each edited matrix W.
 
-    Of a layer: `module`; `transposed`: stored as [d_in, d_out]; `rank` of the export and `full_rank` of the change;
-    `norm` = ‖ΔW‖_F; `error`: relative, ‖ΔW − L Rᵀ‖_F / ‖ΔW‖_F with ΔW = W_t − W_0 as the lane wears it.
+    Each layer has `module`; `transposed`: stored as [d_in, d_out]; `rank` of the export and `full_rank` of the change;
+    `norm` = ‖ΔW‖_F; `error`: the relative error ‖ΔW − L Rᵀ‖_F / ‖ΔW‖_F with ΔW = W_t − W_0.
     """
     record, event = at.lane.run.record, at.event
     model = record.started["model"]
@@ -88,16 +88,17 @@ def about(at: LaneAt, state: LaneState, layers: list[dict[str, Any]]) -> dict[st
     }
 
 
-def _replayed(at: LaneAt, state: LaneState, tell: _Telling) -> Iterator[LayerUpdates]:
-    """The rounds of a lane up to this one, each applied to `state`; `UserError` where the ledger has lost one."""
+def _replayed(at: LaneAt, state: LaneState, report: _ProgressReport) -> Iterator[LayerUpdates]:
+    """The updates of a lane's rounds up to this one, each applied to `state`. Raises `UserError` for a round that is
+    missing in the ledger."""
     lane, run = at.lane, at.lane.run
-    there = lane.rounds
+    edited_rounds = lane.rounds
     for number in range(1, at.round + 1):
-        if number not in there or run.record.edited(lane.label, number) is None:
+        if number not in edited_rounds or run.record.edited(lane.label, number) is None:
             lost = f'round {number} of lane "{lane.label}" is lost'
             raise UserError(f"{run.folder.path}: {lost}; undo to the one before it")
     for number, update in run.ledger.replay(run.lm, lane.label, state, 0, at.round):
-        tell("loading", f"{lane.label}: rebuilding round {number} from the ledger", number, at.round)
+        report("loading", f"{lane.label}: rebuilding round {number} from the ledger", number, at.round)
         yield update
 
 
@@ -114,28 +115,30 @@ def _layer(lm: LanguageModel, state: LaneState, layer: int, full_rank: int, writ
     }
 
 
-def _save_model(lm: LanguageModel, state: LaneState, out: Path, said: Mapping[str, Any], tell: _Telling) -> None:
-    """The whole model in its own type, its edited matrices rounded to it, with the tokenizer."""
+def _save_model(
+    lm: LanguageModel, state: LaneState, out: Path, description: Mapping[str, Any], report: _ProgressReport
+) -> None:
+    """Write the whole model in its own dtype, to which edited matrices are rounded, and the tokenizer."""
     needed = ROOM * sum(p.numel() * p.element_size() for p in lm.model.parameters())
     free = shutil.disk_usage(out.parent).free
     if free < needed:
         wanted = f"{needed / 2**30:.1f} GiB are needed, {free / 2**30:.1f} GiB are free"
         raise UserError(f"{out.parent}: the disk has no room for the model ({wanted}); export to another disk")
-    tell("layers", "Writing the model")
+    report("layers", "Writing the model")
     with lm.worn(state.weights):
         lm.model.save_pretrained(out)
-    tell("layers", "Writing the tokenizer")
+    report("layers", "Writing the tokenizer")
     lm.tokenizer.save_pretrained(out)
-    _save_about(out, said)
+    _save_about(out, description)
 
 
-def _save_about(folder: Path, said: Mapping[str, Any]) -> None:
-    text = json.dumps(said, indent=2, ensure_ascii=False) + "\n"
+def _save_about(folder: Path, description: Mapping[str, Any]) -> None:
+    text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
     (folder / ABOUT).write_text(text, encoding="utf-8")
 
 
-class _Telling:
-    """Reports progress of one lane's round, where somebody listens."""
+class _ProgressReport:
+    """Reports progress of one lane's round to `progress`, if there is one."""
 
     def __init__(self, lane: str, number: int, progress: Callable[[Progress], None] | None):
         self._lane, self._number, self._progress = lane, number, progress

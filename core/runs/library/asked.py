@@ -41,28 +41,28 @@ def fact(subject: str, prompt: str, target: str, truth: str | None = None, **mor
     return fact_of(row)
 
 
-def fact_of(given: Fact | Mapping[str, Any]) -> Fact:
+def fact_of(value: Fact | Mapping[str, Any]) -> Fact:
     """A fact, or a row with its columns, as a fact. Raises `UserError`."""
-    if isinstance(given, Fact):
-        return given
-    if not isinstance(given, Mapping):
-        raise UserError(f"a fact is a dictionary with subject, prompt and target, or lab.fact(…), not {given!r}")
+    if isinstance(value, Fact):
+        return value
+    if not isinstance(value, Mapping):
+        raise UserError(f"a fact is a dictionary with subject, prompt and target, or lab.fact(…), not {value!r}")
     try:
-        return parse_row(given)
+        return parse_row(value)
     except CellError as error:
         raise UserError(f"{error.column}: {error}" if error.column else str(error)) from None
 
 
-def facts_field(given: Facts | None) -> dict[str, Any]:
+def facts_field(facts: Facts | None) -> dict[str, Any]:
     """The field `facts` of a spec."""
-    if given is None:
+    if facts is None:
         return {"source": "pocket"}
-    if isinstance(given, FactsSpec):
-        return given.model_dump(mode="json", exclude_defaults=True)
-    if isinstance(given, Mapping) and ("source" in given or "items" in given) and "prompt" not in given:
-        return dict(given)
-    several = [given] if isinstance(given, (Fact, Mapping)) else list(given)
-    return {"items": [fact_of(one).as_dict() for one in several]}
+    if isinstance(facts, FactsSpec):
+        return facts.model_dump(mode="json", exclude_defaults=True)
+    if isinstance(facts, Mapping) and ("source" in facts or "items" in facts) and "prompt" not in facts:
+        return dict(facts)
+    entries = [facts] if isinstance(facts, (Fact, Mapping)) else list(facts)
+    return {"items": [fact_of(entry).as_dict() for entry in entries]}
 
 
 def spec_of(
@@ -74,18 +74,18 @@ def spec_of(
 ) -> RunSpec:
     """The spec of a run. `model` is a model's name, or a whole spec, whose fields the other arguments replace. Raises
     `UserError` with everything that is wrong."""
-    asked: dict[str, Any] = dict(model) if isinstance(model, Mapping) else {"model": model, "facts": facts_field(None)}
+    spec: dict[str, Any] = dict(model) if isinstance(model, Mapping) else {"model": model, "facts": facts_field(None)}
     whole = isinstance(model, Mapping)
     if facts is not None:
-        asked["facts"] = facts_field(facts)
-    if lanes is not None or "lanes" not in asked:
-        asked["lanes"] = lanes_of("memit" if lanes is None else lanes)
-    elif isinstance(asked["lanes"], (str, list, tuple)):
-        asked["lanes"] = lanes_of(asked["lanes"])
+        spec["facts"] = facts_field(facts)
+    if lanes is not None or "lanes" not in spec:
+        spec["lanes"] = lanes_of("memit" if lanes is None else lanes)
+    elif isinstance(spec["lanes"], (str, list, tuple)):
+        spec["lanes"] = lanes_of(spec["lanes"])
     if round_size is not None:
-        asked["round_size"] = round_size
+        spec["round_size"] = round_size
     elif not whole:
-        known = asked["facts"]
+        known = spec["facts"]
         count = len(known["items"]) if "items" in known else known.get("count")
-        asked["round_size"] = max(1, -(-(count or USUAL) // ROUNDS))
-    return RunSpec.from_dict({**asked, **fields}, max_facts=MOST_ROWS)
+        spec["round_size"] = max(1, -(-(count or USUAL) // ROUNDS))
+    return RunSpec.from_dict({**spec, **fields}, max_facts=MOST_ROWS)

@@ -92,14 +92,14 @@ class State:
         `frame()` has a row per fact, `frame("mean")` the means: shares of a fact's questions at which the wanted answer
         is likelier than the one it competes with, and (`_exact`) at which each of its tokens is the likeliest.
         """
-        asked = self.edited if facts is None else [fact_of(one) for one in facts]
+        scored_facts = self.edited if facts is None else [fact_of(fact) for fact in facts]
         with self.worn():
-            rows = score_facts(Answers(self._at.lane.run.lm), asked)
-        about = [{"subject": fact.subject, "prompt": fact.text, "target": fact.target} for fact in asked]
+            rows = score_facts(Answers(self._at.lane.run.lm), scored_facts)
+        about = [{"subject": fact.subject, "prompt": fact.text, "target": fact.target} for fact in scored_facts]
         return Result(
             title=f"{self._at.lane.label} after round {self.round}",
             tables={
-                "facts": [one | row for one, row in zip(about, rows, strict=True)],
+                "facts": [columns | row for columns, row in zip(about, rows, strict=True)],
                 "mean": [{"facts": len(rows), **summarise(rows)}],
             },
             protocol="probability comparison per token, and arg-max (_exact); every question of every fact",

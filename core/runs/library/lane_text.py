@@ -23,12 +23,12 @@ WORDS = {"true": True, "false": False, "null": None, "none": None}
 OPEN, CLOSE = "([{", ")]}"
 
 
-def lanes_of(given: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
+def lanes_of(lanes: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Lanes of a spec: each is text, or a dictionary as in a spec; one alone needs no list. Raises `UserError`."""
-    several = [given] if isinstance(given, (str, Mapping)) else list(given)
-    if not several:
+    entries = [lanes] if isinstance(lanes, (str, Mapping)) else list(lanes)
+    if not entries:
         raise UserError('no lane was given; name at least one method, such as "memit"')
-    return [parsed(one) if isinstance(one, str) else _given(one) for one in several]
+    return [parsed(lane) if isinstance(lane, str) else _lane_dict(lane) for lane in entries]
 
 
 def parsed(text: str) -> dict[str, Any]:
@@ -40,9 +40,9 @@ def parsed(text: str) -> dict[str, Any]:
     if method not in methods.names():
         raise UserError(f'"{text}": there is no method "{method}"; {nearest(method, methods.names())}')
     lane: dict[str, Any] = {"method": method, **options}
-    for part, given in others:
+    for part, options_of_part in others:
         if part in guards.names():
-            lane.setdefault("guards", []).append({"name": part, **given})
+            lane.setdefault("guards", []).append({"name": part, **options_of_part})
             continue
         kind = "prior" if part in priors.names() else "wrapper" if part in wrappers.names() else None
         if kind is None:
@@ -50,11 +50,11 @@ def parsed(text: str) -> dict[str, Any]:
             raise UserError(f'"{text}": there is no guard, prior or wrapper "{part}"; {nearest(part, known)}')
         if kind in lane:
             raise UserError(f'"{text}": a lane has one {kind}, not {lane[kind]["name"]} and {part}')
-        lane[kind] = {"name": part, **given}
+        lane[kind] = {"name": part, **options_of_part}
     return lane if name is None else {**lane, "name": name}
 
 
-def _given(lane: Any) -> dict[str, Any]:
+def _lane_dict(lane: Any) -> dict[str, Any]:
     if not isinstance(lane, Mapping):
         raise UserError(f'a lane is text such as "memit + revive(tau=0.1)", or a dictionary, not {lane!r}')
     return dict(lane)
@@ -62,19 +62,19 @@ def _given(lane: Any) -> dict[str, Any]:
 
 def _term(term: str, text: str) -> tuple[str, dict[str, Any]]:
     """("revive", {"tau": 0.1}) of "revive(tau=0.1)"."""
-    found = TERM.fullmatch(term)
-    if found is None:
+    match = TERM.fullmatch(term)
+    if match is None:
         raise UserError(f'"{text}": "{term.strip()}" should be a name, or a name with options: revive(tau=0.1)')
     options: dict[str, Any] = {}
-    for one in _split(found[2], ",", text) if (found[2] or "").strip() else ():
-        name, sign, value = one.partition("=")
+    for part in _split(match[2], ",", text) if (match[2] or "").strip() else ():
+        name, sign, value = part.partition("=")
         name = name.strip()
         if not sign or not name.isidentifier():
-            raise UserError(f'"{text}": "{one.strip()}" should be an option with its value, such as tau=0.1')
+            raise UserError(f'"{text}": "{part.strip()}" should be an option with its value, such as tau=0.1')
         if name in options:
             raise UserError(f'"{text}": {name} is given twice; keep one')
         options[name] = _value(value.strip(), text)
-    return found[1].lower(), options
+    return match[1].lower(), options
 
 
 def _value(written: str, text: str) -> Any:

@@ -28,10 +28,10 @@ class Result:
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of_study(cls, found: Mapping[str, Any]) -> Result:
+    def of_study(cls, study_result: Mapping[str, Any]) -> Result:
         """The result of `core.runs.opened.study.study`."""
-        parts = {name: found[name] for name in ("title", "tables", "charts", "protocol", "notes")}
-        return cls(**parts, raw=found)
+        parts = {name: study_result[name] for name in ("title", "tables", "charts", "protocol", "notes")}
+        return cls(**parts, raw=study_result)
 
     def frame(self, table: str | None = None) -> pd.DataFrame:
         """A table, the first by default. Raises `UserError` for a name that is not there."""

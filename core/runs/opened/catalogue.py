@@ -13,13 +13,13 @@ from core.measures import studies
 def catalogue() -> list[dict[str, Any]]:
     """Every study: `{"name", "title", "question", "source", "options"}`, its options as `editing.settings.parameters.
     Parameter` has them (`name, kind, optional, default, help, ge, gt, le, lt, choices`, …)."""
-    found = []
+    entries = []
     for name in studies.names():
         study = studies.get(name)
         options = [asdict(parameter) for parameter in parameters(study)]
         about = {key: getattr(study, key) for key in ("title", "question", "source")}
-        found.append({"name": name, **about, "options": options})
-    return found
+        entries.append({"name": name, **about, "options": options})
+    return entries
 
 
 def built(name: str, options: Mapping[str, Any]) -> Any:

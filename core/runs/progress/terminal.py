@@ -47,7 +47,7 @@ class Telling:
         self._over, self._lock = threading.Event(), threading.RLock()
         self._watcher: threading.Thread | None = None
         self._noted: set[str] = set()
-        self._told: set[str] = set()
+        self._printed: set[str] = set()
         self._rounds = rounds
         self._eta: int | float | None = None
         self._phase = ""
@@ -71,7 +71,7 @@ class Telling:
             self._stands = progress
         if progress.phase in ("inside", "study") and progress.lane is None and progress.round is None:
             self._clear()
-            self._told.add(what)
+            self._printed.add(what)
             self._say(f"note: {what}")
         elif self._moving:
             self._draw(progress, what)
@@ -133,7 +133,7 @@ class Telling:
             return f"{self._of(event.round)}  {event.lane}:  {', '.join(scores)}{eta}"
         if isinstance(event, Edited):
             return "\n".join(self._edited(event))
-        if isinstance(event, Warned) and event.message in self._told:
+        if isinstance(event, Warned) and event.message in self._printed:
             return ""
         if isinstance(event, Warned):
             where = f"{event.lane}, round {event.round}: " if event.lane and event.round is not None else ""

@@ -40,7 +40,7 @@ def in_spec(spec: RunSpec) -> list[Named]:
 
 def in_lanes(spec: RunSpec, first: int = 0) -> list[Named]:
     """All that a spec's lanes name, from the lane of that place on."""
-    return [one for i, lane in enumerate(spec.lanes) if i >= first for one in _lane(lane, ("lanes", i))]
+    return [name for i, lane in enumerate(spec.lanes) if i >= first for name in _lane(lane, ("lanes", i))]
 
 
 def in_options(study: Any) -> list[Named]:
@@ -64,18 +64,18 @@ class Offer:
 
     def admit(self, names: Iterable[Named]) -> None:
         """Raises `SpecError` with each name that is not offered, at its field."""
-        problems = [SpecProblem(one.where, why) for one in names if (why := self._why_not(one))]
+        problems = [SpecProblem(name.where, why) for name in names if (why := self._why_not(name))]
         if problems:
             raise SpecError(problems)
 
-    def _why_not(self, one: Named) -> str:
-        if self.everything or one.kind is Names.TEXT:
+    def _why_not(self, name: Named) -> str:
+        if self.everything or name.kind is Names.TEXT:
             return ""
-        if one.kind is Names.MODEL:
-            return _refused(one.value, self.known_models, "models", "--models")
-        if one.kind is Names.DATA:
-            return _refused(one.value, (*OWN_DATA, *self.data), "data sets", "--datasets")
-        if is_path(one.value):
+        if name.kind is Names.MODEL:
+            return _refused(name.value, self.known_models, "models", "--models")
+        if name.kind is Names.DATA:
+            return _refused(name.value, (*OWN_DATA, *self.data), "data sets", "--datasets")
+        if is_path(name.value):
             return "what visitors send names no files of this computer; name tasks as lm-evaluation-harness does"
         return ""
 
@@ -92,9 +92,9 @@ def _refused(value: str, offered: tuple[str, ...], what: str, option: str) -> st
     )
 
 
-def _model(given: BaseModel, at: Place) -> Iterator[Named]:
-    for name, info in type(given).model_fields.items():
-        value = getattr(given, name)
+def _model(model: BaseModel, at: Place) -> Iterator[Named]:
+    for name, info in type(model).model_fields.items():
+        value = getattr(model, name)
         if isinstance(value, BaseModel):
             yield from _model(value, (*at, name))
         elif (kind := kind_of(info)) is not None:
@@ -103,7 +103,7 @@ def _model(given: BaseModel, at: Place) -> Iterator[Named]:
 
 def kind_of(info: FieldInfo) -> Names | None:
     """What a field of a spec says that it names."""
-    return next((said for said in info.metadata if isinstance(said, Names)), None)
+    return next((entry for entry in info.metadata if isinstance(entry, Names)), None)
 
 
 def _lane(lane: Mapping[str, Any], at: Place) -> Iterator[Named]:
@@ -116,15 +116,15 @@ def _lane(lane: Mapping[str, Any], at: Place) -> Iterator[Named]:
             yield from _config(package.get(entry["name"]), entry, (*at, key))
 
 
-def _config(config: type, given: Mapping[str, Any], at: Place) -> Iterator[Named]:
+def _config(config: type, fields_by_name: Mapping[str, Any], at: Place) -> Iterator[Named]:
     """What the free text of a configuration names; several names of tasks stand with commas between."""
     for entry in fields(config):
         kind, name = entry.metadata.get("names"), entry.metadata.get("name") or entry.name
-        value = given.get(name)
+        value = fields_by_name.get(name)
         if kind is not None and value is not None:
-            several = [part.strip() for part in str(value).split(",")] if kind is Names.TASKS else [value]
-            for one in filter(None, several):
-                yield Named(path((*at, name)), kind, str(one))
+            texts = [part.strip() for part in str(value).split(",")] if kind is Names.TASKS else [value]
+            for text in filter(None, texts):
+                yield Named(path((*at, name)), kind, str(text))
 
 
 def _values(value: Any, kind: Names, at: Place) -> Iterator[Named]:
@@ -134,6 +134,6 @@ def _values(value: Any, kind: Names, at: Place) -> Iterator[Named]:
     if isinstance(value, str):
         yield Named(path(at), kind, value)
     elif isinstance(value, (list, tuple)):
-        for number, one in enumerate(value):
-            if isinstance(one, str):
-                yield Named(path((*at, number)), kind, one)
+        for number, text in enumerate(value):
+            if isinstance(text, str):
+                yield Named(path((*at, number)), kind, text)

@@ -14,15 +14,15 @@ SAME = "This spec was run before; model, packages, settings and statistics are w
 
 def compared(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[bool, str]:
     """(whether all is as it was, a sentence that says so or what differs): of what a spec stood on before, and now."""
-    found = [
+    differences = [
         one_line(f"{path(where)} was {shown(old)}, is {shown(new)}")
         for where, old, new in differing(before, plain(now))
     ]
-    if not found:
+    if not differences:
         return True, SAME
-    more = f"; and {len(found) - SPELLED_OUT:,} more" if len(found) > SPELLED_OUT else ""
-    said = "; ".join(found[:SPELLED_OUT])
-    return False, f"This spec was run before, and not all is as it was then, so numbers may differ: {said}{more}."
+    more = f"; and {len(differences) - SPELLED_OUT:,} more" if len(differences) > SPELLED_OUT else ""
+    listed = "; ".join(differences[:SPELLED_OUT])
+    return False, f"This spec was run before, and not all is as it was then, so numbers may differ: {listed}{more}."
 
 
 def differing(
@@ -33,7 +33,7 @@ def differing(
         for key, value in before.items():
             yield from differing(value, now.get(key), (*where, str(key)))
     elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        for index, (one, other) in enumerate(zip(before, now, strict=True)):
-            yield from differing(one, other, (*where, index))
+        for index, (old, new) in enumerate(zip(before, now, strict=True)):
+            yield from differing(old, new, (*where, index))
     elif before != now:
         yield where, before, now

@@ -52,16 +52,18 @@ def confounded(
 ) -> str:
     """A sentence about a lane that differs from an earlier one in one part, and by what that implies in settings that
     neither lane names; "" where some earlier lane differs in that part alone, or none in one part only."""
-    found: list[tuple[str, str, dict[str, tuple[Any, Any]]]] = []
+    differences: list[tuple[str, str, dict[str, tuple[Any, Any]]]] = []
     for other in before:
         if (known := recipes.get(other["name"])) is not None:
             parts = [part for part in PARTS if part_of(known, part) != part_of(recipe, part)]
             if len(parts) == 1:
-                found.append((other["name"], parts[0], implied(other, known, lane, recipe)))
-    if not found or not all(settings for _, _, settings in found):
+                differences.append((other["name"], parts[0], implied(other, known, lane, recipe)))
+    if not differences or not all(settings for _, _, settings in differences):
         return ""
-    name, part, settings = min(found, key=lambda one: len(one[2]))
-    shown = [f"{key.replace('_', ' ')} {said(own)} against {said(its)}" for key, (its, own) in settings.items()]
+    name, part, settings = min(differences, key=lambda difference: len(difference[2]))
+    shown = [
+        f"{key.replace('_', ' ')} {shown_value(own)} against {shown_value(its)}" for key, (its, own) in settings.items()
+    ]
     more = f", and {len(shown) - SPELLED_OUT} more" if len(shown) > SPELLED_OUT else ""
     what = {"guards": "its guards"}.get(part, f"its {part}")
     return (
@@ -71,14 +73,16 @@ def confounded(
 
 
 def implied(
-    first: Mapping[str, Any], one: Recipe, second: Mapping[str, Any], other: Recipe
+    first: Mapping[str, Any], first_recipe: Recipe, second: Mapping[str, Any], second_recipe: Recipe
 ) -> dict[str, tuple[Any, Any]]:
     """Settings that both methods have, that differ, and that neither lane names: by name, both values. Fields without
     effect do not count."""
-    here, there = values(one.method), values(other.method)
-    shared = [name for name in here if name in there and name not in first and name not in second]
-    counted = [name for name in shared if name not in one.idle and name not in other.idle]
-    return {name: (here[name], there[name]) for name in counted if here[name] != there[name]}
+    first_values, second_values = values(first_recipe.method), values(second_recipe.method)
+    shared = [name for name in first_values if name in second_values and name not in first and name not in second]
+    counted = [name for name in shared if name not in first_recipe.idle and name not in second_recipe.idle]
+    return {
+        name: (first_values[name], second_values[name]) for name in counted if first_values[name] != second_values[name]
+    }
 
 
 def part_of(recipe: Recipe, part: str) -> Any:
@@ -91,7 +95,7 @@ def part_of(recipe: Recipe, part: str) -> Any:
     }[part]
 
 
-def said(value: Any) -> str:
+def shown_value(value: Any) -> str:
     """A setting in a sentence."""
     if value is None:
         return "measured or none"

@@ -50,15 +50,18 @@ def label(lane: Mapping[str, Any]) -> str:
     """What a lane is called when nobody named it: "MEMIT + REVIVE τ=0.1", "MEMIT λ=100", "MEMIT-F in SimIE"."""
     method = methods.get(lane["method"])
     prior, wrapper = named(lane.get("prior") or "full"), lane.get("wrapper")
-    said = [method.title + priors.get(prior["name"]).suffix, *_said(priors.get(prior["name"]), prior, ("name",))]
-    said += _said(method, lane, LANE_FIELDS)
+    words = [
+        method.title + priors.get(prior["name"]).suffix,
+        *_settings_text(priors.get(prior["name"]), prior, ("name",)),
+    ]
+    words += _settings_text(method, lane, LANE_FIELDS)
     if wrapper is not None:
         kind = wrappers.get(named(wrapper)["name"])
-        said += ["in", kind.title, *_said(kind, named(wrapper), ("name",))]
-    parts = [" ".join(said)]
+        words += ["in", kind.title, *_settings_text(kind, named(wrapper), ("name",))]
+    parts = [" ".join(words)]
     for guard in lane.get("guards") or ():
-        acting = guards.get(guard["name"])
-        parts.append(" ".join([acting.title, *_said(acting, guard, ("name",))]))
+        guard_config = guards.get(guard["name"])
+        parts.append(" ".join([guard_config.title, *_settings_text(guard_config, guard, ("name",))]))
     begins = origin(lane)
     if begins is not None:
         parts[-1] += f" from round {begins[1]} of {begins[0]}"
@@ -97,12 +100,12 @@ def needs(lane: Mapping[str, Any], lanes: Mapping[str, Mapping[str, Any]]) -> li
 
 def ancestors(label_: str, lanes: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The lane that a lane branched from, the one that that one branched from, and so on."""
-    found: list[str] = []
+    labels: list[str] = []
     begins = origin(lanes[label_]) if label_ in lanes else None
-    while begins is not None and begins[0] in lanes and begins[0] not in found:
-        found.append(begins[0])
+    while begins is not None and begins[0] in lanes and begins[0] not in labels:
+        labels.append(begins[0])
         begins = origin(lanes[begins[0]])
-    return found
+    return labels
 
 
 def origin(lane: Mapping[str, Any]) -> tuple[str, int] | None:
@@ -147,11 +150,11 @@ def _lane(lane: Mapping[str, Any], index: int) -> list[SpecProblem]:
         problems.append(SpecProblem(path([*at, "method"]), f"missing; name one of: {', '.join(methods.names())}"))
         return problems
     problems += _configured(methods, lane, "method", at, LANE_FIELDS)
-    given = lane.get("guards") or []
-    if not isinstance(given, list):
+    entries = lane.get("guards") or []
+    if not isinstance(entries, list):
         problems.append(SpecProblem(path([*at, "guards"]), 'should be a list: [{"name": "revive", "tau": 0.1}]'))
         return problems
-    for number, guard in enumerate(given):
+    for number, guard in enumerate(entries):
         here = [*at, "guards", number]
         if not isinstance(guard, Mapping) or "name" not in guard:
             problems.append(
@@ -162,14 +165,14 @@ def _lane(lane: Mapping[str, Any], index: int) -> list[SpecProblem]:
     return problems or _as_a_whole(lane, at)
 
 
-def _part(package: Any, given: Any, at: Sequence[int | str]) -> list[SpecProblem]:
+def _part(package: Any, value: Any, at: Sequence[int | str]) -> list[SpecProblem]:
     """Problems of a prior or wrapper, which is a name or an object with its name and hyperparameters."""
-    if given is None:
+    if value is None:
         return []
-    entry = named(given)
+    entry = named(value)
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
-        return [SpecProblem(path(at), f"should be a name, or an object with its name, not {shown(given)}")]
-    where = [*at, "name"] if isinstance(given, Mapping) else at
+        return [SpecProblem(path(at), f"should be a name, or an object with its name, not {shown(value)}")]
+    where = [*at, "name"] if isinstance(value, Mapping) else at
     try:
         package.get(entry["name"])
     except UserError as error:
@@ -177,14 +180,14 @@ def _part(package: Any, given: Any, at: Sequence[int | str]) -> list[SpecProblem
     return _configured(package, entry, "name", at, ("name",))
 
 
-def _origin(given: Any, at: Sequence[int | str]) -> list[SpecProblem]:
+def _origin(value: Any, at: Sequence[int | str]) -> list[SpecProblem]:
     """Problems of where a lane begins; whether that lane is there shows later."""
-    if given is None:
+    if value is None:
         return []
-    if not isinstance(given, Mapping) or set(given) != {"lane", "round"} or not isinstance(given["lane"], str):
-        return [SpecProblem(path(at), f"{FROM}, not {shown(given)}")]
-    if type(given["round"]) is not int or given["round"] < 1:
-        message = f"should be a round from 1 on (leave from out to begin at round 0), not {shown(given['round'])}"
+    if not isinstance(value, Mapping) or set(value) != {"lane", "round"} or not isinstance(value["lane"], str):
+        return [SpecProblem(path(at), f"{FROM}, not {shown(value)}")]
+    if type(value["round"]) is not int or value["round"] < 1:
+        message = f"should be a round from 1 on (leave from out to begin at round 0), not {shown(value['round'])}"
         return [SpecProblem(path([*at, "round"]), message)]
     return []
 
@@ -199,38 +202,38 @@ def _as_a_whole(lane: Mapping[str, Any], at: Sequence[int | str]) -> list[SpecPr
 
 
 def _configured(
-    package: Any, given: Mapping[str, Any], key: str, at: Sequence[int | str], also: Iterable[str]
+    package: Any, entry: Mapping[str, Any], key: str, at: Sequence[int | str], other_fields: Iterable[str]
 ) -> list[SpecProblem]:
     """Problems of one method or guard with its hyperparameters."""
     try:
-        config = package.get(str(given[key]))
+        config = package.get(str(entry[key]))
     except UserError as error:
         return [SpecProblem(path([*at, key]), str(error))]
     known = {parameter.name: parameter for parameter in parameters(config)}
     problems = []
-    for name, value in given.items():
+    for name, value in entry.items():
         where = path([*at, str(name)])
         if name in known:
             try:
                 checked(known[name], value, "")
             except UserError as error:
                 problems.append(SpecProblem(where, str(error).removeprefix(": ")))
-        elif name not in also:
-            problems.append(SpecProblem(where, f"unknown field; {nearest(str(name), [*known, *also])}"))
+        elif name not in other_fields:
+            problems.append(SpecProblem(where, f"unknown field; {nearest(str(name), [*known, *other_fields])}"))
     return problems
 
 
-def _said(config: Any, given: Mapping[str, Any], also: Iterable[str]) -> list[str]:
+def _settings_text(config: Any, values: Mapping[str, Any], other_fields: Iterable[str]) -> list[str]:
     """What tells this configuration from others, as symbol=value: what differs from the defaults, and what is always
     said (τ)."""
     always = {entry.name for entry in fields(config) if entry.metadata.get("in_label")}
-    said = []
+    settings = []
     for entry in parameters(config):
-        value = given.get(entry.name, entry.default)
-        if entry.attribute in always or (value != entry.default and entry.name not in also):
+        value = values.get(entry.name, entry.default)
+        if entry.attribute in always or (value != entry.default and entry.name not in other_fields):
             text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else f"{value}"
-            said.append(f"{entry.symbol or entry.name}={text}")
-    return said
+            settings.append(f"{entry.symbol or entry.name}={text}")
+    return settings
 
 
 def _repeated(lanes: Sequence[Mapping[str, Any]]) -> list[SpecProblem]:
@@ -253,17 +256,17 @@ def _references(lanes: Sequence[Mapping[str, Any]]) -> list[SpecProblem]:
         begins = origin(lane)
         for match in matched(lane):
             if match not in by_name:
-                said = f'match: no lane is called "{match}"; {nearest(match, by_name)}'
-                problems.append(SpecProblem(f"lanes[{i}].guards", said))
+                message = f'match: no lane is called "{match}"; {nearest(match, by_name)}'
+                problems.append(SpecProblem(f"lanes[{i}].guards", message))
         if begins is not None and begins[0] not in by_name:
-            said = f'no lane is called "{begins[0]}"; {nearest(begins[0], by_name)}'
-            problems.append(SpecProblem(f"lanes[{i}].from", said))
+            message = f'no lane is called "{begins[0]}"; {nearest(begins[0], by_name)}'
+            problems.append(SpecProblem(f"lanes[{i}].from", message))
     if problems:
         return problems
     for i, (name, lane) in enumerate(by_name.items()):
         if name in _reached(needs(lane, by_name), lambda other: needs(by_name[other], by_name)):
-            said = f'match: "{name}" is matched to itself; name another lane'
-            problems.append(SpecProblem(f"lanes[{i}].guards", said))
+            message = f'match: "{name}" is matched to itself; name another lane'
+            problems.append(SpecProblem(f"lanes[{i}].guards", message))
         if name in _reached(ancestors(name, by_name), lambda other: ancestors(other, by_name)):
             problems.append(SpecProblem(f"lanes[{i}].from", f'"{name}" branches from itself; name another lane'))
     return problems
@@ -271,10 +274,10 @@ def _references(lanes: Sequence[Mapping[str, Any]]) -> list[SpecProblem]:
 
 def _reached(first: Iterable[str], following: Callable[[str], Iterable[str]]) -> set[str]:
     """All lanes that these lead to, themselves among them."""
-    seen, ahead = set(), list(first)
-    while ahead:
-        label_ = ahead.pop()
+    seen, pending = set(), list(first)
+    while pending:
+        label_ = pending.pop()
         if label_ not in seen:
             seen.add(label_)
-            ahead += following(label_)
+            pending += following(label_)
     return seen

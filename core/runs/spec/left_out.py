@@ -16,13 +16,13 @@ from core.runs.spec.problems import SpecProblem, path, shown
 WITHOUT = "should be a list of facts to leave out, counted from 0: [6]"
 
 
-def written(given: Any, at: Sequence[int | str]) -> list[SpecProblem]:
+def written(value: Any, at: Sequence[int | str]) -> list[SpecProblem]:
     """Problems of a lane's `without` that show in itself."""
-    if given is None:
+    if value is None:
         return []
-    whole = isinstance(given, list) and given and all(type(index) is int and index >= 0 for index in given)
-    if not whole or sorted(set(given)) != given:
-        return [SpecProblem(path(at), f"{WITHOUT}, ascending and each once, not {shown(given)}")]
+    whole = isinstance(value, list) and value and all(type(index) is int and index >= 0 for index in value)
+    if not whole or sorted(set(value)) != value:
+        return [SpecProblem(path(at), f"{WITHOUT}, ascending and each once, not {shown(value)}")]
     return []
 
 

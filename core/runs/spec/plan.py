@@ -61,7 +61,7 @@ class Past:
         self.overlaps: dict[tuple[str, int], dict[int, float | None]] = {}
         self.origins: dict[str, tuple[str, int]] = {}
         self.guarded: dict[tuple[str, int], float] = {}
-        self.told: set[tuple[str | None, str]] = set()
+        self.warned: set[tuple[str | None, str]] = set()
         for event in standing(events):
             if event["kind"] == "started":
                 self.start(event)
@@ -90,7 +90,7 @@ class Past:
     def warn(self, warned: Mapping[str, Any]) -> None:
         """The person was told something (a `warned` event as stored); it may be that a lane ended."""
         if warned.get("about"):
-            self.told.add((warned.get("lane"), warned["about"]))
+            self.warned.add((warned.get("lane"), warned["about"]))
         if warned.get("level") == "error" and warned.get("lane"):
             self.failed[warned["lane"]] = warned.get("round") or 0
 

@@ -104,5 +104,5 @@ class CommandQueue:
 
 def _command(row: Mapping[str, Any]) -> Command:
     fields = {name: row[name] for name in ("id", "run", "kind", "state", "attempts")}
-    held = {name: json.loads(row[name]) for name in ("payload", "answer", "progress")}
-    return Command(**fields, **held)
+    decoded = {name: json.loads(row[name]) for name in ("payload", "answer", "progress")}
+    return Command(**fields, **decoded)

@@ -59,7 +59,7 @@ class Database:
                 self._open()
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
-                    raise self._told(error) from None
+                    raise self._readable(error) from None
                 return self._set_aside(str(error))
         return None
 
@@ -72,13 +72,13 @@ class Database:
 
     def read(self, query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """All rows of a query."""
-        with self._lock, self._errors_told():
+        with self._lock, self._readable_errors():
             return [dict(row) for row in self._live().execute(query, values)]
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction: all that is written inside, or nothing."""
-        with self._lock, self._errors_told():
+        with self._lock, self._readable_errors():
             connection = self._live()
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -150,15 +150,15 @@ class Database:
         )
 
     @contextmanager
-    def _errors_told(self) -> Iterator[None]:
+    def _readable_errors(self) -> Iterator[None]:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
             if isinstance(error, sqlite3.DatabaseError) and _is_damage(error):
                 raise Damaged(f"{self._set_aside(str(error))}; look at the runs again and resume") from error
-            raise self._told(error) from error
+            raise self._readable(error) from error
 
-    def _told(self, error: Exception) -> Exception:
+    def _readable(self, error: Exception) -> Exception:
         """The same error as a person can read it, where there is something to do about it."""
         full = is_disk_full(error)
         if "disk I/O error" in str(error):

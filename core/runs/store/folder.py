@@ -128,9 +128,9 @@ class RunFolder:
         for row in event["layers"]:
             edit = self._edits.get((lane, number), {}).get(row["layer"], {})
             shares = {name: edit.get(name) for name in EDITED}
-            kept = {name: value for name, value in row.items() if value is not None}
+            own = {name: value for name, value in row.items() if value is not None}
             often = {"rounds_edited": self._so_far(lane, number)[row["layer"]]}
-            self._layers[lane, number, row["layer"]] = {**row, **shares, **kept, **often, "lane": lane, "round": number}
+            self._layers[lane, number, row["layer"]] = {**row, **shares, **own, **often, "lane": lane, "round": number}
 
     def _so_far(self, lane: str, number: int) -> Counter[int]:
         """How many rounds up to this one edited each layer, those before a branch included."""

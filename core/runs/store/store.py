@@ -158,12 +158,12 @@ class Store:
     def delete(self, run: str) -> None:
         """Remove a run with its events, commands and folder. A run that is going on must be stopped first:
         send the command "delete" instead, and the worker does both."""
-        found = self.get(run)
-        if found is None:
+        stored = self.get(run)
+        if stored is None:
             return
-        (found.folder / FILE).unlink(missing_ok=True)
-        if found.folder != self.home:
-            shutil.rmtree(found.folder, ignore_errors=True)
+        (stored.folder / FILE).unlink(missing_ok=True)
+        if stored.folder != self.home:
+            shutil.rmtree(stored.folder, ignore_errors=True)
         with self._database.writing() as db:
             db.execute("DELETE FROM runs WHERE id = ?", (run,))
             for table in ("events", "progress", "commands", "studies"):
@@ -301,8 +301,8 @@ class Store:
             row = saved.row
             values = [row[name] for name in ("id", "owner", "title")] + [to_json(row["spec"])]
             db.execute(NEW_RUN, [*values, row["folder"], row["status"], row["created"], row["created"]])
-            told = (row["message"], row.get("notes", ""), row["id"])
-            db.execute("UPDATE runs SET message = ?, notes = ? WHERE id = ?", told)
+            update = (row["message"], row.get("notes", ""), row["id"])
+            db.execute("UPDATE runs SET message = ?, notes = ? WHERE id = ?", update)
             for study in saved.studies:
                 self.studies.refill(db, row["id"], study)
             for seq, event in enumerate(saved.events, start=1):

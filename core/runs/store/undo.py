@@ -39,14 +39,14 @@ def undo(store: Store, run: Run, to: int | None = None) -> dict[str, Any]:
     message = f"This run is at the end of round {to}; nothing was undone."
     if to < last:
         undone = Undone(to=to)
-        message = said(to, last)
+        message = undone_message(to, last)
         store.append(run.id, [undone], status="paused", message=message)
         events.append(undone.as_dict())
     bring_in_line(RunFolder(run.folder), events)
     return {"to": to, "message": message}
 
 
-def said(to: int, last: int) -> str:
+def undone_message(to: int, last: int) -> str:
     """What was undone, and where the run is now."""
     what = f"Round {last} is undone" if to == last - 1 else f"Rounds {to + 1} to {last} are undone"
     return f"{what}; resume to go on from {f'the end of round {to}' if to else 'the unedited model'}."

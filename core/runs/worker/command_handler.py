@@ -112,13 +112,13 @@ class CommandHandler:
                 raise UserError(DIED.format(attempts=command.attempts))
             commands.begin(command.id)
             if command.kind in QUESTIONS:
-                done = self._answer(command, run)
+                answer = self._answer(command, run)
             elif run is None:
                 raise UserError("this asks for a run, and names none")
             elif command.kind in STUDY:
-                done = self._study(command, run)
+                answer = self._study(command, run)
             else:
-                done = self._act(command, run)
+                answer = self._act(command, run)
         except Paused:
             commands.put_back(command.id)
         except Stopped as stop:  # or it was withdrawn, and has its answer
@@ -132,11 +132,11 @@ class CommandHandler:
             traceback.print_exc(file=sys.stderr)
             self._store.set_answer(command.id, {"message": FAULT}, failed=True)
         else:
-            if done is WAITS:
+            if answer is WAITS:
                 commands.put_back(command.id)
                 self._deferred.add(command.id)
             else:
-                self._store.set_answer(command.id, done)
+                self._store.set_answer(command.id, answer)
 
     def _answer(self, command: Command, run: Run | None) -> object:
         going = self.active is not None or self.studying is not None
@@ -163,20 +163,20 @@ class CommandHandler:
 
     def _study(self, command: Command, run: Run) -> object:
         if command.kind == "study":
-            given = command.payload
-            asked = Asked(
-                name=str(given.get("name", "")),
-                options=_kind(given, "options", dict, {}),
-                lanes=_kind(given, "lanes", list, None),
-                rounds=str(given.get("rounds") or "last"),
+            payload = command.payload
+            request = Asked(
+                name=str(payload.get("name", "")),
+                options=_kind(payload, "options", dict, {}),
+                lanes=_kind(payload, "lanes", list, None),
+                rounds=str(payload.get("rounds") or "last"),
             )
-            study, folder = built(asked.name, asked.options), RunFolder(run.folder)
+            study, folder = built(request.name, request.options), RunFolder(run.folder)
             if folder.read_spec() is None:
                 raise UserError("this run has not begun yet; ask again when its first round is being edited")
             labels = [lane["name"] for lane in (run.spec or {})["lanes"]]
-            asked_rounds(labels, Ledger(folder.ledger), asked.lanes, asked.rounds)  # raises for what is not there
-            asked = replace(asked, options=resolved(study))
-            return {"study": self._store.studies.add(run.id, run.owner, asked)}
+            asked_rounds(labels, Ledger(folder.ledger), request.lanes, request.rounds)  # raises for what is not there
+            request = replace(request, options=resolved(study))
+            return {"study": self._store.studies.add(run.id, run.owner, request)}
         number = _whole(command, "study", 0)
         state = self._store.studies.get(number)
         if state is None or state.run != run.id:
@@ -266,12 +266,12 @@ def _round(command: Command) -> int | None:
 
 
 def _kind(payload: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
-    given = payload.get(name)
-    if given is None:
+    value = payload.get(name)
+    if value is None:
         return default
-    if not isinstance(given, kind):
-        raise UserError(f"{name} should be a {kind.__name__}, not {given!r}")
-    return given
+    if not isinstance(value, kind):
+        raise UserError(f"{name} should be a {kind.__name__}, not {value!r}")
+    return value
 
 
 def _whole(command: Command, name: str, default: int) -> int:

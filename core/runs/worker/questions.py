@@ -60,20 +60,22 @@ class QuestionHandler:
                 return export_answer(run, payload, self._laboratory, control)
             if run is None or opened is None or not begun:
                 lm = self._laboratory.model(self._asked(run, payload))
-                said = self._probe(lm, {}, payload, control)
-                return {**said, "model": lm.reference, "lane": "", "round": 0}
+                answer = self._probe(lm, {}, payload, control)
+                return {**answer, "model": lm.reference, "lane": "", "round": 0}
             if kind == "fact":
                 return fact_card(opened, payload)
             if kind == "film":
                 return film(opened, payload)
             if kind == "sandbox":
                 return sandbox(opened, run, payload)
-            at = asked_state(opened, payload)
+            at = state_of(opened, payload)
             weights = at.weights
-            found = self._probe(opened.lm, weights, payload, control) if kind == "probe" else _map(at, weights, payload)
+            answer = (
+                self._probe(opened.lm, weights, payload, control) if kind == "probe" else _map(at, weights, payload)
+            )
         finally:
             torch.set_rng_state(random)
-        return {**found, "lane": at.lane.label, "round": at.round}
+        return {**answer, "lane": at.lane.label, "round": at.round}
 
     def _asked(self, run: Run | None, payload: Mapping[str, Any]) -> RunSpec:
         """A spec of the model that is to answer."""
@@ -102,15 +104,15 @@ class QuestionHandler:
         top = _whole(payload, "top", 10, 100)
         new = min(_whole(payload, "new_tokens", 20, MOST_NEW), lm.max_length - length)
         key = "unedited", lm.fingerprint, lm.asked(prompt), top, new
-        before = self._laboratory.recent.made(key, lambda: _said(lm, {}, prompt, top, new, control))
-        after = _said(lm, weights, prompt, top, new, control) if weights else before
+        before = self._laboratory.recent.made(key, lambda: _continuation(lm, {}, prompt, top, new, control))
+        after = _continuation(lm, weights, prompt, top, new, control) if weights else before
         return {"prompt": prompt, "before": before, "after": after, "seconds": time.perf_counter() - began}
 
 
-def asked_state(run: OpenedRun, payload: Mapping[str, Any]) -> LaneAt:
+def state_of(run: OpenedRun, payload: Mapping[str, Any]) -> LaneAt:
     """The lane and round that a question is about (its `lane`, `round` and `without`). Raises `UserError`."""
-    lane, asked = run.lane(str(payload.get("lane") or run.labels[0])), payload.get("round")
-    number = None if asked is None else whole(asked, "round")
+    lane, round_ = run.lane(str(payload.get("lane") or run.labels[0])), payload.get("round")
+    number = None if round_ is None else whole(round_, "round")
     return lane.at(number, _numbers(payload.get("without"), "without"))
 
 
@@ -136,7 +138,9 @@ def _mapping(run: OpenedRun) -> MeasureSession:
     return recent.made(("maps", str(run.folder.path)), made, version=tuple(layers))
 
 
-def _said(lm: LanguageModel, weights: Weights, prompt: str, top: int, new: int, control: Control) -> dict[str, Any]:
+def _continuation(
+    lm: LanguageModel, weights: Weights, prompt: str, top: int, new: int, control: Control
+) -> dict[str, Any]:
     with lm.worn(weights):
         text = generate(lm, [prompt], new, beat=control.heartbeat)[0]
         return {"next": next_tokens(lm, prompt, top), "text": text}
@@ -146,8 +150,8 @@ def _whole(payload: Mapping[str, Any], name: str, default: int, most: int) -> in
     return min(max(1, whole(payload.get(name) or default, name)), most)
 
 
-def _numbers(given: Any, name: str) -> tuple[int, ...]:
+def _numbers(values: Any, name: str) -> tuple[int, ...]:
     """The rounds of a list, in their order."""
-    if not isinstance(given, (list, tuple, type(None))):
-        raise UserError(f"{name} should be a list of rounds such as [3, 5], not {given!r}")
-    return tuple(sorted({whole(one, name) for one in given or ()}))
+    if not isinstance(values, (list, tuple, type(None))):
+        raise UserError(f"{name} should be a list of rounds such as [3, 5], not {values!r}")
+    return tuple(sorted({whole(value, name) for value in values or ()}))

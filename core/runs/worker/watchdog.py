@@ -180,29 +180,29 @@ class Bell:
 
     def __init__(self, signals: Collection[int] = ()):
         self._signals = frozenset(map(int, signals))
-        self._heard, self._said = socket.socketpair()
-        self._heard.setblocking(False)
-        self._said.setblocking(False)
+        self._receiver, self._sender = socket.socketpair()
+        self._receiver.setblocking(False)
+        self._sender.setblocking(False)
         if self._signals:
-            signal.set_wakeup_fd(self._said.fileno())
+            signal.set_wakeup_fd(self._sender.fileno())
         for number in self._signals:
             signal.signal(number, lambda *_: None)
 
     def wait(self, seconds: float) -> list[int]:
         """The signals that came, as soon as there are some; none after so many seconds, or a ring."""
-        ready, _, _ = select.select([self._heard], [], [], seconds)
-        return [number for number in self._heard.recv(64) if number in self._signals] if ready else []
+        ready, _, _ = select.select([self._receiver], [], [], seconds)
+        return [number for number in self._receiver.recv(64) if number in self._signals] if ready else []
 
     def ring(self) -> None:
         """Wake who waits."""
-        self._said.send(b"\0")
+        self._sender.send(b"\0")
 
     def close(self) -> None:
         """Listen to no signal any more."""
         if self._signals:
             signal.set_wakeup_fd(-1)
-        self._heard.close()
-        self._said.close()
+        self._receiver.close()
+        self._sender.close()
 
 
 def _quietly(tell: Callable[[], None]) -> None:
