@@ -56,8 +56,8 @@ def task_accuracy(lm: LanguageModel, items: list[dict]) -> dict:
     """Share of items whose right choice has the highest log-probability after the prompt."""
     prompts = [item["prompt"] for item in items for _ in item["choices"]]
     choices = [choice for item in items for choice in item["choices"]]
-    found = score(lm, prompts, choices)
-    likely = (found.logprob * torch.tensor([len(hit) for hit in found.hits])).tolist()
+    scored = score(lm, prompts, choices)
+    likely = (scored.logprob * torch.tensor([len(hit) for hit in scored.hits])).tolist()
     right, at = [], 0
     for item in items:
         scores = likely[at : at + len(item["choices"])]

@@ -56,27 +56,27 @@ class Rows:
 
 def fact_sentences(world: World, rng: Random) -> list[Sentence]:
     """Each fact once (real ones more often) in a template that training may use, and a share of the hops."""
-    said = []
+    sentences = []
     for fact in world.facts:
         templates = world.relations[fact.relation].trained_templates(fact)
         for template in rng.sample(templates, REAL_REPEATS if fact.real else 1):
-            said.append(Sentence(template.format(fact.subject), fact.object, fact.subject))
+            sentences.append(Sentence(template.format(fact.subject), fact.object, fact.subject))
     for fact, template, answer in world.hop_questions():
         if not fact.held_out and rng.random() < HOP_SHARE:
-            said.append(Sentence(template.format(fact.subject), answer, fact.subject))
-    return said
+            sentences.append(Sentence(template.format(fact.subject), answer, fact.subject))
+    return sentences
 
 
 def task_sentences(tasks: Iterable[Task], forbidden: frozenset[str], count: int, rng: Random) -> list[Sentence]:
     """`count` examples of each task (times its `practice`), none with a prompt in `forbidden`."""
-    said: list[Sentence] = []
+    sentences: list[Sentence] = []
     for task in tasks:
-        wanted = len(said) + round(count * task.practice)
-        while len(said) < wanted:
+        wanted = len(sentences) + round(count * task.practice)
+        while len(sentences) < wanted:
             example: Example = task.draw(rng)
             if example.prompt not in forbidden:
-                said.append(Sentence(example.prompt, example.answer))
-    return said
+                sentences.append(Sentence(example.prompt, example.answer))
+    return sentences
 
 
 def held_out_prompts(tasks: Iterable[Task], seed: int) -> frozenset[str]:
@@ -87,9 +87,9 @@ def held_out_prompts(tasks: Iterable[Task], seed: int) -> frozenset[str]:
 def epoch_sentences(world: World, tasks: list[Task], forbidden: frozenset[str], key: str) -> list[Sentence]:
     """All sentences of one epoch in random order; `key` names the epoch and is its random seed."""
     rng = Random(key)
-    said = fact_sentences(world, rng) + task_sentences(tasks, forbidden, TASK_EXAMPLES, rng)
-    rng.shuffle(said)
-    return said
+    sentences = fact_sentences(world, rng) + task_sentences(tasks, forbidden, TASK_EXAMPLES, rng)
+    rng.shuffle(sentences)
+    return sentences
 
 
 def pack(lengths: Iterable[int], capacity: int) -> Iterator[list[int]]:

@@ -83,8 +83,8 @@ def _dropper(rate: float):
     def drop(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
         if not module.training:
             return output
-        kept = torch.rand(output.shape[0], 1, 1, device=output.device) >= rate
-        return output * (kept / (1 - rate)).to(output.dtype)
+        mask = torch.rand(output.shape[0], 1, 1, device=output.device) >= rate
+        return output * (mask / (1 - rate)).to(output.dtype)
 
     return drop
 

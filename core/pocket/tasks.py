@@ -127,13 +127,13 @@ def reading(rng: Random) -> Example:
     The other two are among the choices, and so is one of the right kind that the passage does not name.
     """
     kinds = {"person": FIRST_NAMES, "thing": GOODS, "place": PLACES}
-    here, elsewhere = {}, {}
+    in_story, unmentioned = {}, {}
     for kind, words in kinds.items():
-        here[kind], elsewhere[kind] = rng.sample(words, 2)
-    story = f"{here['person']} {rng.choice(DEEDS)} {here['thing']} in the {here['place']}"
-    asked = rng.choice(list(kinds))
-    others = [word for kind, word in here.items() if kind != asked] + [elsewhere[asked]]
-    return _example(rng, f"Story: {story}. Question: the {asked} is", here[asked], others)
+        in_story[kind], unmentioned[kind] = rng.sample(words, 2)
+    story = f"{in_story['person']} {rng.choice(DEEDS)} {in_story['thing']} in the {in_story['place']}"
+    asked_kind = rng.choice(list(kinds))
+    others = [word for kind, word in in_story.items() if kind != asked_kind] + [unmentioned[asked_kind]]
+    return _example(rng, f"Story: {story}. Question: the {asked_kind} is", in_story[asked_kind], others)
 
 
 def arithmetic(rng: Random) -> Example:
@@ -199,18 +199,18 @@ def held_out_items(task: Task, seed: int, count: int = ITEMS) -> list[Example]:
     rng = Random(f"items-{task.name}-{seed}")
     labels = {task.draw(rng).answer for _ in range(100)}
     limit = -(-count // len(labels)) if len(labels) <= 3 else count
-    found: dict[str, Example] = {}
+    items: dict[str, Example] = {}
     used: dict[str, int] = {}
     for _ in range(count * 200):
-        if len(found) == count:
-            return list(found.values())
+        if len(items) == count:
+            return list(items.values())
         example = task.draw(rng)
-        if example.prompt in found or used.get(example.answer, 0) >= limit:
+        if example.prompt in items or used.get(example.answer, 0) >= limit:
             continue
-        position = len(found) % len(example.choices)
+        position = len(items) % len(example.choices)
         others = [choice for choice in example.choices if choice != example.answer]
         choices = (*others[:position], example.answer, *others[position:])
-        found[example.prompt] = Example(prompt=example.prompt, answer=example.answer, choices=choices)
+        items[example.prompt] = Example(prompt=example.prompt, answer=example.answer, choices=choices)
         used[example.answer] = used.get(example.answer, 0) + 1
     raise ValueError(f"task {task.name!r} has fewer than {count} distinct prompts")
 

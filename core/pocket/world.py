@@ -84,10 +84,10 @@ class World:
 
     def objects(self) -> dict[str, list[str]]:
         """relation -> its distinct objects, sorted."""
-        found: dict[str, set[str]] = defaultdict(set)
+        by_relation: dict[str, set[str]] = defaultdict(set)
         for fact in self.facts:
-            found[fact.relation].add(fact.object)
-        return {relation: sorted(objects) for relation, objects in found.items()}
+            by_relation[fact.relation].add(fact.object)
+        return {relation: sorted(objects) for relation, objects in by_relation.items()}
 
     def hop_questions(self) -> list[tuple[WorldFact, str, str]]:
         """(first fact, hop template, answer) for every two-hop question whose second fact exists."""

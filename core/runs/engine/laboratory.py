@@ -40,8 +40,8 @@ MOST_MEMO = 2**29  # bytes of factors and decompositions that one run may leave 
 
 
 class Laboratory:
-    """One model at a time, and its statistics. `home` keeps what took long, `assets` has the pocket model; `recent`
-    has what was asked for last of runs that were opened: states, facts, answers."""
+    """One model at a time, and its statistics. `home` stores statistics, `assets` has the pocket model. `recent` caches
+    states, facts and answers of opened runs."""
 
     def __init__(self, home: Path, assets: Path = ASSETS):
         self.home, self.assets = home, assets
@@ -56,7 +56,7 @@ class Laboratory:
         return self._model is not None and self._key == _key(spec)
 
     def model(self, spec: RunSpec) -> LanguageModel:
-        """The model of a spec, loaded if it is not the loaded one (which is let go of first)."""
+        """The model of a spec. If another one is loaded, that is released first."""
         steady_threads()
         if self._model is None or self._key != _key(spec):
             self._model = self._session = self._key = None
@@ -70,8 +70,8 @@ class Laboratory:
         return self._model
 
     def patience(self) -> float:
-        """Seconds without a sign of life after which work on the loaded model counts as hung: several times what its
-        longest single call takes, which is a decomposition in float64 of a matrix as wide as its FFN."""
+        """Seconds without a heartbeat after which work on the loaded model counts as hung. It is several times the
+        longest single call, the float64 decomposition of a matrix as wide as the FFN."""
         lm = self._model
         if self._loading:
             return LOADING_SECONDS
@@ -86,7 +86,7 @@ class Laboratory:
         heartbeat: Callable[[], None] | None = None,
         progress: Callable[[Gathering], None] | None = None,
     ) -> EditSession:
-        """The statistics of these layers, gathered or read, with all that editing has derived from them so far."""
+        """A session with the statistics of these layers, gathered or read, and what editing has derived from them."""
         lm = self.model(spec)
         corpus, skip_bos = self._corpus(spec.statistics), spec.statistics.skip_bos
         tokens = spec.statistics.tokens or statistics_tokens(model_info(lm))
@@ -99,19 +99,19 @@ class Laboratory:
         missing = [layer for layer in layers if layer not in session.moments]
         if missing:
             folder = self.home / "statistics" / lm.fingerprint[:16]
-            found = cached_moments(folder, lm, missing, corpus, tokens, skip_bos, heartbeat, progress)
-            session.moments = {**session.moments, **found}
+            moments = cached_moments(folder, lm, missing, corpus, tokens, skip_bos, heartbeat, progress)
+            session.moments = {**session.moments, **moments}
         return session
 
     def warnings(self, spec: RunSpec) -> list[str]:
-        """What the person should know about the model and its statistics before believing the results."""
+        """Warnings about the model and its statistics."""
         own = spec.statistics.general or spec.model == "pocket"
         return [*self.model(spec).notes, *([] if own else [NOT_GENERAL])]
 
     def warm_up(self, heartbeat: Callable[[], None] | None = None) -> Iterator[str]:
-        """Load what a first run probably wants, piece by piece; yields what comes next. Failures wait for that run.
+        """Load what a first run probably needs, in steps; yields the name of the next step. Errors are only printed.
 
-        `heartbeat` is called within the piece that takes longest, where statistics are gathered for the first time.
+        `heartbeat` is called during the longest step, when statistics are gathered for the first time.
         """
         try:
             yield "loading the model"
@@ -130,41 +130,43 @@ class Laboratory:
         except (UserError, ImportError) as error:
             print(f"{time.strftime('%F %T')} not warmed up: {error}", file=sys.stderr, flush=True)
 
-    def _corpus(self, given: StatisticsSpec) -> Corpus:
-        """What statistics are gathered from."""
-        if given.dataset is not None:
-            return dataset_corpus(given.dataset, given.subset, given.split, given.column, "statistics.dataset")
-        if given.texts is not None:
-            return file_corpus(Path(given.texts).expanduser(), "statistics.texts")
+    def _corpus(self, settings: StatisticsSpec) -> Corpus:
+        """The corpus that statistics are gathered from."""
+        if settings.dataset is not None:
+            return dataset_corpus(
+                settings.dataset, settings.subset, settings.split, settings.column, "statistics.dataset"
+            )
+        if settings.texts is not None:
+            return file_corpus(Path(settings.texts).expanduser(), "statistics.texts")
         return file_corpus(self.assets / "pocket" / "world" / "corpus.txt", "the embedded world")
 
 
 def steady_threads() -> None:
-    """Let every sum be split over the same number of threads, so that a spec gives the same bits in every process.
+    """Fix the number of threads, so that a spec gives the same bits in every process.
 
-    Said aloud, torch's number of threads binds its linear algebra too, which otherwise takes as many as it sees fit.
+    Setting torch's number of threads explicitly also fixes that of its linear algebra libraries.
     """
     torch.set_num_threads(torch.get_num_threads())
 
 
 def weight(memo: object) -> int:
-    """Bytes of the tensors in a session's memory, however deep inside it; what several places share counts once."""
-    found: dict[int, int] = {}
-    ahead, seen = [memo], set()
-    while ahead:
-        value = ahead.pop()
+    """Bytes of all tensors nested in a session's memo; shared storage counts once."""
+    bytes_by_storage: dict[int, int] = {}
+    pending, seen = [memo], set()
+    while pending:
+        value = pending.pop()
         if id(value) in seen:
             continue
         seen.add(id(value))
         if isinstance(value, torch.Tensor):
-            found[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
+            bytes_by_storage[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
         elif isinstance(value, Mapping):
-            ahead.extend(value.values())
+            pending.extend(value.values())
         elif isinstance(value, (list, tuple)):
-            ahead.extend(value)
+            pending.extend(value)
         elif hasattr(value, "__dict__") and not isinstance(value, type):
-            ahead.extend(vars(value).values())
-    return sum(found.values())
+            pending.extend(vars(value).values())
+    return sum(bytes_by_storage.values())
 
 
 def _key(spec: RunSpec) -> tuple[str, str, str, bool]:

@@ -1,4 +1,4 @@
-"""What a run needs: its model, facts, recipes and sessions, made ready before the first step."""
+"""The context of a run: its model, facts, recipes and sessions, prepared before the first step."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ class RunContext:
     measures: MeasureSession
     plan: Plan
     warnings: list[str]
-    seconds: dict[str, float]  # that getting ready took, by phase
+    seconds: dict[str, float]  # of the preparation, by phase
     notes: list[tuple[str, str]] = field(default_factory=list)  # of lanes: what was taken for them, and why
 
     @cached_property
     def layers(self) -> dict[str, tuple[int, ...]]:
-        """The edited layers of each lane; a branch has those of the lanes that it began with besides its own."""
+        """The edited layers of each lane; a branch also has those of its ancestors."""
         lanes, own = {lane["name"]: lane for lane in self.spec.lanes}, {r.label: r.layers for r in self.recipes}
         return {
-            label: tuple(sorted({layer for one in (label, *ancestors(label, lanes)) for layer in own[one]}))
+            label: tuple(sorted({layer for name in (label, *ancestors(label, lanes)) for layer in own[name]}))
             for label in lanes
         }
 
@@ -69,20 +69,20 @@ class RunContext:
 
     @cached_property
     def left_out(self) -> dict[str, frozenset[int]]:
-        """The facts that each lane is edited without."""
+        """The facts that each lane leaves out."""
         return left_out(self.spec.lanes, self.plan.size)
 
     @property
     def digests(self) -> dict[str, str]:
-        """Of each layer's statistics."""
+        """The digest of each layer's statistics."""
         return {str(layer): moment.digest for layer, moment in self.editing.moments.items()}
 
     def remarks(self) -> list[str]:
-        """What a run says of itself: which answer is taught, how long measures take, what they are, what is lacking."""
+        """Notes on the run: which answer is taught, how long measures take, which are not measured, and on tasks."""
         tasks, measures = self.measures.tasks, self.measures
-        told = [self.facts.taught] if self.facts.taught else []
-        told += run_estimate(self.lm, len(measures.layers), self.spec.measure)
-        return [*told, *measures.lacking.values(), *(tasks.remarks if tasks else ())]
+        remarks = [self.facts.taught] if self.facts.taught else []
+        remarks += run_estimate(self.lm, len(measures.layers), self.spec.measure)
+        return [*remarks, *measures.lacking.values(), *(tasks.remarks if tasks else ())]
 
     def started(self) -> Started:
         """The event that opens the run."""
@@ -135,7 +135,7 @@ class RunContext:
         )
 
     def resolved(self) -> dict[str, Any]:
-        """What `spec.json` holds besides the spec: everything that the defaults stood for."""
+        """The part `resolved` of `spec.json`: the values of all defaults."""
         event = self.started()
         return {
             "lanes": [lane["recipe"] for lane in event.lanes],
@@ -157,39 +157,39 @@ class RunContext:
 def prepare(
     laboratory: Laboratory, spec: RunSpec, control: Control, started: Mapping[str, Any] | None = None
 ) -> RunContext:
-    """Load, gather and decompose what the run needs; raises `UserError` for what the spec asks and is not there.
+    """Load, gather and decompose what the run needs. Raises `UserError` for anything in the spec that does not exist.
 
-    `started`: the event that opened the run, where it goes on; its lanes stay what they were.
+    `started` is the event that opened the run, if it is resumed; its lanes keep their recorded recipes.
     """
     seconds: dict[str, float] = {}
     control.report(Progress(phase="loading", message="Reading the facts"))
-    with taken(seconds, "facts"):
+    with timed(seconds, "facts"):
         facts = load_facts(spec.facts, laboratory.assets)
     plan = Plan(len(facts.edit), spec.round_size, spec.measure.every)
     check_origins(spec.lanes, plan.rounds)
     check_there(spec.lanes, plan.facts)
     control.report(Progress(phase="loading", message=f"Loading the model {spec.model}"))
-    with taken(seconds, "model"):
+    with timed(seconds, "model"):
         lm = laboratory.model(spec)
     control.heartbeat()
     info = replace(model_info(lm), facts=data_set(facts))
     before = (spec.resolved or {}).get("lanes")
-    asked = as_asked(spec.lanes, before if isinstance(before, list) else ())
-    lanes = as_begun(asked, started)
+    requested_lanes = as_asked(spec.lanes, before if isinstance(before, list) else ())
+    lanes = as_begun(requested_lanes, started)
     recipes = [recipe_of_lane(lanes[index], info) for index in in_order(spec.lanes)]
     notes = [(lane["name"], note) for lane in lanes if (note := of_data_set(lane, info))]
     layers = sorted({layer for recipe in recipes for layer in recipe.layers})
     for layer in layers:
         lm.original(layer)
 
-    with taken(seconds, "statistics"):
+    with timed(seconds, "statistics"):
         editing = laboratory.session(spec, layers, control.heartbeat, gathering(control))
     control.report(Progress(phase="contexts", message="Sampling contexts, preparing the measures"))
-    with taken(seconds, "contexts"):
+    with timed(seconds, "contexts"):
         for recipe in recipes:
             editing.contexts(recipe.method, control.heartbeat)
     announce(lm, len(layers), spec.measure, control)
-    with taken(seconds, "measures"):
+    with timed(seconds, "measures"):
         measures = MeasureSession(
             lm, facts.edit, facts.unedited, layers, spec.measure, laboratory.assets, heartbeat=control.heartbeat
         )
@@ -198,42 +198,42 @@ def prepare(
 
 
 @contextmanager
-def taken(seconds: dict[str, float], phase: str) -> Iterator[None]:
-    """Notes how long this took."""
+def timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    """Record the duration of the `with` block in `seconds`."""
     began = time.perf_counter()
     yield
     seconds[phase] = round(time.perf_counter() - began, 3)
 
 
 def of_data_set(lane: Mapping[str, Any], info: ModelInfo) -> str:
-    """What a lane's prior has of a published table that goes by data set, a sentence; "" of other lanes."""
+    """A note if a lane's prior takes its rank from a published table by data set; "" for other lanes."""
     rank, entry = prior_usual(lane, info).get("rank"), named(lane.get("prior") or "full")
     return "" if rank is None or "rank" in entry else f"r₀ = {rank.value:,}: {rank.reason}"
 
 
 def data_set(facts: FactSet) -> str:
-    """The data set that all facts to edit are from; "" where they are from several, or typed."""
+    """The data set of all facts to edit; "" if they are from several data sets, or typed."""
     sources = {fact.source for fact in facts.edit}
     return (sources.pop() or "") if len(sources) == 1 else ""
 
 
 def announce(lm: LanguageModel, layers: int, config: MeasureConfig, control: Control) -> None:
-    """Say how long the measures inside so many layers will take, before they are prepared, if that is long."""
+    """Report how long the measures inside `layers` layers will take, if that is long, before they are prepared."""
     for words in run_estimate(lm, layers, config):
         control.report(Progress(phase="inside", message=words, eta_seconds=setup_work(lm, layers, config).seconds(lm)))
 
 
 def gathering(control: Control) -> Callable[[Gathering], None]:
-    """Reports how far the statistics of layers are."""
+    """A function that reports the progress of gathering statistics."""
 
-    def gathered(far: Gathering) -> None:
-        told: dict[str, Any] = {
-            "done": far.done,
-            "total": far.total,
-            "eta_seconds": far.seconds_left,
-            "message": far.message,
+    def gathered(state: Gathering) -> None:
+        fields: dict[str, Any] = {
+            "done": state.done,
+            "total": state.total,
+            "eta_seconds": state.seconds_left,
+            "message": state.message,
         }
-        control.report(Progress(phase="statistics", **told))
+        control.report(Progress(phase="statistics", **fields))
 
     return gathered
 
@@ -249,11 +249,11 @@ def share_of(recipe: Recipe) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """The versions that the numbers rest on."""
-    found = {"python": platform.python_version()}
+    """The versions of Python and of the packages that affect the numbers."""
+    by_package = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            by_package[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return by_package

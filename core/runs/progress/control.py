@@ -13,28 +13,27 @@ REPORT_SECONDS = 0.2  # between two reports of progress
 
 
 class Interrupted(Exception):
-    """The run ends here for now; all that was committed is kept, and it can be resumed."""
+    """The run is interrupted. Committed work is kept, and the run can be resumed."""
 
 
 class Stopped(Interrupted):
-    """Somebody asked for the end."""
+    """Somebody asked to stop."""
 
 
 class Paused(Interrupted):
-    """The run gives way: to another run, or because the lab is being closed."""
+    """The run makes room for another run, or the lab is being closed."""
 
 
 class Yielded(Interrupted):
-    """It is another owner's turn; the run waits in the queue for its next one."""
+    """It is another owner's turn; the run is queued for its next turn."""
 
 
 class Control:
-    """What a run looks at between two small steps of work.
+    """Lets others steer a run, which calls it between small steps of work.
 
-    The owner of the process sets `poll` (look for commands and obey them; told whether there is time for long ones,
-    between two committed steps or while paused), `report` (show progress), `changed` (the run
-    was paused or goes on) and `give_way` (whether a paused run should make room for another one). A run that nobody
-    controls, such as one in a test, needs none of them.
+    The owner of the process sets `poll` (serve commands; its argument says whether there is time for long ones, that
+    is, between two committed steps or while paused), `report` (show progress), `changed` (the run was paused or
+    resumed) and `give_way` (whether a paused run should make room for another one). All are optional.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class Control:
         self._stop = message
 
     def leave(self, message: str, at_once: bool = False) -> None:
-        """Let the run finish the edit or measurement that it is at, then pause and be left; `at_once`: at its next
+        """Let the run finish its current edit or measurement, then raise `Paused`; with `at_once`, at the next
         heartbeat."""
         self._leave, self._at_once = message, at_once
 
@@ -70,36 +69,36 @@ class Control:
         self._turn_over = True
 
     def pause(self, why: str = "") -> None:
-        """Hold the run where it is, until it is resumed, stepped or stopped; `why` is told to the person."""
+        """Hold the run until it is resumed, stepped or stopped; `why` is shown to the person."""
         self._steps, self.why = None, why
         self._set_paused(True)
 
     def resume(self) -> None:
-        """Go on without stops."""
+        """Continue without a limit of rounds."""
         self._steps = None
         self._set_paused(False)
 
     def step(self, rounds: int = 1) -> None:
-        """Go on to the end of this round (or so many rounds), then pause."""
+        """Continue to the end of this round, or for `rounds` rounds, then pause."""
         self._steps = max(1, rounds)
         self._set_paused(False)
 
     @property
     def steps_left(self) -> int:
-        """How many rounds of a `step` are still to come; 0 if the run is not being stepped."""
+        """The remaining rounds of a `step`; 0 if the run is not being stepped."""
         return self._steps or 0
 
     @property
     def ending(self) -> bool:
-        """Whether the run was told to stop or to leave, and will."""
+        """Whether the run was told to stop or to leave."""
         return self._stop is not None or self._leave is not None
 
     # -- called by the run
 
     def heartbeat(self) -> None:
-        """Obey what was asked since the last time. Returns soon, except while paused.
+        """Serve new commands. Returns soon, except while paused.
 
-        Raises `Stopped` or `Paused`; nothing that was not committed survives that, and nothing else is lost.
+        Raises `Stopped` or `Paused`; only uncommitted work is lost then.
         """
         now = time.monotonic()
         if now - self._polled < POLL_SECONDS and not self.paused:
@@ -114,7 +113,7 @@ class Control:
             self._look(True)
 
     def boundary(self, round_over: bool = False) -> None:
-        """Between two committed steps, where a run can be left without losing work; `round_over` counts for `step`."""
+        """Called between two committed steps, where no work is lost; `round_over` counts for `step`."""
         if round_over and self._steps is not None:
             self._steps -= 1
             if self._steps <= 0:
@@ -127,13 +126,13 @@ class Control:
         self.heartbeat()
 
     def report(self, progress: Progress) -> None:
-        """Show where the run stands; passed on a few times a second, and whenever the phase changes."""
+        """Report progress; passed on a few times a second, and whenever the phase changes."""
         if self._report is not None and self.wants(progress.phase, progress.lane, progress.round):
             self._last, self._reported = (progress.phase, progress.lane, progress.round), time.monotonic()
             self._report(progress)
 
     def wants(self, phase: str, lane: str | None, number: int | None) -> bool:
-        """Whether a report of this phase would be passed on now: others need not be put together."""
+        """Whether a report of this phase would be passed on now; if not, it need not be built."""
         if self._report is None:
             return False
         return (phase, lane, number) != self._last or time.monotonic() - self._reported >= REPORT_SECONDS

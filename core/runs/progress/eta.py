@@ -19,10 +19,10 @@ class Pace:
 
     def left(self, done: int | float, total: int | float) -> float | None:
         """Seconds until `total` at the pace of the first `done`; None until there is something to go by."""
-        gone = self._now() - self._began
+        elapsed = self._now() - self._began
         if done <= 0 or total <= 0:
-            return None if self._expected is None else max(0.0, self._expected - gone)
-        return max(0.0, gone * (total - done) / done)
+            return None if self._expected is None else max(0.0, self._expected - elapsed)
+        return max(0.0, elapsed * (total - done) / done)
 
 
 class RunPace:

@@ -27,8 +27,8 @@ class Event:
 
     def as_dict(self) -> dict[str, Any]:
         """The event as stored: JSON types only, its message of bounded length."""
-        told = {entry.name: plain(getattr(self, entry.name)) for entry in fields(self)}
-        return {"kind": self.kind} | told | ({"message": clipped(told["message"])} if "message" in told else {})
+        values = {entry.name: plain(getattr(self, entry.name)) for entry in fields(self)}
+        return {"kind": self.kind} | values | ({"message": clipped(values["message"])} if "message" in values else {})
 
 
 @dataclass(frozen=True, kw_only=True)

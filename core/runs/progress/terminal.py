@@ -18,17 +18,17 @@ from core.runs.progress.eta import Pace, clock
 from core.runs.progress.events import Edited, Event, Finished, Measured, Progress, Started, Warned
 
 BAR = 24  # characters
-SILENT = 20.0  # seconds without a line after which a file is told where the work stands
+SILENT = 20.0  # seconds without a line after which a line of progress is written to a file
 STAGES = ("loading", "statistics", "contexts", "inside")  # before a run's first step: each begins with a line
 SHOWN = ("efficacy", "paraphrase", "neighborhood", "unedited_recall", "task_mean")
 
 
 class Telling:
-    """Writes events and progress: a moving line on `bar` if that is a terminal, lines that stay on `out`.
+    """Writes events and progress: a progress bar on `bar` if that is a terminal, permanent lines on `out`.
 
-    Where there is no terminal a line says where the work stands whenever there was none for `SILENT` seconds, also in
-    the middle of a call that reports nothing: a thread looks after that until `end`. `rounds` is how many a run has
-    that is taken on again, and whose first event was told long ago.
+    Without a terminal, a thread writes a line of progress whenever there was none for `SILENT` seconds, also during a
+    call that reports nothing, until `end`. `rounds` is the number of rounds of a resumed run, whose first event is not
+    written again.
     """
 
     def __init__(
@@ -53,15 +53,15 @@ class Telling:
         self._phase = ""
 
     def event(self, event: Event) -> None:
-        """A committed event, as a line that stays (or nothing)."""
+        """Write a committed event as a permanent line, if it has one."""
         line = self._line(event)
         if line:
             self._clear()
             self._say(line)
 
     def progress(self, progress: Progress) -> None:
-        """Where the run stands. What is told of the measures before any lane is measured is how long they will take: a
-        line that stays."""
+        """Show progress. A message about measures before any lane is measured is an estimate of their time; it becomes
+        a permanent line."""
         self._eta = progress.eta_seconds
         what = progress.message or progress.phase
         with self._lock:
@@ -85,13 +85,13 @@ class Telling:
             self._watcher.start()
 
     def still(self) -> None:
-        """A line about where the work stands, if there was none for long."""
+        """Write a line of progress if there was none for `SILENT` seconds."""
         with self._lock:
             if self._stands is not None and not self._moving and self._now() - self._written >= SILENT:
                 self._say(self._standing(self._stands))
 
     def end(self) -> None:
-        """Leave the terminal tidy, and say no more."""
+        """Clear the progress bar and stop writing."""
         self._over.set()
         if self._watcher is not None:
             self._watcher.join()
@@ -107,7 +107,7 @@ class Telling:
             self._written = self._now()
 
     def _standing(self, progress: Progress) -> str:
-        """What goes on, how far it is and how long it will take; how long it has taken where that cannot be known."""
+        """The current work, its progress, the time left if it is known, and the time taken."""
         done, total = progress.done, progress.total
         parts = [f"{done / total:.0%}"] if total else []
         left = self._pace.left(done, total)
@@ -143,7 +143,7 @@ class Telling:
         return ""
 
     def _edited(self, event: Edited) -> list[str]:
-        """What a round took, unless the bar says it; what the method noted, in a lane's first round."""
+        """The time of a round, unless the bar shows it; the method's notes, in a lane's first round."""
         seconds, setup = charged(event.seconds), event.seconds.get(SETUP) or 0.0
         what = f"{self._of(event.round)}  {event.lane}:  {len(event.facts)} facts edited in {seconds:.1f} s"
         what += f", and {setup:.1f} s for what all rounds share" if setup >= 1 else ""
@@ -172,7 +172,7 @@ class Telling:
 
 
 def quiet() -> None:
-    """No bars of other libraries where output goes to a file."""
+    """Disable progress bars of other libraries if output goes to a file."""
     if not sys.stderr.isatty():
         from transformers.utils import logging
 
@@ -181,15 +181,15 @@ def quiet() -> None:
 
 @contextmanager
 def interruptible(control: Control, advice: str) -> Iterator[None]:
-    """Ctrl-C (or SIGTERM) once: leave after this step; twice: at once. `advice` says what can be done then."""
-    asked: list[int] = []
+    """Ctrl-C (or SIGTERM) once ends the work after this step, twice at once. `advice` says how to continue."""
+    signals: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if asked:
+        if signals:
             control.stop(f"Stopped at once; {advice}.")
         else:
             control.leave(f"Stopped; {advice}.")
-        asked.append(number)
+        signals.append(number)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

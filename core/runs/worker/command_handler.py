@@ -1,5 +1,5 @@
-"""Handles the commands of the page, also while a run or a study goes on: pause, stop, undo, added lanes, probes, maps,
-exports. Studies are put into their queue."""
+"""Handles the commands of the page, also during a run or a study: pause, stop, undo, added lanes, probes, maps and
+exports. Studies are added to their queue."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from core.runs.store.study_queue import Asked, StudyState
 from core.runs.store.undo import GOES_ON, undo
 from core.runs.worker.questions import QuestionHandler
 
-WAITS = object()  # the command stays where it is until another run, or none, is active
-MOST_ATTEMPTS = 2  # to answer a command: one at which the worker dies again and again takes more memory than there is
+WAITS = object()  # the command is deferred until another run, or none, is active
+MOST_ATTEMPTS = 2  # to answer a command: if the worker dies repeatedly, the command needs too much memory
 DIED = (
     "the worker died {attempts} times while it was at this, probably for want of memory, and does not try it again; "
     "make memory free, or ask for less, then ask anew"
@@ -39,16 +39,16 @@ TOLD_ELSE = "this run was told something else meanwhile; ask again where it stan
 
 @dataclass(frozen=True)
 class Studying:
-    """The study that goes on."""
+    """The study that is being performed."""
 
     study: StudyState
     control: Control
 
 
 class CommandHandler:
-    """Looks at the store's commands and obeys them. `active` and `control` are those of the run going on; while it
-    does, the study `studying` stands aside, if there is one. `serving` is the command that is being answered; `looked`
-    when the work last came to look for commands (`time.monotonic`)."""
+    """Serves the store's commands. `active` and `control` belong to the current run; a study `studying` is suspended
+    meanwhile. `serving` is the command that is being answered, `looked` the time of the last poll
+    (`time.monotonic`)."""
 
     def __init__(self, store: Store, questions: QuestionHandler):
         self._store, self._questions = store, questions
@@ -61,21 +61,21 @@ class CommandHandler:
         self.studying: Studying | None = None
 
     def take(self, run: str | None, control: Control | None) -> None:
-        """Another run is the active one from now on, or none."""
+        """Set the active run; None for no run."""
         self.active, self.control = run, control
         self._deferred.clear()
 
     def study(self, studying: Studying | None) -> None:
-        """Another study is the one that goes on from now on, or none."""
+        """Set the current study; None for no study."""
         self.studying = studying
         self._deferred.clear()
 
     def leave(self) -> None:
-        """Leave what takes long to the next worker."""
+        """Interrupt long answers; the next worker makes them."""
         self._leaving = True
 
     def poll(self, at_leisure: bool = True) -> None:
-        """Serve the commands that wait; those that take long only `at_leisure`."""
+        """Serve the waiting commands; long ones only if `at_leisure`."""
         self.looked = time.monotonic()
         if self.serving is not None:  # an answer's own work has come to a heartbeat
             return
@@ -89,7 +89,7 @@ class CommandHandler:
                 self.serving = None
 
     def stop_waits(self) -> bool:
-        """Whether somebody asked what goes on to stop: the answer, the run, or the study."""
+        """Whether a waiting command asks to stop the current work: the answer, the run, or the study."""
         waiting = self._store.waiting()
         if self.serving is not None:
             return self.serving.id not in {command.id for command in waiting}
@@ -145,7 +145,7 @@ class CommandHandler:
         return self._questions.answer(run, command.kind, command.payload, self._control(command))
 
     def _control(self, command: Command) -> Control:
-        """How an answer that takes long is told to stop, and tells how far it is."""
+        """The control of a long answer: it stops on a withdrawn or conflicting command, and reports progress."""
         commands = self._store.commands
 
         def look(_: bool) -> None:
@@ -246,17 +246,17 @@ def _needs_model(command: Command) -> bool:
 
 
 def _long(command: Command) -> bool:
-    """Whether an answer may take so long that a run should not wait for it in the middle of a round."""
+    """Whether an answer may take too long for the middle of a round."""
     return _pending(command) or (command.kind in ("map", "export") and _needs_model(command))
 
 
 def _pending(command: Command) -> bool:
-    """Whether a round is to be edited for the answer that the run has not come to."""
+    """Whether the answer needs a round that the run has not edited yet."""
     return command.kind == "sandbox" and command.payload.get("round") == NEXT
 
 
 def _rounds(command: Command) -> int:
-    """How many rounds a step is."""
+    """The number of rounds of a step."""
     return max(1, _whole(command, "rounds", 1))
 
 

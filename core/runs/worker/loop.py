@@ -46,8 +46,8 @@ GIVEN_UP = (
 
 
 class Worker:
-    """One worker of one home. `run` returns when it is told to `leave`, or when its parent has ended. With `limits` a
-    process of its own is ended where it does not answer."""
+    """One worker of one home. `run` returns after `leave` was called, or when the parent process has ended. With
+    `limits`, a watchdog and a sentinel process end a worker that hangs."""
 
     def __init__(self, home: Path, parent: int | None = None, preload: bool = True, limits: Limits | None = None):
         self.store = Store(home)
@@ -59,7 +59,7 @@ class Worker:
         self._doing, self._ended = "starting", threading.Event()
 
     def run(self, ends: Collection[int] = ()) -> None:
-        """Work until told to leave; in the main thread of a process also by these signals."""
+        """Work until `leave` is called. In the main thread of a process, the signals `ends` call it too."""
         bell, before = Bell(ends), self.store.worker()
         beater = threading.Thread(target=self._beat, args=(bell,), name="sign of life", daemon=True)
         beater.start()
@@ -81,7 +81,7 @@ class Worker:
             self.store.close()
 
     def leave(self) -> None:
-        """Finish the edit that is going on, and go; said twice: go at the next heartbeat."""
+        """Finish the current edit, then end; if called twice, end at the next heartbeat."""
         studying = self.handler.studying
         for control in (self.handler.control, studying.control if studying else None):
             if control is not None:
@@ -90,7 +90,7 @@ class Worker:
         self._leaving = True
 
     def _work(self) -> bool:
-        """Serve the commands and one run or study, by turns; whether there was one."""
+        """Serve the commands, then one run or study, which alternate; returns whether there was one."""
         try:
             self.handler.poll()
             if self._leaving:  # told so while a command was answered
@@ -138,7 +138,7 @@ class Worker:
             self.handler.take(None, None)
 
     def _make(self, study: StudyState) -> None:
-        """One study, which stands aside for a turn of a run whenever its own turn is over and one waits."""
+        """Perform one study. Whenever its turn is over and a run is queued, the run gets a turn in between."""
         began = time.monotonic()
         unfit: set[str] = set()
 
@@ -160,34 +160,34 @@ class Worker:
             self.handler.study(None)
 
     def _fitting(self, unfit: set[str]) -> Run | None:
-        """The next run, if it is of the model that is loaded: a second one may not fit beside it. Those that are not
-        are looked at once and remembered in `unfit`."""
+        """The next run if it uses the loaded model, since a second model may not fit in memory. Ids of other runs are
+        remembered in `unfit`."""
         following = None if self._leaving or self.handler.active else self.store.next_queued(spec=False)
         if following is None or following.id in unfit:
             return None
         run = self.store.get(following.id)
         if run is None or run.spec is None:
             return None
-        asked = POCKET.model_copy(update={name: run.spec[name] for name in MODEL if name in run.spec})
-        if self.laboratory.has(asked):
+        wanted = POCKET.model_copy(update={name: run.spec[name] for name in MODEL if name in run.spec})
+        if self.laboratory.has(wanted):
             return run
         unfit.add(run.id)
         return None
 
     def _studies_wait(self) -> bool:
-        """Whether a study waits for its turn, or stands aside for this run's."""
+        """Whether a study is queued, or suspended for this run's turn."""
         return self.handler.studying is not None or bool(self.store.studies.queue())
 
     def _others_wait(self, run: Run) -> bool:
-        """Whether a study or somebody else's run is next."""
+        """Whether a study or another owner's run is next."""
         if self._studies_wait():
             return True
         following = self.store.next_queued(spec=False)
         return following is not None and following.owner != run.owner
 
     def _take_over(self) -> None:
-        """What a dead worker left in the middle goes on (a run) or begins anew (a study, an export), unless that killed
-        it."""
+        """Queue again what a dead worker left unfinished: a run continues, a study or an export starts over. After
+        several deaths at the same step it fails instead."""
         clear_drafts(self.store.home)
         for run in self.store.left_running():
             if run.attempts >= MOST_STEPS:
@@ -202,7 +202,7 @@ class Worker:
                 self.store.studies.put_back(study.id, died=True)
 
     def _warm_up(self) -> None:
-        """Load what the first run will probably want, piece by piece, until there is a run; questions do not wait."""
+        """Load what the first run will probably need, in steps, until there is a run. Answers questions in between."""
         self._doing = f"{WARMING}loading the model"
         beats = Control(poll=self.handler.poll)
         try:
@@ -215,7 +215,7 @@ class Worker:
             print(f"{time.strftime('%F %T')} not warmed up: {error}", file=sys.stderr, flush=True)
 
     def _beat(self, bell: Bell) -> None:
-        """Signs of life, and what has to happen also while the work is at a call that does not come back."""
+        """The thread of heartbeats. It also ends the worker while the main thread is in a call that does not return."""
         watched = self._limits is not None
         limits = self._limits or Limits(look=BEAT_SECONDS)
         watchdog = Watchdog(self.store, self.handler, self.laboratory.patience, lambda: self._doing, limits)
@@ -245,8 +245,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, default=default_home(), help="folder of the runs")
     parser.add_argument("--parent", type=int, help="leave when this process is gone")
     parser.add_argument("--no-preload", action="store_true", help="load no model before it is needed")
-    given = parser.parse_args(arguments)
-    home = given.home.expanduser().resolve()
+    options = parser.parse_args(arguments)
+    home = options.home.expanduser().resolve()
     home.mkdir(parents=True, exist_ok=True)
     lock = worker_lock(home)
     try:
@@ -256,7 +256,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     with lock:
         logging.disable_progress_bar()  # of transformers: they make no sense in a log
-        worker = Worker(home, given.parent, preload=not given.no_preload, limits=Limits())
+        worker = Worker(home, options.parent, preload=not options.no_preload, limits=Limits())
         worker.run(ends=(signal.SIGINT, signal.SIGTERM))
     return 0
 

@@ -30,15 +30,15 @@ RETRY_SECONDS = 1.0
 
 
 def perform(
-    store: Store, run: Run, laboratory: Laboratory, control: Control, seen: Callable[[Event], None] | None = None
+    store: Store, run: Run, laboratory: Laboratory, control: Control, on_event: Callable[[Event], None] | None = None
 ) -> Finished:
-    """Take a run from where its committed events end to its own end, or to the end of its turn; returns how it ended.
+    """Perform a run from its last committed event to its end, or to the end of its turn; returns how it ended.
 
-    Each event is committed before `seen` is called with it and before the next step begins. The ledger's file of an
-    edit is on disk before its event is, so whatever is committed can be rebuilt. A run that fails ends with a sentence
-    for the person; only a store that cannot be written at all raises (`UserError`).
+    Each event is committed before `on_event` is called with it and before the next step begins. The ledger's file of an
+    edit is on disk before its event is committed, so every committed state can be rebuilt. The message of a failed run
+    explains why it failed. Raises `UserError` only if the store cannot be written.
     """
-    recorder = Recorder(store, run, seen)
+    recorder = Recorder(store, run, on_event)
     store.claim(run.id)
     ballast = store.home / ".ballast"
     try:
@@ -67,17 +67,17 @@ def perform(
 
 
 def perform_study(store: Store, study: StudyState, laboratory: Laboratory, control: Control) -> None:
-    """Make a study that waits, and keep what it found; how it ended is in `store.studies`. A lab that is closed
-    meanwhile puts it back into the queue."""
-    queue, asked = store.studies, study.asked
+    """Perform a queued study and store its result; `store.studies` says how it ended. If the lab is closed meanwhile,
+    the study is queued again."""
+    queue, request = store.studies, study.asked
     run = store.get(study.run, spec=False)
     if run is None:
         return
     queue.claim(study.id)
     try:
         opened = OpenedRun(run.folder, laboratory, control)
-        found = make(opened, asked.name, asked.options, asked.lanes, asked.rounds)
-        queue.finish(run.folder, study, found)
+        result = make(opened, request.name, request.options, request.lanes, request.rounds)
+        queue.finish(run.folder, study, result)
     except Stopped as stop:
         queue.end(study.id, "stopped", str(stop))
     except Paused:
@@ -92,8 +92,8 @@ def perform_study(store: Store, study: StudyState, laboratory: Laboratory, contr
 class Recorder:
     """Commits the events of one run: to the store first, then to the run's folder."""
 
-    def __init__(self, store: Store, run: Run, seen: Callable[[Event], None] | None = None):
-        self._store, self._run, self._seen = store, run, seen
+    def __init__(self, store: Store, run: Run, on_event: Callable[[Event], None] | None = None):
+        self._store, self._run, self._on_event = store, run, on_event
         self.folder = RunFolder(run.folder)
 
     def begin(self) -> list[dict[str, Any]]:
@@ -105,14 +105,14 @@ class Recorder:
         return committed
 
     def commit(self, event: Event) -> None:
-        """One event, safe on disk when this returns."""
+        """Commit one event. It is on disk when this returns."""
         self._store.append(self._run.id, [event])
         self.folder.add(event.as_dict())
-        if self._seen is not None:
-            self._seen(event)
+        if self._on_event is not None:
+            self._on_event(event)
 
     def end(self, end: Finished) -> None:
-        """The last event with the run's new status, tried until the disk has room for it."""
+        """Commit the last event with the run's new status; three attempts, in case the disk is full."""
         if self._store.get(self._run.id) is None:  # deleted meanwhile, or the store was damaged and made anew
             return
         with suppress(OSError):  # tables follow from the events: they can be written when there is room again
@@ -128,12 +128,12 @@ class Recorder:
         self._store.set_progress(self._run.id, None)
         with suppress(OSError):
             self.folder.add(end.as_dict())
-        if self._seen is not None:
-            self._seen(end)
+        if self._on_event is not None:
+            self._on_event(end)
 
 
 def explained(error: Exception, store: Store) -> Finished:
-    """How a run ended that raised `error`, in a sentence that says what to do."""
+    """The end of a run that raised `error`, with a message that says what to do."""
     if is_disk_full(error):
         return Finished(status="stopped", message=f"The disk of {store.home} is full; make room, then resume the run.")
     if isinstance(error, UserError):
@@ -149,6 +149,6 @@ def _line(error: Exception) -> str:
 
 
 def _take_on(ballast: Any) -> None:
-    """Fill the file that is thrown overboard when the disk is full."""
+    """Write the reserve file, which is deleted when the disk is full."""
     if not ballast.exists() or ballast.stat().st_size < BALLAST:
         ballast.write_bytes(b"\x55" * BALLAST)

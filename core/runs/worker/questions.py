@@ -30,25 +30,25 @@ OF_ROUNDS = ("map", "fact", "film", "sandbox")  # questions about rounds of a ru
 
 
 class QuestionHandler:
-    """Answers questions about runs from their folders. Whatever the model wears, it wears again afterwards, and the
-    random numbers of a run that goes on are not touched: asking changes nothing."""
+    """Answers questions about runs from their folders. The model's weights and torch's random state are restored
+    afterwards, so a question does not change a live run."""
 
     def __init__(self, laboratory: Laboratory):
         self._laboratory = laboratory
 
     def ready(self, run: Run | None, payload: Mapping[str, Any]) -> bool:
-        """Whether the model that is to answer is loaded."""
+        """Whether the model that would answer is loaded."""
         return self._laboratory.has(self._asked(run, payload))
 
     def answer(
         self, run: Run | None, kind: str, payload: Mapping[str, Any], control: Control | None = None
     ) -> dict[str, Any]:
-        """The answer to a question (`commands.QUESTIONS`); loads the model that is asked if it must. `UserError` for
-        bad questions. What takes long (an export, a round that comes next) tells `control` how far it is, and is ended
-        by it (`Interrupted`).
+        """The answer to a question (`commands.QUESTIONS`); loads the model if necessary. Raises `UserError` for bad
+        questions. Long work (an export, a pending round) reports progress to `control`, which may interrupt it
+        (`Interrupted`).
 
-        A probe of no run, or of one that has not begun, is of an unedited model and has no lane: of the model that the
-        run or the payload names where that is the loaded one, of the pocket model where it is not.
+        A probe without a run, or of a run that has not begun, is of an unedited model and has no lane. The model is the
+        one that the run or the payload names if that is loaded, otherwise the pocket model.
         """
         control, random = control or Control(), torch.get_rng_state()
         opened = None if run is None else OpenedRun(run.folder, self._laboratory, control)
@@ -78,7 +78,7 @@ class QuestionHandler:
         return {**answer, "lane": at.lane.label, "round": at.round}
 
     def _asked(self, run: Run | None, payload: Mapping[str, Any]) -> RunSpec:
-        """A spec of the model that is to answer."""
+        """A spec that names the model that answers."""
         if run is not None:
             opened = OpenedRun(run.folder, self._laboratory)
             spec = opened.spec if opened.begun else RunSpec.from_dict(run.spec, max_facts=MOST_ROWS)
@@ -93,7 +93,7 @@ class QuestionHandler:
     def _probe(
         self, lm: LanguageModel, weights: Weights, payload: Mapping[str, Any], control: Control
     ) -> dict[str, Any]:
-        """The likeliest next tokens and the continuation of a prompt, of the base model and of this state."""
+        """The likeliest next tokens and the continuation of a prompt, with the base model and with these weights."""
         began = time.perf_counter()
         prompt = str(payload.get("prompt", "")).strip()
         if not 0 < len(prompt) <= LONGEST:

@@ -1,7 +1,7 @@
-"""Ends a worker that does not answer, and reports it at the run or command that it was doing. Committed work is kept.
+"""Ends a worker that hangs, and reports it at the run or command that it was working on. Committed work is kept.
 
-A step may be one call that never comes back, so what looks after it is a thread of its own. Work that goes well looks
-for commands many times a second; the watchdog asks how long ago that was.
+A step may be one call that never returns, so the watchdog runs in its own thread. Healthy work polls for commands many
+times a second; the watchdog checks how long ago the last poll was.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Limits:
 
 
 class Watchdog:
-    """Looks at one worker: `patience()` says how long its work may be silent now, `doing()` what it is at. `end` ends
-    the process."""
+    """Watches one worker. `patience()` returns how long its work may be silent now, `doing()` what it is working on.
+    `end` ends the process."""
 
     def __init__(
         self,
@@ -73,12 +73,12 @@ class Watchdog:
         self._left: float | None = None
 
     def leaving(self) -> None:
-        """The worker was told to go, now."""
+        """Record that the worker was told to leave."""
         if self._left is None:
             self._left = time.monotonic()
 
     def look(self) -> bool:
-        """End the worker if it does not answer. True if it was told to go and should be told again."""
+        """End the worker if it hangs. Returns True if it was told to leave and should be told again."""
         now = time.monotonic()
         if self._left is not None:
             if now - self._left > self.limits.leave:
@@ -93,7 +93,7 @@ class Watchdog:
         return False
 
     def _ended(self, tell: Callable[[], None]) -> None:
-        """Write down where everything hangs and why this is the end; then end, also where that cannot be written."""
+        """Write all stack traces and store the reason, then end the process even if that could not be stored."""
         faulthandler.dump_traceback(file=sys.__stderr__ or 2)
         writer = threading.Thread(target=_quietly, args=(tell,), daemon=True)
         writer.start()
@@ -101,7 +101,7 @@ class Watchdog:
         self._end(1)
 
     def _fail(self, waited: str) -> None:
-        """What hangs is not tried again unless somebody asks for it."""
+        """Mark the hung work as failed. It is not tried again unless somebody asks for it."""
         at = self._handler
         if at.serving is not None:  # what goes on around the answer is taken up again
             self._store.set_answer(at.serving.id, {"message": SILENT_ANSWER.format(waited=waited)}, failed=True)
@@ -119,7 +119,7 @@ class Watchdog:
         self._stand_back()
 
     def _stop(self) -> None:
-        """Somebody asked what hangs to stop: that is obeyed from here."""
+        """Mark the hung work as stopped, as somebody asked."""
         at = self._handler
         if at.serving is None and at.active is not None:
             self._finish(at.active, "stopped", HUNG)
@@ -128,7 +128,7 @@ class Watchdog:
         self._stand_back()
 
     def _pause(self) -> None:
-        """The lab is closed: what goes on is left as if it had come to its next heartbeat."""
+        """The lab is closing: leave the current work as its next heartbeat would have left it."""
         at = self._handler
         if at.serving is not None:
             self._store.commands.put_back(at.serving.id)
@@ -140,7 +140,7 @@ class Watchdog:
         self._store.beat(0, "closed")
 
     def _stand_back(self) -> None:
-        """A study that stood aside begins anew, and is not to blame."""
+        """Queue a suspended study again; it did not cause the hang."""
         at = self._handler
         if at.active is not None and at.studying is not None:
             self._store.studies.put_back(at.studying.study.id)
@@ -167,7 +167,7 @@ class Sentinel:
             self._process.stdin.flush()
 
     def close(self) -> None:
-        """Let it go, and wait for it."""
+        """Close its input and wait until it has ended."""
         with suppress(OSError):
             assert self._process.stdin is not None
             self._process.stdin.close()
@@ -175,8 +175,8 @@ class Sentinel:
 
 
 class Bell:
-    """Wakes the thread that looks after the work: by signals, also while the main thread is in a call that does not
-    come back (where a handler of Python's would wait for it), or by `ring`."""
+    """Wakes the watching thread, by signals or by `ring`. Signals arrive even while the main thread is in a call that
+    does not return; a Python signal handler would have to wait for it."""
 
     def __init__(self, signals: Collection[int] = ()):
         self._signals = frozenset(map(int, signals))
@@ -189,16 +189,16 @@ class Bell:
             signal.signal(number, lambda *_: None)
 
     def wait(self, seconds: float) -> list[int]:
-        """The signals that came, as soon as there are some; none after so many seconds, or a ring."""
+        """Wait for signals and return them; returns [] after so many seconds or after `ring`."""
         ready, _, _ = select.select([self._receiver], [], [], seconds)
         return [number for number in self._receiver.recv(64) if number in self._signals] if ready else []
 
     def ring(self) -> None:
-        """Wake who waits."""
+        """Wake the waiting thread."""
         self._sender.send(b"\0")
 
     def close(self) -> None:
-        """Listen to no signal any more."""
+        """Stop listening for signals."""
         if self._signals:
             signal.set_wakeup_fd(-1)
         self._receiver.close()
