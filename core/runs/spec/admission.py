@@ -1,8 +1,8 @@
-"""What a spec or a study's options name, and whether somebody may name it. Needs no torch.
+"""What a spec or a study's options name, and whether a visitor may name it. Needs no torch.
 
-Names are found by what their fields declare (`core.names`), so that a field that is added later is admitted by the same
-rule, or a test asks for its declaration. An offer refuses before anything is looked for: nobody learns from a message
-what is on this computer.
+Fields declare what they name (`core.names`), so the same rule covers fields that are added later; a test checks that
+each field has a declaration. Names are refused before any file is looked up, so messages do not reveal what is on this
+computer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Place = tuple[int | str, ...]
 
 @dataclass(frozen=True)
 class Named:
-    """One name: the field that holds it, what kind of thing it is, and the name itself."""
+    """One name: the field that holds it (`where`), the kind of thing that it names, and the name (`value`)."""
 
     where: str
     kind: Names
@@ -34,24 +34,24 @@ class Named:
 
 
 def in_spec(spec: RunSpec) -> list[Named]:
-    """All that a spec names."""
+    """All names in a spec."""
     return [*_model(spec, ()), *in_lanes(spec)]
 
 
 def in_lanes(spec: RunSpec, first: int = 0) -> list[Named]:
-    """All that a spec's lanes name, from the lane of that place on."""
+    """All names in a spec's lanes, from the lane with index `first`."""
     return [name for i, lane in enumerate(spec.lanes) if i >= first for name in _lane(lane, ("lanes", i))]
 
 
 def in_options(study: Any) -> list[Named]:
-    """All that a study with its options names."""
+    """All names in a study's options."""
     return list(_config(type(study), {entry.name: getattr(study, entry.name) for entry in fields(study)}, ()))
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What somebody may name: the pocket model and these, the lab's own data and these, tasks that the harness has; or
-    `everything`, as whoever runs the lab may."""
+    """What a visitor may name: the pocket model and `models`, the lab's own data and `data`, tasks of the harness; with
+    `everything`, anything, as the owner of the lab may."""
 
     models: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
@@ -102,7 +102,7 @@ def _model(model: BaseModel, at: Place) -> Iterator[Named]:
 
 
 def kind_of(info: FieldInfo) -> Names | None:
-    """What a field of a spec says that it names."""
+    """The kind of thing that a field of a spec declares to name; None without a declaration."""
     return next((entry for entry in info.metadata if isinstance(entry, Names)), None)
 
 
@@ -117,7 +117,7 @@ def _lane(lane: Mapping[str, Any], at: Place) -> Iterator[Named]:
 
 
 def _config(config: type, fields_by_name: Mapping[str, Any], at: Place) -> Iterator[Named]:
-    """What the free text of a configuration names; several names of tasks stand with commas between."""
+    """The names in the text fields of a configuration; names of tasks are separated by commas."""
     for entry in fields(config):
         kind, name = entry.metadata.get("names"), entry.metadata.get("name") or entry.name
         value = fields_by_name.get(name)
@@ -128,7 +128,7 @@ def _config(config: type, fields_by_name: Mapping[str, Any], at: Place) -> Itera
 
 
 def _values(value: Any, kind: Names, at: Place) -> Iterator[Named]:
-    """The text of a field: one name, or a list of them."""
+    """The names in a field: one text, or a list of texts."""
     if kind is Names.TEXT:
         return
     if isinstance(value, str):

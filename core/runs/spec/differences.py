@@ -1,4 +1,4 @@
-"""What differs from an earlier run of the same spec, by the `resolved` part that it wrote. Needs no torch."""
+"""Differences from an earlier run of the same spec, by its `resolved` part. Needs no torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SAME = "This spec was run before; model, packages, settings and statistics are w
 
 
 def compared(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[bool, str]:
-    """(whether all is as it was, a sentence that says so or what differs): of what a spec stood on before, and now."""
+    """(whether `before` and `now` agree, a sentence that says so or lists the differences)."""
     differences = [
         one_line(f"{path(where)} was {shown(old)}, is {shown(new)}")
         for where, old, new in differing(before, plain(now))
@@ -28,7 +28,7 @@ def compared(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[bool, s
 def differing(
     before: Any, now: Any, where: tuple[int | str, ...] = ()
 ) -> Iterator[tuple[tuple[int | str, ...], Any, Any]]:
-    """(place, value before, value now) wherever the two differ. What only `now` has is new, and no difference."""
+    """(place, value before, value now) wherever the two differ. Keys that only `now` has do not count."""
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         for key, value in before.items():
             yield from differing(value, now.get(key), (*where, str(key)))

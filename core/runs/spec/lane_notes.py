@@ -1,5 +1,5 @@
-"""What a person should know about lanes before they run: what is known of a method on the model, a guard that undoes
-what another one keeps, and lanes that look as if they differed in one thing and differ in more. Needs no torch."""
+"""Notes on lanes before they run: known problems of a method on the model, a guard that undoes what another one
+protects, and lanes that seem to differ in one setting but differ in more. Needs no torch."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SPELLED_OUT = 6  # settings of one sentence
 
 
 def lane_notes(lanes: Sequence[Mapping[str, Any]], recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, str]]:
-    """(label, sentence) of everything there is to say. `lanes` as they were asked for, with names; `recipes` are those
-    that could be resolved, by label."""
+    """(label, note) for each note. `lanes` are the requested lanes, with names; `recipes` are the resolved recipes by
+    label."""
     for place, lane in enumerate(lanes):
         if (recipe := recipes.get(lane["name"])) is not None:
             yield from ((lane["name"], message) for message in (*recipe.cautions, *undone_guards(recipe)))
@@ -25,7 +25,7 @@ def lane_notes(lanes: Sequence[Mapping[str, Any]], recipes: Mapping[str, Recipe]
 
 
 def undone_guards(recipe: Recipe) -> Iterator[str]:
-    """Guards that keep directions untouched, and stand before one that touches them again."""
+    """Notes on guards that protect directions and are followed by a guard that changes these directions again."""
     for place, acting in enumerate(recipe.guards):
         later = next((other for other in recipe.guards[place + 1 :] if touches(other, acting, recipe)), None)
         if acting.dominance is not None and later is not None:
@@ -38,8 +38,8 @@ def undone_guards(recipe: Recipe) -> Iterator[str]:
 
 
 def touches(later: Guard[Any], earlier: Guard[Any], recipe: Recipe) -> bool:
-    """Whether a guard may bring back what an earlier one took. Projections on nested directions do not, nor do those
-    of a guard-aware lane, whose updates keep out of all of them from the start."""
+    """Whether a guard may bring back what an earlier one removed. Projections on nested directions do not, nor do the
+    guards of a guard-aware lane, whose updates avoid all protected directions from the start."""
     if later.inside:
         return False
     if later.dominance is None or earlier.dominance is None:
@@ -50,8 +50,8 @@ def touches(later: Guard[Any], earlier: Guard[Any], recipe: Recipe) -> bool:
 def confounded(
     lane: Mapping[str, Any], recipe: Recipe, before: Sequence[Mapping[str, Any]], recipes: Mapping[str, Recipe]
 ) -> str:
-    """A sentence about a lane that differs from an earlier one in one part, and by what that implies in settings that
-    neither lane names; "" where some earlier lane differs in that part alone, or none in one part only."""
+    """A note on a lane that differs from an earlier lane in one part, if that part implies other values of settings
+    that neither lane names. "" if an earlier lane differs in that part alone, or if no lane differs in one part."""
     differences: list[tuple[str, str, dict[str, tuple[Any, Any]]]] = []
     for other in before:
         if (known := recipes.get(other["name"])) is not None:
@@ -75,8 +75,8 @@ def confounded(
 def implied(
     first: Mapping[str, Any], first_recipe: Recipe, second: Mapping[str, Any], second_recipe: Recipe
 ) -> dict[str, tuple[Any, Any]]:
-    """Settings that both methods have, that differ, and that neither lane names: by name, both values. Fields without
-    effect do not count."""
+    """By name, both values of the settings that both methods have, that differ, and that neither lane names. Fields
+    without effect are left out."""
     first_values, second_values = values(first_recipe.method), values(second_recipe.method)
     shared = [name for name in first_values if name in second_values and name not in first and name not in second]
     counted = [name for name in shared if name not in first_recipe.idle and name not in second_recipe.idle]

@@ -1,5 +1,5 @@
-"""The lanes of a spec: are their methods, guards and hyperparameters known and in range? What are they called? In which
-order do they run? Needs no torch: a method's configuration says what it knows."""
+"""The lanes of a spec: checks of their methods, guards and hyperparameters, their labels, and their order. Needs no
+torch: a method's configuration declares its hyperparameters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST_NAME = 80
 
 
 def check_lanes(lanes: Any) -> list[SpecProblem]:
-    """Everything that is wrong with a spec's `lanes` (pydantic has told already if it is no list of objects)."""
+    """All problems of a spec's `lanes` (pydantic reports it if they are not a list of objects)."""
     if not isinstance(lanes, list):
         return []
     problems = [problem for i, lane in enumerate(lanes) if isinstance(lane, Mapping) for problem in _lane(lane, i)]
@@ -32,7 +32,7 @@ def check_lanes(lanes: Any) -> list[SpecProblem]:
 
 
 def labelled(lanes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The lanes with a unique `name` each: the one given, or one made from the recipe."""
+    """The lanes, each with a unique `name`: its own, or one made from the recipe."""
     taken = {lane["name"] for lane in lanes if lane.get("name")}
     named = []
     for lane in lanes:
@@ -47,7 +47,7 @@ def labelled(lanes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def label(lane: Mapping[str, Any]) -> str:
-    """What a lane is called when nobody named it: "MEMIT + REVIVE τ=0.1", "MEMIT λ=100", "MEMIT-F in SimIE"."""
+    """The default name of a lane: "MEMIT + REVIVE τ=0.1", "MEMIT λ=100", "MEMIT-F in SimIE"."""
     method = methods.get(lane["method"])
     prior, wrapper = named(lane.get("prior") or "full"), lane.get("wrapper")
     words = [
@@ -71,7 +71,8 @@ def label(lane: Mapping[str, Any]) -> str:
 
 
 def in_order(lanes: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Indices of the lanes in the order in which they run: as given, but a lane that is matched to another after it."""
+    """Indices of the lanes in the order in which they run: their own order, except that a lane runs after the lane that
+    it is matched to."""
     by_name = {lane["name"]: lane for lane in lanes}
     place = {lane["name"]: i for i, lane in enumerate(lanes)}
     order: list[int] = []
@@ -93,13 +94,13 @@ def matched(lane: Mapping[str, Any]) -> list[str]:
 
 
 def needs(lane: Mapping[str, Any], lanes: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Labels of the lanes whose round comes before this one's: those it is matched to, and those they branched from
-    (which stand for them in earlier rounds)."""
+    """Labels of the lanes whose round must come before this one's: those that it is matched to, and their ancestors,
+    which replace them in earlier rounds."""
     return [other for match in matched(lane) for other in (match, *ancestors(match, lanes))]
 
 
 def ancestors(label_: str, lanes: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The lane that a lane branched from, the one that that one branched from, and so on."""
+    """The ancestors of a lane: the lane that it branched from, that lane's origin, and so on."""
     labels: list[str] = []
     begins = origin(lanes[label_]) if label_ in lanes else None
     while begins is not None and begins[0] in lanes and begins[0] not in labels:
@@ -109,14 +110,14 @@ def ancestors(label_: str, lanes: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def origin(lane: Mapping[str, Any]) -> tuple[str, int] | None:
-    """(label of the lane, round) that a lane branches from; None of one that begins with the unedited model."""
+    """(label of the lane, round) that a lane branches from; None if it begins with the unedited model."""
     begins = lane.get("from")
     return None if begins is None else (begins["lane"], begins["round"])
 
 
 def check_origins(lanes: Sequence[Mapping[str, Any]], rounds: int, failed: Mapping[str, int] | None = None) -> None:
-    """Raises `UserError` for a lane that would branch where no round is left, or from a lane that ended before
-    (`failed`: in which round). A run has so many `rounds`."""
+    """Raises `UserError` for a lane that would branch from the last of the run's `rounds`, or from a lane that failed
+    before (`failed`: in which round)."""
     for lane in lanes:
         begins = origin(lane)
         if begins is None:
@@ -133,7 +134,7 @@ def check_origins(lanes: Sequence[Mapping[str, Any]], rounds: int, failed: Mappi
 
 
 def recipe_of_lane(lane: Mapping[str, Any], model: ModelInfo | None = None) -> Recipe:
-    """The recipe of a lane: all that a lane of a spec says but where it begins and what it leaves out."""
+    """The recipe of a lane of a spec: everything except `from` and `without`."""
     return recipe_from_dict({name: value for name, value in lane.items() if name not in ("from", "without")}, model)
 
 
@@ -166,7 +167,7 @@ def _lane(lane: Mapping[str, Any], index: int) -> list[SpecProblem]:
 
 
 def _part(package: Any, value: Any, at: Sequence[int | str]) -> list[SpecProblem]:
-    """Problems of a prior or wrapper, which is a name or an object with its name and hyperparameters."""
+    """Problems of a prior or wrapper, given as a name, or as an object with its name and hyperparameters."""
     if value is None:
         return []
     entry = named(value)
@@ -181,7 +182,7 @@ def _part(package: Any, value: Any, at: Sequence[int | str]) -> list[SpecProblem
 
 
 def _origin(value: Any, at: Sequence[int | str]) -> list[SpecProblem]:
-    """Problems of where a lane begins; whether that lane is there shows later."""
+    """Problems of a lane's `from`. Whether that lane exists is checked later."""
     if value is None:
         return []
     if not isinstance(value, Mapping) or set(value) != {"lane", "round"} or not isinstance(value["lane"], str):
@@ -193,7 +194,7 @@ def _origin(value: Any, at: Sequence[int | str]) -> list[SpecProblem]:
 
 
 def _as_a_whole(lane: Mapping[str, Any], at: Sequence[int | str]) -> list[SpecProblem]:
-    """What only shows when all of a lane is there: fields that need each other."""
+    """Problems of a whole lane: fields that depend on each other."""
     try:
         recipe_of_lane(lane)
     except UserError as error:
@@ -224,8 +225,8 @@ def _configured(
 
 
 def _settings_text(config: Any, values: Mapping[str, Any], other_fields: Iterable[str]) -> list[str]:
-    """What tells this configuration from others, as symbol=value: what differs from the defaults, and what is always
-    said (τ)."""
+    """The settings of a label, as symbol=value: those that differ from the defaults, and those that are always shown
+    (τ)."""
     always = {entry.name for entry in fields(config) if entry.metadata.get("in_label")}
     settings = []
     for entry in parameters(config):
@@ -249,7 +250,7 @@ def _repeated(lanes: Sequence[Mapping[str, Any]]) -> list[SpecProblem]:
 
 
 def _references(lanes: Sequence[Mapping[str, Any]]) -> list[SpecProblem]:
-    """A guard's `match` and a lane's `from` must name another lane, and not go round in a circle."""
+    """Problems of a guard's `match` and a lane's `from`: they must name another lane, without cycles."""
     by_name = {lane["name"]: lane for lane in labelled(lanes)}
     problems = []
     for i, lane in enumerate(by_name.values()):
@@ -273,7 +274,7 @@ def _references(lanes: Sequence[Mapping[str, Any]]) -> list[SpecProblem]:
 
 
 def _reached(first: Iterable[str], following: Callable[[str], Iterable[str]]) -> set[str]:
-    """All lanes that these lead to, themselves among them."""
+    """All lanes that can be reached from `first`, including these."""
     seen, pending = set(), list(first)
     while pending:
         label_ = pending.pop()

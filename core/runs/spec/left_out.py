@@ -1,8 +1,7 @@
-"""Facts that a lane leaves out: one edit is undone by going on from the round before it without its fact.
+"""Facts that a lane leaves out: one edit is undone by branching from the round before it, without its fact.
 
-`"without": [6, 9]` beside a lane's `"from"` names them, counted from 0 as everywhere in events and tables. They are
-left out of the rounds that the lane edits itself; in the rounds that it began with everything is as it was there.
-Needs no torch.
+`"without": [6, 9]` beside a lane's `"from"` names facts by index from 0, as in events and tables. They are left out of
+the rounds that the lane edits itself. The rounds before the branch are unchanged. Needs no torch.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ WITHOUT = "should be a list of facts to leave out, counted from 0: [6]"
 
 
 def written(value: Any, at: Sequence[int | str]) -> list[SpecProblem]:
-    """Problems of a lane's `without` that show in itself."""
+    """Problems of a lane's `without` by itself."""
     if value is None:
         return []
     whole = isinstance(value, list) and value and all(type(index) is int and index >= 0 for index in value)
@@ -27,8 +26,8 @@ def written(value: Any, at: Sequence[int | str]) -> list[SpecProblem]:
 
 
 def too_late(lanes: Any, size: Any) -> list[SpecProblem]:
-    """Problems of facts that were edited before their lane begins; rounds are of `size` facts. Says nothing of lanes
-    that cannot be read."""
+    """Problems of left-out facts that were edited before their lane begins; a round has `size` facts. Lanes that cannot
+    be read are skipped."""
     problems: list[SpecProblem] = []
     for i, lane in enumerate(lanes if isinstance(lanes, list) and type(size) is int and size > 0 else ()):
         if not isinstance(lane, Mapping) or written(lane.get("without"), []):
@@ -50,8 +49,8 @@ def check_there(lanes: Sequence[Mapping[str, Any]], facts: int) -> None:
 
 
 def left_out(lanes: Sequence[Mapping[str, Any]], size: int) -> dict[str, frozenset[int]]:
-    """By label, the facts that a lane's model was edited without: its own, and of the rounds that it began with those
-    of its parent. The lanes have names."""
+    """By label, the facts that a lane leaves out: its own, and its parent's in the rounds before the branch. The lanes
+    must have names."""
     by_name = {lane["name"]: lane for lane in lanes}
 
     def of(name: str) -> frozenset[int]:
@@ -63,7 +62,7 @@ def left_out(lanes: Sequence[Mapping[str, Any]], size: int) -> dict[str, frozens
 
 
 def _begins(lane: Mapping[str, Any]) -> int:
-    """The round after which a lane begins; 0 where that cannot be read, which is told elsewhere."""
+    """The round after which a lane begins; 0 if it cannot be read, which is reported elsewhere."""
     begins = lane.get("from")
     number = begins.get("round") if isinstance(begins, Mapping) else 0
     return number if type(number) is int else 0

@@ -1,4 +1,4 @@
-"""The steps of a run, and those that are done, from the spec and the committed events."""
+"""The steps of a run, and the finished ones, from the spec and the committed events."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ ALL_DONE = "All rounds are edited and measured."
 
 @dataclass(frozen=True)
 class Plan:
-    """Rounds of `size` facts out of `facts`; round numbers count from 1, facts from 0. `every`: rounds between
-    measurements (the last one is measured always). Facts that a lane leaves out (`without`) keep their places."""
+    """Rounds of `size` facts out of `facts`; round numbers count from 1, facts from 0. Every `every`-th round and the
+    last one are measured. Facts that a lane leaves out (`without`) keep their places."""
 
     facts: int
     size: int
@@ -23,7 +23,7 @@ class Plan:
 
     @property
     def rounds(self) -> int:
-        """How many rounds there are; the last one may be smaller."""
+        """The number of rounds; the last one may be smaller."""
         return -(-self.facts // self.size)
 
     def edited_in(self, number: int, without: Collection[int] = ()) -> list[int]:
@@ -43,12 +43,12 @@ class Plan:
         return [i for i in range(before * self.size, min(number * self.size, self.facts)) if i not in without]
 
     def measurements(self, start: int = 0) -> int:
-        """How many of the rounds after round `start` are measured."""
+        """The number of measured rounds after round `start`."""
         return sum(self.measured(number) for number in range(start + 1, self.rounds + 1))
 
 
 class Past:
-    """What the committed events say was done, and was not undone since."""
+    """What was edited and measured according to the committed events, without what was undone."""
 
     def __init__(self, events: Iterable[Mapping[str, Any]]):
         self.started: Mapping[str, Any] | None = None
@@ -73,13 +73,13 @@ class Past:
                 self.warn(event)
 
     def start(self, started: Mapping[str, Any]) -> None:
-        """The run has these lanes (a `started` event as stored)."""
+        """Record a `started` event, as stored."""
         self.started = started
         begins = {lane["label"]: lane.get("from") for lane in started["lanes"]}
         self.origins = {label: (at["lane"], at["round"]) for label, at in begins.items() if at}
 
     def edit(self, edited: Mapping[str, Any]) -> None:
-        """A lane was edited (an `edited` event as stored)."""
+        """Record an `edited` event, as stored."""
         place = edited["lane"], edited["round"]
         self.edited.add(place)
         self.seconds[place], self.sizes[place] = edited["seconds"], len(edited.get("facts") or ())
@@ -88,37 +88,37 @@ class Past:
         self.guarded[place] = max((row.get("removed_share") or 0.0 for row in rows), default=0.0)
 
     def warn(self, warned: Mapping[str, Any]) -> None:
-        """The person was told something (a `warned` event as stored); it may be that a lane ended."""
+        """Record a `warned` event, as stored. At level "error" its lane has ended."""
         if warned.get("about"):
             self.warned.add((warned.get("lane"), warned["about"]))
         if warned.get("level") == "error" and warned.get("lane"):
             self.failed[warned["lane"]] = warned.get("round") or 0
 
     def measure(self, measured: Mapping[str, Any]) -> None:
-        """A lane was measured (a `measured` event as stored)."""
+        """Record a `measured` event, as stored."""
         place = measured["lane"], measured["round"]
         self.scores[place], self.layers[place] = measured["scores"], measured.get("layers") or ()
 
     def rows(self, place: tuple[str, int]) -> list[dict[str, Any]]:
-        """What layers.csv holds of a lane after a round that was measured, as far as a warning asks for it."""
+        """The rows of layers.csv for a measured round of a lane, with the columns that warnings need."""
         overlaps = self.overlaps.get(place, {})
         return [{**row, "key_overlap": overlaps.get(row["layer"])} for row in self.layers[place]]
 
     @property
     def last_round(self) -> int:
-        """The last round that any lane was edited in; 0 if none was."""
+        """The last edited round of any lane; 0 if there is none."""
         return max((number for _, number in self.edited), default=0)
 
     def last_edit(self, lane: str) -> int:
-        """The last round whose edit is committed; if none is, the one that the lane begins after (0: no round)."""
+        """The last round of a lane whose edit is committed, or else the round after which the lane begins."""
         return max((number for label, number in self.edited if label == lane), default=self.begins(lane))
 
     def begins(self, lane: str) -> int:
-        """The round after which a lane begins; 0 where it does with the unedited model."""
+        """The round after which a lane begins; 0 if it begins with the unedited model."""
         return self.origins[lane][1] if lane in self.origins else 0
 
     def history(self, lane: str, upto: int | None = None) -> list[tuple[str, int]]:
-        """(lane, round) of all measurements on a lane's way, ascending: before it branched, those of its parent."""
+        """(lane, round) of all measurements of a lane, ascending; before the branch those of its parent."""
         own = [(label, n) for label, n in self.scores if label == lane and (upto is None or n <= upto)]
         if lane in self.origins:
             parent, start = self.origins[lane]
@@ -128,15 +128,15 @@ class Past:
         return sorted(own, key=lambda place: place[1])
 
     def last_measured(self, lane: str, before: int) -> tuple[str, int]:
-        """(lane, round) of the last measurement on a lane's way before a round; (lane, 0) if there is none."""
+        """(lane, round) of a lane's last measurement before a round; (lane, 0) if there is none."""
         places = self.history(lane, before - 1)
         return places[-1] if places else (lane, 0)
 
     def edit_seconds(self, lane: str, number: int) -> dict[str, float | None]:
-        """What editing took from the lane's last measurement to the end of a round, one round or several.
+        """The time of editing since the lane's last measurement, up to the end of a round, in seconds.
 
-        `edit_seconds` is all that is charged to the lane, `per_edit_seconds` the same by the facts edited (None: none
-        was), `setup_seconds` what was made once for every lane while this one was edited.
+        `edit_seconds` is the time charged to the lane, `per_edit_seconds` that time per edited fact (None without any),
+        `setup_seconds` the time of work that all lanes share and that was done while this lane was edited.
         """
         last = max((n for label, n in self.scores if label == lane and n < number), default=0)
         places = [place for n in range(last + 1, number + 1) if (place := (lane, n)) in self.seconds]
@@ -148,7 +148,7 @@ class Past:
         }
 
     def outcome(self, lanes: Sequence[str]) -> str:
-        """What a run of these lanes has come to once nothing of it is left to do."""
+        """The final message of a run of these lanes."""
         ended = [f"{lane} in round {self.failed[lane]}" for lane in lanes if lane in self.failed]
         if not ended:
             return ALL_DONE
@@ -157,7 +157,7 @@ class Past:
         return f"{ALL_DONE[:-1]}, but for lanes that ended: {', '.join(ended)}. Their warnings say why."
 
     def steps_left(self, plan: Plan, lanes: Sequence[str]) -> tuple[dict[str, int], dict[str, int]]:
-        """Edits and measurements still to do, per lane."""
+        """The remaining edits and measurements, per lane."""
         going = [lane for lane in lanes if lane not in self.failed]
         edits = {lane: plan.rounds - self.last_edit(lane) for lane in going}
         begins = {lane: self.begins(lane) for lane in going}

@@ -1,7 +1,7 @@
-"""Lanes added to a run that is there: computed from the shared start, or from a round of another lane. Needs no torch.
+"""Adds lanes to an existing run, from the unedited model or from a round of another lane. Needs no torch.
 
-A run that gets more lanes is asked for anew with a longer spec and waits in the queue; whoever takes it edits and
-measures what the events do not have yet. Nothing that is there is touched.
+The run gets a longer spec and is queued. The worker edits and measures what the events do not have yet. Existing
+results are not changed.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ ADDED = "Lanes were added."
 
 
 def extended(spec: Mapping[str, Any], lanes: Sequence[Any]) -> RunSpec:
-    """A run's spec with more lanes; raises `SpecError` for lanes that cannot be, `UserError` for labels that are taken.
+    """A run's spec with more lanes. Raises `SpecError` for invalid lanes, `UserError` for labels that are taken.
 
-    For the page too, to check lanes before it asks for them; `lanes[i]` in messages counts those that are there first.
+    The page uses it too, to check lanes before it sends them. `lanes[i]` in messages counts the existing lanes first.
     """
     if not isinstance(lanes, Sequence) or isinstance(lanes, str) or not lanes:
         raise UserError('no lanes were given; add at least one, such as {"method": "memit"}')
@@ -34,10 +34,10 @@ def extended(spec: Mapping[str, Any], lanes: Sequence[Any]) -> RunSpec:
 
 
 def add_lanes(store: Store, run: Run, lanes: Sequence[Any]) -> dict[str, Any]:
-    """Add lanes to a run that does not go on, and put it into the queue. `run` has its spec.
+    """Add lanes to a run that is not running, and queue it. `run` must have its spec.
 
-    Returns `{"lanes": [their labels], "position": in the queue}`; raises as `extended` does, and for a lane that would
-    branch from where no round is left or from a lane that ended before, or leave out a fact that is not there.
+    Returns `{"lanes": [their labels], "position": in the queue}`. Raises the errors of `extended`, and `UserError` for
+    a lane that would branch from the last round or from a failed lane, or leave out a fact that does not exist.
     """
     assert run.spec is not None
     spec = extended(run.spec, lanes)
@@ -51,8 +51,7 @@ def add_lanes(store: Store, run: Run, lanes: Sequence[Any]) -> dict[str, Any]:
 
 
 def more_lanes(first: Mapping[str, Any], second: RunSpec) -> list[dict[str, Any]]:
-    """The lanes that `second` has past those of `first`, which is otherwise the same; raises `UserError` where it is
-    not."""
+    """The lanes that `second` has in addition to those of `first`. Raises `UserError` if the specs differ otherwise."""
     was = RunSpec.from_dict(first, max_facts=MOST_ROWS)
     before, after = was.as_dict(), second.as_dict()
     more = after["lanes"][len(was.lanes) :]

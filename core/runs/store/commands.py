@@ -27,9 +27,9 @@ LARGEST_PAYLOAD = 2_000_000  # characters of one
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """What the page asked of the worker. `state`: waiting, done or failed (then `answer` is {"message": …}, with
-    "withdrawn" where somebody gave it up). While it waits, `attempts` counts how often a worker began with it, and
-    `progress` is the latest `Progress` event of one that goes on."""
+    """A command of the page to the worker. `state`: waiting, done or failed (then `answer` is {"message": …}, with
+    "withdrawn" if it was withdrawn). While it waits, `attempts` counts how often a worker began with it, and `progress`
+    is its latest `Progress` event."""
 
     id: int
     run: str
@@ -42,13 +42,14 @@ class Command:
 
 
 class CommandQueue:
-    """The commands in a store's database. Each is answered once: what comes second changes nothing."""
+    """The commands in a store's database. Each is answered once; a second answer is ignored."""
 
     def __init__(self, database: Database):
         self._database = database
 
     def ask(self, run: str, kind: str, payload: Mapping[str, Any] | None = None) -> int:
-        """Put a command at the end; returns its number. `core.runs.store.store.Store.command` says what there is."""
+        """Add a command to the end of the queue; returns its number. `core.runs.store.store.Store.command` lists the
+        commands."""
         if kind not in COMMANDS:
             raise UserError(f'unknown command "{kind}"; {nearest(kind, COMMANDS)}')
         row = (run, kind, to_json(payload or {}), "waiting", time.time())
@@ -62,35 +63,35 @@ class CommandQueue:
         return int(cursor.lastrowid or 0)
 
     def get(self, command: int) -> Command | None:
-        """The command, or None if there is none of that number (any more)."""
+        """The command, or None if there is none of that number."""
         rows = self._database.read("SELECT * FROM commands WHERE id = ?", (command,))
         return _command(rows[0]) if rows else None
 
     def waiting(self, run: str | None = None, kind: str | None = None) -> list[Command]:
-        """Commands that nobody has answered yet, oldest first: all, or those of a run, or of a kind."""
+        """Unanswered commands, oldest first: all, or those of a run or of a kind."""
         rows = self._database.read("SELECT * FROM commands WHERE state = 'waiting' ORDER BY id")
         return [_command(row) for row in rows if run in (None, row["run"]) and kind in (None, row["kind"])]
 
     def withdraw(self, command: int) -> bool:
-        """Give up what was asked; whether it still waited. A worker that is at it notices soon and keeps nothing."""
+        """Withdraw a command; returns whether it was still waiting. A worker that is answering it stops soon."""
         return self.end(command, {"message": WITHDRAWN, "withdrawn": True}, failed=True)
 
     # -- for the worker
 
     def begin(self, command: int) -> None:
-        """The worker tries it once more."""
+        """Count one more attempt."""
         self._change(command, "attempts = attempts + 1, progress = 'null'")
 
     def put_back(self, command: int) -> None:
-        """It waits as if nobody had tried it."""
+        """Let it wait again, with no attempts."""
         self._change(command, "attempts = 0, progress = 'null'")
 
     def set_progress(self, command: int, progress: Progress) -> None:
-        """Where it stands."""
+        """Store the progress of a command."""
         self._change(command, "progress = ?", to_json(progress))
 
     def end(self, command: int, answer: Any = None, failed: bool = False) -> bool:
-        """What came of it, `failed` with {"message": …}; whether it still waited for that."""
+        """Store the answer, `failed` with {"message": …}; returns whether the command was still waiting."""
         if failed and isinstance(answer, Mapping) and "message" in answer:
             answer = {**answer, "message": clipped(answer["message"])}
         row = ("failed" if failed else "done", json.dumps(plain(answer)), time.time())

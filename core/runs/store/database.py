@@ -24,7 +24,7 @@ ROOM = 2**20  # bytes free below which an input/output error is taken for a full
 
 
 class DiskFull(UserError):
-    """Nothing more can be written; what was committed before is safe."""
+    """The disk is full. Earlier commits are safe."""
 
 
 class Damaged(UserError):
@@ -71,13 +71,13 @@ class Database:
             self._connection = None
 
     def read(self, query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        """All rows of a query."""
+        """All rows of a query, each a dictionary."""
         with self._lock, self._readable_errors():
             return [dict(row) for row in self._live().execute(query, values)]
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: all that is written inside, or nothing."""
+        """A transaction: everything inside is written, or nothing."""
         with self._lock, self._readable_errors():
             connection = self._live()
             connection.execute("BEGIN IMMEDIATE")
@@ -90,7 +90,7 @@ class Database:
                 raise
 
     def _live(self) -> sqlite3.Connection:
-        """The connection, made anew where another process has replaced the file (having found it damaged)."""
+        """The connection; opened again if another process has replaced a damaged file."""
         try:
             inode = os.stat(self.path).st_ino
         except FileNotFoundError:
@@ -130,7 +130,7 @@ class Database:
         self._connection, self._inode = connection, os.stat(self.path).st_ino
 
     def _set_aside(self, reason: str) -> str:
-        """Rename a damaged file (and its journal), open a new one, and say so."""
+        """Rename a damaged file (and its journal) and open a new one; returns the message about it."""
         self.close()
         aside = self.path.with_name(f"{self.path.stem}-damaged-{datetime.now():%Y%m%d-%H%M%S-%f}{self.path.suffix}")
         with FileLock(f"{self.path}.lock"):
@@ -159,7 +159,7 @@ class Database:
             raise self._readable(error) from error
 
     def _readable(self, error: Exception) -> Exception:
-        """The same error as a person can read it, where there is something to do about it."""
+        """The error as a `UserError` if a person can do something about it, else the error itself."""
         full = is_disk_full(error)
         if "disk I/O error" in str(error):
             full = shutil.disk_usage(self.path.parent).free < ROOM
@@ -171,7 +171,7 @@ class Database:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether this error, or the one that caused it, is a disk (or quota) without room."""
+    """Whether this error, or its cause, is a full disk or an exceeded quota."""
     if isinstance(error, DiskFull) or "No space left on device" in str(error):  # safetensors has its own type
         return True
     if isinstance(error, sqlite3.OperationalError) and "disk is full" in str(error):

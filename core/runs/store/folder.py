@@ -1,7 +1,7 @@
 """The folder of a run: its spec (`spec.json`), its events (`events.jsonl`), and tables of them (CSV).
 
-All of it follows from the events, so it is written anew after a crash and comes out the same. Files are replaced in one
-step: whoever reads one never sees half of it.
+All files follow from the events, so they are rewritten identically after a crash. Files are replaced atomically: a
+reader never sees a partial file.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WRITE_SECONDS = 1.0  # between two writings of the tables while a run goes on
 
 
 class RunFolder:
-    """The files of one run under `path`; `suffix` keeps tables that were measured again beside the first ones."""
+    """The files of one run under `path`. `suffix` keeps tables of later measurements beside the first ones."""
 
     def __init__(self, path: Path, suffix: str = ""):
         self.path, self._suffix = path, suffix
@@ -48,15 +48,15 @@ class RunFolder:
 
     @property
     def ledger(self) -> Path:
-        """Where the updates of each lane and round are kept."""
+        """The folder with the updates of each lane and round."""
         return self.path / "ledger"
 
     def write_spec(self, spec: Mapping[str, Any]) -> None:
-        """`spec.json`: the spec with its defaults filled in, and with what it was run on."""
+        """Write `spec.json`: the spec with its defaults filled in, and its `resolved` part."""
         replace_text(self.path / "spec.json", json.dumps(plain(spec), indent=2, ensure_ascii=False) + "\n")
 
     def read_spec(self) -> dict[str, Any] | None:
-        """What `write_spec` wrote, or None; raises `UserError` for a file that is damaged."""
+        """The content of `spec.json`, or None if there is none. Raises `UserError` for a damaged file."""
         path = self.path / "spec.json"
         try:
             written = json.loads(path.read_text(encoding="utf-8"))
@@ -69,8 +69,8 @@ class RunFolder:
         return written
 
     def restore(self, events: Iterable[Mapping[str, Any]]) -> None:
-        """Write everything anew from the committed events: all of them into `events.jsonl`, those that stand into the
-        tables."""
+        """Rewrite all files from the committed events: `events.jsonl` from all of them, the tables from those that were
+        not undone."""
         events = list(events)
         self._rounds, self._layers, self._edits = {}, {}, {}
         self.take(standing(events))
@@ -78,16 +78,16 @@ class RunFolder:
         self.write_tables()
 
     def take(self, events: Iterable[Mapping[str, Any]]) -> None:
-        """Take events into the tables without writing anything."""
+        """Add events to the tables in memory, without writing."""
         for event in events:
             self._take(event)
 
     def file(self, table: str) -> Path:
-        """Where a table is written."""
+        """The path of a table."""
         return self.path / f"{table}{self._suffix}.csv"
 
     def add(self, event: Mapping[str, Any]) -> None:
-        """Take one more committed event: at once into `events.jsonl`, within a second into the tables."""
+        """Add a committed event: to `events.jsonl` at once, to the tables within a second."""
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(to_json(event) + "\n")
@@ -96,7 +96,7 @@ class RunFolder:
             self.write_tables()
 
     def write_tables(self) -> None:
-        """`rounds.csv` and `layers.csv`, a row per lane and measured round (and layer), in the order of the rounds."""
+        """Write `rounds.csv` and `layers.csv`: a row per lane and measured round (and layer), ordered by round."""
         rounds = [self._rounds[key] for key in sorted(self._rounds, key=lambda key: (key[1], self._place(key[0])))]
         layers = [self._layers[key] for key in sorted(self._layers, key=lambda k: (k[1], self._place(k[0]), k[2]))]
         tasks = sorted({name for row in rounds for name in row if name.startswith("task_")} - {"task_mean"})
@@ -108,7 +108,7 @@ class RunFolder:
         self._written = time.monotonic()
 
     def write_facts(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """`facts.csv`: what was asked of the model, and what it said before and after."""
+        """Write `facts.csv`: the prompts, and the model's answers before and after."""
         extra = [name for row in rows for name in row if name not in FACTS]
         self._table("facts", (*FACTS, *dict.fromkeys(extra)), rows)
 
@@ -133,7 +133,7 @@ class RunFolder:
             self._layers[lane, number, row["layer"]] = {**row, **shares, **own, **often, "lane": lane, "round": number}
 
     def _so_far(self, lane: str, number: int) -> Counter[int]:
-        """How many rounds up to this one edited each layer, those before a branch included."""
+        """The number of rounds up to this one that edited each layer, including rounds before a branch."""
         while (begins := self._begins.get(lane)) and number <= begins["round"]:
             lane = begins["lane"]
         return self._often.get((lane, number), Counter())
@@ -146,10 +146,10 @@ class RunFolder:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """A table as CSV, its header first; None and what a row lacks are empty.
+    """A table as CSV with a header; None and missing cells are empty.
 
-    Lines end with a line feed. A lone carriage return, which readers take for the end of a row too, is quoted: Python's
-    writer does that only where its own line ends have one.
+    Lines end with a line feed. A lone carriage return, which readers treat as the end of a row, is quoted: Python's
+    writer does that only if its own line end contains one.
     """
     lines = []
     for row in (dict(zip(columns, columns, strict=True)), *rows):
@@ -160,7 +160,7 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file in one step: it holds the old text or the new, never a part of it."""
+    """Write a file atomically: it holds the old text or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -18,7 +18,7 @@ from core.runs.store.folder import RunFolder
 
 @dataclass(frozen=True)
 class Record:
-    """One run's folder as it is now. `events` are those that stand; `resolved` is what defaults stood for."""
+    """One run's folder as it is now. `events` are those that were not undone; `resolved` has the values of defaults."""
 
     folder: RunFolder
     spec: RunSpec
@@ -28,7 +28,7 @@ class Record:
 
     @classmethod
     def read(cls, path: Path) -> Record:
-        """The record in a folder; raises `UserError` where no run is, or one that has not begun."""
+        """The record in a folder. Raises `UserError` if it has no run, or one that has not begun."""
         folder = RunFolder(path.expanduser().resolve())
         written = folder.read_spec()
         if written is None:
@@ -50,7 +50,7 @@ class Record:
         return self.past.started
 
     def lane(self, asked: str | None) -> str:
-        """The lane of that label; the only one where none is named."""
+        """The lane of that label; without a label, the run's only lane. Raises `UserError`."""
         labels = [lane["label"] for lane in self.started["lanes"]]
         if asked is None and len(labels) == 1:
             return labels[0]
@@ -61,14 +61,14 @@ class Record:
         return asked
 
     def round(self, lane: str, asked: int | None) -> int:
-        """The round, if the lane has been edited that far; its last where none is named."""
+        """The round, or the lane's last if None. Raises `UserError` if it has not been edited."""
         last = self.past.last_edit(lane)
         if asked is not None and not 0 <= asked <= last:
             raise UserError(f"round {asked} of {lane} is not edited yet; rounds 0 to {last} are")
         return last if asked is None else asked
 
     def edited(self, lane: str, number: int) -> Mapping[str, Any] | None:
-        """The event of a lane's round, which the lane that it branched from may have made; None if there is none."""
+        """The `edited` event of a lane's round, possibly of the lane that it branched from; None if there is none."""
         begins = {entry["label"]: entry.get("from") for entry in self.started["lanes"]}
         while begins[lane] and number <= begins[lane]["round"]:
             lane = begins[lane]["lane"]
@@ -78,17 +78,17 @@ class Record:
         return None
 
     def recipe(self, lane: str) -> dict[str, Any]:
-        """What the lane was edited by, every hyperparameter resolved."""
+        """The lane's recipe, with every hyperparameter resolved."""
         return next(recorded_recipe(entry["recipe"]) for entry in self.started["lanes"] if entry["label"] == lane)
 
 
 def written_events(folder: RunFolder) -> str:
-    """The text of `events.jsonl` up to its last whole line: a run that goes on may be writing the next one."""
+    """The text of `events.jsonl` up to its last complete line: a live run may be writing the next one."""
     text = (folder.path / "events.jsonl").read_text(encoding="utf-8")
     return text[: text.rfind("\n") + 1]
 
 
 def public_name(reference: str) -> str:
-    """A model's or file's name as others may see it: of a path on this computer, only its last part."""
+    """A model's or file's name as others may see it: a path on this computer is cut to its last part."""
     path = Path(reference).expanduser()
     return path.resolve().name if path.is_absolute() or path.is_dir() or reference.startswith(".") else reference

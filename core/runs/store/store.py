@@ -48,8 +48,8 @@ SILENT_AFTER = 15.0  # seconds without a heartbeat after which a worker counts a
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run. Times are seconds since 1970; `position` counts from 1 in the queue (0: not queued); `spec` is as it
-    was asked, and None where it was not wanted. `folder` holds its ledger and tables; `steps` > 0: pause after so many
+    """One run. Times are seconds since 1970. `position` is the place in the queue from 1 (0: not queued). `spec` is the
+    requested spec, None if it was not read. `folder` holds the ledger and tables. `steps` > 0: pause after so many
     rounds."""
 
     id: str
@@ -70,7 +70,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerState:
-    """The worker's last sign of life: `alive` is false when it has been silent too long."""
+    """The worker's last heartbeat: `alive` is false if it is too old."""
 
     pid: int
     beat: float
@@ -82,9 +82,8 @@ class WorkerState:
 class Store:
     """All runs under one home folder. Safe to use from several threads and processes.
 
-    `notice` is a message for the person if the database was damaged and had to be set aside; `studies` and
-    `commands` are those that were asked for.
-    Raises `UserError` where the folder cannot be used; `DiskFull` from any method that writes.
+    `notice` is a message for the person if the database was damaged and had to be set aside. `studies` and `commands`
+    are the queues. Raises `UserError` if the folder cannot be used, and `DiskFull` from any method that writes.
     """
 
     def __init__(self, home: Path | str):
@@ -101,7 +100,7 @@ class Store:
     # -- runs
 
     def create_run(self, spec: Mapping[str, Any], owner: str = "", title: str = "", folder: str | None = None) -> str:
-        """Put a run at the end of the queue; returns its id, which cannot be guessed.
+        """Add a run to the end of the queue; returns its id, which cannot be guessed.
 
         `spec` is a dictionary that `RunSpec.from_dict` has accepted. `folder` is relative to home.
         """
@@ -114,7 +113,7 @@ class Store:
         return run
 
     def get(self, run: str, spec: bool = True) -> Run | None:
-        """The run, or None if there is none of that id. Its spec may be large: leave it out where it is not needed."""
+        """The run, or None if there is none of that id. `spec=False` does not read the spec, which may be large."""
         columns = f"{COLUMNS}, spec" if spec else COLUMNS
         rows = self._database.read(f"SELECT {columns} FROM runs WHERE id = ?", (run,))
         return self._run(rows[0], self.queue()) if rows else None
@@ -134,18 +133,18 @@ class Store:
         self._tell(run, title=title)
 
     def note(self, run: str, notes: str) -> None:
-        """Keep what a person wrote about a run, in place of what was there."""
+        """Replace a person's notes about a run."""
         if len(notes) > LONGEST_NOTES:
             raise UserError(f"notes have at most {LONGEST_NOTES:,} letters, not {len(notes):,}")
         self._tell(run, notes=notes)
 
     def extend(self, run: str, spec: Mapping[str, Any], message: str) -> None:
-        """Give a run that is not going on a spec with more lanes, and put it into the queue
-        (`core.runs.store.additions.add_lanes` checks all that)."""
+        """Give a run that is not running a spec with more lanes, and queue it (`core.runs.store.additions.add_lanes`
+        checks the conditions)."""
         self._tell(run, queued=message, spec=to_json(spec))
 
     def _tell(self, run: str, queued: str | None = None, **changes: str) -> None:
-        """Change what a run is called or asked for, in the database and in its folder alike."""
+        """Change a run's title, notes or spec, in the database and in its folder."""
         with self._database.writing() as db:
             for name, value in changes.items():
                 db.execute(f"UPDATE runs SET {name} = ? WHERE id = ?", (value, run))
@@ -156,8 +155,8 @@ class Store:
                 save(self.home / row["folder"], {name: row[name] for name in SAVED} | {"spec": json.loads(row["spec"])})
 
     def delete(self, run: str) -> None:
-        """Remove a run with its events, commands and folder. A run that is going on must be stopped first:
-        send the command "delete" instead, and the worker does both."""
+        """Delete a run with its events, commands and folder. A running run must be stopped first; the command "delete"
+        does both."""
         stored = self.get(run)
         if stored is None:
             return
@@ -172,7 +171,7 @@ class Store:
     # -- events
 
     def events(self, run: str, after: int = 0) -> list[tuple[int, dict[str, Any]]]:
-        """The run's events with their numbers, those past `after` only, oldest first."""
+        """The run's events with numbers greater than `after`, oldest first, each with its number."""
         rows = self._database.read("SELECT seq, event FROM events WHERE run = ? AND seq > ? ORDER BY seq", (run, after))
         return [(row["seq"], json.loads(row["event"])) for row in rows]
 
@@ -195,7 +194,7 @@ class Store:
         return json.loads(rows[0]["event"]) if rows else None
 
     def set_progress(self, run: str, event: Event | None) -> None:
-        """Replace the latest progress event, or take it away."""
+        """Replace or delete the latest progress event."""
         with self._database.writing() as db:
             if event is None:
                 db.execute("DELETE FROM progress WHERE run = ?", (run,))
@@ -205,16 +204,16 @@ class Store:
     # -- the queue
 
     def queue(self) -> list[str]:
-        """Ids of the runs that wait, in the order in which they will be taken: owners take turns."""
+        """Ids of the queued runs, in the order in which they will run: owners take turns."""
         return in_turn(self._database.read("SELECT id, owner, status, queued, started FROM runs"))
 
     def next_queued(self, spec: bool = True) -> Run | None:
-        """The run to take next, or None."""
+        """The run that is next in the queue, or None."""
         queue = self.queue()
         return self.get(queue[0], spec) if queue else None
 
     def claim(self, run: str) -> None:
-        """The worker takes a run: it is running, and one more attempt was made since its last commit."""
+        """Mark a run as running, and count one more attempt since its last commit."""
         with self._database.writing() as db:
             self._set_status(db, run, "running", "")
             db.execute("UPDATE runs SET attempts = attempts + 1, steps = 0 WHERE id = ?", (run,))
@@ -225,18 +224,18 @@ class Store:
             self._set_status(db, run, status, message)
 
     def queue_steps(self, run: str, rounds: int) -> None:
-        """Put a run into the queue, to be paused again after so many rounds."""
+        """Queue a run, to be paused again after `rounds` rounds."""
         with self._database.writing() as db:
             self._set_status(db, run, "queued", "")
             db.execute("UPDATE runs SET steps = ? WHERE id = ?", (rounds, run))
 
     def requeue(self, run: str) -> None:
-        """Put a run whose worker died back to the place in the queue that it had, keeping count of the attempts."""
+        """Queue a run whose worker died at its former place, without resetting its attempts."""
         with self._database.writing() as db:
             db.execute("UPDATE runs SET status = 'queued', message = '' WHERE id = ?", (run,))
 
     def left_running(self) -> list[Run]:
-        """Runs marked as running: those of a dead worker, when a new one asks at its start."""
+        """Runs marked as running. When a worker starts, these were left by a worker that died."""
         rows = self._database.read(f"SELECT {COLUMNS} FROM runs WHERE status = 'running'")
         return [self._run(row, []) for row in rows]
 
@@ -254,7 +253,7 @@ class Store:
     # -- commands
 
     def command(self, run: str, kind: str, payload: Mapping[str, Any] | None = None) -> int:
-        """Ask the worker for something; returns the number under which `answer` tells what came of it.
+        """Send the worker a command; returns the number under which `answer` has its state and result.
 
         pause, resume, step {"rounds": 1}, stop, undo {"to": the round to go back to, or null: by one}, delete;
         add_lanes {"lanes": [as in a spec, a branch with "from": {"lane", "round"}]};
@@ -272,22 +271,22 @@ class Store:
         return self.commands.get(command)
 
     def waiting(self) -> list[Command]:
-        """Commands that nobody has answered yet, oldest first."""
+        """Unanswered commands, oldest first."""
         return self.commands.waiting()
 
     def set_answer(self, command: int, answer: Any = None, failed: bool = False) -> None:
-        """The worker's answer, where the command still waits for one; `failed` with {"message": …}."""
+        """Store the worker's answer if the command is still waiting; `failed` with {"message": …}."""
         self.commands.end(command, answer, failed)
 
     # -- the worker's sign of life
 
     def beat(self, pid: int, doing: str, run: str | None = None) -> None:
-        """The worker says that it lives, and what it does."""
+        """Store a heartbeat of the worker, with what it is doing."""
         with self._database.writing() as db:
             db.execute("INSERT OR REPLACE INTO worker VALUES (1,?,?,?,?)", (pid, time.time(), doing, run))
 
     def worker(self) -> WorkerState | None:
-        """The last worker that gave a sign of life, or None if there never was one."""
+        """The last worker that sent a heartbeat, or None if there never was one."""
         rows = self._database.read("SELECT * FROM worker")
         if not rows:
             return None
@@ -296,7 +295,7 @@ class Store:
         return WorkerState(pid=row["pid"], beat=row["beat"], doing=row["doing"], run=row["run"], alive=alive)
 
     def _refill(self, db: Any) -> None:
-        """Take over the runs whose folders are there into a new database."""
+        """Fill a new database with the runs that have folders."""
         for saved in saved_runs(self.home):
             row = saved.row
             values = [row[name] for name in ("id", "owner", "title")] + [to_json(row["spec"])]
@@ -318,7 +317,7 @@ class Store:
 
 
 def titled(spec: Mapping[str, Any]) -> str:
-    """A title made from what is asked: methods and guards, how many facts, which model."""
+    """A title from the spec: methods and guards, the number of facts, the model."""
     lanes = []
     for lane in spec.get("lanes") or ():
         guards = [str(guard.get("name", "")) for guard in lane.get("guards") or ()]

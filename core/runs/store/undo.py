@@ -1,12 +1,10 @@
-"""Undo: takes a run back to the end of an earlier round, from which it goes on as if later rounds had never been run.
+"""Undo: takes a run back to the end of an earlier round. It then continues as if later rounds had never been run.
 
-Nothing is erased from the events. One more is committed, `Undone`, together with the run's new status, and whoever
-reads them leaves out what it names (`events.standing`). So events stay append-only and numbered: a page that has read
-up to some number hears of the undo like of any other step, where rows cut off behind its back and numbers given out
-twice would escape it. And it stays true that everything follows from the events: files are brought in line with them
-after the commit, and once more whenever the run goes on, so a worker that dies in between has lost nothing. Since it
-is then asked the same again, what is asked is the round to go back to, which can be done twice, and not a number of
-rounds, which cannot.
+No event is deleted. One more event, `Undone`, is committed together with the run's new status, and readers leave out
+the events that it revokes (`events.standing`). So events stay append-only and numbered, and a page that has read up to
+some number receives the undo like any other event. Files are brought in line with the events after the commit, and
+again whenever the run resumes, so a worker that dies in between loses nothing. The command names the round to go back
+to, not a number of rounds, so repeating it is harmless.
 """
 
 from __future__ import annotations
@@ -25,8 +23,8 @@ GOES_ON = "the run goes on; pause or stop it, then undo"
 
 
 def undo(store: Store, run: Run, to: int | None = None) -> dict[str, Any]:
-    """Take every lane of a run that does not go on back to the end of round `to` (default: the round before its last;
-    0: the unedited model). The run is paused there. Returns `{"to", "message"}`; `UserError` where that cannot be."""
+    """Take every lane back to the end of round `to` (default: the round before the last; 0: the unedited model). The
+    run must not be running and is paused there. Returns `{"to", "message"}`. Raises `UserError`."""
     if run.status in ("queued", "running"):
         raise UserError(GOES_ON)
     events = [event for _, event in store.events(run.id)]
@@ -47,14 +45,14 @@ def undo(store: Store, run: Run, to: int | None = None) -> dict[str, Any]:
 
 
 def undone_message(to: int, last: int) -> str:
-    """What was undone, and where the run is now."""
+    """The message about what was undone, and where the run is now."""
     what = f"Round {last} is undone" if to == last - 1 else f"Rounds {to + 1} to {last} are undone"
     return f"{what}; resume to go on from {f'the end of round {to}' if to else 'the unedited model'}."
 
 
 def bring_in_line(folder: RunFolder, events: Sequence[Mapping[str, Any]]) -> None:
-    """Let a run's folder hold what its committed events say: tables written anew, no updates of the ledger past them,
-    and `facts.csv`, which is of a run's end, only if every lane has come to its own."""
+    """Bring a run's folder in line with its committed events: rewrite the tables, delete updates of later rounds from
+    the ledger, and delete `facts.csv` unless every lane has ended."""
     folder.restore(events)
     past = Past(events)
     if past.started is None:
