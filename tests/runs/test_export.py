@@ -21,6 +21,7 @@ from core.paths import ASSETS
 from core.runs.engine.laboratory import Laboratory
 from core.runs.export import weights as export_weights
 from core.runs.export.export import export
+from core.runs.export.options import ExportRequest
 from core.runs.store.record import Record
 from tests.runs.at_work import LITTLE
 from tests.runs.conftest import LANE
@@ -97,7 +98,9 @@ def test_factors_give_the_same_scores(request, laboratory, tmp_path, folder, lan
     path = request.getfixturevalue(folder)
     told = []
     out = tmp_path / "change.safetensors"
-    made = export(path, "factors", out, lane, number, laboratory=laboratory, progress=told.append)
+    made = export(
+        path, ExportRequest(kind="factors", lane=lane, round=number), out, laboratory=laboratory, progress=told.append
+    )
     assert made.files == [out]
     record = Record.read(path)
     lm = laboratory.model(record.spec)
@@ -114,7 +117,9 @@ def test_factors_give_the_same_scores(request, laboratory, tmp_path, folder, lan
 
 def test_factors_say_what_they_are(done, laboratory, tmp_path):
     first, again = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
-    made = [export(done, "factors", out, "plain", laboratory=laboratory) for out in (first, again)]
+    made = [
+        export(done, ExportRequest(kind="factors", lane="plain"), out, laboratory=laboratory) for out in (first, again)
+    ]
     assert first.read_bytes() == again.read_bytes()
     with safe_open(first, framework="pt") as file:
         names, about = set(file.keys()), json.loads(file.metadata()["about"])
@@ -134,7 +139,7 @@ def test_factors_say_what_they_are(done, laboratory, tmp_path):
 @pytest.mark.parametrize("folder, lane", [("done", "plain"), ("others", "pruned"), ("others", "tuned")])
 def test_peft_gives_the_same_scores(request, laboratory, tmp_path, folder, lane):
     path = request.getfixturevalue(folder)
-    export(path, "lora", tmp_path / "adapter", lane, laboratory=laboratory)
+    export(path, ExportRequest(kind="lora", lane=lane), tmp_path / "adapter", laboratory=laboratory)
     record = Record.read(path)
     lm = laboratory.model(record.spec)
     base = AutoModelForCausalLM.from_pretrained(record.spec.model).eval()
@@ -175,7 +180,7 @@ def test_a_truncated_adapter_states_its_errors(done, tmp_path, capsys):
 @pytest.mark.parametrize("folder, lane, dtype", [("done", "plain", torch.float32), ("short", "short", torch.bfloat16)])
 def test_the_model_is_the_one_that_was_worn(request, laboratory, tmp_path, folder, lane, dtype):
     path, out = request.getfixturevalue(folder), tmp_path / "model"
-    made = export(path, "model", out, lane, laboratory=laboratory)
+    made = export(path, ExportRequest(kind="model", lane=lane), out, laboratory=laboratory)
     assert {"config.json", "model.safetensors", "tokenizer.json", "edit-lab.json"} <= {file.name for file in made.files}
     record = Record.read(path)
     lm = laboratory.model(record.spec)
@@ -193,7 +198,7 @@ def test_the_model_is_the_one_that_was_worn(request, laboratory, tmp_path, folde
 
 
 def test_factors_of_a_model_in_bfloat16(short, laboratory, tmp_path):
-    made = export(short, "factors", tmp_path / "f", laboratory=laboratory)
+    made = export(short, ExportRequest(kind="factors"), tmp_path / "f", laboratory=laboratory)
     record = Record.read(short)
     lm = laboratory.model(record.spec)
     with safe_open(tmp_path / "f", framework="pt") as file:
@@ -210,9 +215,9 @@ def test_what_is_not_there_is_told_and_nothing_is_written(done, short, laborator
         (dict(kind="onnx"), 'there is no export "onnx"'),
         (dict(kind="lora"), "2 lanes; name one of them: plain, guarded"),
         (dict(kind="lora", lane="plan"), 'did you mean "plain"'),
-        (dict(kind="lora", lane="plain", round_=4), "rounds 0 to 3 are"),
-        (dict(kind="lora", lane="plain", round_=-1), "rounds 0 to 3 are"),
-        (dict(kind="model", lane="plain", round_=0), "there is no change"),
+        (dict(kind="lora", lane="plain", round=4), "rounds 0 to 3 are"),
+        (dict(kind="lora", lane="plain", round=-1), "rounds 0 to 3 are"),
+        (dict(kind="model", lane="plain", round=0), "there is no change"),
         (dict(kind="lora", lane="plain", options={"rank": 0}), "a whole number of 1 to 131,072, not 0"),
         (dict(kind="lora", lane="plain", options={"error": 1.5}), "less than 1, not 1.5"),
         (dict(kind="lora", lane="plain", options={"error": float("nan")}), "less than 1, not nan"),
@@ -221,22 +226,22 @@ def test_what_is_not_there_is_told_and_nothing_is_written(done, short, laborator
         (dict(kind="model", lane="plain", options={"ranks": 3}), 'did you mean "rank"'),
     ):
         with pytest.raises(UserError) as told:
-            export(done, out=out, laboratory=laboratory, **arguments)
+            export(done, ExportRequest(**arguments), out, laboratory=laboratory)
         assert message in str(told.value)
         assert "\n" not in str(told.value)
     (tmp_path / "taken").mkdir()
     with pytest.raises(UserError, match="is there already"):
-        export(done, "lora", tmp_path / "taken", "plain", laboratory=laboratory)
+        export(done, ExportRequest(kind="lora", lane="plain"), tmp_path / "taken", laboratory=laboratory)
     with pytest.raises(UserError, match="no run is there"):
-        export(tmp_path, "lora", out, "plain", laboratory=laboratory)
+        export(tmp_path, ExportRequest(kind="lora", lane="plain"), out, laboratory=laboratory)
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="choose another place"):
-        export(done, "factors", tmp_path / "file" / "change", "plain", laboratory=laboratory)
+        export(done, ExportRequest(kind="factors", lane="plain"), tmp_path / "file" / "change", laboratory=laboratory)
     path = Ledger(done / "ledger").path("plain", 2)
     path.rename(path.with_suffix(".kept"))
     try:
         with pytest.raises(UserError, match='round 2 of lane "plain" is lost'):
-            export(done, "lora", out, "plain", laboratory=laboratory)
+            export(done, ExportRequest(kind="lora", lane="plain"), out, laboratory=laboratory)
     finally:
         path.with_suffix(".kept").rename(path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "taken"]
@@ -246,7 +251,7 @@ def test_another_model_under_the_same_name_is_refused(done, laboratory, tmp_path
     lm = laboratory.model(Record.read(done).spec)
     monkeypatch.setattr(lm, "fingerprint", "another")
     with pytest.raises(UserError, match="no longer the one that this run was made with"):
-        export(done, "factors", tmp_path / "out", "plain", laboratory=laboratory)
+        export(done, ExportRequest(kind="factors", lane="plain"), tmp_path / "out", laboratory=laboratory)
 
 
 def test_a_full_disk_leaves_nothing_behind(done, laboratory, tmp_path, monkeypatch):
@@ -258,11 +263,11 @@ def test_a_full_disk_leaves_nothing_behind(done, laboratory, tmp_path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr("transformers.PreTrainedModel.save_pretrained", full)
         with pytest.raises(UserError, match="out: the disk is full; make room"):
-            export(done, "model", tmp_path / "out", "plain", laboratory=laboratory)
+            export(done, ExportRequest(kind="model", lane="plain"), tmp_path / "out", laboratory=laboratory)
     with monkeypatch.context() as patch:
         patch.setattr(export_weights, "ROOM", 1e18)
         with pytest.raises(UserError, match="no room for the model"):
-            export(done, "model", tmp_path / "out", "plain", laboratory=laboratory)
+            export(done, ExportRequest(kind="model", lane="plain"), tmp_path / "out", laboratory=laboratory)
     assert not list(tmp_path.iterdir())
 
 

@@ -9,7 +9,7 @@ from safetensors import safe_open
 from core.errors import UserError
 from core.runs.export.export import export
 from core.runs.export.offered import FOLDER, KEPT, file_name, keep_figures, needs_model, offered, offered_file
-from core.runs.export.options import ExportOptions
+from core.runs.export.options import ExportOptions, ExportRequest
 from tests.runs.at_work import LITTLE, answered, kinds, long, queued, status, until
 
 NASTY = "../../etc/passwd <b>"
@@ -51,7 +51,7 @@ def test_all_kinds_are_made_and_packed_under_names_of_ours(store, run, tmp_path)
     assert "lane-1-round-3-lora-rank-1" in cut["name"]
     assert all(layer["rank"] == 1 and layer["error"] > 1e-3 for layer in cut["about"]["layers"])
     alone = tmp_path / "factors.safetensors"
-    export(run.folder, "factors", alone, NASTY, 2)
+    export(run.folder, ExportRequest(kind="factors", lane=NASTY, round=2), alone)
     with safe_open(alone, "pt") as one, safe_open(run.folder / FOLDER / made["factors"]["name"], "pt") as other:
         assert set(one.keys()) == set(other.keys())
         assert all((one.get_tensor(key) == other.get_tensor(key)).all() for key in one.keys())  # noqa: SIM118 (it cannot be iterated)

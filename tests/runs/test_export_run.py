@@ -12,6 +12,7 @@ from core.__main__ import main
 from core.errors import UserError
 from core.runs.export.archive import pack_folder
 from core.runs.export.export import export
+from core.runs.export.options import ExportRequest
 from core.runs.export.snippet import snippet
 from core.runs.progress.events import Warned
 from core.runs.store.folder import RunFolder
@@ -38,7 +39,7 @@ def test_a_zip_holds_what_others_need(done, tmp_path, capsys):
     assert capsys.readouterr().out == f"{bare}\n"
     assert {"spec.json", "events.jsonl", "versions.json", *TABLES} <= set(names(bare))
     assert not [name for name in names(bare) if name.startswith(("ledger", "lab", "run.json", "/", "."))]
-    export(done, "zip", full, options={"figures": str(figures), "ledger": True})
+    export(done, ExportRequest(kind="zip", options={"figures": str(figures), "ledger": True}), full)
     more = set(names(full)) - set(names(bare))
     assert {name for name in more if name.startswith("figures")} == {"figures/scores.svg", "figures/more/map.png"}
     assert len([name for name in more if name.startswith("ledger/plain-")]) == 3
@@ -55,10 +56,10 @@ def test_a_zip_holds_what_others_need(done, tmp_path, capsys):
 
 
 def test_the_same_run_gives_the_same_bytes(done, tmp_path):
-    export(done, "zip", tmp_path / "a.zip", options={"ledger": True})
+    export(done, ExportRequest(kind="zip", options={"ledger": True}), tmp_path / "a.zip")
     for path in done.rglob("*.csv"):
         os.utime(path, (0, 0))
-    export(done, "zip", tmp_path / "b.zip", options={"ledger": True})
+    export(done, ExportRequest(kind="zip", options={"ledger": True}), tmp_path / "b.zip")
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
 
 
@@ -71,7 +72,7 @@ def test_a_zip_names_no_place_on_this_computer(done, tmp_path):
     (copy / "spec.json").write_text(json.dumps(spec))
     lines = (done / "events.jsonl").read_text() + json.dumps(said) + "\n"
     (copy / "events.jsonl").write_text(lines)
-    export(copy, "zip", tmp_path / "run.zip")
+    export(copy, ExportRequest(kind="zip"), tmp_path / "run.zip")
     with zipfile.ZipFile(tmp_path / "run.zip") as file:
         everything = {name: file.read(name).decode() for name in file.namelist()}
     for text in everything.values():
@@ -108,7 +109,7 @@ def test_the_snippet_repeats_the_run(make_spec, tmp_path, monkeypatch, capsys):
     spec = make_spec(facts={"items": NASTY}, lanes=lanes, measure=LITTLE, title="'''+exit()+r'''\\")
     (tmp_path / "spec.json").write_text(json.dumps(spec))
     assert main(["run", str(tmp_path / "spec.json"), "--out", str(tmp_path / "run")]) == 0
-    (file,) = export(tmp_path / "run", "snippet", tmp_path / "re'pe\"at.py").files
+    (file,) = export(tmp_path / "run", ExportRequest(kind="snippet"), tmp_path / "re'pe\"at.py").files
     (tmp_path / "run").rename(tmp_path / "gone")
     assert str(tmp_path / "run") not in file.read_text()
     monkeypatch.chdir(tmp_path)
@@ -152,7 +153,7 @@ def test_a_run_that_goes_on_is_exported_as_far_as_it_is_written(done, tmp_path):
     (copy / "spec.json").write_text((done / "spec.json").read_text())
     whole = (done / "events.jsonl").read_text()
     (copy / "events.jsonl").write_text(whole + whole[:40])
-    export(copy, "zip", tmp_path / "run.zip")
+    export(copy, ExportRequest(kind="zip"), tmp_path / "run.zip")
     with zipfile.ZipFile(tmp_path / "run.zip") as file:
         assert file.read("events.jsonl").count(b"\n") == whole.count("\n")
 
@@ -160,12 +161,12 @@ def test_a_run_that_goes_on_is_exported_as_far_as_it_is_written(done, tmp_path):
 def test_a_run_that_has_not_begun_has_nothing_to_export(done, tmp_path):
     (tmp_path / "spec.json").write_text((done / "spec.json").read_text())
     with pytest.raises(UserError, match=r"events.jsonl is missing or damaged"):
-        export(tmp_path, "zip", tmp_path / "out.zip")
+        export(tmp_path, ExportRequest(kind="zip"), tmp_path / "out.zip")
     (tmp_path / "events.jsonl").write_text("")
     with pytest.raises(UserError, match="has not begun"):
-        export(tmp_path, "zip", tmp_path / "out.zip")
+        export(tmp_path, ExportRequest(kind="zip"), tmp_path / "out.zip")
     with pytest.raises(UserError, match="is no folder; figures are given"):
-        export(done, "zip", tmp_path / "out.zip", options={"figures": tmp_path / "nowhere"})
+        export(done, ExportRequest(kind="zip", options={"figures": tmp_path / "nowhere"}), tmp_path / "out.zip")
     assert not (tmp_path / "out.zip").exists()
 
 
@@ -175,5 +176,5 @@ def test_a_full_disk_leaves_no_zip(done, tmp_path, monkeypatch):
 
     monkeypatch.setattr("core.runs.export.archive.zipfile.ZipFile.open", full)
     with pytest.raises(UserError, match="out.zip: the disk is full"):
-        export(done, "zip", tmp_path / "out.zip")
+        export(done, ExportRequest(kind="zip"), tmp_path / "out.zip")
     assert not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.runs.export.options import DTYPES, KINDS, OF_A_RUN
+from core.runs.export.options import DTYPES, KINDS, OF_A_RUN, ExportRequest
 from core.runs.progress.terminal import Telling, quiet
 
 OPTIONS = ("figures", "ledger", "rank", "error", "dtype")
@@ -46,11 +46,13 @@ def export_command(arguments: argparse.Namespace) -> int:
     try:
         made = export(
             arguments.folder,
-            arguments.kind,
+            ExportRequest(
+                kind=arguments.kind,
+                lane=arguments.lane,
+                round=arguments.round,
+                options={name: getattr(arguments, name) for name in OPTIONS},
+            ),
             arguments.out,
-            arguments.lane,
-            arguments.round,
-            {name: getattr(arguments, name) for name in OPTIONS},
             progress=telling.progress,
         )
     finally:

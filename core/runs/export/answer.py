@@ -14,7 +14,7 @@ from core.runs.engine.laboratory import Laboratory
 from core.runs.export.archive import pack_folder
 from core.runs.export.export import Report, appearing, export, packing
 from core.runs.export.offered import FIGURES, FOLDER, KEPT, MAKING, drop_figures, file_name, offered
-from core.runs.export.options import OF_A_RUN, ExportOptions
+from core.runs.export.options import OF_A_RUN, ExportOptions, ExportRequest
 from core.runs.progress.control import Control, Paused
 from core.runs.progress.events import Progress
 from core.runs.store.folder import RunFolder
@@ -80,7 +80,8 @@ def _made(
     with TemporaryDirectory(prefix=MAKING, dir=folder) as making:
         packed = kind in ("lora", "model")
         out = Path(making) / (Path(name).stem if packed else name)
-        exported = export(run.folder, kind, out, lane, number, options, laboratory, progress)
+        request = ExportRequest(kind=kind, lane=lane, round=number, options=options)
+        exported = export(run.folder, request, out, laboratory, progress)
         if packed:
             with appearing(Path(making) / name) as draft:
                 pack_folder(out, draft, packing(progress))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 
 from core.errors import UserError
 from core.runs.export.archive import ByteProgress, archive
-from core.runs.export.options import OF_A_RUN, ExportOptions
+from core.runs.export.options import OF_A_RUN, ExportRequest
 from core.runs.export.snippet import snippet
 from core.runs.progress.events import Progress
 from core.runs.store.database import is_disk_full
@@ -39,30 +39,25 @@ class Exported:
 
 def export(
     run_folder: Path,
-    kind: str,
+    request: ExportRequest,
     out: Path,
-    lane: str | None = None,
-    round_: int | None = None,
-    options: Mapping[str, Any] | None = None,
     laboratory: Laboratory | None = None,
     progress: Report | None = None,
 ) -> Exported:
-    """Export from the run in `run_folder` to `out`, a file or folder that is not there yet.
+    """Export from the run in `run_folder` to `out`, a file or folder that does not exist yet.
 
-    `kind` is one of `options.KINDS`, `options` as in `ExportOptions`. `lane` defaults to the only lane, `round_` to its
-    last round; a zip and a snippet are of the whole run. `laboratory` provides the model. `progress` is called before
-    each step and may raise; partial output is deleted then. Raises `UserError` for an unknown lane, round or option,
-    and if the disk is full.
+    `laboratory` provides the model. `progress` is called before each step and may raise; partial output is deleted
+    then. Raises `UserError` for an unknown lane, round or option, and if the disk is full.
     """
-    chosen = ExportOptions.checked(kind, options or {})
+    options = request.checked_options()
     record = Record.read(run_folder)
     out = out.expanduser().resolve()
-    if kind in OF_A_RUN:
-        if lane is not None or round_ is not None:
-            raise UserError(f"a {kind} is of the whole run: leave out the lane and the round")
+    if request.kind in OF_A_RUN:
+        if request.lane is not None or request.round is not None:
+            raise UserError(f"a {request.kind} is of the whole run: leave out the lane and the round")
         with appearing(out) as draft:
-            if kind == "zip":
-                archive(record, draft, chosen.figures, chosen.ledger, packing(progress))
+            if request.kind == "zip":
+                archive(record, draft, options.figures, options.ledger, packing(progress))
             else:
                 draft.write_text(snippet(record, out.name), encoding="utf-8")
         return Exported([out])
@@ -71,12 +66,12 @@ def export(
     from core.runs.opened.run import LaneAt, OpenedRun
 
     run = OpenedRun(record.folder.path, laboratory or Laboratory(record.folder.path))
-    label = record.lane(lane)
-    number = record.round(label, round_)
+    label = record.lane(request.lane)
+    number = record.round(label, request.round)
     if number == 0:
         raise UserError(f"round 0 of {label} is the unedited model: there is no change to export")
     with appearing(out) as draft:
-        about = export_weights(LaneAt(run.lane(label), number), kind, draft, chosen, progress)
+        about = export_weights(LaneAt(run.lane(label), number), request.kind, draft, options, progress)
     return Exported(sorted(path for path in out.rglob("*") if path.is_file()) if out.is_dir() else [out], about)
 
 

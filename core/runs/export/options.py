@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +66,18 @@ class ExportOptions:
             raise UserError(f'there is no type "{self.dtype}" for an adapter; {nearest(str(self.dtype), DTYPES)}')
         if self.figures is not None and not self.figures.is_dir():
             raise UserError(f"{self.figures}: is no folder; figures are given as a folder of files")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportRequest:
+    """What to export: a `kind` of `KINDS` and its options as in `ExportOptions`. `lane` defaults to the only lane,
+    `round` to that lane's last round; a kind of `OF_A_RUN` takes neither."""
+
+    kind: str
+    lane: str | None = None
+    round: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def checked_options(self) -> ExportOptions:
+        """The options; raises `UserError` for an unknown kind, and for an unknown or unsuitable option."""
+        return ExportOptions.checked(self.kind, self.options)

@@ -14,6 +14,7 @@ from core.errors import UserError
 from core.panels import figure
 from core.runs.engine.laboratory import Laboratory
 from core.runs.export.export import Exported, export
+from core.runs.export.options import ExportRequest
 from core.runs.library.asked import Facts, Lanes, spec_of
 from core.runs.library.lane import Lane, table
 from core.runs.library.lane_text import lanes_of
@@ -107,7 +108,8 @@ class Run:
     ) -> Exported:
         """Export to `out`, which is not there yet: a "zip" or a "snippet" of the run; "factors", "lora" or "model" of a
         lane's round. Raises `UserError`."""
-        return export(self.folder, kind, Path(out), lane, round, options, self._opened.laboratory)
+        request = ExportRequest(kind=kind, lane=lane, round=round, options=options)
+        return export(self.folder, request, Path(out), self._opened.laboratory)
 
     def add(self, *lanes: str | Mapping[str, Any], progress: bool = True) -> Run:
         """Compute more lanes as if they had been there from the start; returns this run. Raises `UserError`."""
