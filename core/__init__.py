@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from core.errors import UserError
-    from core.runs.library.asked import fact, sample
+    from core.runs.library.arguments import fact, sample
     from core.runs.library.lane import Lane, State
     from core.runs.library.model import Model, load
     from core.runs.library.results import Answer, Result
@@ -27,8 +27,8 @@ __version__ = "0.1.0"  # the only place: the build reads it from here
 
 PUBLIC = {
     "UserError": "core.errors",
-    "fact": "core.runs.library.asked",
-    "sample": "core.runs.library.asked",
+    "fact": "core.runs.library.arguments",
+    "sample": "core.runs.library.arguments",
     "Lane": "core.runs.library.lane",
     "State": "core.runs.library.lane",
     "Model": "core.runs.library.model",

@@ -24,9 +24,9 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m core"
     measure_cli.add_parsers(subparsers)
     export_cli.add_parsers(subparsers)
     pocket.add_parser(subparsers)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        return int(given.run(given) or 0)
+        return int(options.run(options) or 0)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return cli.BAD_INPUT

@@ -1,7 +1,7 @@
-"""The largest numbers that anybody may ask for, each with its reason. They stand at the fields that they bound.
+"""Upper limits of numbers in specs and options, each with its reason. Fields refer to them where they are declared.
 
-What they keep out is no experiment: work that would not end, sizes that no memory holds, factors that float64 cannot
-tell from zero or infinity. All are far above what any paper or model asks for.
+They exclude work that would not end, sizes that no memory holds, and factors that float64 cannot tell from zero or
+infinity. All are far above what any paper or model needs.
 """
 
 FACTS = 100_000  # of one run, in a round, at a step: an edit takes a second or so, and this is more than a day of them

@@ -1,4 +1,4 @@
-"""The one kind of error that a person is meant to read."""
+"""The error class whose messages are written for the user."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -22,7 +22,7 @@ class UserError(ValueError):
 
 
 def clipped(message: str, longest: int = LONGEST) -> str:
-    """A message of at most so many characters; what is cut out of its middle is counted."""
+    """A message of at most `longest` characters. The middle is replaced by the number of characters left out."""
     if len(message) <= longest:
         return message
     cut = f" … ({len(message) - longest:,} characters left out) … "
@@ -31,13 +31,13 @@ def clipped(message: str, longest: int = LONGEST) -> str:
 
 
 def one_line(text: str) -> str:
-    """A text that can be printed in one line: line ends and what steers a terminal become spaces, half characters
-    question marks."""
+    """A text that can be printed in one line: line ends and control characters become spaces, lone surrogates question
+    marks."""
     return " ".join(text.encode("utf-8", "replace").decode("utf-8").translate(CONTROLS).split())
 
 
 def shown(value: Any) -> str:
-    """A value as the person wrote it, in one line and cut short."""
+    """A value as the user wrote it, in one line, shortened."""
     try:
         text = f'"{value}"' if isinstance(value, str) else repr(value)
     except ValueError:  # Python writes no whole number of more than 4,300 digits

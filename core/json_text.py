@@ -1,7 +1,7 @@
-"""JSON from outside: what Python would read in part, or as something else, is told with its place.
+"""Strict parsing of JSON from outside; errors name the place.
 
-A key that is given twice (the last one would win), a number without end (1e999, Infinity) and one of thousands of
-digits are no values that anybody meant.
+Python's parser accepts repeated keys (the last one wins), infinite numbers (1e999, Infinity) and numbers of thousands
+of digits. These are errors here.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ SHOWN = 24  # characters of a number in a message
 
 
 class JsonError(ValueError):
-    """What is wrong, in one line: with its `line` and `column` where it is no JSON at all, else after its place inside.
+    """One line about an error in a JSON text. If it is not JSON, `line` and `column` name the place; otherwise the
+    message begins with the place inside.
 
-    `broken`: whether the text is no JSON, and not merely something that must not be in it.
+    `broken`: whether the text is not JSON at all, as opposed to JSON with a value that is not allowed.
     """
 
     def __init__(self, message: str, line: int = 0, column: int = 0, broken: bool = False):
@@ -31,15 +32,15 @@ class JsonError(ValueError):
 
 @dataclass(frozen=True)
 class Unfit:
-    """Stands in parsed JSON where something cannot be kept, and says why."""
+    """Replaces a value that is not allowed in parsed JSON, and says why."""
 
     message: str
 
 
 @dataclass
 class Parsed:
-    """`value` of a text, with an `Unfit` in it where `flawed`. With `nan`, NaN is a value: of a cell that holds
-    nothing, as tables write it."""
+    """The `value` of a text; if `flawed`, it contains an `Unfit`. With `nan`, NaN is allowed: tables write it for an
+    empty cell."""
 
     text: str
     nan: bool = False
@@ -85,7 +86,7 @@ class Parsed:
 
 
 def loads(text: str, nan: bool = False) -> Any:
-    """The value of a JSON text; raises `JsonError`, for what must not be in it with its place: `lanes[0].tau: …`."""
+    """The value of a JSON text. Raises `JsonError`; for a forbidden value with its place: `lanes[0].tau: …`."""
     parsed = Parsed(text, nan)
     if parsed.flawed and (problem := unfit(parsed.value)):
         where, message = problem
@@ -94,7 +95,7 @@ def loads(text: str, nan: bool = False) -> Any:
 
 
 def unfit(value: Any) -> tuple[Sequence[int | str], str] | None:
-    """(the place, the message) of the first `Unfit` in a parsed value."""
+    """(place, message) of the first `Unfit` in a parsed value; None if there is none."""
     pending: list[tuple[tuple[int | str, ...], Any]] = [((), value)]
     while pending:
         where, part = pending.pop()

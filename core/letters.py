@@ -1,4 +1,4 @@
-"""Where words and numbers end: for finding a subject in a prompt, and an answer at the start of a text."""
+"""Boundaries of words and numbers, to find a subject in a prompt and an answer at the start of a text."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ def spaceless(letter: str) -> bool:
 
 
 def inside_word(text: str, at: int) -> bool:
-    """Whether a word, a number or an emoji goes on across position `at`, between `text[at - 1]` and `text[at]`.
+    """Whether a word, a number or an emoji continues across position `at`, between `text[at - 1]` and `text[at]`.
 
-    In scripts without spaces nothing tells where a word ends: there each letter may be the last, but for katakana
-    (which spell a foreign word each) and numerals.
+    In scripts without spaces a word may end after any letter, except within katakana (foreign words) and numerals.
     """
     if not 0 < at < len(text):
         return False
@@ -45,13 +44,13 @@ def inside_word(text: str, at: int) -> bool:
 
 
 def signed(text: str, at: int) -> bool:
-    """Whether `text[at]` is the sign or the point that a number begins with: "-5", ".5"; not the last of "...5"."""
+    """Whether `text[at]` is the sign or point at the start of a number: "-5", ".5"; not the last of "...5"."""
     before = text[at - 1] if at else ""
     return text[at] in SIGNS and text[at + 1 : at + 2].isdigit() and not before.isalnum() and before != "."
 
 
 def tidy(text: str) -> str:
-    """Case folded, Unicode composed, spaces single and none outside; one minus; emoji without their variations."""
+    """Whether `text[at]` is a sign or point at the start of a number: "-5", ".5"; not the last of "...5"."""
     plain = unicodedata.normalize("NFKC", text).casefold().replace("\u2212", "-")
     return " ".join("".join(letter for letter in plain if letter not in "\ufe0e\ufe0f").split())
 

@@ -1,5 +1,5 @@
-"""What a string in a spec or an option can become. Each field says it where it is declared, so that one admission
-(`core.runs.spec.admission`) finds all of them, those of fields that do not exist yet too."""
+"""What a string in a spec or an option can name. Each field declares it, so that one check (`core.runs.spec.admission`)
+covers all fields, including those that are added later."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Names(StrEnum):
 
 
 def is_path(task: str) -> bool:
-    """Whether the name of a task says where a file or folder of tasks lies. What is none is the harness's own.
+    """Whether the name of a task is a path to a file or folder of tasks. Other names are the harness's own.
 
     >>> is_path("arc_easy"), is_path("longproc_0.5k"), is_path("./arc_easy"), is_path("mine.yaml")
     (False, False, True, True)

@@ -1,4 +1,4 @@
-"""A bounded cache: the values that were used last."""
+"""A bounded cache of the most recently used values."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Value = TypeVar("Value")
 
 
 class Recent:
-    """The values used last, by key: at most `most` of them, of at most `limit` bytes together. The value that was used
-    last always stays, whatever its size. A value may have a version: one of another version counts as not there.
+    """The most recently used values by key: at most `most` values and `limit` bytes in total. The last used value is
+    always kept, whatever its size. A value may have a version; a lookup with another version finds nothing.
 
-    For one thread.
+    Not thread-safe.
     """
 
     def __init__(self, most: int = MOST, limit: int = LIMIT):
@@ -24,7 +24,7 @@ class Recent:
         self._values: OrderedDict[Hashable, tuple[Hashable, Any, int]] = OrderedDict()
 
     def get(self, key: Hashable, version: Hashable = None) -> Any:
-        """The value, which counts as used; None where there is none of this version."""
+        """The value, which counts as used; None if there is none of this version."""
         entry = self._values.get(key)
         if entry is None or entry[0] != version:
             return None
@@ -32,7 +32,7 @@ class Recent:
         return entry[1]
 
     def put(self, key: Hashable, value: Value, version: Hashable = None, size: int = 0) -> Value:
-        """Keep a value of `size` bytes, in place of the former one of this key; returns it."""
+        """Store a value of `size` bytes under a key, replacing an earlier one; returns the value."""
         self._values[key] = (version, value, size)
         self._values.move_to_end(key)
         while len(self._values) > 1 and (len(self._values) > self._most or self.size > self._limit):
@@ -46,7 +46,7 @@ class Recent:
         version: Hashable = None,
         size: Callable[[Value], int] = lambda value: 0,
     ) -> Value:
-        """The value, made where there is none of this version. `size` is asked once, in bytes."""
+        """The value; `make` is called if there is none of this version. `size(value)` is its size in bytes."""
         value = self.get(key, version)
         if value is None:
             value = make()
@@ -54,11 +54,11 @@ class Recent:
         return value
 
     def clear(self) -> None:
-        """Let go of all values."""
+        """Drop all values."""
         self._values.clear()
 
     def __iter__(self) -> Iterator[Hashable]:
-        """The keys, those used last at the end."""
+        """The keys, the most recently used last."""
         return iter(list(self._values))
 
     @property

@@ -19,10 +19,10 @@ NOT_SO = "not measured so"
 class Score:
     """One column of `rounds.csv`.
 
-    `meaning`: what is counted. `group`: scores of one group share a small chart, titled `title`, each under its own of
-    `PROTOCOLS`; `drawn`: by protocol, how the number is taken, in a few words. `compared`: its name where runs are
-    compared ("": it is not), `curve`: there also over the edits. `kept`: as a measure of what edits leave alone, its
-    short name and what is counted; `always`: every data set asks of it.
+    `meaning`: what is counted. `group`: scores of one group share a small chart with the title `title`, each under one
+    of `PROTOCOLS`. `drawn`: by protocol, how the number is measured, in a few words. `compared`: its name in the
+    comparison of runs ("": it is left out); `curve`: it is also compared over the edits. `kept`: for measures of what
+    edits leave alone, a short name and what is counted. `always`: every data set has its questions.
     """
 
     name: str
@@ -151,7 +151,7 @@ KEPT = "unedited_recall"  # and what is looked at first of what is kept
 
 
 def names() -> tuple[str, ...]:
-    """The columns, in their order."""
+    """The names of the columns, in order."""
     return tuple(score.name for score in SCORES)
 
 

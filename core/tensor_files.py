@@ -1,4 +1,4 @@
-"""Tensors and what they are about, together in one safetensors file."""
+"""Reads tensors and their metadata from one safetensors file."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from core.json_text import JsonError, loads
 
 
 class Unreadable(ValueError):
-    """Why a file of tensors cannot be read, in a few words; its path is the caller's to say."""
+    """The reason why a file of tensors cannot be read. The caller adds its path to the message."""
 
 
 def read_tensors(
     path: Path, device: torch.device | str = "cpu", names: Collection[str] | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """(the tensors of these names that are there, all of them by default; what the file says that they are about).
+    """(the tensors of the given names that the file has, by default all; the metadata `about`).
 
     Raises `Unreadable` for a file that is missing or damaged.
     """
@@ -31,7 +31,7 @@ def read_tensors(
 
 
 def described(path: Path) -> tuple[dict[str, tuple[str, list[int]]], dict[str, Any]]:
-    """(type and shape of each tensor by its name, what the file says that they are about), without reading a number.
+    """(dtype and shape of each tensor by its name, the metadata `about`), without reading the tensors.
 
     Raises `Unreadable` for a file that is missing or damaged.
     """
@@ -42,7 +42,7 @@ def described(path: Path) -> tuple[dict[str, tuple[str, list[int]]], dict[str, A
 
 @contextmanager
 def opened(path: Path, device: torch.device | str = "cpu") -> Iterator[tuple[Any, dict[str, Any]]]:
-    """(the open file, what it says about itself)."""
+    """(the open file, its metadata `about`). Raises `Unreadable`."""
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
             about = loads((file.metadata() or {}).get("about", "{}"), nan=True)
@@ -60,7 +60,7 @@ def opened(path: Path, device: torch.device | str = "cpu") -> Iterator[tuple[Any
 
 
 def factors(tensors: dict[str, Tensor], left: str, right: str) -> tuple[Tensor, Tensor]:
-    """The left [d_out, r] and right [d_in, r] factor of these names; raises `Unreadable` where they are none."""
+    """The factors left [d_out, r] and right [d_in, r] of these names. Raises `Unreadable` if they are not a pair."""
     try:
         left_factor, right_factor = tensors[left], tensors[right]
     except KeyError as error:

@@ -183,7 +183,7 @@ def test_lanes_that_cannot_be_read(text, message):
 
 
 def test_a_whole_spec_is_taken_as_it_is():
-    from core.runs.library.asked import spec_of
+    from core.runs.library.arguments import spec_of
 
     spec = {"facts": {"source": "pocket", "count": 7}, "lanes": [{"method": "memit"}], "round_size": 2}
     assert spec_of(spec, None, None, None, {}) == RunSpec.from_dict(spec)

@@ -32,8 +32,8 @@ def recall(lm: LanguageModel, world: World, held_out: bool, seed: int = 0) -> di
     prompts = [template.format(fact.subject) for template, fact in zip(templates, facts, strict=True)]
     exact = score(lm, prompts, [fact.object for fact in facts]).exact
     table = {"all": _share(exact)}
-    for label, wanted in (("real", True), ("synthetic", False)):
-        table[label] = _share(exact[torch.tensor([fact.real == wanted for fact in facts])])
+    for label, real in (("real", True), ("synthetic", False)):
+        table[label] = _share(exact[torch.tensor([fact.real == real for fact in facts])])
     for name in relations:
         table[name] = _share(exact[torch.tensor([fact.relation == name for fact in facts])])
     return table

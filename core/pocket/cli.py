@@ -70,9 +70,9 @@ def run_train(args: argparse.Namespace) -> int:
             minutes=DEFAULT_MINUTES if args.minutes is None and args.steps is None else args.minutes,
             steps=args.steps,
             seed=args.seed,
-            shape=Shape(**_given(width=args.width, layers=args.layers, ffn=args.ffn)),
+            shape=Shape(**_set_options(width=args.width, layers=args.layers, ffn=args.ffn)),
             compile=not args.no_compile and shutil.which("g++") is not None,
-            **_given(learning_rate=args.learning_rate, write_penalty=args.write_penalty),
+            **_set_options(learning_rate=args.learning_rate, write_penalty=args.write_penalty),
         )
         train(args.out, plan, resume=args.resume, say=lambda line: print(line, flush=True))
     except (FileNotFoundError, ValueError) as error:
@@ -98,6 +98,6 @@ def run_card(args: argparse.Namespace) -> int:
     return 0
 
 
-def _given(**options: object) -> dict:
+def _set_options(**options: object) -> dict:
     """The options that were given."""
     return {name: value for name, value in options.items() if value is not None}

@@ -71,8 +71,8 @@ def task_sentences(tasks: Iterable[Task], forbidden: frozenset[str], count: int,
     """`count` examples of each task (times its `practice`), none with a prompt in `forbidden`."""
     sentences: list[Sentence] = []
     for task in tasks:
-        wanted = len(sentences) + round(count * task.practice)
-        while len(sentences) < wanted:
+        goal = len(sentences) + round(count * task.practice)
+        while len(sentences) < goal:
             example: Example = task.draw(rng)
             if example.prompt not in forbidden:
                 sentences.append(Sentence(example.prompt, example.answer))

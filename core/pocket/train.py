@@ -107,11 +107,11 @@ def weighted_loss(logits: Tensor, tokens: Tensor, weights: Tensor) -> tuple[Tens
 
     logits [rows, length, vocabulary], tokens and weights [rows, length].
     """
-    predicted, wanted, weight = logits[:, :-1].float(), tokens[:, 1:], weights[:, 1:]
-    each = F.cross_entropy(predicted.flatten(0, 1), wanted.flatten(), reduction="none").view_as(weight)
+    predicted, targets, weight = logits[:, :-1].float(), tokens[:, 1:], weights[:, 1:]
+    losses = F.cross_entropy(predicted.flatten(0, 1), targets.flatten(), reduction="none").view_as(weight)
     answers = weight == 1
-    right = (predicted.argmax(-1) == wanted)[answers].float().mean()
-    return (each * weight).sum() / weight.sum(), right
+    right = (predicted.argmax(-1) == targets)[answers].float().mean()
+    return (losses * weight).sum() / weight.sum(), right
 
 
 def new_optimizer(model: torch.nn.Module, plan: Training) -> torch.optim.AdamW:
@@ -178,20 +178,20 @@ def train(out: Path, plan: Training, *, resume: bool = False, say: Callable[[str
     forward = torch.compile(model, dynamic=False) if plan.compile else model
     say(f"{parameter_count(model) / 1e6:.1f}M parameters, {len(world.facts)} facts, from step {position.step}")
 
-    since, exported = time.monotonic() - position.seconds, position.seconds
+    began, exported = time.monotonic() - position.seconds, position.seconds
     recent: list[tuple[float, float]] = []
-    spoken_at, spoken_tokens = position.seconds, position.tokens
+    reported_at, reported_tokens = position.seconds, position.tokens
     batches = stream(world, tasks, tokenizer, plan, position)
     while position.progress(plan) < 1:
         rate = learning_rate(plan, position)
         recent.append(_step(forward, model, optimizer, next(batches), rate, plan, position.step))
         position.step += 1
         position.tokens += plan.batch_tokens
-        position.seconds = time.monotonic() - since
+        position.seconds = time.monotonic() - began
         if position.step % 50 == 0:
-            speed = (position.tokens - spoken_tokens) / (position.seconds - spoken_at)
+            speed = (position.tokens - reported_tokens) / (position.seconds - reported_at)
             say(_progress_line(plan, position, recent, rate, speed))
-            recent, spoken_at, spoken_tokens = [], position.seconds, position.tokens
+            recent, reported_at, reported_tokens = [], position.seconds, position.tokens
         if position.seconds - exported > 60 * plan.export_minutes:
             exported = position.seconds
             save_checkpoint(checkpoint, model, optimizer, position)

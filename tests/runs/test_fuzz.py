@@ -10,8 +10,8 @@ from core.editing.deltas.ledger import Ledger
 from core.errors import UserError
 from core.measures import studies
 from core.runs.cli.measure import _options
-from core.runs.opened.asked_rounds import asked_rounds
 from core.runs.opened.catalogue import built
+from core.runs.opened.selected_rounds import selected_rounds
 from core.runs.spec.differences import compared
 from core.runs.spec.problems import SpecError
 from core.runs.spec.run_spec import RunSpec
@@ -107,7 +107,7 @@ def _study(name):
 @given(rounds=TEXTS | st.text("0123456789,-al ", max_size=8), lanes=st.none() | st.lists(TEXTS, max_size=2))
 def test_rounds_may_be_asked_for_in_any_words(tmp_path, rounds, lanes):
     try:
-        asked_rounds(["MEMIT"], Ledger(tmp_path), lanes, rounds)
+        selected_rounds(["MEMIT"], Ledger(tmp_path), lanes, rounds)
     except UserError as error:
         clear(error)
 

@@ -40,7 +40,7 @@ class Hung:
         self.store.claim(self.run)
         self.handler = CommandHandler(self.store, QuestionHandler(Laboratory(home)))
         self.handler.take(self.run, Control())
-        self.handler.looked = time.monotonic() - silent
+        self.handler.last_poll = time.monotonic() - silent
         self.dog = Watchdog(self.store, self.handler, lambda: patience, lambda: "running", Limits(), gone)
 
     def studying(self):
@@ -84,9 +84,9 @@ def test_a_worker_that_comes_to_heartbeats_is_left_alone(hung):
     one.store.command(one.run, "pause")
     assert not one.dog.look()
     one.handler.active = None  # what is paused, idle or between two runs looks for commands all the time
-    before = one.handler.looked
+    before = one.handler.last_poll
     one.handler.poll()
-    assert one.handler.looked >= before + 99
+    assert one.handler.last_poll >= before + 99
 
 
 def test_stop_reaches_a_step_that_does_not_end(hung):
@@ -110,7 +110,7 @@ def test_a_study_and_an_answer_that_hang_are_given_up(hung):
     assert "no sign of life for 2 min" in one.store.studies.get(study).message
     again = one.studying()
     one.store.command(one.run, "stop_study", {"study": again})
-    one.handler.looked = time.monotonic() - 61
+    one.handler.last_poll = time.monotonic() - 61
     with pytest.raises(Ended):
         one.dog.look()
     assert one.store.studies.get(again).status == "stopped"
@@ -119,7 +119,7 @@ def test_a_study_and_an_answer_that_hang_are_given_up(hung):
     one.handler.take(one.run, Control())
     number = one.store.command(one.run, "map", {"method": "tsne"})
     one.handler.serving = one.store.answer(number)
-    one.handler.looked = time.monotonic() - 101
+    one.handler.last_poll = time.monotonic() - 101
     with pytest.raises(Ended):
         one.dog.look()
     assert one.store.answer(number).state == "failed"

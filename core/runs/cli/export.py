@@ -64,7 +64,7 @@ def export_command(arguments: argparse.Namespace) -> int:
 
 
 def _about_lines(about: Mapping[str, Any]) -> list[str]:
-    """What a person should know of exported weights: their errors, and whether they are the run's own."""
+    """Lines about exported weights: their errors, and whether they are bit for bit those of the run."""
     lines = [
         f"layer {layer['layer']}: rank {layer['rank']} of {layer['full_rank']}, relative error {layer['error']:.1e}"
         for layer in about.get("layers", ())

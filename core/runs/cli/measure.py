@@ -1,4 +1,4 @@
-"""`python -m core measure`: measures a stored run again, or makes a study of it."""
+"""`python -m core measure`: measures a stored run again, or runs a study on it."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _results(arguments: argparse.Namespace) -> int:
 
 
 def _result_lines(stored: StudyFile) -> str:
-    """A result in the list: its key, when it was found and of what; options that are not as usual; its tables."""
+    """A result in the list: its key, lanes, rounds and time; options that differ from the defaults; its tables."""
     usual = {about["name"]: {o["name"]: o["default"] for o in about["options"]} for about in catalogue()}
     own = {name: value for name, value in stored.options.items() if value != usual.get(stored.study, {}).get(name)}
     at = time.strftime("%Y-%m-%d %H:%M", time.localtime(stored.created))
@@ -136,7 +136,7 @@ def _why(empty: dict[str, str]) -> str:
 
 
 def _options(arguments: Sequence[str]) -> dict[str, Any]:
-    """`["count=3", "ask=edit", "layers=[4,5]"]` as a dictionary: values are JSON, or else text."""
+    """`["count=3", "ask=edit", "layers=[4,5]"]` as a dictionary. Values that are not JSON are text."""
     options = {}
     for argument in arguments:
         name, sign, value = argument.partition("=")

@@ -122,8 +122,8 @@ def _save_model(
     needed = ROOM * sum(p.numel() * p.element_size() for p in lm.model.parameters())
     free = shutil.disk_usage(out.parent).free
     if free < needed:
-        wanted = f"{needed / 2**30:.1f} GiB are needed, {free / 2**30:.1f} GiB are free"
-        raise UserError(f"{out.parent}: the disk has no room for the model ({wanted}); export to another disk")
+        sizes = f"{needed / 2**30:.1f} GiB are needed, {free / 2**30:.1f} GiB are free"
+        raise UserError(f"{out.parent}: the disk has no room for the model ({sizes}); export to another disk")
     report("layers", "Writing the model")
     with lm.worn(state.weights):
         lm.model.save_pretrained(out)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.facts.fact import Fact
 from core.measures.outside.scores import Answers, score_facts, summarise
-from core.runs.library.asked import fact_of
+from core.runs.library.arguments import fact_of
 from core.runs.library.model import ask
 from core.runs.library.results import Answer, Result
 from core.runs.opened.run import LaneAt, OpenedLane, Weights
@@ -63,34 +63,34 @@ class State:
 
     @property
     def weights(self) -> Weights:
-        """W_t of each edited layer's down-projection, [d_out, d_in], by layer; nothing at round 0."""
+        """W_t of each edited layer's down-projection, [d_out, d_in], by layer; empty at round 0."""
         return self._at.weights
 
     @property
     def update(self) -> LayerUpdates:
-        """What the round did: low-rank updates by layer, before (`raw`) and after the guards, keys and values."""
+        """The round's low-rank updates by layer, before (`raw`) and after the guards, its keys and values."""
         return self._at.update
 
     @property
     def edited(self) -> list[Fact]:
-        """The facts edited up to here, in their order."""
+        """The facts edited up to this round, in order."""
         facts = self._at.lane.run.facts.edit
         return [facts[index] for index in self._at.lane.edited_by(self.round)]
 
     def worn(self) -> AbstractContextManager[None]:
-        """Within the `with` block the model has these weights; afterwards those that it had before."""
+        """The model has these weights within the `with` block, and its earlier weights afterwards."""
         return self._at.worn()
 
     def ask(self, prompt: str, new_tokens: int = 20, top: int = 10) -> Answer:
-        """What the model says. Raises `UserError` for a prompt that is empty or too long."""
+        """The model's answer to a prompt. Raises `UserError` for a prompt that is empty or too long."""
         with self.worn():
             return ask(self._at.lane.run.lm, prompt, new_tokens, top)
 
     def score(self, facts: Iterable[Fact | Mapping[str, Any]] | None = None) -> Result:
-        """Efficacy, paraphrase and neighborhood scores of facts, by default of all that were edited up to here.
+        """Efficacy, paraphrase and neighborhood scores of facts, by default of all facts edited up to this round.
 
-        `frame()` has a row per fact, `frame("mean")` the means: shares of a fact's questions at which the wanted answer
-        is likelier than the one it competes with, and (`_exact`) at which each of its tokens is the likeliest.
+        `frame()` has a row per fact, `frame("mean")` the means. A score is the share of a fact's questions at which the
+        expected answer is likelier than its competitor; `_exact`: at which each of its tokens is the arg-max.
         """
         scored_facts = self.edited if facts is None else [fact_of(fact) for fact in facts]
         with self.worn():
@@ -115,7 +115,7 @@ class State:
 
 
 def table(path: Any, texts: bool = False) -> pd.DataFrame:
-    """A table of a run's folder. Cells such as "NA" stay text; what is empty is missing, or text without letters."""
+    """A table of a run's folder. Cells such as "NA" stay text. Empty cells are missing values, or "" with `texts`."""
     import pandas as pd
 
     if texts:

@@ -24,7 +24,7 @@ OPEN, CLOSE = "([{", ")]}"
 
 
 def lanes_of(lanes: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Lanes of a spec: each is text, or a dictionary as in a spec; one alone needs no list. Raises `UserError`."""
+    """Lanes of a spec, from a text, a dictionary as in a spec, or a list of these. Raises `UserError`."""
     entries = [lanes] if isinstance(lanes, (str, Mapping)) else list(lanes)
     if not entries:
         raise UserError('no lane was given; name at least one method, such as "memit"')
@@ -32,7 +32,7 @@ def lanes_of(lanes: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]])
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """The lane that a text describes. Whether its values are in range shows when the spec is checked."""
+    """The lane that a text describes. Whether its values are in range is checked with the spec."""
     named = NAMED.fullmatch(text)
     name, recipe = (named[1], named[2]) if named else (None, text)
     first, *others = [_term(term, text) for term in _split(recipe, "+", text)]
@@ -90,7 +90,7 @@ def _value(written: str, text: str) -> Any:
 
 
 def _split(text: str, sign: str, whole: str) -> list[str]:
-    """The parts between signs that stand in no brackets or quotes."""
+    """The parts of a text between signs that are outside brackets and quotes."""
     parts = [""]
     for letter, inside in _marked(text, whole):
         if letter == sign and not inside:
@@ -101,7 +101,7 @@ def _split(text: str, sign: str, whole: str) -> list[str]:
 
 
 def _marked(text: str, whole: str) -> Iterator[tuple[str, bool]]:
-    """Each letter, and whether it stands within brackets or quotes."""
+    """Each character, and whether it is inside brackets or quotes."""
     opened, quote = "", ""
     for letter in text:
         yield letter, bool(opened or quote)

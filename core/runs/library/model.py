@@ -1,4 +1,4 @@
-"""A model that is loaded once: asked as it is, or given to several runs."""
+"""A model that is loaded once, for prompts or for several runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Model:
         return {name: getattr(self.spec, name) for name in WHICH}
 
     def ask(self, prompt: str, new_tokens: int = 20, top: int = 10) -> Answer:
-        """What the unedited model says. Raises `UserError` for a prompt that is empty or too long."""
+        """The unedited model's answer to a prompt. Raises `UserError` for a prompt that is empty or too long."""
         with self.lm.worn({}):
             return ask(self.lm, prompt, new_tokens, top)
 
@@ -39,16 +39,15 @@ class Model:
 
 
 def load(model: str = "pocket", device: str = "auto", dtype: str = "auto", chat: bool = False) -> Model:
-    """Load a model: "pocket", a hub id or a folder. `lab.run` takes it in the place of a name, so that several runs
-    share it. `chat` asks prompts through the tokenizer's chat template. Raises `UserError` for one that cannot be
-    loaded or edited."""
+    """Load a model: "pocket", a hub id or a folder. `lab.run` accepts it instead of a name, so that several runs share
+    it. `chat` applies the tokenizer's chat template to prompts. Raises `UserError` if it cannot be loaded or edited."""
     fields = {"model": model, "device": device, "dtype": dtype, "chat": chat}
     spec = RunSpec.from_dict({**fields, "facts": {"source": "pocket"}, "lanes": [{"method": "memit"}]})
     return Model(Laboratory(cache_home(Path.cwd())), spec)
 
 
 def ask(lm: LanguageModel, prompt: str, new_tokens: int, top: int) -> Answer:
-    """What the model says as it is now."""
+    """The answer of the model with its current weights. Raises `UserError`."""
     if not prompt.strip():
         raise UserError("the prompt is empty; type the beginning of a sentence")
     room = lm.max_length - len(lm.encode(lm.asked(prompt)))

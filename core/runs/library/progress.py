@@ -10,19 +10,19 @@ from core.runs.progress.events import Event, Progress, Started, Warned
 
 
 class Bar:
-    """Shows how many of a run's edits are made, and what goes on; warnings are printed above it."""
+    """Shows the number of finished edits and the current work; warnings are printed above the bar."""
 
     def __init__(self, shown: bool = True):
         self._shown, self._bar = shown, tqdm(disable=not shown, unit="edit", desc="Getting ready")
 
     def progress(self, progress: Progress) -> None:
-        """Where the work stands."""
+        """Show progress."""
         if progress.run_total:
             self._bar.total, self._bar.n = progress.run_total, progress.run_done
         self._bar.set_description_str((progress.message or progress.phase)[:60])
 
     def event(self, event: Event) -> None:
-        """A committed event."""
+        """Handle a committed event."""
         if isinstance(event, Started):
             self._bar.total = event.rounds * len(event.lanes)
         if self._shown and isinstance(event, Warned) and event.level != "info":

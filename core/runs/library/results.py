@@ -1,4 +1,4 @@
-"""What the library answers with: numbers as a table (`frame`) and as a plot (`figure`)."""
+"""Results of the library: numbers as a table (`frame`) and as a plot (`figure`)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a study or a scoring found. `tables` are rows by the name of the table, `charts` how they are drawn;
-    `protocol` says what was measured on what and when, `notes` what was left out, and why. `raw` is all of it in JSON
+    """The result of a study or of scoring. `tables` has the rows by table name, `charts` says how they are drawn,
+    `protocol` what was measured, on what and when, `notes` what was left out and why. `raw` is the whole result in JSON
     types."""
 
     title: str
@@ -34,7 +34,7 @@ class Result:
         return cls(**parts, raw=study_result)
 
     def frame(self, table: str | None = None) -> pd.DataFrame:
-        """A table, the first by default. Raises `UserError` for a name that is not there."""
+        """A table, the first by default. Raises `UserError` for an unknown name."""
         import pandas as pd
 
         names = list(self.tables)
@@ -44,7 +44,7 @@ class Result:
         return pd.DataFrame(list(self.tables[name]))
 
     def figure(self, chart: int = 0) -> Figure:
-        """A chart as a plotly figure, counted from 0. Raises `UserError` where there is none."""
+        """A chart as a plotly figure, counted from 0. Raises `UserError` for an unknown number."""
         from core.charts.plot import charted
 
         if not 0 <= chart < len(self.charts):
@@ -60,7 +60,7 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a model says to a prompt: its greedy continuation `text`, and the likeliest `next` tokens with their
+    """A model's answer to a prompt: its greedy continuation `text`, and the likeliest `next` tokens with their
     probabilities."""
 
     prompt: str

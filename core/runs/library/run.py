@@ -1,4 +1,4 @@
-"""A run as the library gives it: started, opened again, looked at."""
+"""Runs in the library: start one, open one again, read its results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.panels import figure
 from core.runs.engine.laboratory import Laboratory
 from core.runs.export.export import Exported, export
 from core.runs.export.options import ExportRequest
-from core.runs.library.asked import Facts, Lanes, spec_of
+from core.runs.library.arguments import Facts, Lanes, spec_of
 from core.runs.library.lane import Lane, table
 from core.runs.library.lane_text import lanes_of
 from core.runs.library.model import Model
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 OWNER = "python"
-HOW = "resume=True"  # how a run that is there goes on
-LOOK = 0.2  # seconds between two looks at a run that the lab's worker performs
+HOW = "resume=True"  # the option that resumes an existing run
+LOOK = 0.2  # seconds between two polls of a run that the lab's worker performs
 OVER = ("done", "failed", "stopped", "paused")
 
 
@@ -57,12 +57,12 @@ class Run:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """What was run, every field filled in: `lab.run(run.spec)` repeats it."""
+        """The spec with every field filled in: `lab.run(run.spec)` repeats the run."""
         return self._opened.spec.as_dict()
 
     @property
     def status(self) -> str:
-        """done, stopped, paused, failed, running or queued; "" of a run that is only there as a folder."""
+        """done, stopped, paused, failed, running or queued; "" for a folder that no store knows."""
         return self._stored(lambda store: stored_run(store, self.id).status) if self.id else ""
 
     @property
@@ -77,13 +77,13 @@ class Run:
 
     @property
     def facts(self) -> pd.DataFrame:
-        """Every fact in every lane: what was asked, what was said before the edits and after them. Written when the run
-        ends; raises `UserError` before that."""
+        """Every fact in every lane: the prompt, and the answers before and after the edits. The table is written when
+        the run ends; raises `UserError` before that."""
         return table(self._file("facts"), texts=True)
 
     @property
     def events(self) -> Sequence[Mapping[str, Any]]:
-        """All events that stand, as stored."""
+        """All events that were not undone, as stored."""
         return self._opened.record.events
 
     def __getitem__(self, label: str) -> Lane:
@@ -106,18 +106,18 @@ class Run:
     def export(
         self, kind: str, out: Path | str, *, lane: str | None = None, round: int | None = None, **options: Any
     ) -> Exported:
-        """Export to `out`, which is not there yet: a "zip" or a "snippet" of the run; "factors", "lora" or "model" of a
+        """Export to `out`, which must not exist: a "zip" or a "snippet" of the run; "factors", "lora" or "model" of a
         lane's round. Raises `UserError`."""
         request = ExportRequest(kind=kind, lane=lane, round=round, options=options)
         return export(self.folder, request, Path(out), self._opened.laboratory)
 
     def add(self, *lanes: str | Mapping[str, Any], progress: bool = True) -> Run:
-        """Compute more lanes as if they had been there from the start; returns this run. Raises `UserError`."""
+        """Add lanes, computed as if they had been in the run from the start; returns this run. Raises `UserError`."""
         self._stored(lambda store: add_lanes(store, stored_run(store, self.id), lanes_of(list(lanes))))
         return self.resume(progress=progress)
 
     def resume(self, progress: bool = True) -> Run:
-        """Go on with a run that was stopped; returns this run. Raises `UserError`."""
+        """Resume a run that was stopped; returns this run. Raises `UserError`."""
         self._stored(lambda store: _finish(store, stored_run(store, self.id), self._opened.laboratory, progress))
         return self
 
@@ -162,9 +162,9 @@ def run(
     dictionaries as in a spec, or both. `round_size` is a tenth of the facts by default; `fields` are other fields of a
     spec (`seed`, `measure`, `statistics`, `title`, …).
 
-    The run is stored in the folder `out`, or in the lab's own home, where the page finds it. With `resume` a run that
-    `out` holds goes on, with the lanes that were added. Ctrl-C stops after the step; `run.resume()` goes on. Raises
-    `UserError`, in one line.
+    The run is stored in the folder `out`, or in the lab's own home, where the page finds it. With `resume`, the run in
+    `out` continues, with lanes that were added to the spec. Ctrl-C stops after the current step; `run.resume()`
+    continues. Raises `UserError`, in one line.
     """
     loaded = model if isinstance(model, Model) else None
     named: str | Mapping[str, Any] = model if not isinstance(model, Model) else model.spec.model
@@ -190,8 +190,8 @@ def run(
 
 
 def open_run(run: Path | str, model: Model | None = None) -> Run:
-    """A run that is there: its folder, or the id of one in the lab's home. `model` is its model, where it is loaded
-    already. Raises `UserError` where no run is."""
+    """Open an existing run by its folder, or by its id in the lab's home. `model` is its model, if that is loaded
+    already. Raises `UserError` if there is no such run."""
     folder = Path(run).expanduser()
     if not folder.is_dir():
         folder = default_home() / "runs" / str(run)
@@ -203,7 +203,7 @@ def open_run(run: Path | str, model: Model | None = None) -> Run:
 
 
 def _place(folder: Path) -> tuple[Path, str]:
-    """The home whose store has the run in a folder, and its id there; ("" where none has it)."""
+    """The home whose store has the run in a folder, and the run's id; "" if no store has it."""
     for home in (folder, folder.parent.parent):
         if (home / "lab.sqlite").exists():
             store = Store(home)
@@ -217,8 +217,8 @@ def _place(folder: Path) -> tuple[Path, str]:
 
 
 def _finish(store: Store, stored: Stored, laboratory: Laboratory, progress: bool) -> None:
-    """Perform a run to its end: here, or by the lab's worker where one lives in this home. Raises `UserError` for a run
-    that failed."""
+    """Perform a run to its end, in this process, or by the lab's worker if this home has one. Raises `UserError` if the
+    run fails."""
     with Bar(progress) as bar:
         if worker_lives(store.home):
             status, message = _followed(store, stored, bar)
@@ -232,7 +232,7 @@ def _finish(store: Store, stored: Stored, laboratory: Laboratory, progress: bool
 
 
 def _followed(store: Store, stored: Stored, bar: Bar) -> tuple[str, str]:
-    """The worker of this home performs the run; returns how it ended."""
+    """Let the worker of this home perform the run; returns its final status and message."""
     if stored.status in OVER:
         store.command(stored.id, "resume")
     try:
@@ -250,7 +250,7 @@ def _followed(store: Store, stored: Stored, bar: Bar) -> tuple[str, str]:
 
 
 def _interruptible(control: Control) -> AbstractContextManager[None]:
-    """Ctrl-C ends a run after its step; signals come to the main thread alone."""
+    """Let Ctrl-C end a run after its step. Only the main thread can handle signals."""
     if current_thread() is not main_thread():
         return nullcontext()
     return interruptible(control, "go on with run.resume()")

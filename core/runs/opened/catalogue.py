@@ -11,8 +11,8 @@ from core.measures import studies
 
 
 def catalogue() -> list[dict[str, Any]]:
-    """Every study: `{"name", "title", "question", "source", "options"}`, its options as `editing.settings.parameters.
-    Parameter` has them (`name, kind, optional, default, help, ge, gt, le, lt, choices`, …)."""
+    """Every study: `{"name", "title", "question", "source", "options"}`. Options have the fields of
+    `editing.settings.parameters.Parameter` (`name, kind, optional, default, help, ge, gt, le, lt, choices`, …)."""
     entries = []
     for name in studies.names():
         study = studies.get(name)
@@ -23,10 +23,10 @@ def catalogue() -> list[dict[str, Any]]:
 
 
 def built(name: str, options: Mapping[str, Any]) -> Any:
-    """A study with its options; raises `UserError` for a name or option that is not known, or out of range."""
+    """A study with its options. Raises `UserError` for an unknown name or option, or a value out of range."""
     return build(studies.get(name), options, f"The study {name}")
 
 
 def resolved(study: Any) -> dict[str, Any]:
-    """All options of a study, those left at their defaults too."""
+    """All options of a study, including defaults."""
     return values(study)

@@ -11,8 +11,8 @@ from typing import Any
 from core.measures.config import MeasureConfig
 from core.measures.session import MeasureSession
 from core.runs.engine.run_context import announce, share_of
-from core.runs.opened.asked_rounds import asked_rounds
 from core.runs.opened.run import OpenedRun
+from core.runs.opened.selected_rounds import selected_rounds
 from core.runs.progress.eta import Pace
 from core.runs.progress.events import Measured, Progress
 from core.runs.store.folder import RunFolder, replace_text
@@ -22,9 +22,9 @@ UNSAMPLED = {"sample": None, "paraphrases": None, "neighbors": None, "unedited":
 
 @dataclass(frozen=True, kw_only=True)
 class Again:
-    """What is measured otherwise than in the run. `tasks` [] stands for the model's own, None for those of the run;
-    `maps` adds a map per state to `maps-<name>.json`; `everything` measures without samples. Tables are called by
-    `name`."""
+    """How a repeated measurement differs from the run's. `tasks`: [] means the model's own, None those of the run.
+    `maps` adds a map per state to `maps-<name>.json`. `everything` measures without samples. `name` is the suffix of
+    the tables."""
 
     name: str = "again"
     tasks: Sequence[str] | None = None
@@ -44,16 +44,16 @@ def remeasure(
 ) -> list[Path]:
     """Measure rounds of a run again; returns the files that were written.
 
-    `rounds` is "all", "last" or numbers with commas. Numbers that only a live run can tell (`*_when_edited`) are left
-    out. Raises `UserError` for a folder, round or lane that is not there, and `Interrupted` when the run's control says
-    so.
+    `rounds` is "all", "last" or numbers separated by commas. Scores that only a live run can measure (`*_when_edited`)
+    are left out. Raises `UserError` for an unknown folder, round or lane, and `Interrupted` when the run's control ends
+    it.
     """
     again, control = again or Again(), run.control
     spec, folder = run.record.spec, RunFolder(run.folder.path, suffix=f"-{again.name}")
-    wanted = asked_rounds(run.labels, run.ledger, lanes, rounds)
+    rounds_by_lane = selected_rounds(run.labels, run.ledger, lanes, rounds)
     run.load()
     config = again.config(spec.measure)
-    layers = sorted({layer for lane in wanted for layer in run.layers[lane]})
+    layers = sorted({layer for lane in rounds_by_lane for layer in run.layers[lane]})
     announce(run.lm, len(layers), config, control)
     session = MeasureSession(
         run.lm,
@@ -64,7 +64,7 @@ def remeasure(
         run.laboratory.assets,
         heartbeat=control.heartbeat,
     )
-    places = [(lane, number) for lane, numbers in wanted.items() for number in numbers]
+    places = [(lane, number) for lane, numbers in rounds_by_lane.items() for number in numbers]
     events: list[Mapping[str, Any]] = [run.started]
     pace = Pace()
     for done, (label, number) in enumerate(places):

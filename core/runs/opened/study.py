@@ -16,9 +16,9 @@ from core.measures.session import task_names
 from core.measures.study.case import Case
 from core.measures.study.result import StudyResult
 from core.runs.engine.run_context import gathering, versions
-from core.runs.opened.asked_rounds import asked_rounds
 from core.runs.opened.catalogue import built, resolved
 from core.runs.opened.run import OpenedLane, OpenedRun
+from core.runs.opened.selected_rounds import selected_rounds
 from core.runs.progress.control import Control
 from core.runs.progress.eta import Pace
 from core.runs.progress.events import Progress
@@ -38,7 +38,7 @@ def study(
     """
     began, chosen = time.monotonic(), built(name, options)
     control, started = run.control, run.started  # raises `UserError` without a run
-    rounds_by_lane = asked_rounds(run.labels, run.ledger, lanes, rounds)
+    rounds_by_lane = selected_rounds(run.labels, run.ledger, lanes, rounds)
     random, pace = torch.get_rng_state(), Pace()
     try:
         run.load()

@@ -42,7 +42,7 @@ class Telling:
         self._moving = self._bar.isatty()
         self._drawn = False
         self._now, self._written = now, now()
-        self._stands: Progress | None = None
+        self._latest: Progress | None = None
         self._began, self._pace = now(), Pace(now)
         self._over, self._lock = threading.Event(), threading.RLock()
         self._watcher: threading.Thread | None = None
@@ -66,9 +66,9 @@ class Telling:
         what = progress.message or progress.phase
         with self._lock:
             place = (progress.phase, progress.lane, progress.round)
-            if self._stands is None or place != (self._stands.phase, self._stands.lane, self._stands.round):
+            if self._latest is None or place != (self._latest.phase, self._latest.lane, self._latest.round):
                 self._began, self._pace = self._now(), Pace(self._now)
-            self._stands = progress
+            self._latest = progress
         if progress.phase in ("inside", "study") and progress.lane is None and progress.round is None:
             self._clear()
             self._printed.add(what)
@@ -87,8 +87,8 @@ class Telling:
     def still(self) -> None:
         """Write a line of progress if there was none for `SILENT` seconds."""
         with self._lock:
-            if self._stands is not None and not self._moving and self._now() - self._written >= SILENT:
-                self._say(self._standing(self._stands))
+            if self._latest is not None and not self._moving and self._now() - self._written >= SILENT:
+                self._say(self._standing(self._latest))
 
     def end(self) -> None:
         """Clear the progress bar and stop writing."""

@@ -166,8 +166,8 @@ def _unwritable(value: Any, where: tuple[int | str, ...] = ()) -> list[SpecProbl
     for key, part in parts:
         if not isinstance(key, (str, int)):
             return [SpecProblem(path(where), f"its fields are named by text, not {shown(key)}")]
-        if found := _unwritable(key, where) or _unwritable(part, (*where, key)):
-            return found
+        if problems := _unwritable(key, where) or _unwritable(part, (*where, key)):
+            return problems
     return []
 
 
@@ -178,7 +178,7 @@ def _typed(data: Mapping[str, Any]) -> list[SpecProblem]:
     if not isinstance(items, list):
         return []
     rows = [item for item in items if isinstance(item, Mapping)]
-    if len(rows) < len(items):  # pydantic has told where
+    if len(rows) < len(items):  # pydantic reports where
         return []
     parsed, problems = parse_rows(rows)
     if not parsed and not problems:

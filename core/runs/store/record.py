@@ -49,23 +49,23 @@ class Record:
         assert self.past.started is not None
         return self.past.started
 
-    def lane(self, asked: str | None) -> str:
+    def lane(self, label: str | None) -> str:
         """The lane of that label; without a label, the run's only lane. Raises `UserError`."""
         labels = [lane["label"] for lane in self.started["lanes"]]
-        if asked is None and len(labels) == 1:
+        if label is None and len(labels) == 1:
             return labels[0]
-        if asked is None:
+        if label is None:
             raise UserError(f"this run has {len(labels)} lanes; name one of them: {', '.join(labels)}")
-        if asked not in labels:
-            raise UserError(f'there is no lane "{asked}"; {nearest(asked, labels)}')
-        return asked
+        if label not in labels:
+            raise UserError(f'there is no lane "{label}"; {nearest(label, labels)}')
+        return label
 
-    def round(self, lane: str, asked: int | None) -> int:
+    def round(self, lane: str, number: int | None) -> int:
         """The round, or the lane's last if None. Raises `UserError` if it has not been edited."""
         last = self.past.last_edit(lane)
-        if asked is not None and not 0 <= asked <= last:
-            raise UserError(f"round {asked} of {lane} is not edited yet; rounds 0 to {last} are")
-        return last if asked is None else asked
+        if number is not None and not 0 <= number <= last:
+            raise UserError(f"round {number} of {lane} is not edited yet; rounds 0 to {last} are")
+        return last if number is None else number
 
     def edited(self, lane: str, number: int) -> Mapping[str, Any] | None:
         """The `edited` event of a lane's round, possibly of the lane that it branched from; None if there is none."""

@@ -13,9 +13,9 @@ from typing import Any
 from core.editing.deltas.ledger import Ledger
 from core.errors import UserError
 from core.runs.export.offered import drop_figures, needs_model
-from core.runs.opened.asked_rounds import asked_rounds
 from core.runs.opened.catalogue import built, resolved
 from core.runs.opened.pending import NEXT
+from core.runs.opened.selected_rounds import selected_rounds
 from core.runs.progress.control import Control, Paused, Stopped
 from core.runs.spec.problems import SpecError, whole
 from core.runs.store.additions import add_lanes, extended
@@ -47,13 +47,13 @@ class Studying:
 
 class CommandHandler:
     """Serves the store's commands. `active` and `control` belong to the current run; a study `studying` is suspended
-    meanwhile. `serving` is the command that is being answered, `looked` the time of the last poll
+    meanwhile. `serving` is the command that is being answered, `last_poll` the time of the last `poll`
     (`time.monotonic`)."""
 
     def __init__(self, store: Store, questions: QuestionHandler):
         self._store, self._questions = store, questions
         self.serving: Command | None = None
-        self.looked = time.monotonic()
+        self.last_poll = time.monotonic()
         self._deferred: set[int] = set()
         self._leaving = False
         self.active: str | None = None
@@ -76,7 +76,7 @@ class CommandHandler:
 
     def poll(self, at_leisure: bool = True) -> None:
         """Serve the waiting commands; long ones only if `at_leisure`."""
-        self.looked = time.monotonic()
+        self.last_poll = time.monotonic()
         if self.serving is not None:  # an answer's own work has come to a heartbeat
             return
         for command in self._store.waiting():
@@ -149,7 +149,7 @@ class CommandHandler:
         commands = self._store.commands
 
         def look(_: bool) -> None:
-            self.looked = time.monotonic()
+            self.last_poll = time.monotonic()
             others = {other.id: other.kind for other in commands.waiting(command.run)}
             if command.id not in others:
                 control.stop(WITHDRAWN)
@@ -174,7 +174,9 @@ class CommandHandler:
             if folder.read_spec() is None:
                 raise UserError("this run has not begun yet; ask again when its first round is being edited")
             labels = [lane["name"] for lane in (run.spec or {})["lanes"]]
-            asked_rounds(labels, Ledger(folder.ledger), request.lanes, request.rounds)  # raises for what is not there
+            selected_rounds(
+                labels, Ledger(folder.ledger), request.lanes, request.rounds
+            )  # raises for what is not there
             request = replace(request, options=resolved(study))
             return {"study": self._store.studies.add(run.id, run.owner, request)}
         number = _whole(command, "study", 0)

@@ -168,8 +168,8 @@ class Worker:
         run = self.store.get(following.id)
         if run is None or run.spec is None:
             return None
-        wanted = POCKET.model_copy(update={name: run.spec[name] for name in MODEL if name in run.spec})
-        if self.laboratory.has(wanted):
+        model_spec = POCKET.model_copy(update={name: run.spec[name] for name in MODEL if name in run.spec})
+        if self.laboratory.has(model_spec):
             return run
         unfit.add(run.id)
         return None

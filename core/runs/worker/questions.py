@@ -38,7 +38,7 @@ class QuestionHandler:
 
     def ready(self, run: Run | None, payload: Mapping[str, Any]) -> bool:
         """Whether the model that would answer is loaded."""
-        return self._laboratory.has(self._asked(run, payload))
+        return self._laboratory.has(self._model_spec(run, payload))
 
     def answer(
         self, run: Run | None, kind: str, payload: Mapping[str, Any], control: Control | None = None
@@ -59,7 +59,7 @@ class QuestionHandler:
             if kind == "export" and run is not None:
                 return export_answer(run, payload, self._laboratory, control)
             if run is None or opened is None or not begun:
-                lm = self._laboratory.model(self._asked(run, payload))
+                lm = self._laboratory.model(self._model_spec(run, payload))
                 answer = self._probe(lm, {}, payload, control)
                 return {**answer, "model": lm.reference, "lane": "", "round": 0}
             if kind == "fact":
@@ -77,7 +77,7 @@ class QuestionHandler:
             torch.set_rng_state(random)
         return {**answer, "lane": at.lane.label, "round": at.round}
 
-    def _asked(self, run: Run | None, payload: Mapping[str, Any]) -> RunSpec:
+    def _model_spec(self, run: Run | None, payload: Mapping[str, Any]) -> RunSpec:
         """A spec that names the model that answers."""
         if run is not None:
             opened = OpenedRun(run.folder, self._laboratory)

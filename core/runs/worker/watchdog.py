@@ -84,7 +84,7 @@ class Watchdog:
             if now - self._left > self.limits.leave:
                 self._ended(self._pause)
             return now - self._left > self.limits.hurry
-        silent, patience = now - self._handler.looked, self._patience()
+        silent, patience = now - self._handler.last_poll, self._patience()
         if silent > patience:
             waited = f"{patience / 60:.0f} min" if patience >= 90 else f"{patience:.0f} s"
             self._ended(lambda: self._fail(waited))

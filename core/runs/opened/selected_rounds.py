@@ -8,7 +8,7 @@ from core.editing.deltas.ledger import Ledger
 from core.errors import UserError, nearest
 
 
-def asked_rounds(
+def selected_rounds(
     labels: Sequence[str], ledger: Ledger, lanes: Sequence[str] | None, rounds: str
 ) -> dict[str, list[int]]:
     """The selected rounds by lane, ascending. `labels` are all lanes of the run; `lanes` selects some, None all.
@@ -16,8 +16,8 @@ def asked_rounds(
     for label in lanes or ():
         if label not in labels:
             raise UserError(f'there is no lane "{label}"; {nearest(label, labels)}')
-    wanted = [label for label in labels if lanes is None or label in lanes]
-    return {label: _rounds(rounds, ledger.rounds(label), label) for label in wanted}
+    selected = [label for label in labels if lanes is None or label in lanes]
+    return {label: _rounds(rounds, ledger.rounds(label), label) for label in selected}
 
 
 def _rounds(rounds: str, edited: Sequence[int], lane: str) -> list[int]:

@@ -16,7 +16,7 @@ from core.runs.library.lane_text import lanes_of
 from core.runs.spec.problems import SpecError, problems_of
 from core.runs.spec.run_spec import MOST_ROWS, RunSpec
 
-ROUNDS = 10  # where no size of a round is asked for
+ROUNDS = 10  # default number of rounds
 
 Facts = FactsSpec | Fact | Mapping[str, Any] | Iterable[Fact | Mapping[str, Any]]
 Lanes = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
@@ -25,8 +25,8 @@ Lanes = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
 def sample(n: int = USUAL, seed: int = 0, source: str = "pocket", **options: Any) -> FactsSpec:
     """`n` facts of a source: "pocket" (the world of the pocket model, sampled by `seed`), a dataset's name, or a file.
 
-    `options` are the other fields of `facts` in a spec: `path`, `subset`, `shuffle`, `order`, `unedited`, … Nothing is
-    read yet. Raises `UserError`.
+    `options` are the other fields of `facts` in a spec: `path`, `subset`, `shuffle`, `order`, `unedited`, … Facts are
+    read when the run starts. Raises `UserError`.
     """
     try:
         return FactsSpec.model_validate({"source": source, "count": n, "seed": seed, **options})
@@ -42,7 +42,7 @@ def fact(subject: str, prompt: str, target: str, truth: str | None = None, **mor
 
 
 def fact_of(value: Fact | Mapping[str, Any]) -> Fact:
-    """A fact, or a row with its columns, as a fact. Raises `UserError`."""
+    """A fact from a fact or a dictionary of its columns. Raises `UserError`."""
     if isinstance(value, Fact):
         return value
     if not isinstance(value, Mapping):
@@ -72,8 +72,8 @@ def spec_of(
     round_size: int | None,
     fields: Mapping[str, Any],
 ) -> RunSpec:
-    """The spec of a run. `model` is a model's name, or a whole spec, whose fields the other arguments replace. Raises
-    `UserError` with everything that is wrong."""
+    """The spec of a run. `model` is a model's name, or a whole spec whose fields the other arguments replace. Raises
+    `UserError` that lists the problems."""
     spec: dict[str, Any] = dict(model) if isinstance(model, Mapping) else {"model": model, "facts": facts_field(None)}
     whole = isinstance(model, Mapping)
     if facts is not None:
