@@ -50,7 +50,7 @@ def signed(text: str, at: int) -> bool:
 
 
 def tidy(text: str) -> str:
-    """Whether `text[at]` is a sign or point at the start of a number: "-5", ".5"; not the last of "...5"."""
+    """A normalised text: case folded, NFKC, single spaces, stripped, one kind of minus, no emoji variations."""
     plain = unicodedata.normalize("NFKC", text).casefold().replace("\u2212", "-")
     return " ".join("".join(letter for letter in plain if letter not in "\ufe0e\ufe0f").split())
 

@@ -1,4 +1,4 @@
-"""The model's card: what it recalls, how far that carries to unseen phrasings, hops and tasks."""
+"""The model's card: its recall of facts, generalisation to unseen templates and two-hop questions, and tasks."""
 
 import json
 import math

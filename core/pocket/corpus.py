@@ -1,6 +1,6 @@
-"""The training distribution: what is said of the world in one epoch, packed into rows of tokens.
+"""The training distribution: the sentences of one epoch, packed into rows of tokens.
 
-An epoch is a function of (world, tasks, seed, number), so that training can be resumed at any row of any epoch.
+An epoch is a function of (world, tasks, seed, number), so training can be resumed at any row of any epoch.
 """
 
 from collections.abc import Iterable, Iterator
@@ -147,9 +147,9 @@ def encode_rows(sentences: list[Sentence], tokenizer: "PreTrainedTokenizerFast",
 def subject_spans(
     sentences: list[Sentence], tokenizer: "PreTrainedTokenizerFast", lead: str
 ) -> list[tuple[int, int] | None]:
-    """Of each sentence's prompt with `lead` in front: the subject's first token and the one after its last, or None.
+    """For each prompt with `lead` in front: (the subject's first token, the one after its last), or None.
 
-    Tokens never cross a word's end, so that what stands before a place is as many tokens alone as in the sentence.
+    Tokens never cross the end of a word, so a prefix has as many tokens alone as within the sentence.
     """
     at = [s.prompt.find(s.subject) for s in sentences]
     before = encode_pieces(tokenizer, [f"{lead}{s.prompt[:i]}".rstrip() for s, i in zip(sentences, at, strict=True)])
@@ -189,8 +189,8 @@ def text_rows(sentences: list[Sentence], tokenizer: "PreTrainedTokenizerFast", s
 def tokenizer_texts(world: World, tasks: list[Task], seed: int) -> Iterator[str]:
     """Text to train the tokenizer on: subjects, templates and objects as often as they are used.
 
-    Subjects come several times, so that each of their words is one token: a name in pieces is read from its first
-    pieces, and nothing of the subject gathers at its last token, where methods look for it.
+    Subjects are repeated, so that each of their words becomes one token. If a name were split, the model would identify
+    it by its first pieces, and its last token, which methods edit at, would carry little about the subject.
     """
     rng = Random(f"tokenizer-{seed}")
     yield from sorted({f" {fact.subject}" for fact in world.facts}) * SUBJECT_REPEATS

@@ -73,7 +73,7 @@ def initialise(model: "LlamaForCausalLM") -> None:
 def add_stochastic_depth(model: "LlamaForCausalLM", rates: tuple[float, ...]) -> None:
     """In training, drop layer i's whole FFN output for a row with probability `rates[i]`.
 
-    Else all facts gather in the first FFN, where edits are coarse. Evaluation is not affected.
+    Otherwise all facts would be stored in the first FFN, where edits are coarse. Evaluation is not affected.
     """
     for layer, rate in zip(model.model.layers, rates, strict=False):
         layer.mlp.register_forward_hook(_dropper(rate))
@@ -113,8 +113,8 @@ def _note_write(module: nn.Module, inputs: tuple, output: Tensor | tuple) -> Non
 def hide_subjects(model: "LlamaForCausalLM", below: int) -> None:
     """Let the attention of the layers under `below` use the mask that `set_hidden` gives them.
 
-    What follows a subject then reads it late, so that what is known of it has to be gathered at the subject, by the
-    layers before: enrichment first, read-out later.
+    Tokens after a subject can then attend to it only in later layers, so earlier layers must gather what is known about
+    it at the subject itself: enrichment first, read-out later.
     """
     for layer in model.model.layers[:below]:
         layer.self_attn.register_forward_pre_hook(_use_mask, with_kwargs=True)
@@ -134,5 +134,5 @@ def _use_mask(module: nn.Module, inputs: tuple, options: dict) -> tuple[tuple, d
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Number of trained numbers."""
+    """The number of trainable parameters."""
     return sum(parameter.numel() for parameter in model.parameters())

@@ -1,7 +1,7 @@
 """Eight small downstream tasks, one generator each: an example is a prompt, its answer and the other choices.
 
-They stand for the suite of the papers (SST-2, CoLA, MRPC, RTE, reading, MMLU, arithmetic) and are cut so that a
-small model learns them in a few million tokens: lexical cues, closed logic, small tables, words of a kind in a passage.
+They replace the suite of the papers (SST-2, CoLA, MRPC, RTE, reading, MMLU, arithmetic) and are simple enough for a
+small model to learn in a few million tokens: lexical cues, closed logic, small tables, words of a kind in a passage.
 """
 
 import json
@@ -103,7 +103,7 @@ def acceptability(rng: Random) -> Example:
 
 
 def paraphrase(rng: Random) -> Example:
-    """Two sentences: the second says the same with a synonym, or denies it."""
+    """Two sentences: the second repeats the first with a synonym, or denies it."""
     first, synonym = rng.sample(rng.choice(SYNONYMS), 2)
     same = rng.random() < 0.5
     second = synonym if same else f"{rng.choice(DENIALS)} {synonym}"
@@ -137,7 +137,7 @@ def reading(rng: Random) -> Example:
 
 
 def arithmetic(rng: Random) -> Example:
-    """Sums and differences of numbers up to twelve, told of a person and things."""
+    """Sums and differences of numbers up to twelve, in a sentence about a person who counts things."""
     first, second, word = rng.randint(1, 12), rng.randint(1, 12), "plus"
     if rng.random() < 0.4:
         first, second, word = max(first, second) + 1, min(first, second), "minus"
@@ -173,7 +173,7 @@ def knowledge(world: World) -> Callable[[Random], Example]:
 
 
 def all_tasks(world: World) -> list[Task]:
-    """Every task. `knowledge` is not practised: its prompts are facts, which training says anyway."""
+    """Every task. `knowledge` is not practised: its prompts are facts, which are in the training data anyway."""
     two, three, four = 1 / 2, 1 / 3, 1 / 4
     rows = (
         ("sentiment", "Is a review positive or negative?", two, sentiment, 0.5),

@@ -36,7 +36,7 @@ from .world import World, read_world
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What training is. Exactly one of `minutes` and `steps` says how long it lasts."""
+    """The settings of training. Exactly one of `minutes` and `steps` must be set; it is the length of training."""
 
     minutes: float | None = None
     steps: int | None = None
@@ -67,7 +67,7 @@ class Training:
 
 @dataclass
 class Position:
-    """Where training stands: optimiser steps done, seconds spent, tokens seen, and the place in the stream."""
+    """The position of training: optimiser steps done, seconds spent, tokens seen, and the place in the stream."""
 
     step: int = 0
     seconds: float = 0.0
@@ -91,7 +91,7 @@ def learning_rate(plan: Training, position: Position) -> float:
 
 
 def stream(world: World, tasks: list[Task], tokenizer, plan: Training, position: Position) -> Iterator[Rows]:
-    """Batches from `position` on, without end; moves `position.epoch` and `position.batch` past what it gave."""
+    """An infinite stream of batches from `position`; advances `position.epoch` and `position.batch`."""
     forbidden = held_out_prompts(tasks, plan.seed)
     while True:
         key = f"train-{plan.seed}-{position.epoch}"
@@ -136,7 +136,7 @@ def export(model, tokenizer, folder: Path) -> None:
 
 
 def save_checkpoint(path: Path, model, optimizer, position: Position) -> None:
-    """Write everything that training needs to go on."""
+    """Write everything that is needed to resume training."""
     part = path.with_suffix(".part")
     torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "position": asdict(position)}, part)
     part.replace(path)

@@ -40,7 +40,7 @@ class Hop:
 
 @dataclass(frozen=True, kw_only=True)
 class Relation:
-    """How a relation is said. Templates hold one `{}` for the subject; the object follows directly."""
+    """A relation and its templates. A template has one `{}` for the subject; the object follows directly."""
 
     name: str
     description: str
@@ -73,7 +73,7 @@ class WorldFact:
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """Everything that is true. `facts` keeps one fact per (subject, relation)."""
+    """All facts and relations. `facts` has one fact per (subject, relation)."""
 
     relations: dict[str, Relation]
     facts: tuple[WorldFact, ...]

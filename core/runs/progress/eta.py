@@ -7,18 +7,18 @@ from collections.abc import Callable
 
 
 class Pace:
-    """Seconds left in a piece of work whose size is known; starts to count when it is made."""
+    """Seconds left in work of known size. Time counts from the construction."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now, self._began = now, now()
         self._expected: float | None = None
 
     def expect(self, seconds: int | float) -> None:
-        """Begin now, with an estimate to go by until a part is done."""
+        """Start now, with an estimate in seconds that is used until a part is done."""
         self._began, self._expected = self._now(), float(seconds)
 
     def left(self, done: int | float, total: int | float) -> float | None:
-        """Seconds until `total` at the pace of the first `done`; None until there is something to go by."""
+        """Seconds until `total` at the pace of the first `done`; None without an estimate."""
         elapsed = self._now() - self._began
         if done <= 0 or total <= 0:
             return None if self._expected is None else max(0.0, self._expected - elapsed)
@@ -26,23 +26,23 @@ class Pace:
 
 
 class RunPace:
-    """Seconds left in a whole run: lanes × rounds of edits and measurements, each at the pace of its own kind and lane.
+    """Seconds left in a whole run: lanes × rounds of edits and measurements, each at the pace of its kind and lane.
 
-    `edits` and `measures` are how many of each are still to do, per lane.
+    `edits` and `measures` are the remaining numbers of each, by lane.
     """
 
     def __init__(self, edits: dict[str, int], measures: dict[str, int]):
         self._left = {("edit", lane): count for lane, count in edits.items()}
         self._left |= {("measure", lane): count for lane, count in measures.items()}
         self._taken: dict[tuple[str, str], list[float]] = {}
-        self._going: tuple[tuple[str, str], float] | None = None  # what goes on, and since when
+        self._going: tuple[tuple[str, str], float] | None = None  # the current step, and when it began
 
     def begin(self, kind: str, lane: str) -> None:
-        """One `kind` of this lane begins: the time left runs down while it goes on."""
+        """A step of this kind and lane begins; the time left decreases meanwhile."""
         self._going = ((kind, lane), time.monotonic())
 
     def took(self, kind: str, lane: str, seconds: int | float) -> None:
-        """One `kind` ("edit" or "measure") of this lane is done."""
+        """A step of this kind ("edit" or "measure") and lane is done."""
         self._going = None
         self._taken.setdefault((kind, lane), []).append(seconds)
         self._left[kind, lane] = max(0, self._left.get((kind, lane), 0) - 1)
@@ -54,14 +54,14 @@ class RunPace:
 
     @property
     def edits_left(self) -> int:
-        """Edits still to do, of lanes that have not ended early."""
+        """Remaining edits of lanes that have not ended early."""
         return sum(count for (kind, _), count in self._left.items() if kind == "edit")
 
     def left(self) -> float | None:
-        """Seconds until the end; a lane that has not begun is taken to be like the others. None at first, and where
-        nothing is left that the pace of edits and measurements tells of.
+        """Seconds until the end; a lane that has not begun is assumed to be like the others. None before the first
+        edit, and if no time is left by this estimate.
 
-        What goes on counts for what it has still to take, and for nothing once it takes longer than the ones before.
+        The current step counts with its remaining time, and with zero once it takes longer than earlier ones.
         """
         means = {key: sum(taken[-5:]) / len(taken[-5:]) for key, taken in self._taken.items()}
         if not any(kind == "edit" for kind, _ in means):
@@ -77,7 +77,7 @@ class RunPace:
 
 
 def clock(seconds: int | float | None) -> str:
-    """Seconds as a person says them: 45 s, 3 min, 2 h 10 min; "" for None."""
+    """Seconds in words: 45 s, 3 min, 2 h 10 min; "" for None."""
     if seconds is None:
         return ""
     if seconds < 90:

@@ -1,7 +1,7 @@
 """The events of a run: the same for the command line, the store, the tables and the page.
 
-An event is a small frozen record; as stored it is a dictionary with its `kind` first. Everything in it is JSON: the
-numbers that JSON has no word for (NaN, ±infinity) are stored as null.
+An event is a small frozen dataclass, stored as a dictionary with its `kind` first. All values are JSON; numbers that
+JSON cannot represent (NaN, ±infinity) are stored as null.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PHASES = (*OF_RUNS, "study", "packing")
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """What all events have in common: a kind, and their dictionary."""
+    """The base class of events: a kind, and a dictionary form."""
 
     kind: ClassVar[str] = ""
 
@@ -33,18 +33,17 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Started(Event):
-    """Before round 0, and once more whenever lanes were added: the last one stands for all, in the place of the first.
+    """The start of a run. It comes again whenever lanes were added; the last one then replaces the first.
 
-    `lanes`: `{"label", "recipe", "from"}`, the last of them None or `{"lane", "round"}` of a lane that branched, and
-    `"without"` of one that leaves facts out;
-    `layers`: the edited layers of each lane's label (a branch has those that it began with too); `spectra`: per edited
-    layer the singular values of W0 (at most 200 points: `index`, `sigma`, `cumulative` energy, `total_rank`); `tau_k`:
-    how many directions hold a share τ of the energy, per τ and layer; `lane_k`: how many are dominant to a lane's own
-    guard, per label and layer, of lanes whose guard has a τ; `reads`: what R_k (`drift`) and the `perplexity` are
-    read on, `lacking` why one of them is not measured; `statistics`: the digest of each layer's; `controls`: R_k
-    without any edit
-    (`core.measures.session.MeasureSession.controls`); `tasks`: by column, what stands behind a task's number
-    (`core.measures.outside.tasks.Tasks.info`); `seconds`: what getting ready took, by phase (facts, model, statistics,
+    `lanes`: `{"label", "recipe", "from"}` each; `from` is None, or `{"lane", "round"}` for a branch; `"without"` lists
+    facts that are left out. `layers`: the edited layers by lane label (a branch also has those of its ancestors).
+    `spectra`: per edited layer the singular values of W0 (at most 200 points: `index`, `sigma`, `cumulative` energy,
+    `total_rank`). `tau_k`: the number of directions that hold a share τ of the energy, by τ and layer. `lane_k`: the
+    number of directions that are dominant for a lane's own guard, by label and layer, for lanes whose guard has a τ.
+    `reads`: the texts that R_k (`drift`) and the `perplexity` are measured on; `lacking`: why one of them is not
+    measured. `statistics`: the digest of each layer's statistics. `controls`: R_k without any edit
+    (`core.measures.session.MeasureSession.controls`). `tasks`: the task settings behind each column
+    (`core.measures.outside.tasks.Tasks.info`). `seconds`: the time of preparation by phase (facts, model, statistics,
     contexts, measures), which is charged to no lane.
     """
 
@@ -68,10 +67,10 @@ class Started(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Progress(Event):
-    """Where a run stands: only the latest is kept.
+    """The progress of a run. Only the latest event is stored.
 
-    `done` of `total` in the units of the phase (tokens of statistics, steps of a run); `eta_seconds` is measured, and
-    None until there is something to measure; `run_done` and `run_total` count lanes × rounds (0 = the base model).
+    `done` of `total` in the units of the phase (tokens of statistics, steps of a run). `eta_seconds` is estimated from
+    measured times, None until there are any. `run_done` and `run_total` count lanes × rounds.
     """
 
     kind: ClassVar[str] = "progress"
@@ -88,10 +87,10 @@ class Progress(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Edited(Event):
-    """One lane's weights after one round. `facts` are indices from 0; `seconds` by phase (`core.editing.stopwatch`),
-    which add up to their `total`; `hash` by layer; `values` the means over facts of the value optimisation; `factor`
-    what a matched shrinkage was solved to; `notes` what the method has to say of its round (a null space's size, a
-    measured λ, a fallback)."""
+    """One lane was edited in one round. `facts` are indices from 0. `seconds` by phase (`core.editing.stopwatch`) add
+    up to their `total`. `hash` is by layer. `values` are means over facts of the value optimisation. `factor` is the
+    solution of a matched shrinkage. `notes` are details from the method (the size of a null space, a measured λ, a
+    fallback)."""
 
     kind: ClassVar[str] = "edited"
     lane: str
@@ -107,10 +106,10 @@ class Edited(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Measured(Event):
-    """What one lane's weights do after one round; round 0 is the unedited model, given to every lane.
+    """One lane was measured after one round; round 0 is the unedited model, in every lane.
 
-    `scores` and `layers` are the columns of the tables; `intervals` 95 % intervals of scores; `notes` what was not
-    measured, and why; `probes` what the model says after the prompts of `measure.probes`: `{"prompt", "text"}` each.
+    `scores` and `layers` are the columns of the tables, `intervals` 95 % intervals of scores. `notes` says what was not
+    measured, and why. `probes` are the model's continuations of the prompts of `measure.probes`: `{"prompt", "text"}`.
     """
 
     kind: ClassVar[str] = "measured"
@@ -131,8 +130,8 @@ class Measured(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Warned(Event):
-    """Something that the person should know. `level` is info, warn or error; an error ends its lane, not the run.
-    `about` names what is told only once: of a lane, or (without one) of a run."""
+    """A message for the user. `level` is info, warn or error; an error ends its lane, not the run. `about` is the key
+    of messages that occur only once per lane, or, without a lane, once per run."""
 
     kind: ClassVar[str] = "warned"
     message: str
@@ -144,7 +143,7 @@ class Warned(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Undone(Event):
-    """The run was taken back to the end of round `to`: what earlier events say of later rounds stands no longer."""
+    """The run was taken back to the end of round `to`: earlier events of later rounds are revoked."""
 
     kind: ClassVar[str] = "undone"
     to: int
@@ -152,7 +151,7 @@ class Undone(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Finished(Event):
-    """The run's last word until it is resumed: `status` is done, stopped, failed or paused."""
+    """The end of a run, unless it is resumed: `status` is done, stopped, failed or paused."""
 
     kind: ClassVar[str] = "finished"
     status: str
@@ -165,17 +164,18 @@ KINDS: dict[str, type[Event]] = {
 
 
 def from_dict(data: Mapping[str, Any]) -> Event:
-    """The inverse of `Event.as_dict`. Fields of a later version are passed over; raises KeyError for other kinds."""
+    """The inverse of `Event.as_dict`. Unknown fields, of a later version, are ignored. Raises KeyError for an unknown
+    kind."""
     kind = KINDS[data["kind"]]
     known = {entry.name for entry in fields(kind)}
     return kind(**{name: value for name, value in data.items() if name in known})
 
 
 def standing(events: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The events (as stored) that still stand, in their order: those of rounds that were undone later are left out,
-    and where lanes were added the run is started with all of them.
+    """The events (as stored) that are still valid, in order. Events of rounds that were undone later are left out, and
+    the last `started` event replaces the first.
 
-    Whoever asks the events where a run is, or what its tables say, asks these.
+    The state of a run and its tables are computed from these.
     """
     left: list[Mapping[str, Any]] = []
     for event in events:

@@ -1,4 +1,4 @@
-"""The spec of a run, checked; every problem is reported with its place. Needs no torch."""
+"""The spec of a run and its validation. Every problem is reported with its place. Needs no torch."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def _device(name: str) -> str:
 class StatisticsSpec(BaseModel):
     """How the second moments C0 of the keys are estimated, where a lane needs them.
 
-    `tokens`: how many (null: what the model's defaults say). They are read from `texts`, a text file with a paragraph a
-    line, or from the column of a `dataset`: a hub id, or a folder of text, JSON, CSV or Parquet files, streamed; with
-    its `subset` and `split`. Neither: the texts that come with the lab. `skip_bos` leaves each text's first token out.
+    `tokens`: how many (null: the model's default). They are read from `texts`, a text file with one paragraph per line,
+    or from the `column` of a `dataset` with its `subset` and `split`: a hub id, or a folder of text, JSON, CSV or
+    Parquet files, streamed. Default: the texts that come with the lab. `skip_bos` leaves out each text's first token.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -61,18 +61,18 @@ class StatisticsSpec(BaseModel):
 
     @property
     def general(self) -> bool:
-        """Whether they come from texts that somebody chose."""
+        """Whether the spec names texts of its own."""
         return self.texts is not None or self.dataset is not None
 
 
 class RunSpec(BaseModel):
     """One run: the same facts, in the same order, under several recipes.
 
-    A lane is `{"method", "guards": [{"name", …}], "prior", "name", …}` with any hyperparameter of its method; it may
-    begin `"from": {"lane", "round"}` and leave facts out by `"without": [indices]`. `chat`: every prompt is a user's
-    message in the chat template of the model's tokenizer, and answers begin the assistant's turn, in tasks as well
-    (texts that are only read stay as they are). `resolved` is what an earlier run of this spec stood on, as its
-    `spec.json` has it: when the run begins it says what is different.
+    A lane is `{"method", "guards": [{"name", …}], "prior", "name", …}` with any hyperparameter of its method. It may
+    branch `"from": {"lane", "round"}` and leave out facts by `"without": [indices]`. `chat`: every prompt is a user's
+    message in the chat template of the model's tokenizer, and answers begin the assistant's turn, also in tasks (texts
+    that are only read do not change). `resolved` has the resolved defaults of an earlier run of this spec, from its
+    `spec.json`; the new run reports differences when it begins.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -92,7 +92,7 @@ class RunSpec(BaseModel):
 
     @classmethod
     def from_dict(cls, data: Any, max_facts: int = MOST_FACTS) -> RunSpec:
-        """The spec that a dictionary holds; raises `SpecError` with everything that is wrong with it."""
+        """The spec in a dictionary. Raises `SpecError` with all its problems."""
         if not isinstance(data, Mapping):
             raise SpecError([SpecProblem("", "a spec is an object: {…} with at least facts and lanes")])
         problems = _unwritable(data) or _too_many(data, max_facts)
@@ -113,7 +113,7 @@ class RunSpec(BaseModel):
 
     @classmethod
     def from_json(cls, file: Path | str, max_facts: int = MOST_FACTS) -> RunSpec:
-        """The spec in a JSON file; raises `UserError` naming the file and the line."""
+        """The spec in a JSON file. Raises `UserError` that names the file and the line."""
         file = Path(file)
         try:
             if file.stat().st_size > LARGEST_FILE:
@@ -131,7 +131,7 @@ class RunSpec(BaseModel):
         return cls.from_dict(data, max_facts)
 
     def as_dict(self) -> dict[str, Any]:
-        """The spec with all its defaults, as JSON types; `from_dict` takes it back."""
+        """The spec with all its defaults, in JSON types; the inverse of `from_dict`."""
         return self.model_dump(mode="json", exclude={"resolved"} if self.resolved is None else None)
 
     def labels(self) -> list[str]:
@@ -140,7 +140,7 @@ class RunSpec(BaseModel):
 
 
 def _too_many(data: Mapping[str, Any], max_facts: int) -> list[SpecProblem]:
-    """Checked before anything else, since everything else takes time."""
+    """Problems of too many facts. This is checked first, since all other checks take time."""
     facts = data.get("facts")
     if not isinstance(facts, Mapping):
         return []
@@ -154,8 +154,8 @@ def _too_many(data: Mapping[str, Any], max_facts: int) -> list[SpecProblem]:
 
 
 def _unwritable(value: Any, where: tuple[int | str, ...] = ()) -> list[SpecProblem]:
-    """The first thing that no file or database can hold: JSON can spell half of a character ("\\ud83d"), and numbers of
-    any length."""
+    """The first value that no file or database can hold: JSON allows lone surrogates ("\\ud83d") and numbers of any
+    length."""
     if len(where) > DEEPEST:
         return [SpecProblem(path(where[:3]), "nested too deeply to be part of a spec")]
     if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
@@ -172,7 +172,7 @@ def _unwritable(value: Any, where: tuple[int | str, ...] = ()) -> list[SpecProbl
 
 
 def _typed(data: Mapping[str, Any]) -> list[SpecProblem]:
-    """Problems of facts that travel in the spec itself."""
+    """Problems of facts that are listed in the spec itself."""
     facts = data.get("facts")
     items = facts.get("items") if isinstance(facts, Mapping) else None
     if not isinstance(items, list):
