@@ -6,15 +6,15 @@ from typing import Any
 
 CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), " ")
 LONGEST_SHOWN = 60  # characters of a value in a message
-LONGEST = 2_000  # of a message: it is kept with a run, and sent with every list of runs
+LONGEST = 2_000  # of a message: it is stored with a run and sent with every list of runs
 LISTED = 40  # known names in one
 
 
 class UserError(ValueError):
     """One clear line: what is wrong, where, and what to do about it.
 
-    The command line prints it and leaves with status 2; the page shows it where the person is looking. Whatever names
-    and values it repeats, it is one line that can be printed, and what is too long to be read is cut.
+    The command line prints it and exits with status 2; the page shows it beside the input. The message is always one
+    printable line, and is shortened if it is too long.
     """
 
     def __init__(self, message: str):

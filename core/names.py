@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import PurePath
 
 OWN_DATA = ("pocket", "statements")  # the pocket world, and the facts of the run itself
-SHIPPED = ("pocket", "smollm2")  # models that are the lab's own: such a name is never looked for anywhere else
+SHIPPED = ("pocket", "smollm2")  # models of the lab: these names are never looked up elsewhere
 
 
 class Names(StrEnum):

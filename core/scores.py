@@ -1,8 +1,8 @@
 """The scores of a measured round, one declaration each: tables, panels, comparisons and documentation read them here.
 
 A score that `core.measures` computes under a name of this list is a column of `rounds.csv`, a curve of the panel "What
-it says", a row of a comparison of runs and, where it says what was kept, a choice of the frontier. The order is that of
-the columns. All scores are shares, 0..1.
+it says", a row of a comparison of runs and, if it has `kept`, a choice of the frontier. The order is that of the
+columns. All scores are shares, 0..1.
 """
 
 from __future__ import annotations
@@ -145,9 +145,9 @@ SCORES = (
         kept=("tasks", "mean task accuracy, the likeliest choice counts"),
     ),
 )
-GROUPS = ("efficacy", "paraphrase", "neighborhood", "unedited", "locality", "kept")  # as they stand on the page
-SAID = "efficacy_exact"  # what lanes are compared at: how many of the edits are said
-KEPT = "unedited_recall"  # and what is looked at first of what is kept
+GROUPS = ("efficacy", "paraphrase", "neighborhood", "unedited", "locality", "kept")  # in the order of the page
+SAID = "efficacy_exact"  # the score at which lanes are compared: exact efficacy
+KEPT = "unedited_recall"  # the default measure of what edits leave alone
 
 
 def names() -> tuple[str, ...]:

@@ -47,7 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run_build(args: argparse.Namespace) -> int:
-    """Make the world, print what is in it."""
+    """Make the world and print a summary."""
     from .build import build
 
     world = build(args.out, args.seed)

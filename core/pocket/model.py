@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """Widths and depths. Heads are 64 wide, which a CPU likes better than 32."""
+    """Widths and depths. Heads are 64 wide, which is faster on a CPU than 32."""
 
     width: int = 256
     layers: int = 8

@@ -207,7 +207,7 @@ def train(out: Path, plan: Training, *, resume: bool = False, say: Callable[[str
 
 def _step(forward, model, optimizer, rows: Rows, rate: float, plan: Training, step: int) -> tuple[float, float]:
     """One optimiser step; returns (loss, share of answer tokens right)."""
-    torch.manual_seed(plan.seed * 1_000_003 + step)  # for what is hidden and dropped in this step
+    torch.manual_seed(plan.seed * 1_000_003 + step)  # for hidden subjects and dropped FFNs of this step
     set_hidden(model, plan.read_from, torch.from_numpy(rows.subjects), plan.late_share)
     tokens, weights = torch.from_numpy(rows.tokens), torch.from_numpy(rows.weights)
     with torch.autocast("cpu", torch.bfloat16):

@@ -64,7 +64,7 @@ def measure_command(arguments: argparse.Namespace) -> int:
     if arguments.results or arguments.delete:
         return _results(arguments)
     options = _options(arguments.set)
-    if arguments.study is not None:  # what is wrong with it shows before anything is loaded
+    if arguments.study is not None:  # report errors before anything is loaded
         built(arguments.study, options)
         free_key(arguments.folder.expanduser(), arguments.study, arguments.name)
     telling = Telling()

@@ -64,7 +64,7 @@ def _perform(store: Store, run: Run) -> int:
         if isinstance(event, Warned) and event.level == "error":
             cut_short.append(event)
 
-    control = Control(report=telling.progress, give_way=lambda: True)  # nobody could tell a paused run to go on
+    control = Control(report=telling.progress, give_way=lambda: True)  # nobody could resume a paused run
     quiet()
     try:
         with interruptible(control, "go on with --resume"):

@@ -60,7 +60,7 @@ class Laboratory:
         steady_threads()
         if self._model is None or self._key != _key(spec):
             self._model = self._session = self._key = None
-            self.recent.clear()  # what is in it was made with the former model
+            self.recent.clear()  # its values belong to the former model
             self._loading = True
             try:
                 self._model = load_model(spec.model, spec.device, spec.dtype, assets=self.assets, chat=spec.chat)

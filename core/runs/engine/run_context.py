@@ -51,7 +51,7 @@ class RunContext:
     plan: Plan
     warnings: list[str]
     seconds: dict[str, float]  # of the preparation, by phase
-    notes: list[tuple[str, str]] = field(default_factory=list)  # of lanes: what was taken for them, and why
+    notes: list[tuple[str, str]] = field(default_factory=list)  # (lane, note about a setting from a published table)
 
     @cached_property
     def layers(self) -> dict[str, tuple[int, ...]]:

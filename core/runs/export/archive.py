@@ -98,6 +98,6 @@ def _public(text: str, paths: Mapping[str, str]) -> str:
     """JSON text with these paths replaced, wherever in a string they begin."""
     for path, name in paths.items():
         for spelled in {json.dumps(path)[1:-1], json.dumps(path, ensure_ascii=False)[1:-1]}:
-            plain = name.replace("\\", r"\\")  # what stands in its place is no pattern
+            plain = name.replace("\\", r"\\")  # the replacement is not a pattern
             text = re.sub(rf"(?<![\w/.~-]){re.escape(spelled)}(?![\w-])", plain, text)
     return text

@@ -18,10 +18,10 @@ from core.runs.store.store import Run
 
 FOLDER = "exports"  # in a run's folder
 MAKING = ".making-"  # prefix of folders in which an export is being made
-KEPT = 6  # files of a run; older ones make room
+KEPT = 6  # files of a run; older ones are deleted
 SUFFIXES = {"zip": ".zip", "snippet": ".py", "factors": ".safetensors", "lora": ".zip", "model": ".zip"}
 FIGURES = re.compile(r"figures-[0-9a-f]{16}")
-LARGEST_FIGURES = 16 * 2**20  # bytes of all figures that come with one export
+LARGEST_FIGURES = 16 * 2**20  # bytes of all figures of one export
 
 
 def needs_model(payload: Mapping[str, Any]) -> bool:

@@ -223,7 +223,7 @@ def _finish(store: Store, stored: Stored, laboratory: Laboratory, progress: bool
         if worker_lives(store.home):
             status, message = _followed(store, stored, bar)
         else:
-            control = Control(report=bar.progress, give_way=lambda: True)  # nobody could tell a paused run to go on
+            control = Control(report=bar.progress, give_way=lambda: True)  # nobody could resume a paused run
             with alone(store.home), _interruptible(control):
                 end: Finished = perform(store, stored, laboratory, control, bar.event)
             status, message = end.status, end.message

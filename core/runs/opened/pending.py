@@ -27,7 +27,7 @@ from core.runs.spec.lanes import recipe_of_lane
 from core.runs.spec.recorded import as_begun
 from core.runs.store.record import Record
 
-NEXT = "next"  # stands for the number of the next round
+NEXT = "next"  # instead of a number: the next round
 FOLDER = "pending"  # in a run's folder: a ledger of pending rounds only
 
 

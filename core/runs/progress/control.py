@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from core.runs.progress.events import Progress
 
-POLL_SECONDS = 0.05  # between two looks at what was asked
+POLL_SECONDS = 0.05  # between two polls of commands
 WAITING = "Waiting for its next turn."
 REPORT_SECONDS = 0.2  # between two reports of progress
 

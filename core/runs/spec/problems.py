@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from core.errors import UserError, clipped, nearest, one_line, path, shown
 
-MOST_WHOLE = 10**12  # far beyond what is counted or named here, and well within what a database holds
-LONGEST_PROBLEM = 600  # characters of one
+MOST_WHOLE = 10**12  # larger than any count or id here, and small enough for a database
+LONGEST_PROBLEM = 600  # characters of one problem
 MOST_SHOWN = 3  # problems spelled out in the one line that the command line prints
 
 

@@ -57,7 +57,10 @@ class CommandQueue:
             raise UserError(f"{len(row[2]):,} characters are more than can be asked at once; ask for less")
         with self._database.writing() as db:
             waiting = db.execute("SELECT COUNT(*) FROM commands WHERE state = 'waiting'").fetchone()[0]
-            if waiting >= MOST_WAITING and kind in (*QUESTIONS, *STUDY):  # what steers a run is always heard
+            if waiting >= MOST_WAITING and kind in (
+                *QUESTIONS,
+                *STUDY,
+            ):  # commands that steer a run are always accepted
                 raise UserError(f"{waiting:,} questions wait to be answered; ask again when there are fewer")
             cursor = db.execute("INSERT INTO commands (run, kind, payload, state, created) VALUES (?,?,?,?,?)", row)
         return int(cursor.lastrowid or 0)

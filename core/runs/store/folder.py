@@ -30,7 +30,7 @@ LAYERS = (
 )
 EDITED = ("delta_frobenius", "removed_share", "key_overlap")  # what the edit of a round says of its layers
 FACTS = ("lane", "fact", "id", "round", "subject", "prompt", "target", "truth", "before", "after", "said")
-WRITE_SECONDS = 1.0  # between two writings of the tables while a run goes on
+WRITE_SECONDS = 1.0  # between two writings of the tables during a run
 
 
 class RunFolder:

@@ -39,7 +39,7 @@ CREATE INDEX waiting ON commands (state);
 CREATE TABLE worker (one INTEGER PRIMARY KEY CHECK (one = 1), pid INTEGER, beat REAL, doing TEXT, run TEXT)
 """
 SCHEMA = (FIRST, "ALTER TABLE runs ADD COLUMN notes TEXT NOT NULL DEFAULT ''", STUDIES, TRIED)
-SAVED = ("id", "owner", "title", "notes", "created")  # of a run, in its folder besides its spec
+SAVED = ("id", "owner", "title", "notes", "created")  # columns of a run that its folder stores besides the spec
 NEW_RUN = "INSERT INTO runs (id, owner, title, spec, folder, status, created, queued) VALUES (?,?,?,?,?,?,?,?)"
 COLUMNS = "id, owner, title, notes, folder, status, message, created, started, ended, attempts, steps"
 LONGEST_TITLE, LONGEST_NOTES = 200, 20_000  # characters

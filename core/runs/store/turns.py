@@ -1,4 +1,4 @@
-"""The order of the queue: owners take turns, so that nobody's ten runs delay another's first one."""
+"""The order of the queue: owners take turns, so that ten runs of one owner do not delay another owner's first."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 def in_turn(runs: Iterable[Mapping[str, Any]]) -> list[Any]:
-    """Ids of the queued runs (or studies) in the order in which they are taken.
+    """Ids of the queued runs (or studies) in the order in which they will run.
 
-    `runs` have `id, owner, status, queued, started` (seconds). An owner's first waiting run comes before anybody's
-    second; among equals the owner who was served longest ago is first, then the run that waits longest. An owner whose
-    run is going on already starts one place back.
+    `runs` have `id, owner, status, queued, started` (seconds). An owner's first queued run comes before any owner's
+    second. Ties go to the owner who was served longest ago, then to the run that waits longest. An owner with a running
+    run starts one place back.
     """
     waiting: defaultdict[str, list[tuple[float, Any]]] = defaultdict(list)
     served: defaultdict[str, float] = defaultdict(float)

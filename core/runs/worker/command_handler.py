@@ -77,7 +77,7 @@ class CommandHandler:
     def poll(self, at_leisure: bool = True) -> None:
         """Serve the waiting commands; long ones only if `at_leisure`."""
         self.last_poll = time.monotonic()
-        if self.serving is not None:  # an answer's own work has come to a heartbeat
+        if self.serving is not None:  # called by a heartbeat within an answer
             return
         for command in self._store.waiting():
             if command.id in self._deferred or (not at_leisure and _long(command)):
@@ -128,7 +128,7 @@ class CommandHandler:
             self._store.set_answer(command.id, {"message": str(error), "problems": problems}, failed=True)
         except UserError as error:
             self._store.set_answer(command.id, {"message": str(error)}, failed=True)
-        except Exception:  # a question must not end the run that it was asked about
+        except Exception:  # a question must not end the run
             traceback.print_exc(file=sys.stderr)
             self._store.set_answer(command.id, {"message": FAULT}, failed=True)
         else:
@@ -141,7 +141,7 @@ class CommandHandler:
     def _answer(self, command: Command, run: Run | None) -> object:
         going = self.active is not None or self.studying is not None
         if going and _needs_model(command) and not self._questions.ready(run, command.payload):
-            return WAITS  # another model is needed: when nothing else goes on
+            return WAITS  # another model is needed: wait until nothing else runs
         return self._questions.answer(run, command.kind, command.payload, self._control(command))
 
     def _control(self, command: Command) -> Control:
@@ -174,9 +174,7 @@ class CommandHandler:
             if folder.read_spec() is None:
                 raise UserError("this run has not begun yet; ask again when its first round is being edited")
             labels = [lane["name"] for lane in (run.spec or {})["lanes"]]
-            selected_rounds(
-                labels, Ledger(folder.ledger), request.lanes, request.rounds
-            )  # raises for what is not there
+            selected_rounds(labels, Ledger(folder.ledger), request.lanes, request.rounds)  # raises `UserError`
             request = replace(request, options=resolved(study))
             return {"study": self._store.studies.add(run.id, run.owner, request)}
         number = _whole(command, "study", 0)
@@ -198,7 +196,7 @@ class CommandHandler:
         if command.kind in ("undo", "delete") and self.studying is not None and self.studying.study.run == run.id:
             if command.kind == "delete":
                 self.studying.control.stop("Its run was deleted.")
-            return WAITS  # the study still reads what would go
+            return WAITS  # the study still reads the files
         if run.id == self.active and self.control is not None:
             return self._steer(command, run, self.control)
         if command.kind == "pause" and run.status == "queued":
@@ -232,7 +230,7 @@ class CommandHandler:
             control.stop("Stopped, to be taken back.")
             return WAITS
         elif command.kind == "add_lanes":
-            extended(run.spec or {}, _kind(command.payload, "lanes", list, []))  # what is wrong is told at once
+            extended(run.spec or {}, _kind(command.payload, "lanes", list, []))  # report errors at once
             if control.paused:
                 control.leave("Paused, to add lanes.")
             else:

@@ -38,7 +38,7 @@ TURN_SECONDS = 180.0  # after which a run gives way to other owners' runs, at th
 BEAT_SECONDS = 2.0  # between two signs of life
 MOST_STEPS = 3  # attempts to get past the same step: a worker that dies there again and again has too little memory
 WARMING = "warming up: "
-MODEL = ("model", "device", "dtype", "chat")  # of a spec: what is loaded for it
+MODEL = ("model", "device", "dtype", "chat")  # fields of a spec that determine the model
 GIVEN_UP = (
     "The worker died {attempts} times at the same step, probably for want of memory. Resume it with more memory "
     "free, or start it again with a smaller round_size, fewer lanes or a smaller model."
@@ -66,7 +66,7 @@ class Worker:
         try:
             self._take_over()
             if self._preload and not (before and before.pid and before.doing.startswith(WARMING)):
-                self._warm_up()  # unless the last worker died of it
+                self._warm_up()  # unless the last worker died during it
             while not self._leaving:
                 self._doing = "waiting"
                 if not self._work():
@@ -93,7 +93,7 @@ class Worker:
         """Serve the commands, then one run or study, which alternate; returns whether there was one."""
         try:
             self.handler.poll()
-            if self._leaving:  # told so while a command was answered
+            if self._leaving:  # set while a command was answered
                 return False
             study, queued = self.store.studies.next(), self.store.next_queued()
             self._studied = study is not None and (queued is None or not self._studied)
@@ -101,7 +101,7 @@ class Worker:
                 self._make(study)
             elif queued is not None:
                 self._perform(queued)
-        except UserError as error:  # the store is damaged or its disk is full: nothing to do but wait
+        except UserError as error:  # the store is damaged or its disk is full: wait
             if str(error) != self._trouble:
                 self._trouble = str(error)
                 print(f"{time.strftime('%F %T')} {error}", file=sys.stderr, flush=True)
@@ -211,7 +211,7 @@ class Worker:
                 if self._leaving or self.store.queue() or self.store.studies.queue():
                     return
                 self._doing = f"{WARMING}{step}"
-        except UserError as error:  # the store is in trouble: the work that follows tells it
+        except UserError as error:  # the store cannot be used; later work reports it
             print(f"{time.strftime('%F %T')} not warmed up: {error}", file=sys.stderr, flush=True)
 
     def _beat(self, bell: Bell) -> None:

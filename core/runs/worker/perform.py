@@ -113,7 +113,7 @@ class Recorder:
 
     def end(self, end: Finished) -> None:
         """Commit the last event with the run's new status; three attempts, in case the disk is full."""
-        if self._store.get(self._run.id) is None:  # deleted meanwhile, or the store was damaged and made anew
+        if self._store.get(self._run.id) is None:  # it was deleted, or the store was damaged and replaced
             return
         with suppress(OSError):  # tables follow from the events: they can be written when there is room again
             self.folder.write_tables()

@@ -2,8 +2,8 @@
 
 python -m core.runs.worker.sentinel WORKER APP ALONE SILENT
 
-A small process beside the worker. It hears a byte on its standard input at every sign of life, and goes when the worker
-has gone. It imports nothing of the laboratory.
+A small process beside the worker. It receives a byte on its standard input at every heartbeat, and ends when the worker
+has ended. It imports nothing from the laboratory.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ LOOK_SECONDS = 0.5
 
 
 def watch(worker: int, app: int, alone: float, silent: float) -> None:
-    """Kill `worker` when the process `app` has been gone for `alone` seconds (0: there is no app), or when no sign of
-    life came for `silent` seconds; return when the worker has ended."""
+    """Kill `worker` when the process `app` has been gone for `alone` seconds (0: there is no app), or when no
+    heartbeat came for `silent` seconds; return when the worker has ended."""
     heard = with_app = time.monotonic()
     while lives(worker):
         ready, _, _ = select.select([sys.stdin.fileno()], [], [], LOOK_SECONDS)
@@ -42,7 +42,7 @@ def watch(worker: int, app: int, alone: float, silent: float) -> None:
 
 
 def lives(pid: int) -> bool:
-    """Whether a process of this id runs; one that has ended and that nobody has asked about since does not."""
+    """Whether a process of this id runs; a zombie process does not."""
     if os.name == "nt":  # no signal can be sent there that does nothing
         return True
     try:

@@ -38,9 +38,12 @@ HUNG = "Stopped: the step that the worker was at did not end, so the worker was 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds. `look`: between two looks; `stop`: how long a worker may be silent once somebody asked its work to stop;
-    `leave`: how long it has to finish its edit once it was told to go, after `hurry` of them it is told to drop it;
-    `tell`: how long it may take to write down why it ends; `still`: how long its interpreter may stand still."""
+    """Times in seconds.
+
+    `look`: between two checks. `stop`: how long a worker may be silent after its work was asked to stop. `leave`: how
+    long it may finish its edit after it was told to leave. `hurry`: when it is told to drop that edit. `tell`: how long
+    it may take to store the reason. `still`: how long its interpreter may be unresponsive.
+    """
 
     look: float = 1.0
     stop: float = 60.0
@@ -103,7 +106,7 @@ class Watchdog:
     def _fail(self, waited: str) -> None:
         """Mark the hung work as failed. It is not tried again unless somebody asks for it."""
         at = self._handler
-        if at.serving is not None:  # what goes on around the answer is taken up again
+        if at.serving is not None:  # the run or study around the answer will be resumed
             self._store.set_answer(at.serving.id, {"message": SILENT_ANSWER.format(waited=waited)}, failed=True)
         elif at.active is not None:
             progress = self._store.progress(at.active) or {}
@@ -161,7 +164,7 @@ class Sentinel:
 
     def beat(self) -> None:
         """A sign of life."""
-        with suppress(OSError):  # it is gone; what is in this process goes on looking
+        with suppress(OSError):  # it has ended; the watchdog of this process continues
             assert self._process.stdin is not None
             self._process.stdin.write(b".")
             self._process.stdin.flush()
@@ -206,5 +209,5 @@ class Bell:
 
 
 def _quietly(tell: Callable[[], None]) -> None:
-    with suppress(UserError):  # the store cannot be written: the next worker finds what was left
+    with suppress(UserError):  # the store cannot be written; the next worker recovers the rest
         tell()
