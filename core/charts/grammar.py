@@ -115,8 +115,8 @@ class Chart:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready; fields that only some charts have are left out where they are not set."""
-        found = asdict(self)
-        return {name: value for name, value in found.items() if name in ALWAYS or value != asdict_default(name)}
+        values = asdict(self)
+        return {name: value for name, value in values.items() if name in ALWAYS or value != asdict_default(name)}
 
 
 ALWAYS = frozenset(

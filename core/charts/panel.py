@@ -27,8 +27,8 @@ class Start:
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready; what is empty is left out."""
         columns = {table: [column.as_dict() for column in own] for table, own in self.columns.items()}
-        found = {"blocks": list(self.blocks), "columns": columns, "protocol": self.protocol, "lacking": self.lacking}
-        return {name: value for name, value in found.items() if value} | dict(self.more)
+        values = {"blocks": list(self.blocks), "columns": columns, "protocol": self.protocol, "lacking": self.lacking}
+        return {name: value for name, value in values.items() if value} | dict(self.more)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,11 +29,11 @@ def plotted(plot: Plot, data: Data, view: View | None = None, title: str = "") -
     from plotly.graph_objects import Figure
 
     view = view or View()
-    found = cells(plot, data, view)
-    columns = min(COLUMNS, max(1, len(found)))
-    lines = max(1, math.ceil(len(found) / columns))
+    small = cells(plot, data, view)
+    columns = min(COLUMNS, max(1, len(small)))
+    lines = max(1, math.ceil(len(small) / columns))
     figure = Figure()
-    for place, cell in enumerate(found):
+    for place, cell in enumerate(small):
         figure.add_traces(list(drawn(cell, place, data)))
         number = "" if place == 0 else str(place + 1)
         x, y = domains(place, columns, lines)
@@ -48,13 +48,17 @@ def plotted(plot: Plot, data: Data, view: View | None = None, title: str = "") -
         figure.add_annotation(
             text=heading(cell), xref="paper", yref="paper", x=x[0], y=y[1], xanchor="left", yanchor="bottom"
         ).update_annotations(showarrow=False)
-    told = [
-        {"title": one.title, "unit": UNITS[one.unit][0], "values": {lane: value for lane, value, _ in one.values}}
-        for one in numbers(plot, data, view)
+    headline = [
+        {
+            "title": number.title,
+            "unit": UNITS[number.unit][0],
+            "values": {lane: value for lane, value, _ in number.values},
+        }
+        for number in numbers(plot, data, view)
     ]
     figure.update_layout(
         title=title or None,
-        meta=told,
+        meta=headline,
         template="plotly_white",
         barmode="group",
         width=max(560, WIDTH * columns),
@@ -92,20 +96,20 @@ def axis(cell: Cell, data: Data, letter: str) -> dict[str, Any]:
     chart = cell.chart
     title = chart.x_title if letter == "x" else str(chart.y_title or "")
     log = chart.log_x if letter == "x" else chart.log_y
-    found: dict[str, Any] = {"title": {"text": escape(title)}}
+    layout: dict[str, Any] = {"title": {"text": escape(title)}}
     if log:
-        return found | {"type": "log"}
+        return layout | {"type": "log"}
     if letter == "y" and chart.kind == "heat":
-        return found | {"type": "category", "autorange": "reversed"}
+        return layout | {"type": "category", "autorange": "reversed"}
     unit = unit_of(chart, data) if letter == "y" and chart.kind not in ("heat", "moved") else ""
     values = [row.get(series.y) for series in cell.series for row in series.rows]
     if unit == "share" and all(value is not None and 0 <= value <= 1 for value in values):
-        return found | {"range": [-0.03, 1.03], "tickformat": ".0%"}
+        return layout | {"range": [-0.03, 1.03], "tickformat": ".0%"}
     if unit == "cosine":
-        return found | {"range": [-0.03, 1.03]}
+        return layout | {"range": [-0.03, 1.03]}
     if unit == "correlation":
-        return found | {"range": [-1.03, 1.03]}
-    return found | ({"tickformat": ".0%"} if unit == "share" else {})
+        return layout | {"range": [-1.03, 1.03]}
+    return layout | ({"tickformat": ".0%"} if unit == "share" else {})
 
 
 def unit_of(chart: Chart, data: Data) -> str:

@@ -145,11 +145,11 @@ def missing(declared: Chart | Figure, data: Data) -> bool:
 def cells(plot: Plot, data: Data, view: View) -> list[Cell]:
     """The small charts of a plot, in order."""
     made = picks(plot, data, view)
-    found = []
+    result = []
     for chart in plot.charts:
         if not missing(chart, data):
-            found += cells_of(resolved(chart, made), plot, data, view)
-    return found
+            result += cells_of(resolved(chart, made), plot, data, view)
+    return result
 
 
 def cells_of(chart: Chart, plot: Plot, data: Data, view: View) -> list[Cell]:
@@ -164,24 +164,24 @@ def cells_of(chart: Chart, plot: Plot, data: Data, view: View) -> list[Cell]:
     split = chart.by is not None or chart.kind == "heat" or chart.facet == "lane"
     groups = [(lane,) for lane in shown] if split else [tuple(shown)]
     lines = lines_of(chart, plot, data, view)
-    found = []
+    result = []
     for facet in facets:
         for lanes in groups:
             cell = [row for row in known if facet is None or row.get(chart.facet or "") == facet]
-            found.append(Cell(chart, series_of(chart, cell, lanes, data, view), lines, facet, lanes))
-    return found
+            result.append(Cell(chart, series_of(chart, cell, lanes, data, view), lines, facet, lanes))
+    return result
 
 
 def series_of(chart: Chart, rows: Sequence[Row], lanes: Sequence[str], data: Data, view: View) -> list[Series]:
     """The series of one cell: references first, then families, then lane by lane."""
-    found: list[Series] = []
+    series: list[Series] = []
     if not chart.y:
-        return found
+        return series
     for reference in chart.references:
         own = [row for row in rows if row.get("reference") == reference.name and row.get(chart.y) is not None]
-        found += [Series(own, chart.y, reference=reference)] if own else []
+        series += [Series(own, chart.y, reference=reference)] if own else []
     if chart.through:
-        found += families(chart, rows, lanes, data, view)
+        series += families(chart, rows, lanes, data, view)
     values = distinct(data.rows.get(chart.table, ()), chart.by) if chart.by else [None]
     for lane in lanes:
         for value in values:
@@ -196,13 +196,13 @@ def series_of(chart: Chart, rows: Sequence[Row], lanes: Sequence[str], data: Dat
                 ]
                 if chart.kind == "line" and own and all(isinstance(row[chart.x], (int, float)) for row in own):
                     own.sort(key=lambda row: row[chart.x])
-                found += [Series(own, column, lane, value, bool(place))] if own else []
-    return found
+                series += [Series(own, column, lane, value, bool(place))] if own else []
+    return series
 
 
 def families(chart: Chart, rows: Sequence[Row], lanes: Sequence[str], data: Data, view: View) -> list[Series]:
     """Lanes that are alike but for one number, each where it stands at the round looked at."""
-    found = []
+    series = []
     members = data.rows.get(chart.through or "", ())
     for family in distinct(members, "family"):
         points = []
@@ -212,17 +212,17 @@ def families(chart: Chart, rows: Sequence[Row], lanes: Sequence[str], data: Data
             if member["family"] == family and member["lane"] in lanes and own:
                 points.append(own[-1] | {"value": member["value"]})
         if len(points) > 1:
-            found.append(Series(points, chart.y, family=family))
-    return found
+            series.append(Series(points, chart.y, family=family))
+    return series
 
 
 def lines_of(chart: Chart, plot: Plot, data: Data, view: View) -> list[Line]:
     """The reference lines of a chart: each value once, or once a lane."""
     made = picks(plot, data, view)
-    found = [] if chart.line is None else [Line(Rule(value=chart.line), chart.line, chart.line_label)]
+    lines = [] if chart.line is None else [Line(Rule(value=chart.line), chart.line, chart.line_label)]
     for rule in (resolved(rule, made) for rule in chart.rules):
         if rule.value is not None:
-            found.append(Line(rule, rule.value, rule.label))
+            lines.append(Line(rule, rule.value, rule.label))
             continue
         rows = chosen_rows(plot, data, view, rule.table, rule.where, rule.by_lane)
         if rule.first:
@@ -230,39 +230,41 @@ def lines_of(chart: Chart, plot: Plot, data: Data, view: View) -> list[Line]:
         pairs = {(row.get("lane") if rule.by_lane else None, row.get(rule.column)): None for row in rows}
         for lane, value in pairs:
             if value is not None:
-                found.append(Line(rule, value, rule.label.replace("{}", precise(value, rule.unit)), lane))
-    return found
+                lines.append(Line(rule, value, rule.label.replace("{}", precise(value, rule.unit)), lane))
+    return lines
 
 
 def numbers(plot: Plot, data: Data, view: View) -> list[Number]:
     """The numbers at the head of a plot."""
     made = picks(plot, data, view)
     lanes = data.lanes if view.lanes is None else view.lanes
-    found = []
+    result = []
     for declared in plot.figures:
         if missing(declared, data):
             continue
         figure = resolved(declared, made)
         any_of = declared.column.of if isinstance(declared.column, Chosen) else None
         column = data.column(figure.table, figure.column or next(iter((any_of or {}).values()), ""))
-        told_of = [row for row in chosen_rows(plot, data, view, figure.table, {}, True) if row.get("lane") is not None]
-        rows = {row["lane"]: row for row in reversed(told_of)}
+        candidates = [
+            row for row in chosen_rows(plot, data, view, figure.table, {}, True) if row.get("lane") is not None
+        ]
+        rows = {row["lane"]: row for row in reversed(candidates)}
         values = [(lane, row.get(figure.column) if (row := rows.get(lane)) else None) for lane in lanes]
         filling = list(dict.fromkeys(row[figure.fill] for row in rows.values())) if figure.fill else []
         fill = filling[0] if len(filling) == 1 else f"each lane’s {data.column(figure.table, figure.fill).title}"
-        one = figure.once and len(filling) < 2 and len({value for _, value in values}) == 1
-        told: list[tuple[str | None, Any]] = [(None, values[0][1])] if one else list(values)
+        shared = figure.once and len(filling) < 2 and len({value for _, value in values}) == 1
+        shown: list[tuple[str | None, Any]] = [(None, values[0][1])] if shared else list(values)
         if figure.fill and all(value is None for _, value in values):
             continue
-        found.append(
+        result.append(
             Number(
                 (figure.title or column.title).replace("{}", str(fill)),
                 column.unit,
-                [(lane, value, said(value, column.unit)) for lane, value in told],
+                [(lane, value, said(value, column.unit)) for lane, value in shown],
                 figure.wears or column.note,
             )
         )
-    return found
+    return result
 
 
 def distinct(rows: Sequence[Row], name: str | None) -> list[Any]:

@@ -55,17 +55,17 @@ LANE, ROUND, EDITS, LAYER = (
 def unpacked(blocks: Iterable[Mapping[str, Any]], **common: Any) -> dict[str, list[Row]]:
     """The rows of these blocks by table, each with the values in `common`. Raises `ValueError` where the lists of a
     block differ in length."""
-    found: dict[str, list[Row]] = {}
+    tables: dict[str, list[Row]] = {}
     for block in blocks:
         lists = {name: value for name, value in block.items() if isinstance(value, (list, tuple))}
         scalars = {name: value for name, value in block.items() if name != "table" and name not in lists}
         count = {len(values) for values in lists.values()} or {1}
         if len(count) > 1:
             raise ValueError(f"the columns of a block of {block['table']!r} have lengths {sorted(count)}")
-        found.setdefault(block["table"], []).extend(
+        tables.setdefault(block["table"], []).extend(
             {**common, **scalars, **{name: values[i] for name, values in lists.items()}} for i in range(*count)
         )
-    return found
+    return tables
 
 
 def packed(table: str, rows: Sequence[Row], **common: Any) -> Block:
@@ -80,11 +80,11 @@ def packed(table: str, rows: Sequence[Row], **common: Any) -> Block:
 
 def joined(parts: Iterable[Rows]) -> dict[str, list[Row]]:
     """Rows of several packages, table by table, in order."""
-    found: dict[str, list[Row]] = {}
+    tables: dict[str, list[Row]] = {}
     for part in parts:
         for name, rows in part.items():
-            found.setdefault(name, []).extend(rows)
-    return found
+            tables.setdefault(name, []).extend(rows)
+    return tables
 
 
 def said(value: Any, unit: str = "") -> str:

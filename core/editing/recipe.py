@@ -50,11 +50,11 @@ def usual(lane: Mapping[str, Any], model: ModelInfo | None) -> dict[str, Default
     prior has for the model, and those that go with the prior. The method's own defaults stand for all else."""
     known = {entry.name for entry in parameters(methods.get(lane["method"]))}
     prior = priors.get(named(lane.get("prior") or "full")["name"])
-    found: dict[str, Default] = {}
+    values: dict[str, Default] = {}
     if model is not None:
-        found = {**defaults(model, lane["method"]), **prior.suits(model, lane["method"])}
-    found |= prior.implies
-    return {key: one for key, one in found.items() if key in known and one.unless not in lane}
+        values = {**defaults(model, lane["method"]), **prior.suits(model, lane["method"])}
+    values |= prior.implies
+    return {key: default for key, default in values.items() if key in known and default.unless not in lane}
 
 
 def prior_usual(lane: Mapping[str, Any], model: ModelInfo | None) -> dict[str, Default]:
@@ -62,8 +62,8 @@ def prior_usual(lane: Mapping[str, Any], model: ModelInfo | None) -> dict[str, D
     entry = named(lane.get("prior") or "full")
     if model is None or not isinstance(entry, Mapping) or entry.get("name") not in priors.names():
         return {}
-    found = priors.get(entry["name"]).usual(model, lane["method"])
-    return {key: one for key, one in found.items() if one.unless not in entry}
+    values = priors.get(entry["name"]).usual(model, lane["method"])
+    return {key: default for key, default in values.items() if default.unless not in entry}
 
 
 def wrapper_usual(lane: Mapping[str, Any], model: ModelInfo | None) -> dict[str, Default]:

@@ -59,8 +59,8 @@ class Reading:
 def known() -> dict[str, Dataset]:
     """The datasets there are, by name: those that the files in `core/facts/readers` export as `DATASET`."""
     modules = sorted(path.stem for path in (Path(__file__).parent / "readers").glob("[a-z]*.py"))
-    found = (getattr(import_module(f"core.facts.readers.{name}"), "DATASET", None) for name in modules)
-    return {dataset.name: dataset for dataset in found if dataset}
+    datasets = (getattr(import_module(f"core.facts.readers.{name}"), "DATASET", None) for name in modules)
+    return {dataset.name: dataset for dataset in datasets if dataset}
 
 
 def read_rows(rows: Sequence[Any], dataset: Dataset, subset: str = "") -> Reading:

@@ -68,8 +68,8 @@ def _json(path: Path) -> list[Any]:
 
 def fit(row: Any) -> Any:
     """A row of parsed JSON, or what is wrong with it as a `CellError`."""
-    found = unfit(row)
-    return row if found is None else CellError(place(found[0]), found[1])
+    problem = unfit(row)
+    return row if problem is None else CellError(place(problem[0]), problem[1])
 
 
 def _jsonl(path: Path) -> list[Any]:

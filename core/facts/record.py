@@ -73,12 +73,12 @@ class Record:
 
     def questions(self, name: str, prompt: str = "prompt", answer: str = "ground_truth") -> tuple[Question, ...]:
         """The questions of a field `{kind: [{prompt, answer}]}`, their kinds in words ("subject aliasing")."""
-        found: list[Question] = []
+        questions: list[Question] = []
         kinds = self.part(name)
         for kind in kinds.data:
             for entry in kinds.parts(kind):
-                found += entry.question(clean(kind.replace("_", " "), kinds.at(kind)).lower(), prompt, answer)
-        return tuple(found)
+                questions += entry.question(clean(kind.replace("_", " "), kinds.at(kind)).lower(), prompt, answer)
+        return tuple(questions)
 
     def question(self, kind: str, prompt: str = "prompt", answer: str = "answer") -> list[Question]:
         """A question for each prompt of this object, the first answer the expected one and the others its aliases.

@@ -79,15 +79,15 @@ def _records(text: str, separator: str, most: int | None = None) -> list[tuple[i
     try:
         return _split(text, separator, most, csv.QUOTE_MINIMAL)
     except csv.Error as error:
-        found = error
+        problem = error
     if separator == "\t":
         try:
             return _split(text, separator, most, csv.QUOTE_NONE)
         except csv.Error as error:
-            found = error
+            problem = error
     if most is not None:
         return []
-    raise _told(found, text, separator)
+    raise _told(problem, text, separator)
 
 
 def _split(text: str, separator: str, most: int | None, quoting: Literal[0, 3]) -> list[tuple[int, list[str]]]:

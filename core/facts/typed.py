@@ -79,8 +79,8 @@ def parse_row(row: Mapping[str, Any], source: str = "typed") -> Fact:
 
 def source_of(row: Mapping[str, Any]) -> str:
     """The name of the data set that a row was read from, as an upload keeps it; "" of one that names none."""
-    found = row.get("source")
-    return found if isinstance(found, str) and found.isidentifier() and len(found) <= LONGEST_SOURCE else ""
+    source = row.get("source")
+    return source if isinstance(source, str) and source.isidentifier() and len(source) <= LONGEST_SOURCE else ""
 
 
 def _filled(prompt: str, subject: str) -> str:

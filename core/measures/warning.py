@@ -98,9 +98,9 @@ def early_warning(history: Sequence[Signs], limits: Limits | None = None) -> Fla
     broken = _broken(history)
     if broken:
         return Flag(history[-1].round, tuple(broken), stop=True)
-    found = crossed(history, limits)
-    outside = [found[name] for name in ("perplexity", "unedited_recall") if name in found]
-    inside = [found[name] for name in ("change", "pace", "ls", "key_overlap") if name in found]
+    signs = crossed(history, limits)
+    outside = [signs[name] for name in ("perplexity", "unedited_recall") if name in signs]
+    inside = [signs[name] for name in ("change", "pace", "ls", "key_overlap") if name in signs]
     if not outside and len(inside) < 2:
         return None
     return Flag(history[-1].round, (*outside, *inside))
@@ -116,25 +116,25 @@ def crossed(history: Sequence[Signs], limits: Limits | None = None) -> dict[str,
     """The signs of the last round that are past their limits, each with a few words."""
     limits = limits or Limits()
     base, now = history[0], history[-1]
-    found = {}
+    signs = {}
     if base.perplexity and now.perplexity and now.perplexity >= limits.perplexity * base.perplexity:
         times = now.perplexity / base.perplexity
-        found["perplexity"] = f"held-out text is {times:.3g} times as perplexing as before the edits"
+        signs["perplexity"] = f"held-out text is {times:.3g} times as perplexing as before the edits"
     if base.unedited_recall and now.unedited_recall is not None:
         share = now.unedited_recall / base.unedited_recall
         if share <= limits.unedited_recall:
-            found["unedited_recall"] = f"{1 - share:.0%} of what it knew of facts never edited is gone"
+            signs["unedited_recall"] = f"{1 - share:.0%} of what it knew of facts never edited is gone"
     if now.change is not None and now.change >= limits.change:
-        found["change"] = f"a layer has moved by {now.change:.3g} times its norm"
+        signs["change"] = f"a layer has moved by {now.change:.3g} times its norm"
     faster = pace(history)
     if faster is not None and faster >= limits.pace:
-        found["pace"] = f"it moves {faster:.3g} times as fast as it once did"
+        signs["pace"] = f"it moves {faster:.3g} times as fast as it once did"
     if base.ls is not None and now.ls is not None and now.ls <= limits.ls:
-        found["ls"] = f"LS has fallen to {now.ls:.2g}"
-    first = next((signs.key_overlap for signs in history if signs.key_overlap), None)
+        signs["ls"] = f"LS has fallen to {now.ls:.2g}"
+    first = next((past.key_overlap for past in history if past.key_overlap), None)
     if first and now.key_overlap and now.key_overlap >= limits.key_overlap * first:
-        found["key_overlap"] = f"new keys overlap earlier ones {now.key_overlap / first:.3g} times as much as at first"
-    return found
+        signs["key_overlap"] = f"new keys overlap earlier ones {now.key_overlap / first:.3g} times as much as at first"
+    return signs
 
 
 def pace(history: Sequence[Signs]) -> float | None:

@@ -41,7 +41,7 @@ class ActivationCache:
         """
         further = done > self.done
         outputs: list[Tensor | tuple] = []
-        found: dict[Site, Tensor] = {}
+        states: dict[Site, Tensor] = {}
         for number, part in enumerate(self.passes):
             if self.beat is not None:
                 self.beat()
@@ -58,10 +58,10 @@ class ActivationCache:
             places = [(index, r, columns[-1]) for index, (r, columns) in part.places.items()]
             index, at_row, at_column = torch.tensor(places, device=self.lm.device).T
             for where, values in seen.items():
-                if where not in found:
+                if where not in states:
                     shape = (self.count, values.shape[-1])
-                    found[where] = torch.empty(shape, dtype=self.lm.master_dtype, device=self.lm.device)
-                found[where][index] = values[at_row, at_column].to(self.lm.master_dtype)
+                    states[where] = torch.empty(shape, dtype=self.lm.master_dtype, device=self.lm.device)
+                states[where][index] = values[at_row, at_column].to(self.lm.master_dtype)
         if further:
             self.done, self.states = done, outputs
-        return found
+        return states

@@ -89,19 +89,19 @@ def find_anatomy(model: nn.Module) -> Anatomy:
         and len({type(layer) for layer in part}) == 1
     ]
     if len(lists) != 1:
-        found = ", ".join(lists) or "none"
+        candidates = ", ".join(lists) or "none"
         raise UserError(
-            f"The {where} looking for one list of {config.num_hidden_layers} decoder layers found {found}."
+            f"The {where} looking for one list of {config.num_hidden_layers} decoder layers found {candidates}."
             " Add its anatomy to core/models/anatomy.py."
         )
     layer = layers_of(model, lists[0])[0]
     width, inner = config.hidden_size, ffn_width(config)
     downs = [name for name, part in layer.named_modules() if linear_shape(part) == (width, inner)]
     if len(downs) != 1:
-        found = ", ".join(downs) or "none"
+        candidates = ", ".join(downs) or "none"
         raise UserError(
             f"The {where} looking in {lists[0]}[0] for one linear map from the FFN's width {inner} to the model's"
-            f" width {width} found {found}. Add its anatomy to core/models/anatomy.py."
+            f" width {width} found {candidates}. Add its anatomy to core/models/anatomy.py."
         )
     outside = lists[0].rpartition(".")[0]
     parent = model.get_submodule(outside)
@@ -114,10 +114,10 @@ def find_anatomy(model: nn.Module) -> Anatomy:
 
 def layers_of(model: nn.Module, path: str) -> nn.ModuleList:
     """The decoder layers at a path. Raises `AttributeError` if there is no list."""
-    found = model.get_submodule(path)
-    if not isinstance(found, nn.ModuleList):
-        raise AttributeError(f"{path} is a {type(found).__name__}, not a list of layers")
-    return found
+    layers = model.get_submodule(path)
+    if not isinstance(layers, nn.ModuleList):
+        raise AttributeError(f"{path} is a {type(layers).__name__}, not a list of layers")
+    return layers
 
 
 def embedded(model: PreTrainedModel) -> int:

@@ -98,8 +98,8 @@ def activations(
     the FFN adds to the residual stream: the same unless a norm comes between) or "block" (the residual stream after
     the layer). float32, or float64 if the model is.
     """
-    found = activations_at(lm, texts, positions, [(site, layer) for layer in layers], budget, beat)
-    return {layer: found[site, layer] for layer in layers}
+    by_site = activations_at(lm, texts, positions, [(site, layer) for layer in layers], budget, beat)
+    return {layer: by_site[site, layer] for layer in layers}
 
 
 @torch.no_grad()
@@ -135,10 +135,10 @@ def token_activations(
     for part in passes(lm, rows, budget or lm.token_budget):
         if beat is not None:
             beat()
-        with captured(lm, [(site, layer) for layer in layers], len(part.inputs["input_ids"])) as found:
+        with captured(lm, [(site, layer) for layer in layers], len(part.inputs["input_ids"])) as recorded:
             lm.model(**part.inputs, use_cache=False)
         for layer in layers:
-            states = found[site, layer].to(lm.master_dtype)
+            states = recorded[site, layer].to(lm.master_dtype)
             for index, (r, columns) in part.places.items():
                 parts[layer][index] = states[r, torch.as_tensor(columns, device=lm.device)]
     return {layer: torch.cat(parts[layer]) for layer in layers}

@@ -142,6 +142,6 @@ def _agrees(lm: LanguageModel) -> bool:
     except (TypeError, ValueError, RuntimeError, IndexError):
         return False  # this model does not take such inputs
     alone = [lm.model(torch.tensor([row], device=lm.device), use_cache=False).logits[0, -1] for row in rows]
-    found = torch.stack([joint[r, columns[-1]] for r, columns in (one.places[i] for i in range(len(rows)))])
+    logits = torch.stack([joint[r, columns[-1]] for r, columns in (one.places[i] for i in range(len(rows)))])
     wanted = torch.stack(alone)
-    return bool((found - wanted).abs().max() <= AGREE.get(lm.dtype, LOOSE) * wanted.abs().max())
+    return bool((logits - wanted).abs().max() <= AGREE.get(lm.dtype, LOOSE) * wanted.abs().max())

@@ -32,8 +32,8 @@ def names() -> list[str]:
 @cache
 def panels() -> tuple[Panel, ...]:
     """All panels, in the order in which they stand on the page."""
-    found = [import_module(f"{__name__}.{name}").PANEL for name in names()]
-    return tuple(sorted(found, key=lambda panel: panel.place))
+    unordered = [import_module(f"{__name__}.{name}").PANEL for name in names()]
+    return tuple(sorted(unordered, key=lambda panel: panel.place))
 
 
 def get(key: str) -> Panel:
@@ -66,15 +66,15 @@ def figure(
     from core.charts.plot import plotted
 
     panel = get(key)
-    found = filled(panel, events).data
-    if wrong := [lane for lane in lanes or () if lane not in found.lanes]:
-        raise UserError(f"There is no lane {wrong[0]!r}: {nearest(wrong[0], list(found.lanes))}")
+    data = filled(panel, events).data
+    if wrong := [lane for lane in lanes or () if lane not in data.lanes]:
+        raise UserError(f"There is no lane {wrong[0]!r}: {nearest(wrong[0], list(data.lanes))}")
     known = {choice.name: choice for choice in panel.plot.choices}
     for name, value in choices.items():
         if name not in known:
             raise UserError(f"The panel {key!r} has no choice {name!r}: {nearest(name, list(known))}")
-        keys = [option for option, _ in options(known[name], panel.plot, found)]
+        keys = [option for option, _ in options(known[name], panel.plot, data)]
         if value not in keys:
             raise UserError(f"{name} {value!r} is none of {', '.join(map(str, keys)) or 'what this run has'}")
     title = panel.title.replace("<sub>", "").replace("</sub>", "")
-    return plotted(panel.plot, found, View(lanes, round, choices), title)
+    return plotted(panel.plot, data, View(lanes, round, choices), title)

@@ -21,26 +21,26 @@ def directions(event: Event) -> list[Block]:
     for each dominant direction i; and the j that the first is nearest to. All count from 1."""
     blocks: list[Block] = []
     nearest: list[Row] = []
-    for found in event.get("similarity") or []:
-        common = {"table": "directions", "layer": found["layer"]}
-        near: Row = {"layer": found["layer"]}
+    for event_row in event.get("similarity") or []:
+        common = {"table": "directions", "layer": event_row["layer"]}
+        near: Row = {"layer": event_row["layer"]}
         for side in SIDES:
-            peaks = highest(found[f"ss_{side}_first"], MOST)
-            j = [found[f"index_{side}"][at] + 1 for at in peaks]
-            first = [rounded(found[f"ss_{side}_first"][at]) for at in peaks]
+            peaks = highest(event_row[f"ss_{side}_first"], MOST)
+            j = [event_row[f"index_{side}"][at] + 1 for at in peaks]
+            first = [rounded(event_row[f"ss_{side}_first"][at]) for at in peaks]
             blocks.append(common | {"curve": FIRST, "i": 1, "j": j, f"ss_{side}": first})
             near[f"nearest_{side}"] = j[max(range(len(j)), key=lambda at: first[at] or 0.0)] if j else None
-        keep = thinned(len(found["index_max"]), MOST)
-        most = {f"ss_{side}": [rounded(found[f"ss_{side}_max"][at]) for at in keep] for side in SIDES}
-        blocks.append(common | {"curve": BEST, "i": [found["index_max"][at] + 1 for at in keep]} | most)
+        keep = thinned(len(event_row["index_max"]), MOST)
+        most = {f"ss_{side}": [rounded(event_row[f"ss_{side}_max"][at]) for at in keep] for side in SIDES}
+        blocks.append(common | {"curve": BEST, "i": [event_row["index_max"][at] + 1 for at in keep]} | most)
         nearest.append(near)
     return [*blocks, packed("nearest", nearest)] if blocks else []
 
 
 def rounded(value: Any) -> int | float | None:
     """A cosine with few decimals; None for none that can be drawn."""
-    found = short(value)
-    return None if found is None else round(found, DECIMALS)
+    number = short(value)
+    return None if number is None else round(number, DECIMALS)
 
 
 def highest(values: Sequence[Any], most: int) -> list[int]:

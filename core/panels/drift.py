@@ -19,12 +19,12 @@ def start(event: Event) -> Start:
     """What states are read on, or why there is no R_k; and R_k without any edit of each layer, twice: a second pass
     (null edit) and unpaired inputs, for the runs that recorded them."""
     blocks: list[Block] = []
-    for found in event.get("controls") or []:
-        keep = thinned(len(found["k"]))
-        numbers = [found["k"][i] + 1 for i in keep]
+    for control in event.get("controls") or []:
+        keep = thinned(len(control["k"]))
+        numbers = [control["k"][i] + 1 for i in keep]
         for name, says in CONTROLS.items():
-            values = picked(found[name], keep)
-            blocks.append({"table": "drift", "reference": says, "layer": found["layer"], "k": numbers, "rk": values})
+            values = picked(control[name], keep)
+            blocks.append({"table": "drift", "reference": says, "layer": control["layer"], "k": numbers, "rk": values})
     read = (event.get("reads") or {}).get("drift")
     lacking = (event.get("lacking") or {}).get("drift") or ""
     return Start(blocks=blocks, protocol=f"on {read}" if read else "", lacking=lacking)
@@ -33,16 +33,15 @@ def start(event: Event) -> Start:
 def drift(event: Event) -> list[Block]:
     """R_k of each edited layer with few points, and its summaries over all k."""
     blocks: list[Block] = []
-    for found in event.get("drift") or []:
-        values = found.get("rk") or []
+    for row in event.get("drift") or []:
+        values = row.get("rk") or []
         keep = thinned(len(values))
-        numbers = picked([k + 1 for k in found.get("k") or range(len(values))], keep)
-        blocks.append({"table": "drift", "layer": found["layer"], "k": numbers, "rk": picked(values, keep)})
+        numbers = picked([k + 1 for k in row.get("k") or range(len(values))], keep)
+        blocks.append({"table": "drift", "layer": row["layer"], "k": numbers, "rk": picked(values, keep)})
     drawn = {block["layer"] for block in blocks}
-    rows = [found for found in event.get("layers") or [] if found["layer"] in drawn]
+    rows = [row for row in event.get("layers") or [] if row["layer"] in drawn]
     known = [
-        {"layer": found["layer"]} | {column.name: short(found.get(column.name)) for column in SUMMARIES}
-        for found in rows
+        {"layer": row["layer"]} | {column.name: short(row.get(column.name)) for column in SUMMARIES} for row in rows
     ]
     return blocks + ([packed("summary", known)] if known else [])
 

@@ -24,9 +24,9 @@ AROUND = {"prior": priors, "wrapper": wrappers}  # parts of a lane that have num
 
 def frontier(event: Event) -> list[Block]:
     """What is said of all facts edited so far, and what was kept, shares 0..1."""
-    found = event.get("scores") or {}
-    shares = {score.name: short(found[score.name]) for score in SHOWN if found.get(score.name) is not None}
-    return [{"table": "frontier", "edits": found.get("edits")} | shares] if len(shares) > 1 else []
+    measured = event.get("scores") or {}
+    shares = {score.name: short(measured[score.name]) for score in SHOWN if measured.get(score.name) is not None}
+    return [{"table": "frontier", "edits": measured.get("edits")} | shares] if len(shares) > 1 else []
 
 
 def start(event: Event) -> Start:
@@ -92,7 +92,7 @@ def families(
     called: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     """Lanes that are alike but for one number, in its order: `{"field", "lanes", "values"}`."""
-    found = []
+    result = []
     for key, name in called.items():
         alike: dict[str, list[tuple[int | float, str]]] = {}
         for label, lane in lanes.items():
@@ -104,8 +104,8 @@ def families(
             members.sort()
             if len({value for value, _ in members}) >= FEWEST:
                 values, labels = zip(*members, strict=True)
-                found.append({"field": name, "lanes": list(labels), "values": list(values)})
-    return found
+                result.append({"field": name, "lanes": list(labels), "values": list(values)})
+    return result
 
 
 def changed(lane: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:

@@ -16,12 +16,12 @@ METHODS = (("pca", "PCA"), ("tsne", "t-SNE"), ("umap", "UMAP"))
 COLUMNS = {"x_before": "x0", "y_before": "y0", "x": "x", "y": "y"}  # as a map names them
 
 
-def drawn(found: Mapping[str, Any]) -> Block:
+def drawn(event: Mapping[str, Any]) -> Block:
     """A map with at most `MOST` points: where each lies after the edits and lay before, and which fact it asks."""
-    count = len(found.get("x") or [])
+    count = len(event.get("x") or [])
     step = max(1, -(-count // MOST))
-    fields = {name: short((found.get(own) or [])[::step], DIGITS) for name, own in COLUMNS.items()}
-    about = {"table": "map", "method": found.get("method", "pca"), "fact": (found.get("fact") or [])[::step]}
+    fields = {name: short((event.get(own) or [])[::step], DIGITS) for name, own in COLUMNS.items()}
+    about = {"table": "map", "method": event.get("method", "pca"), "fact": (event.get("fact") or [])[::step]}
     return about | fields
 
 

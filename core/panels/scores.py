@@ -16,9 +16,9 @@ ENDS = ("low", "high")
 
 def scores(event: Event) -> list[Block]:
     """The scores of one lane and round, shares 0..1, and the ends of their 95 % bootstrap intervals."""
-    found = event.get("scores") or {}
-    known = [column.name for column in (*COUNTS, *COLUMNS) if found.get(column.name) is not None]
-    block = {name: short(found[name]) for name in known}
+    values = event.get("scores") or {}
+    known = [column.name for column in (*COUNTS, *COLUMNS) if values.get(column.name) is not None]
+    block = {name: short(values[name]) for name in known}
     for name, ends in (event.get("intervals") or {}).items():
         if name in block:
             block |= {f"{name}_{end}": short(value, 3) for end, value in zip(ENDS, ends, strict=True)}

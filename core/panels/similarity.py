@@ -29,9 +29,9 @@ COLUMNS = (
 def similarity(event: Event) -> list[Block]:
     """LS, SS, drift and norms of each edited layer of one lane."""
     rows = [
-        {"layer": found["layer"]}
-        | {column.name: short(found[column.name]) for column in COLUMNS if found.get(column.name) is not None}
-        for found in event.get("layers") or []
+        {"layer": row["layer"]}
+        | {column.name: short(row[column.name]) for column in COLUMNS if row.get(column.name) is not None}
+        for row in event.get("layers") or []
     ]
     return [packed("layers", rows, edits=(event.get("scores") or {}).get("edits"))] if rows else []
 

@@ -18,15 +18,15 @@ ACCURACY = "accuracy"
 def start(event: Event) -> Start:
     """A column for each task of this run, in what it counts, and what guessing gets right of each and of their mean,
     where that is known of all that count in it."""
-    found = event.get("tasks") or {}
-    chances = {PREFIX + name: short(info["chance"]) for name, info in found.items() if info.get("chance") is not None}
-    counted = [name for name, info in found.items() if info.get("in_mean")]
+    infos = event.get("tasks") or {}
+    chances = {PREFIX + name: short(info["chance"]) for name, info in infos.items() if info.get("chance") is not None}
+    counted = [name for name, info in infos.items() if info.get("in_mean")]
     if counted and all(PREFIX + name in chances for name in counted):
-        chances[MEAN] = short(sum(found[name]["chance"] for name in counted) / len(counted))
-    units = dict.fromkeys(found[name].get("called") or ACCURACY for name in counted)
+        chances[MEAN] = short(sum(infos[name]["chance"] for name in counted) / len(counted))
+    units = dict.fromkeys(infos[name].get("called") or ACCURACY for name in counted)
     about = ", ".join(units) or ACCURACY
     mean = Column(MEAN, "mean", "share", f"{about}, mean of {len(counted) or 'all'} tasks")
-    columns = [mean] if len(found) == 1 else [mean, *(column(name, info) for name, info in found.items())]
+    columns = [mean] if len(infos) == 1 else [mean, *(column(name, info) for name, info in infos.items())]
     return Start(
         blocks=[{"table": "tasks", "reference": GUESSING} | chances] if chances else [], columns={"tasks": columns}
     )
@@ -43,9 +43,9 @@ def column(name: str, info: Mapping[str, Any]) -> Column:
 
 def tasks(event: Event) -> list[Block]:
     """Each task in its own unit, and the mean of those that are shares, 0..1."""
-    found = event.get("scores") or {}
-    each = {name: short(value) for name, value in found.items() if name.startswith(PREFIX)}
-    return [{"table": "tasks", "edits": found.get("edits")} | each] if each else []
+    scores = event.get("scores") or {}
+    each = {name: short(value) for name, value in scores.items() if name.startswith(PREFIX)}
+    return [{"table": "tasks", "edits": scores.get("edits")} | each] if each else []
 
 
 TASK = Chosen("task")

@@ -60,7 +60,7 @@ def apply_factors(lm: LanguageModel, path: Path, any_base: bool = False) -> dict
     or float16 wears them rounded to its type, as the run's own: now and then a last bit of that type differs.
     Raises `UserError` where the factors do not fit, or were made on other weights and not `any_base`.
     """
-    found, about = read_factors(path)
+    factors, about = read_factors(path)
     base = about["base"] if isinstance(about.get("base"), dict) else {}
     if not any_base and base.get("fingerprint") != lm.fingerprint:
         raise UserError(
@@ -69,7 +69,7 @@ def apply_factors(lm: LanguageModel, path: Path, any_base: bool = False) -> dict
         )
     layers = {module_name(lm, layer): layer for layer in range(lm.n_layers)}
     weights = {}
-    for name, delta in found.items():
+    for name, delta in factors.items():
         if name not in layers:
             raise UserError(f"{path}: changes {name}, which {lm.reference} does not have or does not edit")
         original = lm.original(layers[name])

@@ -74,15 +74,15 @@ def decomposed(delta: LowRank) -> Svd:
     return Svd(outputs @ inner.u, inner.sigma, inner.vh @ inputs.T)
 
 
-def balanced(found: Svd, rank: int | None = None) -> LowRank:
+def balanced(svd: Svd, rank: int | None = None) -> LowRank:
     """U√Σ and V√Σ of the first `rank` directions (default: all): factors of like size, which short types hold best.
 
     Rank 0 gives one column of zeros: an empty matrix is no adapter.
     """
     if rank == 0:
-        return LowRank(found.u.new_zeros(len(found.u), 1), found.vh.new_zeros(found.vh.shape[1], 1))
-    root = found.sigma[:rank].sqrt()
-    return LowRank((found.u[:, :rank] * root).contiguous(), (found.vh[:rank].T * root).contiguous())
+        return LowRank(svd.u.new_zeros(len(svd.u), 1), svd.vh.new_zeros(svd.vh.shape[1], 1))
+    root = svd.sigma[:rank].sqrt()
+    return LowRank((svd.u[:, :rank] * root).contiguous(), (svd.vh[:rank].T * root).contiguous())
 
 
 def numerical_rank(sigma: Float[Tensor, " n"], dtype: torch.dtype) -> int:
@@ -97,22 +97,22 @@ def rank_within(sigma: Float[Tensor, " n"], error: float) -> int:
 
 
 def fewest(
-    delta: LowRank, found: Svd, dtype: torch.dtype, rank: int | None = None, error: float | None = None
+    delta: LowRank, svd: Svd, dtype: torch.dtype, rank: int | None = None, error: float | None = None
 ) -> LowRank:
     """Δ in `dtype`, by as few columns as hold it to that type's precision; by fewer where that is asked.
 
-    `found` is Δ's decomposition; `rank` the most columns, `error` the largest relative error in Frobenius norm. Where
+    `svd` is Δ's decomposition; `rank` the most columns, `error` the largest relative error in Frobenius norm. Where
     no column can go, the factors stay as they came: those of a ledger are not rounded again. One column of zeros
     where nothing is left.
     """
-    least = numerical_rank(found.sigma, dtype)
+    least = numerical_rank(svd.sigma, dtype)
     if error is not None:
-        least = min(least, rank_within(found.sigma, error))
+        least = min(least, rank_within(svd.sigma, error))
     if rank is not None:
         least = min(least, rank)
     if 0 < least == delta.columns and dtype in (torch.float32, torch.float64):
         return delta.to(dtype)
-    return balanced(found, least).to(dtype)
+    return balanced(svd, least).to(dtype)
 
 
 def distance(wanted: Float[Tensor, "d_out d_in"], given: LowRank) -> float:

@@ -124,21 +124,21 @@ class Protecting(Metric):
 
     def _taken(self, keys: Float[torch.Tensor, "d_in b"]) -> IncrementalWoodbury:
         """A + K_p K_pᵀ + K Kᵀ."""
-        columns, found, taken = torch.cat([self.few, keys], 1), self.whole, []
+        columns, inverse, taken = torch.cat([self.few, keys], 1), self.whole, []
         for first in range(0, columns.shape[1], CHUNK):
             block = columns[:, first : first + CHUNK]
             full = block.shape[1] == CHUNK
-            known = self.key_history.found(found, block) if full else None
+            known = self.key_history.found(inverse, block) if full else None
             try:
-                after = known or found.plus(self.project(apart(block)), for_good=full, of_facts=True)
+                after = known or inverse.plus(self.project(apart(block)), for_good=full, of_facts=True)
             except EditFailure as failure:
                 fact = -1 if failure.fact is None else failure.fact + first - self.few.shape[1]
                 raise EditFailure(str(failure), fact if fact >= 0 else None, failure.too_large) from None
             if full:
-                taken.append(Precomputed(found, block, after))
-            found = after
+                taken.append(Precomputed(inverse, block, after))
+            inverse = after
         self.key_history.keep(taken)
-        return found
+        return inverse
 
 
 def apart(block: Float[torch.Tensor, "d n"]) -> Float[torch.Tensor, "d n"]:

@@ -61,34 +61,34 @@ class IncrementalWoodbury(Metric):
         new = keys.shape[1]
         if not new:
             return self
-        found, before, after = self.base.solve(keys), self.count, self.count + new
+        solved, before, after = self.base.solve(keys), self.count, self.count + new
         buffers = self._with_space(after if for_good else before, keys)
-        corner = keys.T @ found
+        corner = keys.T @ solved
         if before:
             side = torch.linalg.solve_triangular(self.lower, self.solved.T @ keys, upper=False)
             corner -= side.T @ side
             buffers.lower[before:after, :before] = side.T
         buffers.lower[before:after, before:after] = one_plus(corner, self.layer, of_facts)
-        buffers.solved[before:after] = found.T
+        buffers.solved[before:after] = solved.T
         if for_good:
             buffers.filled = after
         return IncrementalWoodbury(self.base, buffers, after)
 
     def solve(self, right: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
-        found = self.base.solve(right)
+        solution = self.base.solve(right)
         if not self.count:
-            return found
-        return found - self.solved @ by_factor(self.lower, self.solved.T @ right)
+            return solution
+        return solution - self.solved @ by_factor(self.lower, self.solved.T @ right)
 
     def newest(self, count: int) -> tuple[Float[torch.Tensor, "d_in b"], Float[torch.Tensor, "b b"]]:
         """(B⁻¹ k of the last `count` keys k, where B is the metric without them; the Cholesky factor of I + kᵀ B⁻¹ k):
         both from what taking them up has left, with no further solve by A."""
         before, solved, lower = self.count - count, self.solved, self.lower
-        found, corner = solved[:, before:], lower[before:, before:]
+        columns, corner = solved[:, before:], lower[before:, before:]
         if before:
             side = torch.linalg.solve_triangular(lower[:before, :before].T, lower[before:, :before].T, upper=True)
-            found = found - solved[:, :before] @ side
-        return found, corner
+            columns = columns - solved[:, :before] @ side
+        return columns, corner
 
     def _with_space(self, kept: int, like: Float[torch.Tensor, "d_in _"]) -> Buffers:
         """Buffers for `kept` keys and some that do not stay, with this metric's keys in them: its own buffers, unless

@@ -128,9 +128,13 @@ class Recipe:
     @property
     def idle(self) -> dict[str, str]:
         """Fields without effect as the others stand, and why; those of a prior or wrapper behind its name."""
-        found = {**self.method.idle(), **self.prior.idle(self.method), **(self.wrapper.idle() if self.wrapper else {})}
+        reasons = {
+            **self.method.idle(),
+            **self.prior.idle(self.method),
+            **(self.wrapper.idle() if self.wrapper else {}),
+        }
         own = values(self.method)
-        return {name: why for name, why in found.items() if " " in name or name in own}
+        return {name: why for name, why in reasons.items() if " " in name or name in own}
 
     @property
     def match(self) -> str | None:

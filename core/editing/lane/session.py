@@ -78,14 +78,14 @@ class EditSession:
         if layer not in self.moments:
             raise EditFailure(f"Layer {layer} has no statistics: gather its second moment before editing it.")
         with self.setup():  # where it is read or gathered only now
-            found = self.held.pop(layer, None)
-            if found is None:
+            moment = self.held.pop(layer, None)
+            if moment is None:
                 room = HELD // (8 * self.lm.d_ffn**2)
                 while self.held and len(self.held) >= room:
                     del self.held[next(iter(self.held))]
-                found = self.moments[layer].moment
-            self.held[layer] = found
-            return found
+                moment = self.moments[layer].moment
+            self.held[layer] = moment
+            return moment
 
     def spectral_norm(self, layer: int) -> float:
         """σ_1 of W0, made once; without its singular vectors, which are large."""

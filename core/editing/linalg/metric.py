@@ -120,5 +120,5 @@ class Restricted(Metric):
         self.lower = factor((gram + gram.T) / 2, base.layer)
 
     def solve(self, right: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
-        found = self.base.solve(right) - self.solved @ by_factor(self.lower, self.solved.T @ right)
-        return found - self.blocked @ (self.blocked.T @ found)  # what rounding leaves
+        solution = self.base.solve(right) - self.solved @ by_factor(self.lower, self.solved.T @ right)
+        return solution - self.blocked @ (self.blocked.T @ solution)  # what rounding leaves

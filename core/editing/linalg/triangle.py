@@ -49,10 +49,10 @@ class Triangle:
 
     def digest(self) -> str:
         """A hash of the numbers as they are kept: two triangles that have it in common are equal bit for bit."""
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         for strip in self.strips:
-            found.update(strip.cpu().contiguous().numpy().data)
-        return found.hexdigest()[:16]
+            digest.update(strip.cpu().contiguous().numpy().data)
+        return digest.hexdigest()[:16]
 
     def square(self) -> Float[Tensor, "d d"]:
         """The whole matrix, in float64, symmetric to the last bit."""

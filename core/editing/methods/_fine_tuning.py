@@ -106,13 +106,13 @@ def trained(round_: Round, config: Bounded) -> tuple[dict[int, Float[Tensor, "d_
 
     def attempt(lessons: Sequence[Lesson]) -> tuple[Float[Tensor, " b"], Callable[[], None]]:
         adam.zero_grad()
-        found = graded(lm, weights, lessons)
+        loss = graded(lm, weights, lessons)
 
         def step() -> None:
             adam.step()
             bounded(weights, before, config.bound)
 
-        return found, step
+        return loss, step
 
     fit = practised(round_, config, attempt, "Fine-tuning on")
     return {layer: weight.detach() for layer, weight in weights.items()}, fit

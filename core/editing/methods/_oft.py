@@ -58,14 +58,14 @@ def orthogonally_tuned(round_: Round, config: Turning) -> tuple[dict[int, Float[
         with torch.enable_grad():
             made = {layer: through_blocks(bases[layer], cayley(skew(a))) for layer, a in free.items()}
         leaves = {layer: weight.detach().requires_grad_() for layer, weight in made.items()}
-        found = graded(lm, leaves, lessons)
+        loss = graded(lm, leaves, lessons)
 
         def step() -> None:
             torch.autograd.backward(list(made.values()), [leaf.grad for leaf in leaves.values()])
             adam.step()
             capped(free, config.cap)
 
-        return found, step
+        return loss, step
 
     fit = practised(round_, config, attempt, "Turning the weights for")
     weights = {
@@ -115,13 +115,13 @@ def skew_of(turn: Float[torch.Tensor, "g n n"]) -> Float[torch.Tensor, "g n n"]:
     """
     eye = torch.eye(turn.shape[-1], dtype=turn.dtype, device=turn.device)
     lower, broke = torch.linalg.cholesky_ex(2 * eye + turn + turn.mT)
-    found = skew(torch.cholesky_solve(turn.mT - turn, lower))
-    if bool((broke != 0).any()) or not float((cayley(found) - turn).abs().max()) <= AGAIN:
+    generator = skew(torch.cholesky_solve(turn.mT - turn, lower))
+    if bool((broke != 0).any()) or not float((cayley(generator) - turn).abs().max()) <= AGAIN:
         raise EditFailure(
             "What the lane's weights were turned by comes to 180° in some direction, where Cayley's map ends. Turn by"
             ' less ("lr", "cap"), or set "persistent": false.'
         )
-    return found
+    return generator
 
 
 def reached(

@@ -137,9 +137,9 @@ class AlphaEdit(LocateThenEdit):
             return inside if projection.onto else float(moment.trace()) - inside
 
         key = ("projected key", context.prior, self.threshold, self.relative)
-        found = context.once(key, measure)
-        context.notes.append(f"Layer {context.layer}: β = {found:.3g}, the measured square of a typical projected key.")
-        return found
+        beta = context.once(key, measure)
+        context.notes.append(f"Layer {context.layer}: β = {beta:.3g}, the measured square of a typical projected key.")
+        return beta
 
     def solved(
         self, keys: Float[torch.Tensor, "d_in b"], context: LayerContext, projection: Projection

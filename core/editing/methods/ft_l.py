@@ -61,8 +61,8 @@ class FtL(Method):
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:
         """The published settings; for other models a layer as deep as 21 of 32."""
-        if found := published(model, PUBLISHED):
-            return found
+        if row := published(model, PUBLISHED):
+            return row
         layer = min(round(model.n_layers * 21 / 32), model.n_layers - 1)
         why = f"No published setting for this model: as deep, among {model.n_layers}, as layer 21 of 32."
         own = {"lr": Default(0.01, "Weights are larger in a narrow model: at 5e-4 nothing is learned.")}

@@ -70,9 +70,9 @@ def weight(context: LayerContext, given: float | None, ridge: float) -> float:
         inverse = torch.cholesky_inverse(factor(raised, context.layer))
         return len(moment) - ridge * mean * float(inverse.trace())
 
-    found = context.once(("typical key", ridge), measure)
-    context.notes.append(f"Layer {context.layer}: λ = {found:,.0f}, the measured size of a typical key.")
-    return found
+    measured = context.once(("typical key", ridge), measure)
+    context.notes.append(f"Layer {context.layer}: λ = {measured:,.0f}, the measured size of a typical key.")
+    return measured
 
 
 METHOD = Memit

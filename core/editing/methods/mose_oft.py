@@ -46,8 +46,8 @@ class MoseOft(Method):
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:
         """The released settings; for other models layers as deep as 19-21 of 32."""
-        if found := published(model, PUBLISHED):
-            return found
+        if row := published(model, PUBLISHED):
+            return row
         last = min(max(round(model.n_layers * 21 / 32), 1), model.n_layers - 1)
         why = f"No published setting for this model: as deep, among {model.n_layers}, as layers 19-21 of 32."
         return {"layers": Default(tuple(range(max(last - 2, 0), last + 1)), why)}

@@ -108,8 +108,8 @@ class Nse(Memit):
         rows = prompts(round_.lm, round_.facts, round_.session.contexts(self))
         with round_.lm.worn(state.sums):
             reading = Reading(round_.lm, rows, self.flat_mean, round_.heartbeat)
-            found = {layer: reading.at(layer, layer).key for layer in round_.recipe.layers}
-        return {layer: key.to(state.sums[layer].dtype) for layer, key in found.items()}
+            keys = {layer: reading.at(layer, layer).key for layer in round_.recipe.layers}
+        return {layer: key.to(state.sums[layer].dtype) for layer, key in keys.items()}
 
     def update(
         self,

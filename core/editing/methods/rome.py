@@ -81,8 +81,8 @@ class Rome(LocateThenEdit):
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:
         """The published settings; for other models one of the layers that MEMIT would edit."""
-        if found := published(model, PUBLISHED):
-            return found
+        if row := published(model, PUBLISHED):
+            return row
         shared = super().usual(model)
         layers = shared["layers"].value
         why = f"{shared['layers'].reason} ROME edits one layer: the middle one of those that suit MEMIT."

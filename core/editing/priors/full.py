@@ -34,11 +34,11 @@ class Full(Prior):
         def matrix() -> Float[torch.Tensor, "d_in d_in"]:
             return self.matrix(context, weight, ridge)
 
-        found: Metric = context.once(key, lambda: Dense(matrix(), context.layer))
+        metric: Metric = context.once(key, lambda: Dense(matrix(), context.layer))
         if history:
-            found = self.protecting(context, key, found, matrix)
-        context.notes.extend(note for note in found.notes if note not in context.notes)
-        return found
+            metric = self.protecting(context, key, metric, matrix)
+        context.notes.extend(note for note in metric.notes if note not in context.notes)
+        return metric
 
     def protecting(
         self,

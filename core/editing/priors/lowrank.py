@@ -118,10 +118,10 @@ class LowRankPrior(Prior):
 
     def idle(self, method: Any) -> dict[str, str]:
         """AlphaEdit's threshold, whose place U takes; and what a given rank, α or interval leaves without work."""
-        found = dict.fromkeys(("threshold", "relative"), "U's directions are what is protected")
-        found |= dict.fromkeys(("lowrank energy", "lowrank energy_of"), "the rank is given") if self.rank else {}
-        found |= {} if self.alpha else {"lowrank weights": "α is 0"}
-        return found | ({} if self.interval else dict.fromkeys(("lowrank gamma", "lowrank max_rank"), "τ is null"))
+        reasons = dict.fromkeys(("threshold", "relative"), "U's directions are what is protected")
+        reasons |= dict.fromkeys(("lowrank energy", "lowrank energy_of"), "the rank is given") if self.rank else {}
+        reasons |= {} if self.alpha else {"lowrank weights": "α is 0"}
+        return reasons | ({} if self.interval else dict.fromkeys(("lowrank gamma", "lowrank max_rank"), "τ is null"))
 
     def opening(self, threshold: float) -> str:
         """Why `projection` leaves nothing, and what to set."""
@@ -132,10 +132,10 @@ class LowRankPrior(Prior):
         """A of a layer; λ (U Uᵀ + D) is made once per run, and what compressed keys add to it once per compression."""
         whole = context.whole or context
         key = ("factor model", self, weight, ridge)
-        found: Metric = whole.once(key, lambda: self.base(whole, weight, ridge))
+        metric: Metric = whole.once(key, lambda: self.base(whole, weight, ridge))
         if history:
-            found = self.protecting(whole, key, found)
-        return found if context.blocked is None else Restricted(found, context.blocked)
+            metric = self.protecting(whole, key, metric)
+        return metric if context.blocked is None else Restricted(metric, context.blocked)
 
     def protecting(
         self,

@@ -120,5 +120,5 @@ def worn_instead(
     """The matrices that a lane of this recipe wears where its updates come to `sums`: only those that differ."""
     if not recipe.total_guards or goes_on(recipe):
         return {}
-    found = {layer: correction_of(lm, recipe, session, layer, total)[0] for layer, total in sums.items()}
-    return {layer: added(sums[layer], one) for layer, one in found.items() if one.columns}
+    corrections = {layer: correction_of(lm, recipe, session, layer, total)[0] for layer, total in sums.items()}
+    return {layer: added(sums[layer], one) for layer, one in corrections.items() if one.columns}

@@ -44,28 +44,30 @@ def silent(recipe: Recipe, update: RoundUpdate, weights: Mapping[int, Float[Tens
     """
     if not update.updates:
         return {}
-    found = {}
+    warnings = {}
     size, raw = (_largest(deltas, weights) for deltas in (update.updates, update.raw or update.updates))
     taken = list(update.removed_share.values())
     searched = float(update.values.steps.double().mean()) > 1
     if raw > NOTHING and (size <= NOTHING or min(taken) >= ALL):
         left = "nothing" if size <= NOTHING else f"{1 - min(taken):.1g} of ‖ΔW‖²"
-        found[NO_CHANGE] = f"The edit changes next to nothing: {_guards(recipe)} leaves {left}. Let it take less."
+        warnings[NO_CHANGE] = f"The edit changes next to nothing: {_guards(recipe)} leaves {left}. Let it take less."
     elif size <= NOTHING:
-        found[NO_CHANGE] = f"The edit changes nothing (‖ΔW‖ is {size:.1g} of ‖W‖): {_cause(recipe, update, searched)}."
+        warnings[NO_CHANGE] = (
+            f"The edit changes nothing (‖ΔW‖ is {size:.1g} of ‖W‖): {_cause(recipe, update, searched)}."
+        )
     elif _missing(update) > 1 - LITTLE:
         cause = f"{_guards(recipe)} takes {min(taken):.2%} of ‖ΔW‖²" if min(taken) > 0.5 else _weighs(recipe)
         done = max(0.0, 1 - _missing(update))
-        found[LITTLE_CHANGE] = f"Of what the new values ask for, {done:.0%} is there after the edit: {cause}."
+        warnings[LITTLE_CHANGE] = f"Of what the new values ask for, {done:.0%} is there after the edit: {cause}."
     before, after = float(update.values.loss_start.mean()), float(update.values.loss.mean())
-    if NO_CHANGE not in found and searched and after >= 0.99 * before:
-        found[NO_VALUES] = (
+    if NO_CHANGE not in warnings and searched and after >= 0.99 * before:
+        warnings[NO_VALUES] = (
             f"No better values were found: their loss is {after:.3g}, and was {before:.3g} before the first step. "
             f"lr ({values(recipe.method)['lr']:g}) is too large or too small, or what bounds each step too narrow."
         )
     if recipe.update_guards and raw > NOTHING and max(taken) <= NONE:
-        found[NOT_GUARDED] = not_guarded(recipe)
-    return found
+        warnings[NOT_GUARDED] = not_guarded(recipe)
+    return warnings
 
 
 def not_guarded(recipe: Recipe) -> str:

@@ -20,11 +20,11 @@ def nearest_layer(round_: Round, steps: int) -> int:
     lm, facts, session = round_.lm, round_.facts, round_.session
     method = replace(LayerMethod.of(round_.recipe), steps=steps)
     contexts, rows = session.contexts(method), prompts(lm, facts, ())
-    found: dict[int, float] = {}
+    distances: dict[int, float] = {}
     with lm.worn(round_.state.sums):
         for layer in round_.recipe.layers:
             values = optimise_values(lm, facts, layer, method, contexts, round_.heartbeat)
             keys = states(lm, rows, layer, "key", round_.heartbeat)
             size = session.spectral_norm(layer)  # turning W does not change it
-            found[layer] = float((values.delta.norm(dim=0) / (size * keys.norm(dim=0))).sum())
-    return min(found, key=lambda layer: (found[layer], layer))
+            distances[layer] = float((values.delta.norm(dim=0) / (size * keys.norm(dim=0))).sum())
+    return min(distances, key=lambda layer: (distances[layer], layer))

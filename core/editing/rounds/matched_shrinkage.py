@@ -29,8 +29,8 @@ def exact(lm: LanguageModel, state: LaneState, facts: Sequence[Fact], beat: Beat
     """The share of facts whose every target token is the model's arg-max in this state. `beat` is called after each
     pass of the model."""
     with lm.worn(state.weights):
-        found = score(lm, [fact.text for fact in facts], [fact.target for fact in facts], beat=beat)
-    return float(found.exact.double().mean())
+        scores = score(lm, [fact.text for fact in facts], [fact.target for fact in facts], beat=beat)
+    return float(scores.exact.double().mean())
 
 
 def solve_factor(round_: Round, matched: float, edit: Callable[[Round], RoundUpdate]) -> RoundUpdate:

@@ -152,8 +152,8 @@ def value_defaults(model: ModelInfo, site: str = "block") -> dict[str, Default]:
     """What locate-then-edit methods have in common on a model: MEMIT's layers, value optimisation and λ."""
     if is_pocket(model):
         return POCKET | (POCKET_FFN if site == "ffn" else {})
-    if found := published(model, PUBLISHED):
-        return found
+    if row := published(model, PUBLISHED):
+        return row
     layers = relative_layers(model.n_layers)
     why = f"No published setting for this model: as deep, among {model.n_layers}, as layers 4-8 of Llama-3-8B."
     return {"layers": Default(layers, why), **(UNKNOWN if site == "block" else {"lambda": UNKNOWN["lambda"]})}

@@ -25,7 +25,7 @@ def get(package: str, folder: Path, name: str, attribute: str, base: type[Part])
     known = names(folder)
     if name not in known:
         raise UserError(f"There is no {attribute.lower()} {name!r}: {nearest(name, known)}")
-    found = getattr(import_module(f"{package}.{name}"), attribute)
-    if not issubclass(found, base):
+    member = getattr(import_module(f"{package}.{name}"), attribute)
+    if not issubclass(member, base):
         raise TypeError(f"{package}.{name}: {attribute} should be a {base.__name__}")
-    return found
+    return member

@@ -55,8 +55,10 @@ def cached_moments(
     the same bits.
     """
     about = {layer: description(lm, layer, corpus.name, max_tokens, skip_bos) for layer in layers}
-    found = {layer: load(path, about[layer], lm) for layer in layers if (path := place(folder, about[layer])).exists()}
-    missing = [layer for layer in layers if layer not in found]
+    moments = {
+        layer: load(path, about[layer], lm) for layer in layers if (path := place(folder, about[layer])).exists()
+    }
+    missing = [layer for layer in layers if layer not in moments]
     parts = passes(lm, missing)
     check_room(folder, lm, missing, parts)
     for index, some in enumerate(parts):
@@ -68,9 +70,9 @@ def cached_moments(
         for layer in some:
             path = place(folder, about[layer])
             save(path, about[layer], fresh.pop(layer))
-            found[layer] = load(path, about[layer], lm)
+            moments[layer] = load(path, about[layer], lm)
         draft.path.unlink(missing_ok=True)
-    return {layer: found[layer] for layer in layers}
+    return {layer: moments[layer] for layer in layers}
 
 
 def passes(lm: LanguageModel, layers: Sequence[int]) -> list[list[int]]:
@@ -223,12 +225,12 @@ def check(path: Path, about: dict[str, Any], layers: Sequence[str], size: int, s
     tell the numbers that it `says`, or has not the strips of these layers (by the beginnings of their names), as large
     as the layers' inputs are many."""
     with readable(path):
-        found, told = described(path)
+        tensors, told = described(path)
     wrong = [key for key, value in about.items() if told.get(key) != value]
     wrong += [key for key in says if not isinstance(told.get(key), (int, float))]
     if wrong:
         raise unfit(path, ", ".join(wrong))
-    held = {name: tuple(shape) for name, (kind, shape) in found.items() if kind in ("F32", "F64")}
+    held = {name: tuple(shape) for name, (kind, shape) in tensors.items() if kind in ("F32", "F64")}
     expected = {f"{layer}{name}": shape for layer in layers for name, shape in shapes(size).items()}
     if held not in (expected, {SQUARE: (size, size)}):
         raise unfit(path, "shape")

@@ -114,7 +114,7 @@ class Sums:
         """
         if self.seen == 0:
             raise UserError("There are no texts to gather layer statistics from.")
-        self.whole, found = False, {}
+        self.whole, moments = False, {}
         for layer in list(self.totals):
             total = self.totals.pop(layer)
             if not all(bool(torch.isfinite(strip).all()) for _, strip in total):
@@ -124,8 +124,8 @@ class Sums:
                 )
             upper = total.mean(self.seen)
             share = top_share(upper.square())
-            found[layer] = SecondMoment(in_memory(upper), self.seen, layer, share, upper.digest())
-        return found
+            moments[layer] = SecondMoment(in_memory(upper), self.seen, layer, share, upper.digest())
+        return moments
 
 
 def in_memory(upper: Triangle) -> Callable[[], Triangle]:

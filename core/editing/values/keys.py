@@ -64,12 +64,12 @@ class Reading:
         """
         key, value = ("key", layer), (site, last)
         bare = self.bare.at([key, value], layer - 1)
-        found = {key: bare[key], value: bare[value]}
+        means = {key: bare[key], value: bare[value]}
         if self.behind is not None:
             averaged = [key, value] if mean_values else [key]
             behind = self.behind.at(averaged, layer - 1)
-            found |= {where: self._mean(bare[where], behind[where]) for where in averaged}
-        return Read(_columns(found[key]), _columns(bare[key]), _columns(found[value]))
+            means |= {where: self._mean(bare[where], behind[where]) for where in averaged}
+        return Read(_columns(means[key]), _columns(bare[key]), _columns(means[value]))
 
     def value(self, last: int, site: str = "block") -> Float[Tensor, "d b"]:
         """Values of the bare prompts, float64."""

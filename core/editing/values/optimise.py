@@ -239,9 +239,9 @@ def make_task(lm: LanguageModel, facts: Sequence[Fact], contexts: Sequence[str],
 def starts(forward: PartialForward, task: Task, count: int) -> Float[Tensor, "b d"]:
     """h0 of each fact: the clean state at the subject of its bare prompt."""
     owner_of = {row: owner for owner, row in enumerate(task.bare)}
-    found = forward.batches[0].hidden.new_zeros(count, forward.batches[0].hidden.shape[-1])
+    hidden = forward.batches[0].hidden.new_zeros(count, forward.batches[0].hidden.shape[-1])
     for batch in forward.batches:
         for r, row in enumerate(batch.rows):
             if row in owner_of:
-                found[owner_of[row]] = batch.hidden[r, 0]
-    return found
+                hidden[owner_of[row]] = batch.hidden[r, 0]
+    return hidden

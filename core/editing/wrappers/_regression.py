@@ -37,10 +37,10 @@ def regressed(round_: Round, initial: bool, ridge: float) -> RoundUpdate:
     edit = recipe.method.edit(replace(round_, recipe=bare, state=start))
     with session.watch.phase("solve"):
         with session.watch.phase("keys"):
-            found = token_keys(lm, round_.facts, list(edit.updates), start.sums, round_.heartbeat)
+            keys_of = token_keys(lm, round_.facts, list(edit.updates), start.sums, round_.heartbeat)
         updates, raw, shares, kept = {}, {}, {}, {}
         for layer, delta in edit.updates.items():
-            before, keys = round_.state.sums[layer], found[layer]
+            before, keys = round_.state.sums[layer], keys_of[layer]
             context = session.context(layer, before, round_.state.history[layer], recipe.prior)
             wanted = added(start.sums[layer].double(), delta.to(torch.float64)) - before.double()
             try:
@@ -93,7 +93,7 @@ def token_keys(
             for layer in layers:
                 for place, (index, length) in enumerate(zip(indices, lengths, strict=True)):
                     parts[layer][index] = states["key", layer][place, :length].double()
-    return {layer: torch.cat([found[i] for i in range(len(rows))]).T.contiguous() for layer, found in parts.items()}
+    return {layer: torch.cat([columns[i] for i in range(len(rows))]).T.contiguous() for layer, columns in parts.items()}
 
 
 def narrow(delta: LowRank) -> LowRank:

@@ -57,7 +57,7 @@ class PocketWorld:
             facts=facts,
             object_of={(row["relation"], row["subject"]): row["object"] for row in facts},
             subjects_with=dict(subjects_with),
-            objects={relation: sorted(found) for relation, found in objects.items()},
+            objects={relation: sorted(names) for relation, names in objects.items()},
         )
 
     def sample(self, count: int, seed: int = 0) -> list[Fact]:

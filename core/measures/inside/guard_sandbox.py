@@ -32,8 +32,8 @@ def energies_by_rank(delta: LowRank, svd: Svd) -> dict[str, Float[Tensor, " n"]]
     rows = (outputs @ (right.T @ right) * outputs).sum(1).cumsum(0)
     columns = (inputs @ (left.T @ left) * inputs).sum(1).cumsum(0)
     both = (outputs @ inputs.T).square().cumsum(0).cumsum(1).diagonal()
-    found = (both, rows - both, columns - both, total - rows - columns + both)
-    return {name: energies.clamp(min=0) for name, energies in zip(BLOCKS, found, strict=True)}
+    blocks = (both, rows - both, columns - both, total - rows - columns + both)
+    return {name: energies.clamp(min=0) for name, energies in zip(BLOCKS, blocks, strict=True)}
 
 
 def by_threshold(
@@ -59,16 +59,16 @@ def left_by_block(
     """`{"raw", "left", "chance"}` by block, as shares of Σ‖ΔW_raw‖² over the layers; `chance` is the share of a random
     update. A guard that does not project (RECT) may leave more in a block than was there.
     """
-    found = {name: {"raw": 0.0, "left": 0.0, "chance": 0.0} for name in BLOCKS}
+    shares = {name: {"raw": 0.0, "left": 0.0, "chance": 0.0} for name in BLOCKS}
     total = energy(raw)
     for layer, delta in raw.items():
         parts, left = block_energies(delta, bases[layer]), block_energies(guarded[layer], bases[layer])
         chance, whole = by_chance(bases[layer]), sum(parts.values())
-        for name, row in found.items():
+        for name, row in shares.items():
             row["raw"] += parts[name] / total if total else 0.0
             row["left"] += left[name] / total if total else 0.0
             row["chance"] += chance[name] * whole / total if total else 0.0
-    return found
+    return shares
 
 
 def energy(updates: Mapping[int, LowRank]) -> float:

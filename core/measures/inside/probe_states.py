@@ -60,11 +60,11 @@ class Probe:
         for layer in layers:
             if beat is not None:
                 beat()
-            found = drift.factorise(first[layer])
+            principal = drift.factorise(first[layer])
             probe.states[layer] = first[layer]
-            probe.principal[layer] = found
-            probe.null_edit[layer] = drift.r_k(found, second[layer] - first[layer])[found.real]
-            probe.resampled[layer] = drift.resampled_control(found, first[layer], seed)[found.real]
+            probe.principal[layer] = principal
+            probe.null_edit[layer] = drift.r_k(principal, second[layer] - first[layer])[principal.real]
+            probe.resampled[layer] = drift.resampled_control(principal, first[layer], seed)[principal.real]
         return probe
 
     def read(
@@ -74,13 +74,13 @@ class Probe:
         narrow = self.lm.dtype != self.lm.master_dtype  # then a heartbeat would find widened layers
         with widened(self.lm, *self.span), self.lm.worn(weights):
             size, between = pass_size(self.lm), None if narrow else beat
-            found = token_activations(self.lm, self.texts, layers, "down", size, between)
-        return {layer: states[self.tokens] for layer, states in found.items()}
+            recorded = token_activations(self.lm, self.texts, layers, "down", size, between)
+        return {layer: states[self.tokens] for layer, states in recorded.items()}
 
     def r_k(self, layer: int, states: Float[Tensor, "n d"]) -> Float[Tensor, " k"]:
         """R_k of these states against the base model's, over the directions that are more than round-off."""
-        found = self.principal[layer]
-        return drift.r_k(found, states - self.states[layer])[found.real]
+        principal = self.principal[layer]
+        return drift.r_k(principal, states - self.states[layer])[principal.real]
 
     def about(self, name: str) -> str:
         """What was read, of texts called `name`."""
@@ -93,11 +93,11 @@ class Probe:
 
     def controls(self) -> list[dict[str, Any]]:
         """Both controls of each layer, to draw: `layer, k, null, resampled` at the directions of `drift.points`."""
-        found = []
+        rows = []
         for layer, null in sorted(self.null_edit.items()):
             drawn, other = drift.points(null), drift.points(self.resampled[layer])
-            found.append({"layer": layer, "k": drawn["k"], "null": drawn["rk"], "resampled": other["rk"]})
-        return found
+            rows.append({"layer": layer, "k": drawn["k"], "null": drawn["rk"], "resampled": other["rk"]})
+        return rows
 
     def note(self) -> str | None:
         """A caution where there are few tokens for the width of the states."""
@@ -176,17 +176,17 @@ class MapPanel:
             after = activations(self.lm, self.texts, self.positions, [self.layer], "block", size, beat)[self.layer]
         if not bool(torch.isfinite(after).all()):
             return None
-        found = layout(self.base, after, method, seed, self.anchor)
+        placed = layout(self.base, after, method, seed, self.anchor)
         done = set(edited)
         return {
             "method": method,
             "layer": self.layer,
-            "points": found.points,
-            "explained": found.explained,
+            "points": placed.points,
+            "explained": placed.explained,
             "fact": self.facts,
             "edited": [int(i in done) for i in self.facts],
-            "x0": found.before[:, 0].tolist(),
-            "y0": found.before[:, 1].tolist(),
-            "x": found.after[:, 0].tolist(),
-            "y": found.after[:, 1].tolist(),
+            "x0": placed.before[:, 0].tolist(),
+            "y0": placed.before[:, 1].tolist(),
+            "x": placed.after[:, 0].tolist(),
+            "y": placed.after[:, 1].tolist(),
         }

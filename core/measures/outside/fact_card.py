@@ -37,15 +37,15 @@ class Asked:
 def questions(fact: Fact) -> list[Asked]:
     """The fact as it is edited, then its paraphrases, neighbors and what follows from it, at most `MOST` of a kind."""
     truth = fact.truth if fact.truth != fact.target else None
-    found = [Asked(kind="edit", prompt=fact.text, target=fact.target, truth=truth)]
+    result = [Asked(kind="edit", prompt=fact.text, target=fact.target, truth=truth)]
     for text in fact.paraphrases[: MOST["paraphrase"]]:
-        found.append(Asked(kind="paraphrase", prompt=text, target=fact.target, truth=truth))
+        result.append(Asked(kind="paraphrase", prompt=text, target=fact.target, truth=truth))
     for one in fact.neighborhood[: MOST["neighbor"]]:
         target = fact.target if fact.target != one.answer else None
-        found.append(Asked(kind="neighbor", prompt=one.prompt, target=target, truth=one.answer))
+        result.append(Asked(kind="neighbor", prompt=one.prompt, target=target, truth=one.answer))
     for question in fact.portability[: MOST["portability"]]:
-        found.append(Asked(kind="portability", prompt=question.prompt, target=question.answer, truth=None))
-    return found
+        result.append(Asked(kind="portability", prompt=question.prompt, target=question.answer, truth=None))
+    return result
 
 
 def rated(lm: LanguageModel, asked: Sequence[Asked]) -> dict[str, list[Any]]:
@@ -62,8 +62,8 @@ def rated(lm: LanguageModel, asked: Sequence[Asked]) -> dict[str, list[Any]]:
     def probability(prompt: str, answer: str | None) -> float | None:
         if answer is None:
             return None
-        found = math.exp(answers.known[prompt, answer].logprob)
-        return found if math.isfinite(found) else None
+        value = math.exp(answers.known[prompt, answer].logprob)
+        return value if math.isfinite(value) else None
 
     return {
         "target": [probability(one.prompt, one.target) for one in asked],
@@ -82,7 +82,7 @@ def applied(
     """
     rows = []
     for layer, delta in sorted(update.updates.items()):
-        raw, found, noted = update.raw.get(layer, delta), state.digest(layer), hashes.get(str(layer))
+        raw, digest, noted = update.raw.get(layer, delta), state.digest(layer), hashes.get(str(layer))
         rows.append(
             {
                 "layer": layer,
@@ -90,8 +90,8 @@ def applied(
                 "raw": raw.norm(),
                 "weight": float(lm.original(layer).norm()),
                 "removed": removed(raw, delta),
-                "hash": found,
-                "same": None if noted is None else noted == found,
+                "hash": digest,
+                "same": None if noted is None else noted == digest,
             }
         )
     return rows

@@ -51,7 +51,7 @@ def greedy_ids(
     """(the first `counts[i]` tokens that the worn model says after `prompts[i]`, fewer where the text ends; how many
     rows ended because their logits were not finite). Prompts that ask for the same count share batches."""
     chooser = Chooser(lm)
-    found: list[list[int]] = [[] for _ in prompts]
+    generated: list[list[int]] = [[] for _ in prompts]
     heads = lm.encode_all([lm.asked(prompt) for prompt in prompts])
     for count, indices in by_count(counts).items():
         lengths = [len(heads[i]) + count for i in indices]
@@ -59,10 +59,10 @@ def greedy_ids(
             part = [indices[i] for i in chosen]
             said = continuations(lm, [heads[i] for i in part], count, chooser, beat=beat)
             for i, ids in zip(part, said, strict=True):
-                found[i] = ids
+                generated[i] = ids
             if beat:
                 beat()
-    return found, chooser.broken
+    return generated, chooser.broken
 
 
 def answer_lengths(lm: LanguageModel, pairs: Sequence[tuple[str, str]]) -> list[int]:

@@ -68,16 +68,16 @@ class HarnessModel:
             same = [i for i, other in enumerate(counts) if other == count]
             for part in batches([len(heads[i]) + count for i in same], self.lm.token_budget):
                 chosen = [same[i] for i in part]
-                found = continuations(self.lm, [heads[i] for i in chosen], count, greedy, beat=self.heartbeat)
-                for i, new in zip(chosen, found, strict=True):
+                texts = continuations(self.lm, [heads[i] for i in chosen], count, greedy, beat=self.heartbeat)
+                for i, new in zip(chosen, texts, strict=True):
                     answers[i] = _until(str(self.lm.tokenizer.decode(new, skip_special_tokens=True)), asked[i][1])
                 self._beat()
         return answers
 
     def _rate(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[tuple[float, bool]]:
         heads, targets = [head for head, _ in pairs], [target for _, target in pairs]
-        found = score_ids(self.lm, heads, targets, pass_size(self.lm), self.heartbeat)
-        rows = zip(found.logprob.tolist(), found.exact.tolist(), targets, strict=True)
+        scores = score_ids(self.lm, heads, targets, pass_size(self.lm), self.heartbeat)
+        rows = zip(scores.logprob.tolist(), scores.exact.tolist(), targets, strict=True)
         return [(mean * len(target), exact) for mean, exact, target in rows]
 
     def _pair(self, context: str, continuation: str) -> tuple[Ids, Ids]:

@@ -73,13 +73,13 @@ def rate_answers(
     """Each (prompt, answer) pair rated once by the model as it is worn, batched by length. `beat`: between passes."""
     todo = list(dict.fromkeys(pairs))
     rated = score(lm, [prompt for prompt, _ in todo], [answer for _, answer in todo], pass_size(lm), beat)
-    found = {}
+    ratings = {}
     for pair, logprob, hits, likeliest in zip(todo, rated.logprob.tolist(), rated.hits, rated.likeliest, strict=True):
         right = hits.double() * math.isfinite(logprob)
-        found[pair] = AnswerRating(
+        ratings[pair] = AnswerRating(
             logprob, float(right.mean()), bool(right.all()), tuple(likeliest.tolist()), bool(hits.all())
         )
-    return found
+    return ratings
 
 
 def metric_values(asked: Query, ratings: Mapping[Pair, AnswerRating]) -> dict[str, float | None]:
@@ -128,9 +128,9 @@ def by_metric(asked: Sequence[Query], ratings: Mapping[Pair, AnswerRating], seed
     rows = []
     for kind in dict.fromkeys(each.kind for each in asked):
         for name in METRICS:
-            found = averaged(((each.fact, out[name]) for each, out in outcomes if each.kind == kind), seed)
-            if found:
-                rows.append({"kind": kind, "sense": name} | found)
+            average = averaged(((each.fact, out[name]) for each, out in outcomes if each.kind == kind), seed)
+            if average:
+                rows.append({"kind": kind, "sense": name} | average)
     return rows
 
 

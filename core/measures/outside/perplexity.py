@@ -26,8 +26,8 @@ def perplexity(
     between passes.
     """
     windows = rows(lm, texts, most_tokens)
-    found = score_ids(lm, [row[:1] for row in windows], [row[1:] for row in windows], pass_size(lm), beat)
-    total = sum(mean * (len(row) - 1) for mean, row in zip(found.logprob.tolist(), windows, strict=True))
+    scores = score_ids(lm, [row[:1] for row in windows], [row[1:] for row in windows], pass_size(lm), beat)
+    total = sum(mean * (len(row) - 1) for mean, row in zip(scores.logprob.tolist(), windows, strict=True))
     count = sum(len(row) - 1 for row in windows)
     return _exp(-total / count) if count and math.isfinite(total) else math.nan
 

@@ -50,8 +50,8 @@ class Answers:
     def rate(self, pairs: Sequence[tuple[str, str]]) -> list[Rated]:
         """The ratings of these (prompt, answer) pairs, in order."""
         new = [pair for pair in dict.fromkeys(pairs) if pair not in self.known]
-        found = score(self.lm, [p for p, _ in new], [a for _, a in new], pass_size(self.lm), self.heartbeat)
-        rows = zip(found.logprob.tolist(), found.exact.tolist(), strict=True)
+        scores = score(self.lm, [p for p, _ in new], [a for _, a in new], pass_size(self.lm), self.heartbeat)
+        rows = zip(scores.logprob.tolist(), scores.exact.tolist(), strict=True)
         self.known.update(zip(new, (Rated(*row) for row in rows), strict=True))
         return [self.known[pair] for pair in pairs]
 

@@ -86,8 +86,8 @@ def rouge(said: str, wanted: Sequence[str]) -> float:
     """The mean of the F-measures of ROUGE-1, ROUGE-2 and ROUGE-L (Lin 2004), words stemmed; 0..1."""
     from rouge_score.rouge_scorer import RougeScorer
 
-    found = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True).score_multi(list(wanted), said)
-    return sum(score.fmeasure for score in found.values()) / len(found)
+    scores = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True).score_multi(list(wanted), said)
+    return sum(score.fmeasure for score in scores.values()) / len(scores)
 
 
 def exact_match(said: str, wanted: Sequence[str]) -> float:

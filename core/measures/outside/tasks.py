@@ -118,13 +118,13 @@ class Tasks:
                 heartbeat()
             local = is_path(name) and Path(name).is_dir() and sorted(Path(name).glob("*.jsonl"))
             if local:
-                found = [(f.stem, _local_task(harness, f)) for f in local]
+                named = [(f.stem, _local_task(harness, f)) for f in local]
             elif name in FORMS:
-                found = [(name, _form_task(harness, name, FORMS[name]))]
+                named = [(name, _form_task(harness, name, FORMS[name]))]
             else:
-                found = _known_tasks(harness, name)
+                named = _known_tasks(harness, name)
             chances = _chances(Path(name)) if local else {}
-            for column, tasks in _by_column(found).items():
+            for column, tasks in _by_column(named).items():
                 drawn = draw([len(task.eval_docs) for task in tasks], limit, f"{seed} {column}")
                 made = [_part(column, task, items, seed) for task, items in zip(tasks, drawn, strict=True) if items]
                 parts += made
@@ -167,11 +167,11 @@ class Tasks:
         with quiet():
             for part in self.parts:
                 scores[part.column].append((_judge(part), len(part.docs)))
-        return {column: sum(s * n for s, n in found) / sum(n for _, n in found) for column, found in scores.items()}
+        return {column: sum(s * n for s, n in parts) / sum(n for _, n in parts) for column, parts in scores.items()}
 
-    def mean(self, found: Mapping[str, float]) -> float | None:
+    def mean(self, scores: Mapping[str, float]) -> float | None:
         """The mean over tasks whose metric is a share; None without any."""
-        values = [value for column, value in found.items() if self.info[column]["in_mean"]]
+        values = [value for column, value in scores.items() if self.info[column]["in_mean"]]
         return sum(values) / len(values) if values else None
 
 
@@ -217,10 +217,10 @@ def _spelled_out(names: Sequence[str]) -> list[str]:
     )
 
 
-def _by_column(found: Sequence[tuple[str, Any]]) -> dict[str, list[Any]]:
+def _by_column(named: Sequence[tuple[str, Any]]) -> dict[str, list[Any]]:
     """The tasks that count toward each column, in the order of their coming."""
     columns: dict[str, list[Any]] = defaultdict(list)
-    for column, task in found:
+    for column, task in named:
         columns[column].append(task)
     return columns
 

@@ -55,8 +55,8 @@ def texts_for(lm: LanguageModel, config: MeasureConfig, unedited: Sequence[Fact]
         path = Path(config.texts).expanduser()
         corpus = file_corpus(path, WHERE)
         name = f"the text file {path.name} ({corpus.name[:8]})"
-    found = first_texts(lm, corpus.texts(), wanted)
-    return Texts(found, found, name, name)
+    texts = first_texts(lm, corpus.texts(), wanted)
+    return Texts(texts, texts, name, name)
 
 
 def first_texts(lm: LanguageModel, texts: Iterable[str], tokens: int) -> list[str]:

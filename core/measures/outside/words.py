@@ -73,8 +73,8 @@ class Words:
         texts: dict[int, str] = {}
         for count, places in by_count(self._counted(indices)).items():
             asked = [indices[place] for place in places]
-            found = generate(self.lm, [self.facts[i].text for i in asked], count, beat=beat)
-            texts.update(zip(asked, found, strict=True))
+            continued = generate(self.lm, [self.facts[i].text for i in asked], count, beat=beat)
+            texts.update(zip(asked, continued, strict=True))
         return [texts[i].strip() for i in indices]
 
     def _counted(self, indices: Sequence[int]) -> list[int]:

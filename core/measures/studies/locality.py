@@ -84,8 +84,8 @@ class Locality:
                 of = [(each.fact, old, new) for each, old, new in pairs if each.kind == kind]
                 ratio = averaged(((fact, match_ratio(old, new)) for fact, old, new in of), case.seed)
                 exact = averaged(((fact, float(old == new)) for fact, old, new in of), case.seed)
-                for measure, found in (("match ratio", ratio), ("exact match", exact)):
-                    kept.append({"round": at, "kind": kind, "measure": measure} | (found or {}))
+                for measure, average in (("match ratio", ratio), ("exact match", exact)):
+                    kept.append({"round": at, "kind": kind, "measure": measure} | (average or {}))
             right += [{"round": at} | row for row in by_metric(asked, ratings, case.seed)]
         length = f"{self.tokens} tokens" if self.tokens else "as many tokens as the true answer has"
         return StudyResult(

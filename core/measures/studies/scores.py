@@ -79,8 +79,8 @@ class Scores:
             rows = by_metric(asked, ratings, case.seed)
             scores += [{"round": at} | row for row in rows]
             for kind in KINDS:
-                found = averaged(((e.fact, difference(e, ratings)) for e in asked if e.kind == kind), case.seed)
-                differences += [{"round": at, "kind": kind} | found] if found else []
+                average = averaged(((e.fact, difference(e, ratings)) for e in asked if e.kind == kind), case.seed)
+                differences += [{"round": at, "kind": kind} | average] if average else []
             three = [row["value"] for row in rows if row["sense"] == "probability"]
             overall.append({"round": at, "harmonic_mean": harmonic(three) if len(three) == len(KINDS) else None})
         if any(row["harmonic_mean"] is None for row in overall):

@@ -69,7 +69,7 @@ class EarlyWarning:
         chance = _chance(case) if self.chance is None else self.chance
         fallen = collapses(history, tasks, chance)
         seen = [(history[n].round, crossed(history[: n + 1], limits)) for n in range(1, len(history))]
-        past = {name: next((at for at, found in seen if name in found), None) for name in (*COLUMNS, "pace")}
+        past = {name: next((at for at, signs in seen if name in signs), None) for name in (*COLUMNS, "pace")}
         return StudyResult(
             tables={
                 "signs": _rows(history, limits),
@@ -142,8 +142,8 @@ class EarlyWarning:
             for layer in case.layers:
                 weight = case.matrix(at, layer)
                 if bool(weight.isfinite().all()):
-                    found = compare(references[layer], weight, own.tau, by=own.by).row
-                    layers.append({**found, "key_overlap": overlaps.get((at, layer))})
+                    row = compare(references[layer], weight, own.tau, by=own.by).row
+                    layers.append({**row, "key_overlap": overlaps.get((at, layer))})
                 beat()
             history.append(Signs.of(at, scores, layers))
         return history
@@ -169,15 +169,15 @@ def _overlaps(case: Case, asked: Sequence[int]) -> dict[tuple[int, int], float |
     from core.measures.inside.key_overlap import key_overlap
 
     past: dict[int, list[Tensor]] = {}
-    found = {}
+    overlaps = {}
     for t in case.ledger.rounds(case.lane):
         if t > max(asked):
             break
         for layer, keys in case.update(t).keys.items():
             if t in asked and layer in past:
-                found[t, layer] = key_overlap(keys, torch.cat(past[layer], 1))
+                overlaps[t, layer] = key_overlap(keys, torch.cat(past[layer], 1))
             past.setdefault(layer, []).append(keys)
-    return found
+    return overlaps
 
 
 def _rows(history: Sequence[Signs], limits: Limits) -> list[dict[str, Any]]:

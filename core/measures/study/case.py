@@ -70,8 +70,8 @@ class Case:
         """The layers edited by any round up to this one, ascending; where there are none, by any round of the lane."""
         rounds = self.ledger.rounds(self.lane)
         for last in (upto, rounds[-1] if rounds else 0):
-            if found := {layer for t in rounds if t <= last for layer in self.layers_of(t)}:
-                return tuple(sorted(found))
+            if layers := {layer for t in rounds if t <= last for layer in self.layers_of(t)}:
+                return tuple(sorted(layers))
         return self.recipe.layers
 
     def most_edited(self, upto: int) -> int:

@@ -95,11 +95,11 @@ class Angles:
                 last = t == max(rounds)
                 for what, weight in self._weights(references[layer], bases[layer], weights, last, notes):
                     case.beat()
-                    found = self._compare(references[layer], weight)
-                    table.append({"round": t, "layer": layer, "where": f"layer {layer}", "weight": what} | found.row)
+                    compared = self._compare(references[layer], weight)
+                    table.append({"round": t, "layer": layer, "where": f"layer {layer}", "weight": what} | compared.row)
                     if what == EDITED:
-                        angles += found.angles(t, layer)
-                        similarity += found.similarity(t, layer, self.cells // len(rounds))
+                        angles += compared.angles(t, layer)
+                        similarity += compared.similarity(t, layer, self.cells // len(rounds))
         case.report(len(rounds) + 1, len(rounds) + 1)
         return StudyResult(
             tables={"angles": angles, "layers": table, "similarity": similarity},
@@ -188,9 +188,9 @@ class _Compared:
         from core.measures.inside.spectrum import thin
 
         return [
-            {"round": t, "where": f"layer {layer}, {side} side", "i": i + 1, "degrees": math.degrees(float(found[i]))}
-            for side, found in self.radians.items()
-            for i in thin(len(found), DRAWN)
+            {"round": t, "where": f"layer {layer}, {side} side", "i": i + 1, "degrees": math.degrees(float(radians[i]))}
+            for side, radians in self.radians.items()
+            for i in thin(len(radians), DRAWN)
         ]
 
     def similarity(self, t: int, layer: int, most: int) -> Rows:
@@ -199,8 +199,8 @@ class _Compared:
         return [
             {"round": t, "layer": layer, "side": side, "where": f"round {t}, layer {layer}, {side} side"}
             | {"i": cell["i"] + 1, "j": cell["j"] + 1, "value": cell["value"], "largest_of": cell["cells"]}
-            for side, found in self.similarities.items()
-            for cell in grid(found, most)
+            for side, cosines in self.similarities.items()
+            for cell in grid(cosines, most)
         ]
 
 

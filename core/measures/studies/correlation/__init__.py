@@ -114,8 +114,8 @@ class Correlation:
         probe = Probe.build(case.lm, layers, case.texts.drift, self._tokens(case), case.seed, case.beat)
         if isinstance(probe, str):
             raise UserError(f"{probe[0].upper()}{probe[1:]}.")
-        found: dict[tuple[str, str], list[float]] = {(k, over): [] for k in OVER_K for over in OVER_LAYERS}
-        found[EDITS, ""] = []
+        summaries: dict[tuple[str, str], list[float]] = {(k, over): [] for k in OVER_K for over in OVER_LAYERS}
+        summaries[EDITS, ""] = []
         skipped = []
         for t, weights in each_state(case, measured):
             per_layer = None if broken(weights) else _per_layer(probe, weights, layers, case.beat)
@@ -125,9 +125,9 @@ class Correlation:
             for name in OVER_K:
                 values = [row[name] for row in per_layer]
                 for over, value in zip(OVER_LAYERS, _over_layers(values), strict=True):
-                    found[name, over].append(value)
-            found[EDITS, ""].append(float(len(case.edited(t))))
-        return found, skipped
+                    summaries[name, over].append(value)
+            summaries[EDITS, ""].append(float(len(case.edited(t))))
+        return summaries, skipped
 
 
 def _per_layer(

@@ -40,16 +40,16 @@ def side_by_side(
 ) -> list[list[float]]:
     """`seconds` of each state (what the model wears), its prompts in turn with the others' so that a slow moment of the
     computer meets all alike. The first prompts are run before, untimed."""
-    found: list[list[float]] = [[] for _ in states]
+    times: list[list[float]] = [[] for _ in states]
     for number, prompt in enumerate([*prompts[:WARM_UP], *prompts]):
         for index, weights in enumerate(states):
             with lm.worn(weights):
                 taken = seconds(lm, [prompt], count)
             if number >= len(prompts[:WARM_UP]):
-                found[index] += taken
+                times[index] += taken
         if beat:
             beat()
-    return found
+    return times
 
 
 def peak_memory(device: torch.device) -> dict[str, float]:

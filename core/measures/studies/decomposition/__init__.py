@@ -165,9 +165,9 @@ class Decomposition:
         from core.measures.studies.decomposition.energy import strongest
 
         ranks = {layer: reference.rank_at(part / self.points) for layer, reference in references.items()}
-        found = score({layer: strongest(reference, ranks[layer]) for layer, reference in references.items()})
+        scores = score({layer: strongest(reference, ranks[layer]) for layer, reference in references.items()})
         kept = sum(ranks.values()) / sum(len(reference.spectrum.sigma) for reference in references.values())
-        for name, value in found.items():
+        for name, value in scores.items():
             yield {"percent": 100 * part / self.points, "directions": kept, "task": name, "score": value} | {
                 "relative": _relative(value, intact[name])
             }
@@ -191,9 +191,9 @@ class Decomposition:
                     notes.append(f"group {group + 1} is empty in some layer: one direction holds more than its share")
                     score.skip(self._disturbances() // (self.groups * len(self._sides())))
                     continue
-                found = self._group(case, groups, side, group, score)
+                by_size = self._group(case, groups, side, group, score)
                 members = sum(len(directions.members[group]) for directions in groups.values())
-                for (how, size), per_seed in found.items():
+                for (how, size), per_seed in by_size.items():
                     rows += [
                         {
                             "how": f"{side} side, {how}",
@@ -213,7 +213,7 @@ class Decomposition:
         """Scores per seed by (how the size is meant, ε)."""
         from core.measures.studies.decomposition.energy import group_size
 
-        found: dict[tuple[str, float], list[dict[str, float]]] = {}
+        scores: dict[tuple[str, float], list[dict[str, float]]] = {}
         for seed in range(self.seeds):
             changes = {layer: parts.disturbance(side, group, case.seed + seed) for layer, parts in groups.items()}
             for size in self._sizes():
@@ -223,8 +223,8 @@ class Decomposition:
                         n = len(parts.members[group])
                         share = size if how == EQUAL else group_size(size, n, parts.rank, self.groups)
                         worn[layer] = parts.weight + share * parts.norm * changes[layer]
-                    found.setdefault((how, size), []).append(score(worn))
-        return found
+                    scores.setdefault((how, size), []).append(score(worn))
+        return scores
 
 
 class _Scorer:
@@ -245,11 +245,11 @@ class _Scorer:
 
         beat()
         with self.case.lm.worn(weights):
-            found = self.tasks.evaluate(beat)
+            scores = self.tasks.evaluate(beat)
             rated = Answers(self.case.lm, beat).rate([(fact.text, fact.target) for fact in self.facts])
         self.done += 1
-        average = self.tasks.mean(found)
-        return _known({MEAN: average, FACTS: mean([math.exp(answer.logprob) for answer in rated])}) | found
+        average = self.tasks.mean(scores)
+        return _known({MEAN: average, FACTS: mean([math.exp(answer.logprob) for answer in rated])}) | scores
 
     def skip(self, count: int) -> None:
         """So many evaluations fall away."""
@@ -274,8 +274,8 @@ def _relative(value: float, intact: float) -> float | None:
 def _over_seeds(values: Sequence[float], intact: float) -> dict[str, float | None]:
     """The mean over seeds and, as shares of the intact model's score, mean, least and most."""
     mean = sum(values) / len(values)
-    found = {"score": mean, "relative": _relative(mean, intact)}
-    return found | {"low": _relative(min(values), intact), "high": _relative(max(values), intact)}
+    row = {"score": mean, "relative": _relative(mean, intact)}
+    return row | {"low": _relative(min(values), intact), "high": _relative(max(values), intact)}
 
 
 def _about(tasks: Tasks, name: str, chance: float | None, facts: int) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from core.measures.inside.spectrum import Reference
 
 def strongest(reference: Reference, rank: int) -> Float[Tensor, "d_out d_in"]:
     """Σ_{i ≤ rank} σ_i u_i v_iᵀ."""
-    found = reference.spectrum
-    return (found.u[:, :rank] * found.sigma[:rank].to(found.u.dtype)) @ found.vh[:rank]
+    svd = reference.spectrum
+    return (svd.u[:, :rank] * svd.sigma[:rank].to(svd.u.dtype)) @ svd.vh[:rank]
 
 
 def energy_groups(sigma: Float[Tensor, " r"], count: int = 10) -> list[range]:
@@ -67,10 +67,10 @@ class Directions:
     @classmethod
     def of(cls, reference: Reference, groups: int) -> Directions:
         """All directions whose singular value float64 tells from zero."""
-        found = reference.spectrum
-        members = energy_groups(found.sigma[: found.rank], groups)
-        vectors = found.u[:, : found.rank], found.vh[: found.rank]
-        return cls(reference.layer, reference.weight, found.frobenius, *vectors, members)
+        svd = reference.spectrum
+        members = energy_groups(svd.sigma[: svd.rank], groups)
+        vectors = svd.u[:, : svd.rank], svd.vh[: svd.rank]
+        return cls(reference.layer, reference.weight, svd.frobenius, *vectors, members)
 
     @property
     def rank(self) -> int:

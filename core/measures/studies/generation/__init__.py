@@ -166,9 +166,9 @@ class Generation:
         values = {name: [(row["fact"], row[name]) for row in rows if name in row] for name in shares} | free
         units = dict.fromkeys(shares, "share") | {"fluency": "bits", "consistency": "cosine"}
         return [
-            {"measure": name, "unit": units[name]} | found
+            {"measure": name, "unit": units[name]} | average
             for name, pairs in values.items()
-            if (found := averaged(pairs, seed))
+            if (average := averaged(pairs, seed))
         ]
 
     def _protocol(self, references: int) -> str:

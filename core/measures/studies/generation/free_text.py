@@ -85,10 +85,10 @@ def _within(heard: str, wanted: str) -> bool:
 
 def words(text: str) -> list[str]:
     """Words and marks, each mark a word of its own; letters of scripts without spaces one by one."""
-    found = []
+    result = []
     for word in re.findall(r"\w+|[^\w\s]", text):
-        found += list(word) if any(spaceless(letter) for letter in word) else [word]
-    return found
+        result += list(word) if any(spaceless(letter) for letter in word) else [word]
+    return result
 
 
 def entropy(items: Sequence[tuple[str, ...]]) -> float:

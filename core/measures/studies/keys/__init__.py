@@ -74,9 +74,9 @@ class Keys:
             if bad := broken(weights):
                 notes.append(f"round {t}: layers {bad} hold numbers that are not finite; no s_t from here on")
                 break
-            found = {layer: self._split(case, weights, t, layer, factors) for layer, factors in known.items()}
-            layers += [{"round": t, "layer": layer} | over_layers([pair]) for layer, pair in found.items()]
-            norms += [{"round": t, "norm": name, "value": v} for name, v in over_layers(list(found.values())).items()]
+            splits = {layer: self._split(case, weights, t, layer, factors) for layer, factors in known.items()}
+            layers += [{"round": t, "layer": layer} | over_layers([pair]) for layer, pair in splits.items()]
+            norms += [{"round": t, "norm": name, "value": v} for name, v in over_layers(list(splits.values())).items()]
         spectrum, span = self._spectra(case, chosen, notes)
         why |= {"s_layers": why["s"]} | dict.fromkeys(("spectrum", "span"), notes[-1] if notes else "")
         case.report(len(chosen) + 1, len(chosen) + 1)
@@ -94,16 +94,16 @@ class Keys:
         from core.editing.failure import EditFailure
         from core.editing.priors.lowrank import LowRankPrior
 
-        prior, found = LowRankPrior(alpha=0.0, energy=self.energy, rank=self.rank), {}
+        prior, factors = LowRankPrior(alpha=0.0, energy=self.energy, rank=self.rank), {}
         for layer in case.layers:
             case.beat()
             weight = case.lm.original(layer)
             context = case.session.context(layer, weight, weight.new_zeros(weight.shape[1], 0), prior)
             try:
-                found[layer] = prior.factors(context)
+                factors[layer] = prior.factors(context)
             except EditFailure as failure:
                 return {}, [f"s_t was left out: {failure}"]
-        return found, []
+        return factors, []
 
     def _split(self, case: Case, weights: Weights, t: int, layer: int, factors: Factors) -> tuple[float, float]:
         """(s, s̄) of one layer."""

@@ -152,8 +152,8 @@ class _Panel:
         lm, asked = self.case.lm, list(range(len(self.texts)) if rows is None else rows)
         texts, positions = [self.texts[i] for i in asked], [self.positions[i] for i in asked]
         with lm.worn(weights):
-            found = activations(lm, texts, positions, [self.layer], "block", pass_size(lm), self.case.beat)
-        return found[self.layer]
+            states = activations(lm, texts, positions, [self.layer], "block", pass_size(lm), self.case.beat)
+        return states[self.layer]
 
     def edited_in(self, t: int) -> list[int]:
         """The rows about facts that round t edited."""
@@ -257,11 +257,11 @@ class _Book:
     def _distance(self, pair: str, t: int, group: str, one: Tensor, other: Tensor) -> None:
         from core.measures.studies.maps.mmd import mmd_test
 
-        found = mmd_test(one, other, paired=True, seed=self.panel.case.seed)
+        mmd = mmd_test(one, other, paired=True, seed=self.panel.case.seed)
         moved = (other.double() - one.double()).norm(dim=1)
         self.distance.append(
-            {"round": t, "pair": pair, "group": group, "prompts": len(one), "mmd2": found.mmd2, "p": found.p}
-            | {"bandwidth": found.bandwidth, "moved": float(moved.mean())}
+            {"round": t, "pair": pair, "group": group, "prompts": len(one), "mmd2": mmd.mmd2, "p": mmd.p}
+            | {"bandwidth": mmd.bandwidth, "moved": float(moved.mean())}
         )
 
 

@@ -32,12 +32,12 @@ class Edits:
 
     def ties(self, fact: Fact) -> dict[str, Fact]:
         """Every tie of an unedited fact (its `target` is the true object) to an edited one, the closest first."""
-        found = {
+        nearest = {
             "same subject": self.subjects.get(normalised(fact.subject)),
             "same object": self.objects.get(normalised(fact.target)),
             "same relation": self.relations.get(relation(fact)),
         }
-        return {tie: edit for tie, edit in found.items() if edit is not None}
+        return {tie: edit for tie, edit in nearest.items() if edit is not None}
 
 
 def relation(fact: Fact) -> str:

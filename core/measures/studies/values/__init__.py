@@ -140,7 +140,7 @@ def _key_clouds(book: Aims) -> list[Cloud]:
 def _of_facts(book: Aims, states: Mapping[int, Mapping[str, Any]]) -> list[Cloud]:
     from core.lazy import torch
 
-    found = []
+    clouds = []
     for t, parts in states.items():
         if cohorts := sorted(parts["now"]):
             facts = [
@@ -148,17 +148,17 @@ def _of_facts(book: Aims, states: Mapping[int, Mapping[str, Any]]) -> list[Cloud
                 for c, fact in book.facts_of(cohorts)
             ]
             joined = {state: torch.cat([values[c] for c in cohorts], 1).T for state, values in parts.items()}
-            found += [(state, t, facts, points) for state, points in joined.items()]
-    return found
+            clouds += [(state, t, facts, points) for state, points in joined.items()]
+    return clouds
 
 
 def _task_clouds(book: Aims) -> list[Cloud]:
     """W_0 k and W_t k of task texts."""
-    found = []
+    clouds = []
     for t, sent in book.tasks_given.items():
         about = [{"text": i, "layer": book.task_layer} for i in range(sent.shape[1])]
-        found += [("unedited", t, about, book.tasks_unedited().T), ("now", t, about, sent.T)]
-    return found
+        clouds += [("unedited", t, about, book.tasks_unedited().T), ("now", t, about, sent.T)]
+    return clouds
 
 
 CLOUDS = {"map": _value_clouds, "same_keys_map": _key_clouds, "task_keys_map": _task_clouds}
@@ -168,7 +168,7 @@ def _embedded(clouds: Mapping[str, list[Cloud]]) -> dict[str, Rows]:
     """The points of all lanes and rounds on the principal components of their union."""
     from core.measures.inside.maps import joint_layout
 
-    flat = [(lane, *cloud) for lane, found in clouds.items() for cloud in found]
+    flat = [(lane, *cloud) for lane, own in clouds.items() for cloud in own]
     rows: dict[str, Rows] = {lane: [] for lane in clouds}
     if sum(len(points) for *_, points in flat) < 2:
         return rows
@@ -185,9 +185,9 @@ def _embedded(clouds: Mapping[str, list[Cloud]]) -> dict[str, Rows]:
 def _layers_apart(books: Mapping[str, Aims]) -> str:
     """A caution where what shares an embedding was read at several layers."""
     layers = {lane: sorted({*book.layer.values()}) for lane, book in books.items()}
-    if len({layer for found in layers.values() for layer in found}) < 2:
+    if len({layer for own in layers.values() for layer in own}) < 2:
         return ""
-    where = "; ".join(f"{lane}: {', '.join(map(str, found)) or 'none'}" for lane, found in layers.items())
+    where = "; ".join(f"{lane}: {', '.join(map(str, own)) or 'none'}" for lane, own in layers.items())
     return f" Rounds aim at the last layer that they edit, and these differ ({where}): on a map compare like layers."
 
 

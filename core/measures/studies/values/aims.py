@@ -80,9 +80,9 @@ class Aims:
     def measured(self, t: int, weights: Weights) -> None:
         """Compare every cohort so far, and the task texts, with what there is after round t."""
         now, given = self._states(t, weights), {}
-        for cohort, found in now.items():
+        for cohort, value in now.items():
             wanted = (self.target[cohort] - self.start[cohort]).norm(dim=0)
-            missing = (found - self.target[cohort]).norm(dim=0) / wanted
+            missing = (value - self.target[cohort]).norm(dim=0) / wanted
             self.reached.append(self._of_cohort(t, cohort, "missing", missing))
         for cohort, key in self.keys.items():
             given[cohort] = weights[self.layer[cohort]].double() @ key
@@ -114,7 +114,7 @@ class Aims:
         """The present state at each fact's subject, at the layer where its value was aimed at; by cohort."""
         case, method = self.case, self.case.recipe.method
         site = method.site if isinstance(method, LayerMethod) else "block"
-        found: ByCohort = {}
+        by_cohort: ByCohort = {}
         for layer in sorted({self.layer[c] for c in self.target if c <= t}):
             cohorts = [c for c in self.target if c <= t and self.layer[c] == layer]
             facts = [case.facts[fact] for _, fact in self.facts_of(cohorts)]
@@ -123,8 +123,8 @@ class Aims:
             if not bool(read.isfinite().all()):
                 self.notes.append(f"round {t}: the model's states are not finite")
                 return {}
-            found |= dict(zip(cohorts, read.split([len(self.chosen[c]) for c in cohorts], 1), strict=True))
-        return dict(sorted(found.items()))
+            by_cohort |= dict(zip(cohorts, read.split([len(self.chosen[c]) for c in cohorts], 1), strict=True))
+        return dict(sorted(by_cohort.items()))
 
     def _of_cohort(self, t: int, cohort: int, name: str, values: Tensor) -> dict[str, Any]:
         """A cohort's row: mean, least and most over its facts. An edit that wrote nothing has no scale: NaN."""
@@ -137,8 +137,8 @@ def task_keys(case: Case, prompts_: Sequence[str], layer: int) -> Float[Tensor, 
     lm = case.lm
     rows = [lm.encode(lm.asked(prompt))[-lm.max_length :] for prompt in prompts_]
     with lm.worn({}):
-        found = activations(lm, rows, [len(row) - 1 for row in rows], [layer], "key", beat=case.beat)[layer]
-    return found.double().T.contiguous()
+        keys = activations(lm, rows, [len(row) - 1 for row in rows], [layer], "key", beat=case.beat)[layer]
+    return keys.double().T.contiguous()
 
 
 def _drift(t: int, keys: str, layers: Sequence[int], away: Tensor) -> dict[str, Any]:
