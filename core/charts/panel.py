@@ -87,5 +87,5 @@ def filled(panel: Panel, events: Iterable[Event]) -> Filled:
             parts.append(unpacked(panel.rows(event), lane=event["lane"], round=event["round"]))
     rows = joined([unpacked(begun.blocks), *parts])
     columns = {name: (*own, *begun.columns.get(name, ())) for name, own in panel.columns.items()}
-    said = "; ".join(filter(None, [panel.protocol, begun.protocol]))
-    return Filled(Data(rows, columns, tuple(lanes)), said, begun.lacking)
+    protocol = "; ".join(filter(None, [panel.protocol, begun.protocol]))
+    return Filled(Data(rows, columns, tuple(lanes)), protocol, begun.lacking)

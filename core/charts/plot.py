@@ -143,10 +143,10 @@ def add_line(figure: Figure, line: Line, chart: Chart, number: str, lanes: Seque
 def heading(cell: Cell) -> str:
     """What stands over a small chart: its title, its facet and, where it shows one lane, that."""
     facet = cell.facet
-    said = f"{cell.chart.facet} {facet}" if isinstance(facet, (int, float)) else facet
+    facet_label = f"{cell.chart.facet} {facet}" if isinstance(facet, (int, float)) else facet
     split = cell.chart.by is not None or cell.chart.kind == "heat" or cell.chart.facet == "lane"
     lane = cell.lanes[0] if split and cell.lanes else None
-    return escape(" · ".join(str(part) for part in (cell.chart.title, said, lane) if part))
+    return escape(" · ".join(str(part) for part in (cell.chart.title, facet_label, lane) if part))
 
 
 def once_each(figure: Figure) -> None:

@@ -25,7 +25,7 @@ class Data:
 
     def column(self, table: str, name: str | None) -> Column:
         """A column as declared, or a plain one of this name."""
-        return next((one for one in self.columns.get(table, ()) if one.name == name), Column(name or ""))
+        return next((column for column in self.columns.get(table, ()) if column.name == name), Column(name or ""))
 
 
 @dataclass(frozen=True)

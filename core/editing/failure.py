@@ -42,5 +42,5 @@ def remedy(method: Any) -> str:
     idle = method.idle() if method is not None else {}
     known = {entry.name for entry in parameters(type(method))} - idle.keys() if method is not None else set()
     ways = [way for name, way in LEVERS.items() if name in known]
-    said = ", or ".join([", ".join(ways), "load the model in float32"] if ways else ["load the model in float32"])
-    return f"{said[0].upper()}{said[1:]}."
+    advice = ", or ".join([", ".join(ways), "load the model in float32"] if ways else ["load the model in float32"])
+    return f"{advice[0].upper()}{advice[1:]}."

@@ -28,10 +28,10 @@ def rows_at(place: str, split: str = "", usual: str = "") -> list[Any]:
         path = Path(place).expanduser()
         if path.is_dir():
             return _folder(path, split, usual)
-        here = path.exists()
+        exists = path.exists()
     except (OSError, RuntimeError) as error:
         raise UserError(f"{place[:200]}: no such file ({error})") from None
-    if not here and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", place) and path.suffix.lower() not in SUFFIXES:
+    if not exists and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", place) and path.suffix.lower() not in SUFFIXES:
         return _from_hub(place, split)
     return _file(path, split)
 
@@ -79,10 +79,10 @@ def _said(place: Any, load: Callable[[], Any]) -> Any:
     try:
         return load()
     except Exception as error:  # whatever transports, formats and hubs raise: to the person it is all the same
-        said = " ".join(str(error).split())[:300]
+        cause = " ".join(str(error).split())[:300]
         raise UserError(
-            f"{place}: could not be loaded ({said or type(error).__name__}); check the id and the network, or fetch the"
-            ' file and give it as "path"'
+            f"{place}: could not be loaded ({cause or type(error).__name__}); check the id and the network, or fetch"
+            ' the file and give it as "path"'
         ) from None
 
 

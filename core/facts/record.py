@@ -116,7 +116,7 @@ def _flat(value: Any, where: str, longest: int) -> Iterator[str]:
     for _ in range(DEEPEST):
         if not any(isinstance(item, (list, tuple)) for item in level):
             break
-        level = [one for item in level for one in (item if isinstance(item, (list, tuple)) else [item])]
+        level = [value for item in level for value in (item if isinstance(item, (list, tuple)) else [item])]
     for item in level:
         yield clean(item, where, longest)
 

@@ -73,7 +73,7 @@ class FactsSpec(BaseModel):
         if self.split and self.source in (None, "pocket"):
             raise ValueError('"split" chooses among the splits of a dataset; leave it out')
         if self.subset:
-            subsets = [one for one in kind.subsets if one] if kind else []
+            subsets = [spec for spec in kind.subsets if spec] if kind else []
             if not subsets:
                 raise ValueError(f'"{self.source or "items"}" has no subsets; leave "subset" out')
             if self.subset not in subsets:
@@ -98,14 +98,14 @@ class FactSet:
     @property
     def warnings(self) -> list[str]:
         """What a person should know about how these facts were read, a line each."""
-        said = []
+        lines = []
         if self.problems:
             some = f"{len(self.problems):,} of {self.rows:,} records hold no fact and were left out"
-            said.append(f"{self.where}: {some}, such as {self.problems[0]}.")
+            lines.append(f"{self.where}: {some}, such as {self.problems[0]}.")
         if self.left_out:
             some = f"{len(self.left_out):,} questions could not be asked and were left out"
-            said.append(f"{self.where}: {some}, such as {self.left_out[0]}.")
-        return said
+            lines.append(f"{self.where}: {some}, such as {self.left_out[0]}.")
+        return lines
 
 
 def load_facts(spec: FactsSpec, assets: Path) -> FactSet:

@@ -112,16 +112,16 @@ def _told(error: csv.Error, text: str, separator: str) -> CellError:
             line = reader.line_num + 1
     except csv.Error:
         pass
-    said = str(error)
-    if "end of data" in said:
-        what = "a double quote is opened and never closed"
-    elif "expected after" in said:
-        what = 'text goes on after a closing double quote; inside quoted text, write a quote twice ("")'
-    elif LIMIT in said:
-        what = f"a cell of more than {csv.field_size_limit():,} characters; is a double quote not closed?"
+    message = str(error)
+    if "end of data" in message:
+        advice = "a double quote is opened and never closed"
+    elif "expected after" in message:
+        advice = 'text goes on after a closing double quote; inside quoted text, write a quote twice ("")'
+    elif LIMIT in message:
+        advice = f"a cell of more than {csv.field_size_limit():,} characters; is a double quote not closed?"
     else:
-        what = "save the table anew"
-    return CellError("", f"line {line}: not CSV ({what})")
+        advice = "save the table anew"
+    return CellError("", f"line {line}: not CSV ({advice})")
 
 
 def _column(name: str) -> str:

@@ -44,9 +44,9 @@ def chat_frame(tokenizer: PreTrainedTokenizerBase, reference: str) -> Frame:
         dated = same_day() + tokenizer.get_chat_template()
         text = str(tokenizer.apply_chat_template(turns, chat_template=dated, **options))
     except Exception as error:  # whatever the model's own template raises
-        said = " ".join(str(error).split())
+        cause = " ".join(str(error).split())
         raise UserError(
-            f"The chat template of {reference} cannot be used ({type(error).__name__}: {said[:200]}). Take chat out of"
+            f"The chat template of {reference} cannot be used ({type(error).__name__}: {cause[:200]}). Take chat out of"
             " the spec, or mend chat_template in the tokenizer's folder."
         ) from error
     if text.count(MARK) != 1:

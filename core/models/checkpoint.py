@@ -34,7 +34,7 @@ def check_report(reference: str, report: Mapping[str, Any]) -> list[str]:
             " anew, with its language-modelling head and all layers that config.json tells of."
         )
     if mismatched := report.get("mismatched_keys"):
-        shapes = [f"{name} ({tuple(there)}, not {tuple(wanted)})" for name, there, wanted in mismatched]
+        shapes = [f"{name} ({tuple(actual)}, not {tuple(expected)})" for name, actual, expected in mismatched]
         raise UserError(
             f"The checkpoint of {reference} does not fit its config.json: {listed(shapes)}. Take both from one place."
         )

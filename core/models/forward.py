@@ -37,11 +37,11 @@ def score(
     beat: Callable[[], None] | None = None,
 ) -> Scores:
     """Rate `answers[i]` (given without a leading space) as the continuation of `prompts[i]`; see `score_ids`."""
-    asked = [lm.asked(prompt) for prompt in prompts]
-    joined = [answer_text(p, a) for p, a in zip(asked, answers, strict=True)]
-    heads, wholes = lm.encode_all(asked), lm.encode_all(joined)
-    said = [text[len(prompt) :] for prompt, text in zip(asked, joined, strict=True)]
-    targets = [split_answer(lm.tokenizer, *parts) for parts in zip(heads, wholes, said, strict=True)]
+    framed = [lm.asked(prompt) for prompt in prompts]
+    joined = [answer_text(p, a) for p, a in zip(framed, answers, strict=True)]
+    heads, wholes = lm.encode_all(framed), lm.encode_all(joined)
+    spoken = [text[len(prompt) :] for prompt, text in zip(framed, joined, strict=True)]
+    targets = [split_answer(lm.tokenizer, *parts) for parts in zip(heads, wholes, spoken, strict=True)]
     return score_ids(lm, heads, targets, budget, beat)
 
 

@@ -143,13 +143,13 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
 def explain(reference: str, folder: Path | None, error: Exception, reading: str = "the model") -> str:
     """One line for the person from what transformers raised while it was `reading` something; `folder` is the model's,
     if it is one here."""
-    said = " ".join(str(error).split())
-    low = said.lower()
+    message = " ".join(str(error).split())
+    low = message.lower()
     why = (folder and culprit(folder)) or wrong_file(error)
     if why is None and not isinstance(error, SPOKEN):
         why = f"{reading} cannot be made sense of; take all files of the model from one place"
     if folder is not None:
-        why = why or said[:300]
+        why = why or message[:300]
         return f"The folder of {reference!r} could not be loaded as a causal language model: {why}"
     if why:
         return f"The model {reference!r} could not be loaded: {why}"
@@ -159,7 +159,7 @@ def explain(reference: str, folder: Path | None, error: Exception, reading: str 
             " `hf auth login`."
         )
     if "unrecognized configuration class" in low or "unrecognized model" in low:
-        return f"{reference!r} is not a causal language model that transformers knows: {said[:200]}"
+        return f"{reference!r} is not a causal language model that transformers knows: {message[:200]}"
     if "trust_remote_code" in low:
         return f"{reference!r} brings its own code, which is not run unless trust_remote_code is set."
     if "couldn't connect" in low or "offline" in low or "connection" in low:
@@ -169,4 +169,4 @@ def explain(reference: str, folder: Path | None, error: Exception, reading: str 
         )
     if "not a valid model identifier" in low or "not a local folder" in low or "404" in low:
         return f'There is no model {reference!r}: it is neither a folder here nor a model on the hub, nor "pocket".'
-    return f"The model {reference!r} could not be loaded: {said[:300]}"
+    return f"The model {reference!r} could not be loaded: {message[:300]}"

@@ -111,12 +111,12 @@ def merged(batches: Sequence[RowBatch], budget: int) -> list[RowBatch]:
     return result
 
 
-def concatenated(one: RowBatch, other: RowBatch) -> RowBatch:
+def concatenated(first: RowBatch, second: RowBatch) -> RowBatch:
     """Two batches as one, padded on the left before the cut and on the right after it, where no token attends."""
-    before, after = max(one.before, other.before), max(one.ids.shape[1], other.ids.shape[1])
+    before, after = max(first.before, second.before), max(first.ids.shape[1], second.ids.shape[1])
 
     def both(a: Tensor, b: Tensor, sides: Callable[[RowBatch], tuple[int, ...]]) -> Tensor:
-        return torch.cat([F.pad(a, sides(one)), F.pad(b, sides(other))])
+        return torch.cat([F.pad(a, sides(first)), F.pad(b, sides(second))])
 
     def left(batch: RowBatch) -> tuple[int, ...]:
         return (0, 0, before - batch.before, 0)
@@ -129,19 +129,19 @@ def concatenated(one: RowBatch, other: RowBatch) -> RowBatch:
         return torch.cat([F.pad(batch.mask, (before - batch.before, 0)), ends], 1)
 
     return RowBatch(
-        [*one.rows, *other.rows],
-        torch.cat([one.owners, other.owners]),
-        both(one.ids, other.ids, right),
-        torch.cat([masked(one), masked(other)]),
-        both(one.positions, other.positions, right),
-        both(one.hidden, other.hidden, lambda batch: (0, 0, *right(batch))),
+        [*first.rows, *second.rows],
+        torch.cat([first.owners, second.owners]),
+        both(first.ids, second.ids, right),
+        torch.cat([masked(first), masked(second)]),
+        both(first.positions, second.positions, right),
+        both(first.hidden, second.hidden, lambda batch: (0, 0, *right(batch))),
         [
             (both(keys, more_keys, left), both(values, more_values, left))
-            for (keys, values), (more_keys, more_values) in zip(one.past, other.past, strict=True)
+            for (keys, values), (more_keys, more_values) in zip(first.past, second.past, strict=True)
         ],
-        torch.cat([one.read_rows, other.read_rows + len(one.rows)]),
-        torch.cat([one.read_columns, other.read_columns]),
-        one.in_tuple,
+        torch.cat([first.read_rows, second.read_rows + len(first.rows)]),
+        torch.cat([first.read_columns, second.read_columns]),
+        first.in_tuple,
     )
 
 

@@ -79,9 +79,11 @@ def prefix_trees(rows: Sequence[Ids], length: int = TREE_TOKENS) -> list[PrefixT
     return trees
 
 
-def shared_length(one: Ids, other: Ids) -> int:
+def shared_length(first: Ids, second: Ids) -> int:
     """The length of the longest common prefix of two rows."""
-    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return next(
+        (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
+    )
 
 
 def tree_passes(lm: LanguageModel, rows: Sequence[Ids], budget: int) -> Iterator[Pass]:
@@ -137,11 +139,11 @@ def _agrees(lm: LanguageModel) -> bool:
     some = [index * (lm.config.vocab_size // 8) for index in range(8)]
     rows: list[Ids] = [(*some[:3], some[4]), (*some[:3], some[5], some[6]), (some[0], *some[6:4:-1]), (some[7],)]
     try:
-        (one,) = tree_passes(lm, rows, TREE_TOKENS)
-        joint = lm.model(**one.inputs, use_cache=False).logits
+        (batch,) = tree_passes(lm, rows, TREE_TOKENS)
+        joint = lm.model(**batch.inputs, use_cache=False).logits
     except (TypeError, ValueError, RuntimeError, IndexError):
         return False  # this model does not take such inputs
     alone = [lm.model(torch.tensor([row], device=lm.device), use_cache=False).logits[0, -1] for row in rows]
-    logits = torch.stack([joint[r, columns[-1]] for r, columns in (one.places[i] for i in range(len(rows)))])
+    logits = torch.stack([joint[r, columns[-1]] for r, columns in (batch.places[i] for i in range(len(rows)))])
     wanted = torch.stack(alone)
     return bool((logits - wanted).abs().max() <= AGREE.get(lm.dtype, LOOSE) * wanted.abs().max())

@@ -38,9 +38,9 @@ def start(event: Event) -> Start:
         share = of_recorded(recipe) or Dominance()
         older = known.get(str(share.tau)) if share.by == ENERGY else None  # of runs without `lane_k`, by energy alone
         ranks = own.get(label) or older or {}
-        said = f"τ = {share.tau}" + (" of their number" if share.by == COUNT else "")
+        label_of = f"τ = {share.tau}" + (" of their number" if share.by == COUNT else "")
         layers = {"layer": [int(layer) for layer in ranks], "k": list(ranks.values())} if ranks else {}
-        blocks.append({"table": "dominant", "lane": label, "tau": said} | layers)
+        blocks.append({"table": "dominant", "lane": label, "tau": label_of} | layers)
     return Start(blocks=blocks)
 
 

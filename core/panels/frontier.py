@@ -40,8 +40,8 @@ def start(event: Event) -> Start:
     called = {key: name for key, (name, _) in known.items()}
     controls = {label: kind for label, lane in lanes.items() if (kind := control(lane.get("recipe") or {}))}
     blocks: list[Block] = [
-        {"table": "families", "family": one["field"], "lane": one["lanes"], "value": one["values"]}
-        for one in families(lanes, dials, called)
+        {"table": "families", "family": family["field"], "lane": family["lanes"], "value": family["values"]}
+        for family in families(lanes, dials, called)
     ]
     if controls:
         blocks.append({"table": "controls", "lane": list(controls), "control": list(controls.values())})
@@ -74,10 +74,10 @@ def fields(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str, Parameter, int
         yield field.name, f"{field.symbol} {field.name}" if field.symbol else field.name, field, value
 
 
-def numeric(config: type, given: Mapping[str, Any]) -> list[tuple[Parameter, int | float]]:
+def numeric(config: type, recipe: Mapping[str, Any]) -> list[tuple[Parameter, int | float]]:
     """The numbers among a configuration's hyperparameters, each with its value."""
     known = [entry for entry in parameters(config) if entry.kind in ("int", "float")]
-    return [(entry, given[entry.name]) for entry in known if isinstance(given.get(entry.name), (int, float))]
+    return [(entry, recipe[entry.name]) for entry in known if isinstance(recipe.get(entry.name), (int, float))]
 
 
 def limits(field: Parameter) -> list[int | float | None]:

@@ -76,6 +76,6 @@ def apply_factors(lm: LanguageModel, path: Path, any_base: bool = False) -> dict
         if original.shape != (len(delta.left), len(delta.right)):
             shape = f"{len(delta.left)} x {len(delta.right)}"
             raise UserError(f"{path}: {name} is {tuple(original.shape)} in {lm.reference}, but the change is {shape}")
-        there = LowRank(delta.left.to(original), delta.right.to(original))
-        weights[layers[name]] = added(original, there)
+        present = LowRank(delta.left.to(original), delta.right.to(original))
+        weights[layers[name]] = added(original, present)
     return weights

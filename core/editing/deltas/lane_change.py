@@ -115,8 +115,8 @@ def fewest(
     return balanced(svd, least).to(dtype)
 
 
-def distance(wanted: Float[Tensor, "d_out d_in"], given: LowRank) -> float:
+def distance(exact: Float[Tensor, "d_out d_in"], factors: LowRank) -> float:
     """‖wanted − L Rᵀ‖_F / ‖wanted‖_F; 0 where both are zero."""
-    apart = torch.linalg.norm(wanted.double() - given.left.double() @ given.right.double().T)
-    norm = torch.linalg.norm(wanted.double())
+    apart = torch.linalg.norm(exact.double() - factors.left.double() @ factors.right.double().T)
+    norm = torch.linalg.norm(exact.double())
     return float(apart / norm) if norm > 0 else float(apart)

@@ -255,5 +255,5 @@ def _factors(kind: str, layer: int, delta: LowRank) -> dict[str, Tensor]:
     }
 
 
-def _same(one: LowRank, other: LowRank) -> bool:
-    return torch.equal(one.left, other.left) and torch.equal(one.right, other.right)
+def _same(a: LowRank, other: LowRank) -> bool:
+    return torch.equal(a.left, other.left) and torch.equal(a.right, other.right)

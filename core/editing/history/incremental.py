@@ -56,17 +56,17 @@ class KeyHistory:
 
         `base` is the anchor of sequences that have no other yet.
         """
-        entry = next((one for one in self.anchors if one[0] is anchor), None)
+        entry = next((known for known in self.anchors if known[0] is anchor), None)
         if entry is None:
             reached = [line.value for line in self.wholes]
-            left = [
-                one
-                for one in self.anchors
-                if any(one[0] is value for value in reached) or (one[0] is base and len(one[2]) > 1)
+            current = [
+                known
+                for known in self.anchors
+                if any(known[0] is value for value in reached) or (known[0] is base and len(known[2]) > 1)
             ]
             self.precomputed.clear()
             entry = (anchor, start(), [])
-            self.anchors = [*left, entry][-LINES:]
+            self.anchors = [*current, entry][-LINES:]
         _, first, known = entry
 
         def step(before: IncrementalWoodbury, block: Float[torch.Tensor, "d_in n"]) -> IncrementalWoodbury:
@@ -76,14 +76,14 @@ class KeyHistory:
 
     def found(self, before: IncrementalWoodbury, block: Float[torch.Tensor, "d_in n"]) -> IncrementalWoodbury | None:
         """What a round already computed for this block."""
-        for entry in (entry for taken in self.precomputed for entry in taken):
+        for entry in (entry for entries in self.precomputed for entry in entries):
             if entry.before is before and torch.equal(entry.block, block):
                 return entry.after
         return None
 
-    def keep(self, taken: list[Precomputed]) -> None:
+    def keep(self, entries: list[Precomputed]) -> None:
         """Store what a round computed."""
-        self.precomputed = [*self.precomputed, taken][-LINES:]
+        self.precomputed = [*self.precomputed, entries][-LINES:]
 
 
 class Protecting(Metric):
@@ -124,7 +124,7 @@ class Protecting(Metric):
 
     def _taken(self, keys: Float[torch.Tensor, "d_in b"]) -> IncrementalWoodbury:
         """A + K_p K_pᵀ + K Kᵀ."""
-        columns, inverse, taken = torch.cat([self.few, keys], 1), self.whole, []
+        columns, inverse, computed = torch.cat([self.few, keys], 1), self.whole, []
         for first in range(0, columns.shape[1], CHUNK):
             block = columns[:, first : first + CHUNK]
             full = block.shape[1] == CHUNK
@@ -135,9 +135,9 @@ class Protecting(Metric):
                 fact = -1 if failure.fact is None else failure.fact + first - self.few.shape[1]
                 raise EditFailure(str(failure), fact if fact >= 0 else None, failure.too_large) from None
             if full:
-                taken.append(Precomputed(inverse, block, after))
+                computed.append(Precomputed(inverse, block, after))
             inverse = after
-        self.key_history.keep(taken)
+        self.key_history.keep(computed)
         return inverse
 
 

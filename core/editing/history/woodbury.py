@@ -90,14 +90,14 @@ class IncrementalWoodbury(Metric):
             columns = columns - solved[:, :before] @ side
         return columns, corner
 
-    def _with_space(self, kept: int, like: Float[torch.Tensor, "d_in _"]) -> Buffers:
-        """Buffers for `kept` keys and some that do not stay, with this metric's keys in them: its own buffers, unless
+    def _with_space(self, count: int, like: Float[torch.Tensor, "d_in _"]) -> Buffers:
+        """Buffers for `count` keys and some that do not stay, with this metric's keys in them: its own buffers, unless
         they are full or another metric has added to them.
 
         The size follows from the number of keys alone, so that all sums are made in the same order.
         """
         buffers, size = self._buffers, 4 * CHUNK
-        while size < kept + CHUNK:
+        while size < count + CHUNK:
             size *= 2
         if buffers is None or buffers.filled != self.count or len(buffers.lower) != size:
             buffers = Buffers(size, like)

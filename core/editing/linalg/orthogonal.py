@@ -71,7 +71,7 @@ def thin(delta: Float[torch.Tensor, "d_out d_in"], like: Float[torch.Tensor, "d_
     eighth of its rounding. The full rank if need be."""
     values, vectors = torch.linalg.eigh(delta @ delta.T)
     least = (torch.finfo(like.dtype).eps / 8 * float(like.double().norm())) ** 2
-    told = NOISE * float(values.sum().clamp(min=0)) < least  # else rounding has swallowed the values to judge by
-    below = int((values.clamp(min=0).cumsum(0) <= least).sum()) if told else 0
-    kept = vectors[:, min(below, len(values) - 1) :].contiguous()
-    return LowRank(kept, delta.T @ kept)
+    resolved = NOISE * float(values.sum().clamp(min=0)) < least  # else rounding has swallowed the values to judge by
+    below = int((values.clamp(min=0).cumsum(0) <= least).sum()) if resolved else 0
+    basis = vectors[:, min(below, len(values) - 1) :].contiguous()
+    return LowRank(basis, delta.T @ basis)

@@ -130,7 +130,7 @@ def practised(
     lm = round_.lm
     lessons = [lesson(lm, fact, config.teacher_forced) for fact in round_.facts]
     parts = [list(range(i, min(i + config.batch, len(lessons)))) for i in range(0, len(lessons), config.batch)]
-    first, loss, taken = torch.zeros(len(lessons)), torch.zeros(len(lessons)), 0
+    first, loss, steps_taken = torch.zeros(len(lessons)), torch.zeros(len(lessons)), 0
     with lm.worn(round_.state.sums):
         for number in range(config.steps):
             round_.tell("values", number + 1, config.steps)
@@ -145,11 +145,11 @@ def practised(
                     )
                 if float(loss[part].mean()) >= config.stop_loss:
                     step()
-            taken += 1
+            steps_taken += 1
             first = loss.clone() if number == 0 else first
             if sum(float(loss[part].mean()) for part in parts) / len(parts) < config.stop_loss:
                 break
-    return Fit(first.double(), loss.double(), torch.full((len(lessons),), taken))
+    return Fit(first.double(), loss.double(), torch.full((len(lessons),), steps_taken))
 
 
 def graded(
@@ -157,13 +157,13 @@ def graded(
 ) -> Float[Tensor, " b"]:
     """Each row's loss; the gradient of their mean is added to the weights' `grad`."""
     loss = torch.zeros(len(lessons))
-    for group in batches([len(one.ids) for one in lessons], lm.token_budget):
+    for group in batches([len(lesson_.ids) for lesson_ in lessons], lm.token_budget):
         members = [lessons[i] for i in group]
-        rows = [r for r, one in enumerate(members) for _ in one.reads]
-        columns = [read for one in members for read in one.reads]
-        wanted = torch.tensor([w for one in members for w in one.wanted], device=lm.device)
+        rows = [r for r, lesson_ in enumerate(members) for _ in lesson_.reads]
+        columns = [read for lesson_ in members for read in lesson_.reads]
+        wanted = torch.tensor([w for lesson_ in members for w in lesson_.wanted], device=lm.device)
         with torch.enable_grad(), through(lm, weights):
-            logits = logits_at(lm, right_padded(lm, [one.ids for one in members]), rows, columns)
+            logits = logits_at(lm, right_padded(lm, [lesson_.ids for lesson_ in members]), rows, columns)
             each = F.cross_entropy(logits, wanted, reduction="none")
             owners = torch.tensor(rows, device=lm.device)
             share = torch.tensor([1 / len(members[r].reads) for r in rows], dtype=each.dtype, device=lm.device)

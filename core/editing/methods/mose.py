@@ -183,8 +183,8 @@ class Mose(LocateThenEdit):
         original = context.original.double()
         if turned is None:
             across = context.moment() @ weight.T
-            kept = weight if self.preserve == "current" else original
-            return kept @ across, float((weight.T * across).sum())
+            outer = weight if self.preserve == "current" else original
+            return outer @ across, float((weight.T * across).sum())
         first = context.once(("outputs",), lambda: original @ context.moment() @ original.T)
         return (turned @ first if self.preserve == "current" else first) @ turned.T, float(first.trace())
 

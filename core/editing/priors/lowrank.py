@@ -112,8 +112,8 @@ class LowRankPrior(Prior):
         if method not in METHODS or not any(known.fits(model) for known in RANKS):
             return {}
         shared = published(model, PUBLISHED)
-        same = {name: Default(one.value, f"{one.reason} FastEdit (§5, App. B.3) keeps it for all three methods.")
-                for name, one in shared.items()}  # fmt: skip
+        same = {name: Default(row.value, f"{row.reason} FastEdit (§5, App. B.3) keeps it for all three methods.")
+                for name, row in shared.items()}  # fmt: skip
         return same | {"lambda": Default(15000.0, "FastEdit, App. B.3: 15,000 on all models.")}
 
     def idle(self, method: Any) -> dict[str, str]:
@@ -174,10 +174,10 @@ class LowRankPrior(Prior):
             values, vectors = torch.linalg.eigh(fused)
             values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)
             rank = self.directions(values)
-            kept, few = vectors[:, :rank].contiguous(), values[:rank].contiguous()
-            diagonal = fused.diagonal() - (kept**2 * few).sum(1)
+            basis, sizes = vectors[:, :rank].contiguous(), values[:rank].contiguous()
+            diagonal = fused.diagonal() - (basis**2 * sizes).sum(1)
             least = self.floor * float(fused.diagonal().mean())
-            return Factors(kept, few, diagonal.clamp(min=least))
+            return Factors(basis, sizes, diagonal.clamp(min=least))
 
         return context.once(("factors", *self.modelled()), build)
 
@@ -213,10 +213,10 @@ class LowRankPrior(Prior):
         if self.interval is None:
             return nothing, history
         known: list[Folded] = context.once(("compressed", self), list)
-        kept, rest = fold(
-            known, history, self.interval, nothing, lambda kept, new: self.compress(torch.cat([kept, new], 1))
+        compact, rest = fold(
+            known, history, self.interval, nothing, lambda compact, new: self.compress(torch.cat([compact, new], 1))
         )
-        return kept, history[:, history.shape[1] - rest.shape[1] :]
+        return compact, history[:, history.shape[1] - rest.shape[1] :]
 
     def compress(self, keys: Float[torch.Tensor, "d_in n"]) -> Float[torch.Tensor, "d_in r"]:
         """U_r S_r of the keys (Alg. 1), up to a turn: K Kᵀ loses at most (1−γ) of its trace, unless r_max takes more.

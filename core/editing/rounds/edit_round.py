@@ -121,4 +121,4 @@ def worn_instead(
     if not recipe.total_guards or goes_on(recipe):
         return {}
     corrections = {layer: correction_of(lm, recipe, session, layer, total)[0] for layer, total in sums.items()}
-    return {layer: added(sums[layer], one) for layer, one in corrections.items() if one.columns}
+    return {layer: added(sums[layer], change) for layer, change in corrections.items() if change.columns}

@@ -46,17 +46,21 @@ def silent(recipe: Recipe, update: RoundUpdate, weights: Mapping[int, Float[Tens
         return {}
     warnings = {}
     size, raw = (_largest(deltas, weights) for deltas in (update.updates, update.raw or update.updates))
-    taken = list(update.removed_share.values())
+    removed_shares = list(update.removed_share.values())
     searched = float(update.values.steps.double().mean()) > 1
-    if raw > NOTHING and (size <= NOTHING or min(taken) >= ALL):
-        left = "nothing" if size <= NOTHING else f"{1 - min(taken):.1g} of ‖ΔW‖²"
+    if raw > NOTHING and (size <= NOTHING or min(removed_shares) >= ALL):
+        left = "nothing" if size <= NOTHING else f"{1 - min(removed_shares):.1g} of ‖ΔW‖²"
         warnings[NO_CHANGE] = f"The edit changes next to nothing: {_guards(recipe)} leaves {left}. Let it take less."
     elif size <= NOTHING:
         warnings[NO_CHANGE] = (
             f"The edit changes nothing (‖ΔW‖ is {size:.1g} of ‖W‖): {_cause(recipe, update, searched)}."
         )
     elif _missing(update) > 1 - LITTLE:
-        cause = f"{_guards(recipe)} takes {min(taken):.2%} of ‖ΔW‖²" if min(taken) > 0.5 else _weighs(recipe)
+        cause = (
+            f"{_guards(recipe)} takes {min(removed_shares):.2%} of ‖ΔW‖²"
+            if min(removed_shares) > 0.5
+            else _weighs(recipe)
+        )
         done = max(0.0, 1 - _missing(update))
         warnings[LITTLE_CHANGE] = f"Of what the new values ask for, {done:.0%} is there after the edit: {cause}."
     before, after = float(update.values.loss_start.mean()), float(update.values.loss.mean())
@@ -65,7 +69,7 @@ def silent(recipe: Recipe, update: RoundUpdate, weights: Mapping[int, Float[Tens
             f"No better values were found: their loss is {after:.3g}, and was {before:.3g} before the first step. "
             f"lr ({values(recipe.method)['lr']:g}) is too large or too small, or what bounds each step too narrow."
         )
-    if recipe.update_guards and raw > NOTHING and max(taken) <= NONE:
+    if recipe.update_guards and raw > NOTHING and max(removed_shares) <= NONE:
         warnings[NOT_GUARDED] = not_guarded(recipe)
     return warnings
 
@@ -87,14 +91,14 @@ def _missing(update: RoundUpdate) -> float:
 
 def _cause(recipe: Recipe, update: RoundUpdate, searched: bool) -> str:
     """Why an update is nothing before any guard."""
-    given = values(recipe.method)
+    settings = values(recipe.method)
     if not searched:
-        limit = f" ({given['stop_loss']:g})" if given.get("stop_loss") is not None else ""
+        limit = f" ({settings['stop_loss']:g})" if settings.get("stop_loss") is not None else ""
         return f"the loss is below stop_loss{limit} before the first step, so that nothing is sought"
     if isinstance(update.values, Values) and float(update.values.size.max()) <= NOTHING:
-        return f"the values hardly move, since lr ({given['lr']:g}) or clamp ({given['clamp']:g}) is too small"
+        return f"the values hardly move, since lr ({settings['lr']:g}) or clamp ({settings['clamp']:g}) is too small"
     if not isinstance(update.values, Values):
-        return f"training hardly moves a weight; raise lr ({given['lr']:g}){_more(recipe, ('bound', 'cap'))}"
+        return f"training hardly moves a weight; raise lr ({settings['lr']:g}){_more(recipe, ('bound', 'cap'))}"
     return _weighs(recipe)
 
 
@@ -112,17 +116,17 @@ def _more(recipe: Recipe, names: Sequence[str]) -> str:
 def _set(recipe: Recipe, names: Any) -> Iterator[tuple[str, str, float]]:
     """(name, which way to turn it, value) of those hyperparameters of the method and its wrapper that act now."""
     for part, whose in ((recipe.method, ""), (recipe.wrapper, f" of {recipe.wrapper and recipe.wrapper.title}")):
-        given = values(part) if part is not None else {}
-        for name, number in given.items():
+        settings = values(part) if part is not None else {}
+        for name, number in settings.items():
             if name in names and isinstance(number, (int, float)) and number:
                 yield name + whose, WAYS[name], float(number)
 
 
 def _guards(recipe: Recipe) -> str:
     """The guards with what they are set by: "REVIVE (tau 0.9)"."""
-    said = []
+    parts = []
     for acting in recipe.guards:
         knob = dial(type(acting))
         number = getattr(acting, knob.attribute) if knob is not None else None
-        said.append(acting.title + (f" ({knob.name} {number:g})" if knob is not None and number is not None else ""))
-    return " and ".join(said)
+        parts.append(acting.title + (f" ({knob.name} {number:g})" if knob is not None and number is not None else ""))
+    return " and ".join(parts)

@@ -48,9 +48,9 @@ class Known:
         shape = [(self.d_model, model.d_model), (self.vocab_size, model.vocab_size)]
         if (self.model_type, self.n_layers) != (model.model_type, model.n_layers):
             return False
-        if any(there and own != there for own, there in shape):
+        if any(theirs and own != theirs for own, theirs in shape):
             return False
-        return all(there for _, there in shape) or self.named(model)
+        return all(theirs for _, theirs in shape) or self.named(model)
 
 
 GPT2_XL = Known("gpt2-xl", "gpt2", 48, 1600, 50257)
@@ -161,9 +161,9 @@ def value_defaults(model: ModelInfo, site: str = "block") -> dict[str, Default]:
 
 def published(model: ModelInfo, known: Sequence[Published]) -> dict[str, Default]:
     """The first of `known` settings that are for this model, each with whose they are; empty if none is."""
-    for one in known:
-        if one.model.fits(model):
-            return {name: Default(value, one.reason(model)) for name, value in one.values.items()}
+    for row in known:
+        if row.model.fits(model):
+            return {name: Default(value, row.reason(model)) for name, value in row.values.items()}
     return {}
 
 
@@ -179,7 +179,7 @@ def by_name(reference: str, facts: str = "") -> ModelInfo | None:
     if reference == "pocket":
         return ModelInfo(reference, "llama", 8, facts=facts)
     named = ModelInfo(reference, "", 0)
-    known = next((one for one in KNOWN if one.named(named)), None)
+    known = next((entry for entry in KNOWN if entry.named(named)), None)
     if known is None:
         return None
     return ModelInfo(reference, known.model_type, known.n_layers, known.d_model, known.vocab_size, facts)

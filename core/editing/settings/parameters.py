@@ -82,8 +82,8 @@ def parameters(config: type) -> list[Parameter]:
 
 def values(config: Any) -> dict[str, Any]:
     """A configuration's hyperparameters under their spec names, as JSON types."""
-    given = {p.name: getattr(config, p.attribute) for p in parameters(type(config))}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+    own = {p.name: getattr(config, p.attribute) for p in parameters(type(config))}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
 
 
 def recorded(config: type, given: Mapping[str, Any]) -> dict[str, Any]:

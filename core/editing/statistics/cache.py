@@ -63,9 +63,9 @@ def cached_moments(
     check_room(folder, lm, missing, parts)
     for index, some in enumerate(parts):
         draft = Draft(folder, lm, {layer: about[layer] for layer in some})
-        told = in_passes(progress, index, len(parts), len(missing))
+        report = in_passes(progress, index, len(parts), len(missing))
         fresh = draft.gathered(
-            partial(second_moments, lm, some, corpus.texts(), max_tokens, skip_bos, heartbeat, told, keep=draft.keep)
+            partial(second_moments, lm, some, corpus.texts(), max_tokens, skip_bos, heartbeat, report, keep=draft.keep)
         )
         for layer in some:
             path = place(folder, about[layer])
@@ -85,8 +85,8 @@ def check_room(folder: Path, lm: LanguageModel, layers: Sequence[int], parts: Se
     """Raises `UserError` unless the disk has room for the files of these layers, and for a pass's sums beside them."""
     most = max(map(len, parts), default=0)
     need = len(layers) * bytes_of(lm.d_ffn, kept_type(lm.d_ffn)) + most * bytes_of(lm.d_ffn, torch.float64)
-    there = next(one for one in (folder, *folder.parents) if one.exists())
-    free = shutil.disk_usage(there).free
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
     if need > free:
         raise UserError(
             f"The statistics of {len(layers)} layers need {in_bytes(need)} in {folder}, where {in_bytes(free)} are"
@@ -158,16 +158,16 @@ class Draft:
     def write(self, sums: Sums) -> None:
         """The file appears whole or not at all."""
         began = time.monotonic()
-        told = {**self._about, "texts": sums.texts, "batches": sums.batches, "seen": sums.seen}
-        write(self.path, named(sums.totals), told)
+        header = {**self._about, "texts": sums.texts, "batches": sums.batches, "seen": sums.seen}
+        write(self.path, named(sums.totals), header)
         self._spent = time.monotonic() - began
 
     def read(self) -> Sums:
         """The sums on disk; raises `UserError` for a file about something else, or a damaged one."""
         names = [f"{layer}." for layer in self._layers]
-        told = check(self.path, self._about, names, self._lm.d_ffn, ("texts", "batches", "seen"))
+        header = check(self.path, self._about, names, self._lm.d_ffn, ("texts", "batches", "seen"))
         totals = {layer: strips(self.path, f"{layer}.", self._lm) for layer in self._layers}
-        return Sums(totals, told["texts"], told["batches"], told["seen"])
+        return Sums(totals, header["texts"], header["batches"], header["seen"])
 
 
 def description(lm: LanguageModel, layer: int, corpus: str, max_tokens: int, skip_bos: bool) -> dict[str, Any]:
@@ -192,19 +192,19 @@ def place(folder: Path, about: dict[str, Any]) -> Path:
 
 def save(path: Path, about: dict[str, Any], second: SecondMoment) -> None:
     """Write one layer's second moment; the file appears whole or not at all."""
-    told = {**about, "tokens": second.tokens, "top_share": second.top_share, "digest": second.digest}
-    write(path, {str(first): strip for first, strip in second.upper()}, told)
+    header = {**about, "tokens": second.tokens, "top_share": second.top_share, "digest": second.digest}
+    write(path, {str(first): strip for first, strip in second.upper()}, header)
 
 
 def load(path: Path, about: dict[str, Any], lm: LanguageModel) -> SecondMoment:
     """One layer's second moment, whose numbers are read from the file whenever they are used; raises `UserError` for a
     file about something else, or a damaged one. What is wrong with the numbers is told now, or of a large file later.
     """
-    told = check(path, about, [""], lm.d_ffn, ("tokens", "top_share"))
+    header = check(path, about, [""], lm.d_ffn, ("tokens", "top_share"))
     if lm.d_ffn <= WHOLE:
         numbers(path, lm)
-    digest = str(told.get("digest", ""))
-    return SecondMoment(lambda: numbers(path, lm), told["tokens"], about["layer"], told["top_share"], digest)
+    digest = str(header.get("digest", ""))
+    return SecondMoment(lambda: numbers(path, lm), header["tokens"], about["layer"], header["top_share"], digest)
 
 
 def numbers(path: Path, lm: LanguageModel) -> Triangle:
@@ -225,16 +225,16 @@ def check(path: Path, about: dict[str, Any], layers: Sequence[str], size: int, s
     tell the numbers that it `says`, or has not the strips of these layers (by the beginnings of their names), as large
     as the layers' inputs are many."""
     with readable(path):
-        tensors, told = described(path)
-    wrong = [key for key, value in about.items() if told.get(key) != value]
-    wrong += [key for key in says if not isinstance(told.get(key), (int, float))]
+        tensors, header = described(path)
+    wrong = [key for key, value in about.items() if header.get(key) != value]
+    wrong += [key for key in says if not isinstance(header.get(key), (int, float))]
     if wrong:
         raise unfit(path, ", ".join(wrong))
-    held = {name: tuple(shape) for name, (kind, shape) in tensors.items() if kind in ("F32", "F64")}
+    stored = {name: tuple(shape) for name, (kind, shape) in tensors.items() if kind in ("F32", "F64")}
     expected = {f"{layer}{name}": shape for layer in layers for name, shape in shapes(size).items()}
-    if held not in (expected, {SQUARE: (size, size)}):
+    if stored not in (expected, {SQUARE: (size, size)}):
         raise unfit(path, "shape")
-    return told
+    return header
 
 
 def strips(path: Path, layer: str, lm: LanguageModel) -> Triangle:

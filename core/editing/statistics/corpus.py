@@ -58,9 +58,9 @@ def dataset_corpus(reference: str, subset: str | None, split: str, column: str, 
     """
     datasets = import_module("datasets")
     folder = Path(reference).expanduser()
-    given = str(folder) if folder.is_dir() else reference
+    source = str(folder) if folder.is_dir() else reference
     try:
-        builder = datasets.load_dataset_builder(given, subset)
+        builder = datasets.load_dataset_builder(source, subset)
         stream = builder.as_streaming_dataset(split=split)
         first = next(iter(stream), None)
     except Exception as error:  # the library raises nearly every kind
@@ -71,8 +71,10 @@ def dataset_corpus(reference: str, subset: str | None, split: str, column: str, 
     if first is None:
         raise UserError(f'{where}: the split "{split}" of the dataset "{reference}" is empty')
     if not isinstance(first.get(column), str):
-        held = [name for name, value in first.items() if isinstance(value, str)]
-        raise UserError(f'{where}: the dataset "{reference}" has no text column "{column}"; {nearest(column, held)}')
+        texts_of = [name for name, value in first.items() if isinstance(value, str)]
+        raise UserError(
+            f'{where}: the dataset "{reference}" has no text column "{column}"; {nearest(column, texts_of)}'
+        )
 
     def texts() -> Iterator[str]:
         return (text for row in builder.as_streaming_dataset(split=split) if (text := text_of(row, column)))

@@ -153,7 +153,7 @@ def second_moments(
     sums = sums or Sums.nothing(lm, layers)
     resumed = sums.begun
     size = bytes_of(lm.d_ffn, torch.float64) * len(layers)
-    told = {"kept": bytes_of(lm.d_ffn, kept_type(lm.d_ffn)) * len(layers)}
+    disk = {"kept": bytes_of(lm.d_ffn, kept_type(lm.d_ffn)) * len(layers)}
     began, start, estimate = time.monotonic(), None, None
     with lm.worn({}):
         for rows, counted in groups(lm, texts, max_tokens, skip_bos, sums):
@@ -162,8 +162,8 @@ def second_moments(
             done = sums.seen + sum(tokens[: sums.batches])
             if start is None:
                 start = done
-                tell(progress, Gathering(done, max_tokens, len(layers), size, resumed, **told))
-            for step, taken in list(zip(steps, tokens, strict=True))[sums.batches :]:
+                tell(progress, Gathering(done, max_tokens, len(layers), size, resumed, **disk))
+            for step, count in list(zip(steps, tokens, strict=True))[sums.batches :]:
                 if heartbeat is not None:
                     heartbeat()
                 ((_, states, lengths),) = captured_batches(
@@ -174,10 +174,10 @@ def second_moments(
                     add_outer(sums.totals[layer], states["key", layer], lengths, int(skip_bos))
                 sums.batches += 1
                 sums.whole = True
-                done += taken
+                done += count
                 left = (time.monotonic() - began) / (done - start) * (max_tokens - done)
                 estimate = left if estimate is None else estimate
-                tell(progress, Gathering(done, max_tokens, len(layers), size, resumed, left, estimate, **told))
+                tell(progress, Gathering(done, max_tokens, len(layers), size, resumed, left, estimate, **disk))
                 if keep is not None:
                     keep(sums)
             sums.whole = False
@@ -205,14 +205,14 @@ def tell(progress: Callable[[Gathering], None] | None, how_far: Gathering) -> No
 
 def cut_to(rows: list[list[int]], room: int, skip: int) -> list[list[int]]:
     """The rows that fit into `room` counted tokens, the last one cut."""
-    kept, taken = [], 0
+    result, count = [], 0
     for row in rows:
-        row = row[: room - taken + skip]
+        row = row[: room - count + skip]
         if len(row) <= skip:
             break
-        kept.append(row)
-        taken += len(row) - skip
-    return kept
+        result.append(row)
+        count += len(row) - skip
+    return result
 
 
 def add_outer(total: Triangle, states: Tensor, lengths: Sequence[int], skip: int) -> None:

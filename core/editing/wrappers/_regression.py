@@ -38,13 +38,13 @@ def regressed(round_: Round, initial: bool, ridge: float) -> RoundUpdate:
     with session.watch.phase("solve"):
         with session.watch.phase("keys"):
             keys_of = token_keys(lm, round_.facts, list(edit.updates), start.sums, round_.heartbeat)
-        updates, raw, shares, kept = {}, {}, {}, {}
+        updates, raw, shares, keys_by_layer = {}, {}, {}, {}
         for layer, delta in edit.updates.items():
             before, keys = round_.state.sums[layer], keys_of[layer]
             context = session.context(layer, before, round_.state.history[layer], recipe.prior)
-            wanted = added(start.sums[layer].double(), delta.to(torch.float64)) - before.double()
+            change = added(start.sums[layer].double(), delta.to(torch.float64)) - before.double()
             try:
-                wide = narrow(LowRank(wanted @ keys, regression_metric(context, ridge).solve_with_keys(keys)))
+                wide = narrow(LowRank(change @ keys, regression_metric(context, ridge).solve_with_keys(keys)))
             except EditFailure as failure:  # its columns are tokens, and its levers the wrapper's
                 advice = "Use a larger lambda of the wrapper, or load the model in float32."
                 raise EditFailure(f"{failure} {advice}") from None
@@ -56,8 +56,8 @@ def regressed(round_: Round, initial: bool, ridge: float) -> RoundUpdate:
             with session.watch.phase("guard"):
                 guarded = passed(wide, recipe.update_guards, session, layer, before)
             updates[layer], raw[layer] = guarded.to(before.dtype), wide.to(before.dtype)
-            shares[layer], kept[layer] = removed(wide, guarded), keys.to(before.dtype)
-    return replace(edit, updates=updates, raw=raw, removed_share=shares, keys=kept)
+            shares[layer], keys_by_layer[layer] = removed(wide, guarded), keys.to(before.dtype)
+    return replace(edit, updates=updates, raw=raw, removed_share=shares, keys=keys_by_layer)
 
 
 def regression_metric(context: LayerContext, weight: float) -> Dense:
@@ -82,8 +82,8 @@ def token_keys(
     beat: Callable[[], None] | None = None,
 ) -> dict[int, Float[Tensor, "d_in n"]]:
     """The keys of layers at all tokens of prompt and target, fact by fact, of the model in these weights; float64."""
-    asked = [lm.asked(fact.text) for fact in facts]
-    pairs = zip(asked, facts, strict=True)
+    prompts = [lm.asked(fact.text) for fact in facts]
+    pairs = zip(prompts, facts, strict=True)
     rows = [[*lm.encode(prompt), *answer_ids(lm.tokenizer, prompt, fact.target)] for prompt, fact in pairs]
     parts: dict[int, dict[int, Tensor]] = {layer: {} for layer in layers}
     with lm.worn(weights):

@@ -50,7 +50,7 @@ def _original(record: Record) -> Fact:
 def _flat(record: Record) -> Fact:
     columns = {name: record.data.get(name) for name in ("locality_prompt", "locality_ground_truth")}
     pairs = Record({"neighborhood": columns}, record.row, left_out=record.left_out).parts("neighborhood")
-    near = [one for pair in pairs for one in pair.question("", "locality_prompt", "locality_ground_truth")]
+    near = [value for pair in pairs for value in pair.question("", "locality_prompt", "locality_ground_truth")]
     return record.fact(
         record.need("subject"),
         record.need("prompt"),

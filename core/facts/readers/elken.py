@@ -22,21 +22,23 @@ UNKNOWN = "unknown"  # the dataset's answer where the event ends what was so: no
 
 def read(record: Record, subset: str = "") -> list[Fact]:
     """The facts of an event, in order; its questions go with the last one, when all of them have been edited."""
-    event, asked = record.text("event", LONGEST), record.part("fact")
+    event, fact_part = record.text("event", LONGEST), record.part("fact")
     if not event:
         raise CellError("event", "empty" if "event" in record.data else "missing")
-    entries = asked.parts("qas")
-    given = record.parts("triples")
-    said = [] if given else [entry for entry in entries if entry.text("type") == "0" and UNKNOWN not in _answers(entry)]
-    facts = [_of_triple(triple) for triple in given] or [_of_question(entry) for entry in said]
+    entries = fact_part.parts("qas")
+    triples = record.parts("triples")
+    factual = (
+        [] if triples else [entry for entry in entries if entry.text("type") == "0" and UNKNOWN not in _answers(entry)]
+    )
+    facts = [_of_triple(triple) for triple in triples] or [_of_question(entry) for entry in factual]
     if not facts:
         raise CellError("triples", "missing, and no factual question of the event stands for them: add its triples")
     facts = [replace(fact, passage=event, id=_id(record, number)) for number, fact in enumerate(facts, start=1)]
-    follows = [entry for entry in entries if entry not in said]
+    follows = [entry for entry in entries if entry not in factual]
     facts[-1] = replace(
         facts[-1],
         portability=tuple(_question(entry) for entry in follows),
-        locality=tuple(_question(entry) for entry in asked.parts("local_qas")),
+        locality=tuple(_question(entry) for entry in fact_part.parts("local_qas")),
     )
     return facts
 

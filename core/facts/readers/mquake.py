@@ -22,7 +22,7 @@ def read(record: Record, subset: str = "") -> list[Fact]:
         raise CellError("requested_rewrite", "empty" if "requested_rewrite" in record.data else "missing")
     hops = record.parts("new_single_hops")
     facts = [_fact(record, rewrite, hops, number) for number, rewrite in enumerate(rewrites, start=1)]
-    asked = {text for fact in facts for text in (fact.text, *fact.paraphrases)}
+    edited = {text for fact in facts for text in (fact.text, *fact.paraphrases)}
     answers = tuple(dict.fromkeys((*record.texts("new_answer"), *record.texts("new_answer_alias"))))
     questions = record.texts("questions")
     if questions and not answers:
@@ -32,7 +32,7 @@ def read(record: Record, subset: str = "") -> list[Fact]:
         portability=tuple(
             Question(prompt=text, answer=answers[0], kind="multi-hop", aliases=answers[1:]) for text in questions
         ),
-        locality=tuple(question for hop in hops if not asked & _prompts(hop) for question in _unchanged(hop)),
+        locality=tuple(question for hop in hops if not edited & _prompts(hop) for question in _unchanged(hop)),
     )
     return facts
 

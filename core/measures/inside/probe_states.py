@@ -84,12 +84,12 @@ class Probe:
 
     def about(self, name: str) -> str:
         """What was read, of texts called `name`."""
-        said = f"{len(self.tokens):,} tokens of {name}"
+        text = f"{len(self.tokens):,} tokens of {name}"
         if self.lm.dtype == self.lm.master_dtype:
-            return said
+            return text
         first, last = self.span
         which = f"layer {first}" if first == last else f"layers {first} to {last}"
-        return f"{said}; {which} computed in float32, the edits not rounded to {str(self.lm.dtype).partition('.')[2]}"
+        return f"{text}; {which} computed in float32, the edits not rounded to {str(self.lm.dtype).partition('.')[2]}"
 
     def controls(self) -> list[dict[str, Any]]:
         """Both controls of each layer, to draw: `layer, k, null, resampled` at the directions of `drift.points`."""

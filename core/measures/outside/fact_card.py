@@ -40,15 +40,15 @@ def questions(fact: Fact) -> list[Asked]:
     result = [Asked(kind="edit", prompt=fact.text, target=fact.target, truth=truth)]
     for text in fact.paraphrases[: MOST["paraphrase"]]:
         result.append(Asked(kind="paraphrase", prompt=text, target=fact.target, truth=truth))
-    for one in fact.neighborhood[: MOST["neighbor"]]:
-        target = fact.target if fact.target != one.answer else None
-        result.append(Asked(kind="neighbor", prompt=one.prompt, target=target, truth=one.answer))
+    for neighbor in fact.neighborhood[: MOST["neighbor"]]:
+        target = fact.target if fact.target != neighbor.answer else None
+        result.append(Asked(kind="neighbor", prompt=neighbor.prompt, target=target, truth=neighbor.answer))
     for question in fact.portability[: MOST["portability"]]:
         result.append(Asked(kind="portability", prompt=question.prompt, target=question.answer, truth=None))
     return result
 
 
-def rated(lm: LanguageModel, asked: Sequence[Asked]) -> dict[str, list[Any]]:
+def rated(lm: LanguageModel, questions: Sequence[Asked]) -> dict[str, list[Any]]:
     """What the model, as it is now, makes of the questions: `{"target", "truth", "exact"}`, an entry for each.
 
     Probabilities are geometric means over an answer's tokens, exp of the mean log-probability under teacher forcing
@@ -56,7 +56,12 @@ def rated(lm: LanguageModel, asked: Sequence[Asked]) -> dict[str, list[Any]]:
     as right is the most likely one.
     """
     answers = Answers(lm)
-    pairs = [(one.prompt, answer) for one in asked for answer in (one.target, one.truth) if answer is not None]
+    pairs = [
+        (question.prompt, answer)
+        for question in questions
+        for answer in (question.target, question.truth)
+        if answer is not None
+    ]
     answers.rate(pairs)
 
     def probability(prompt: str, answer: str | None) -> float | None:
@@ -66,9 +71,9 @@ def rated(lm: LanguageModel, asked: Sequence[Asked]) -> dict[str, list[Any]]:
         return value if math.isfinite(value) else None
 
     return {
-        "target": [probability(one.prompt, one.target) for one in asked],
-        "truth": [probability(one.prompt, one.truth) for one in asked],
-        "exact": [answers.known[one.prompt, one.wanted].exact for one in asked],
+        "target": [probability(question.prompt, question.target) for question in questions],
+        "truth": [probability(question.prompt, question.truth) for question in questions],
+        "exact": [answers.known[question.prompt, question.wanted].exact for question in questions],
     }
 
 
@@ -97,6 +102,6 @@ def applied(
     return rows
 
 
-def as_rows(asked: Sequence[Asked]) -> list[dict[str, Any]]:
+def as_rows(questions: Sequence[Asked]) -> list[dict[str, Any]]:
     """The questions as JSON types."""
-    return [asdict(one) for one in asked]
+    return [asdict(question) for question in questions]

@@ -15,4 +15,4 @@ def most_kept(points: Sequence[Point], efficacy: float) -> float:
     Of lanes that were run, not of a line between them: a family need not say less the stronger it is. The best of
     several noisy lanes is flattered by a little; compare families of about as many lanes.
     """
-    return max((kept for said, kept in points if said >= efficacy), default=math.nan)
+    return max((preserved for achieved, preserved in points if achieved >= efficacy), default=math.nan)

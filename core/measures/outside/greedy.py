@@ -57,8 +57,8 @@ def greedy_ids(
         lengths = [len(heads[i]) + count for i in indices]
         for chosen in batches(lengths, pass_size(lm)):
             part = [indices[i] for i in chosen]
-            said = continuations(lm, [heads[i] for i in part], count, chooser, beat=beat)
-            for i, ids in zip(part, said, strict=True):
+            new = continuations(lm, [heads[i] for i in part], count, chooser, beat=beat)
+            for i, ids in zip(part, new, strict=True):
                 generated[i] = ids
             if beat:
                 beat()
@@ -83,8 +83,8 @@ def sampled_texts(
     for chosen in batches([length] * len(heads), max(pass_size(lm), 8 * length)):
         rows = [heads[i] for i in chosen]
         new = continuations(lm, rows, max(0, length - min(map(len, rows))), chooser, beat=beat)
-        kept = [ids[: max(0, length - len(head))] for head, ids in zip(rows, new, strict=True)]
-        for i, text in zip(chosen, decoded(lm, kept), strict=True):
+        cut = [ids[: max(0, length - len(head))] for head, ids in zip(rows, new, strict=True)]
+        for i, text in zip(chosen, decoded(lm, cut), strict=True):
             texts[i] = prompts[i] + text
         if beat:
             beat()
@@ -114,4 +114,4 @@ def match_ratio(before: Sequence[int], after: Sequence[int]) -> float:
     """
     if not before:
         return float(not after)
-    return sum(one == other for one, other in zip(before, after, strict=False)) / len(before)
+    return sum(a == other for a, other in zip(before, after, strict=False)) / len(before)

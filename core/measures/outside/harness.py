@@ -57,20 +57,20 @@ class HarnessModel:
 
     def generate_until(self, requests: Sequence[Any]) -> list[str]:
         """Greedy continuations up to the task's stop texts. Tasks that sample are answered greedily too."""
-        asked = [request.args for request in requests]
-        counts = [int(settings.get("max_gen_toks") or NEW_TOKENS) for _, settings in asked]
+        arguments = [request.args for request in requests]
+        counts = [int(settings.get("max_gen_toks") or NEW_TOKENS) for _, settings in arguments]
         heads = [
             self.lm.encode(self.lm.asked(context))[-max(1, self.lm.max_length - count) :]
-            for (context, _), count in zip(asked, counts, strict=True)
+            for (context, _), count in zip(arguments, counts, strict=True)
         ]
-        answers = [""] * len(asked)
+        answers = [""] * len(arguments)
         for count in dict.fromkeys(counts):
             same = [i for i, other in enumerate(counts) if other == count]
             for part in batches([len(heads[i]) + count for i in same], self.lm.token_budget):
                 chosen = [same[i] for i in part]
                 texts = continuations(self.lm, [heads[i] for i in chosen], count, greedy, beat=self.heartbeat)
                 for i, new in zip(chosen, texts, strict=True):
-                    answers[i] = _until(str(self.lm.tokenizer.decode(new, skip_special_tokens=True)), asked[i][1])
+                    answers[i] = _until(str(self.lm.tokenizer.decode(new, skip_special_tokens=True)), arguments[i][1])
                 self._beat()
         return answers
 
@@ -85,17 +85,17 @@ class HarnessModel:
         if (context, continuation) not in self.pairs:
             bare = context.rstrip()
             if bare and self.lm.frame != Frame():
-                asked = self.lm.asked(bare)
-                joined = answer_text(asked, continuation.strip())
-                head, whole = self.lm.encode_all([asked, joined])
-                target = split_answer(self.lm.tokenizer, head, whole, joined[len(asked) :])
+                framed = self.lm.asked(bare)
+                joined = answer_text(framed, continuation.strip())
+                head, whole = self.lm.encode_all([framed, joined])
+                target = split_answer(self.lm.tokenizer, head, whole, joined[len(framed) :])
             elif bare:
                 head, whole = self.lm.encode_all([bare, context + continuation])
                 target = whole[len(head) :]
             else:
                 head, target = [self._prefix], self._plain(context + continuation)
-            kept = max(1, self.lm.max_length + 1 - len(target))
-            self.pairs[context, continuation] = list(head[-kept:]), list(target)
+            room = max(1, self.lm.max_length + 1 - len(target))
+            self.pairs[context, continuation] = list(head[-room:]), list(target)
         return self.pairs[context, continuation]
 
     def _plain(self, text: str) -> Ids:

@@ -86,5 +86,5 @@ class Locality:
 
 def alike(now: AnswerRating, before: AnswerRating) -> float:
     """Share of the answer's positions at which both have the same likeliest token; 0 where `now` is not finite."""
-    same = [one == other for one, other in zip(now.likeliest, before.likeliest, strict=True)]
+    same = [a == other for a, other in zip(now.likeliest, before.likeliest, strict=True)]
     return sum(same) / len(same) if now.finite else 0.0

@@ -82,12 +82,12 @@ def rate_answers(
     return ratings
 
 
-def metric_values(asked: Query, ratings: Mapping[Pair, AnswerRating]) -> dict[str, float | None]:
+def metric_values(query: Query, ratings: Mapping[Pair, AnswerRating]) -> dict[str, float | None]:
     """How right the model is in each of `METRICS`, by the best of the accepted answers; None where nothing competes."""
-    rated = [ratings[asked.prompt, answer] for answer in asked.answers]
+    rated = [ratings[query.prompt, answer] for answer in query.answers]
     wins = None
-    if asked.other is not None:
-        other = ratings[asked.prompt, asked.other]
+    if query.other is not None:
+        other = ratings[query.prompt, query.other]
         wins = float(other.finite and any(each.finite and each.logprob > other.logprob for each in rated))
     return {
         "probability": wins,
@@ -96,12 +96,12 @@ def metric_values(asked: Query, ratings: Mapping[Pair, AnswerRating]) -> dict[st
     }
 
 
-def difference(asked: Query, ratings: Mapping[Pair, AnswerRating]) -> float | None:
+def difference(query: Query, ratings: Mapping[Pair, AnswerRating]) -> float | None:
     """Probability of the (best) answer less that of the competing one, each a geometric mean over tokens."""
-    if asked.other is None:
+    if query.other is None:
         return None
-    best = max(ratings[asked.prompt, answer].probability for answer in asked.answers)
-    return best - ratings[asked.prompt, asked.other].probability
+    best = max(ratings[query.prompt, answer].probability for answer in query.answers)
+    return best - ratings[query.prompt, query.other].probability
 
 
 def averaged(values: Iterable[tuple[int, float | None]], seed: int = 0) -> dict[str, Any] | None:
@@ -119,14 +119,14 @@ def averaged(values: Iterable[tuple[int, float | None]], seed: int = 0) -> dict[
     return {"value": sum(means) / len(means), "low": low, "high": high, "facts": len(means), "questions": count}
 
 
-def by_metric(asked: Sequence[Query], ratings: Mapping[Pair, AnswerRating], seed: int = 0) -> list[dict[str, Any]]:
+def by_metric(queries: Sequence[Query], ratings: Mapping[Pair, AnswerRating], seed: int = 0) -> list[dict[str, Any]]:
     """A row per kind of question and metric: `kind, sense` (the metric) and the columns of `averaged`.
 
     Kinds are in the order of their first question; metrics that no question of a kind has are left out.
     """
-    outcomes = [(each, metric_values(each, ratings)) for each in asked]
+    outcomes = [(each, metric_values(each, ratings)) for each in queries]
     rows = []
-    for kind in dict.fromkeys(each.kind for each in asked):
+    for kind in dict.fromkeys(each.kind for each in queries):
         for name in METRICS:
             average = averaged(((each.fact, out[name]) for each, out in outcomes if each.kind == kind), seed)
             if average:
@@ -163,18 +163,18 @@ def about_portability(index: int, fact: Fact, most: int | None = None) -> list[Q
     return [Query(index, q.kind, q.prompt, (q.answer, *q.aliases)) for q in first_of_kinds(fact.portability, most)]
 
 
-def counted(asked: Sequence[Query], answers: str) -> list[Query]:
+def counted(queries: Sequence[Query], answers: str) -> list[Query]:
     """Questions where any of their accepted answers counts ("any"), or the first alone ("first"), as the R_k paper has
     it for records with several gold answers."""
-    return [replace(each, answers=each.answers[:1]) if answers == "first" else each for each in asked]
+    return [replace(each, answers=each.answers[:1]) if answers == "first" else each for each in queries]
 
 
 def first_of_kinds(questions: Sequence[Question], most: int | None) -> list[Question]:
     """The first `most` questions of each kind (None: all), in their order."""
-    taken: dict[str, int] = defaultdict(int)
-    kept = []
+    counts: dict[str, int] = defaultdict(int)
+    result = []
     for question in questions:
-        taken[question.kind] += 1
-        if most is None or taken[question.kind] <= most:
-            kept.append(question)
-    return kept
+        counts[question.kind] += 1
+        if most is None or counts[question.kind] <= most:
+            result.append(question)
+    return result

@@ -68,13 +68,13 @@ def questions(
 
     A neighbor whose true answer is the new object itself has nothing to compare: it is exact only.
     """
-    asked = {"efficacy": [(fact.text, fact.target, fact.truth)]}
+    result = {"efficacy": [(fact.text, fact.target, fact.truth)]}
     if not direct_only:
-        asked["paraphrase"] = [(text, fact.target, fact.truth) for text in fact.paraphrases[:paraphrases]]
-        asked["neighborhood"] = [(n.prompt, n.answer, fact.target) for n in fact.neighborhood[:neighbors]]
+        result["paraphrase"] = [(text, fact.target, fact.truth) for text in fact.paraphrases[:paraphrases]]
+        result["neighborhood"] = [(n.prompt, n.answer, fact.target) for n in fact.neighborhood[:neighbors]]
     return {
         column: [(prompt, wanted, other if other != wanted else None) for prompt, wanted, other in rows]
-        for column, rows in asked.items()
+        for column, rows in result.items()
     }
 
 
@@ -89,11 +89,11 @@ def score_facts(
 
     `paraphrases` and `neighbors` cap how many of each are asked (None: all); `direct_only` asks the fact alone.
     """
-    asked = [questions(fact, paraphrases, neighbors, direct_only) for fact in facts]
-    every = [question for columns in asked for rows in columns.values() for question in rows]
+    by_fact = [questions(fact, paraphrases, neighbors, direct_only) for fact in facts]
+    every = [question for columns in by_fact for rows in columns.values() for question in rows]
     answers.rate(pairs_of(every))
     rows = []
-    for columns in asked:
+    for columns in by_fact:
         row: Row = dict.fromkeys(COLUMNS)
         for column, rows_ in columns.items():
             wins = [wins_over(answers, prompt, wanted, other) for prompt, wanted, other in rows_ if other is not None]
@@ -103,9 +103,9 @@ def score_facts(
     return rows
 
 
-def pairs_of(asked: Sequence[tuple[str, str, str | None]]) -> list[tuple[str, str]]:
+def pairs_of(rows: Sequence[tuple[str, str, str | None]]) -> list[tuple[str, str]]:
     """The (prompt, answer) pairs to rate, those of a prompt side by side so that they share a pass."""
-    return [(prompt, answer) for prompt, *both in asked for answer in both if answer is not None]
+    return [(prompt, answer) for prompt, *both in rows for answer in both if answer is not None]
 
 
 def wins_over(answers: Answers, prompt: str, wanted: str, other: str) -> bool:

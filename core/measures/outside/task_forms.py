@@ -39,8 +39,8 @@ class Form:
 
     def fits(self, row: Row) -> bool:
         """Whether a row has them, of their kinds."""
-        *asked, answer = self.fields
-        if not all(isinstance(row.get(name), str) for name in asked):
+        *inputs, answer = self.fields
+        if not all(isinstance(row.get(name), str) for name in inputs):
             return False
         if self.rate is None:
             return type(row.get(answer)) is int and 0 <= row[answer] < len(self.choices)
@@ -48,8 +48,8 @@ class Form:
 
     def wanted(self, row: Row) -> list[Any]:
         """The texts that what is generated is rated against."""
-        given = row.get(self.answer)
-        return list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
+        answer = row.get(self.answer)
+        return list(answer) if isinstance(answer, (list, tuple)) else [] if answer is None else [answer]
 
     def config(self, name: str, rows: Any | None) -> dict[str, Any]:
         """The harness's configuration; `rows` is its data where they are at hand."""
@@ -77,23 +77,23 @@ class Form:
                 "output_type": "generate_until",
                 "doc_to_target": lambda row: self.wanted(row)[0],
                 "generation_kwargs": {"until": ["\n\n"], "max_gen_toks": self.tokens, "do_sample": False},
-                "process_results": lambda row, said: {self.metric: self.rate(said[0], self.wanted(row))},
+                "process_results": lambda row, outputs: {self.metric: self.rate(outputs[0], self.wanted(row))},
             }
         return {**shared, **how}
 
 
-def rouge(said: str, wanted: Sequence[str]) -> float:
+def rouge(text: str, answers: Sequence[str]) -> float:
     """The mean of the F-measures of ROUGE-1, ROUGE-2 and ROUGE-L (Lin 2004), words stemmed; 0..1."""
     from rouge_score.rouge_scorer import RougeScorer
 
-    scores = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True).score_multi(list(wanted), said)
+    scores = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True).score_multi(list(answers), text)
     return sum(score.fmeasure for score in scores.values()) / len(scores)
 
 
-def exact_match(said: str, wanted: Sequence[str]) -> float:
+def exact_match(text: str, answers: Sequence[str]) -> float:
     """1 if the first line is one of the answers, both without case, punctuation and articles (Chen et al. 2017)."""
-    lines = said.strip().splitlines() or [""]
-    return float(normal(lines[0]) in map(normal, wanted))
+    lines = text.strip().splitlines() or [""]
+    return float(normal(lines[0]) in map(normal, answers))
 
 
 def normal(text: str) -> str:

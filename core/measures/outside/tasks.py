@@ -81,18 +81,20 @@ class Tasks:
         units: dict[str, list[str]] = defaultdict(list)
         for column, about in self.info.items():
             units[about["called"]].append(column)
-        said = list(self.notes)
+        lines = list(self.notes)
         if set(units) - {METRICS["acc"]}:
             inside = [column for column, about in self.info.items() if about["in_mean"]]
             outside = [column for column in self.info if column not in inside]
-            told = "; ".join(f"{', '.join(columns)} in {unit}" for unit, columns in units.items())
-            said.append(
-                f"Tasks: {told}. The mean is over {', '.join(inside) or 'none of them'}"
+            by_unit = "; ".join(f"{', '.join(columns)} in {unit}" for unit, columns in units.items())
+            lines.append(
+                f"Tasks: {by_unit}. The mean is over {', '.join(inside) or 'none of them'}"
                 + (f"; {', '.join(outside)} cannot be averaged with shares and stands by itself." if outside else ".")
             )
         if any(about["chat"] for about in self.info.values()):
-            said.append("Tasks are asked as a user's message in the chat template; answers begin the assistant's turn.")
-        return said
+            lines.append(
+                "Tasks are asked as a user's message in the chat template; answers begin the assistant's turn."
+            )
+        return lines
 
     @classmethod
     def build(
@@ -139,18 +141,18 @@ class Tasks:
                     "called": METRICS.get(made[0].metric, made[0].metric),
                     "chat": chat,
                 }
-        asked = {name.lower() for name in names}
-        return cls(HarnessModel(lm), parts, info, harness.version, [CLOSED_BOOK] if "nq" in asked else [])
+        lowered = {name.lower() for name in names}
+        return cls(HarnessModel(lm), parts, info, harness.version, [CLOSED_BOOK] if "nq" in lowered else [])
 
     @property
     def prompts(self) -> list[str]:
         """What stands before the answer of each asked item, without spaces at its end; items that begin with nothing
         are left out."""
-        asked: dict[tuple[int, int], str] = {}
+        texts: dict[tuple[int, int], str] = {}
         for place, part in enumerate(self.parts):
             for request in part.task.instances:
-                asked.setdefault((place, request.doc_id), str(request.args[0]).rstrip())
-        return [text for text in asked.values() if text]
+                texts.setdefault((place, request.doc_id), str(request.args[0]).rstrip())
+        return [text for text in texts.values() if text]
 
     def evaluate(self, heartbeat: Callable[[], None] | None = None) -> dict[str, float]:
         """{column: score} of the model as it is now worn; a group of tasks is the mean over its members' items."""
@@ -284,14 +286,14 @@ def _chances(folder: Path) -> Mapping[str, float]:
 
 def _known_tasks(harness: Harness, name: str) -> list[tuple[str, Any]]:
     """Tasks that the harness knows under this name; a group's members all count toward its column."""
-    path, here = Path(name), is_path(name)
-    folder, file = here and path.is_dir(), here and path.is_file()
+    path, local = Path(name), is_path(name)
+    folder, file = local and path.is_dir(), local and path.is_file()
     manager = harness.manager(name if folder else None)
     names = manager.all_subtasks if folder else [name]
     if not names:
         raise UserError(f"{name}: no tasks; a task is a <name>.jsonl file, or a YAML file of lm-evaluation-harness")
     if not (folder or file) and name not in manager.all_tasks:
-        meant = f' (the folder is given as "./{name}")' if not here and path.is_dir() else ""
+        meant = f' (the folder is given as "./{name}")' if not local and path.is_dir() else ""
         raise UserError(f'unknown task "{name}"{meant}: {_guess(name, [*manager.all_tasks, *FORMS])}')
     try:
         with quiet():

@@ -36,21 +36,21 @@ def texts_for(lm: LanguageModel, config: MeasureConfig, unedited: Sequence[Fact]
     trained on. No other model is read on those: its perplexity is not measured then. Raises `UserError` for a file or
     dataset that cannot be read.
     """
-    said = [f"{fact.text} {fact.target}." for fact in unedited]
-    called = f"statements of {len(said):,} facts that no edit concerns"
+    statements = [f"{fact.text} {fact.target}." for fact in unedited]
+    name = f"statements of {len(statements):,} facts that no edit concerns"
     if config.texts is None and lm.reference == POCKET:
         aside, world = held_out(assets), "held-out sentences of the pocket world"
-        return Texts(said + aside, aside, f"{called}, then {world}", world)
+        return Texts(statements + aside, aside, f"{name}, then {world}", world)
     if config.texts is None:
-        return Texts(said, (), called)
+        return Texts(statements, (), name)
     if config.texts == "statements":
-        return Texts(said, said, called, called)
+        return Texts(statements, statements, name, name)
     # A token counts once for R_k however often its beginning comes, so there should be more of them.
     wanted = max(4 * config.rows_for(lm.d_model), config.perplexity)
     if isinstance(config.texts, ReadDataset):
-        asked = config.texts
-        corpus = dataset_corpus(asked.dataset, asked.subset, asked.split, asked.column, WHERE)
-        name = f"the dataset {', '.join(filter(None, (public(asked.dataset), asked.subset, asked.split)))}"
+        source = config.texts
+        corpus = dataset_corpus(source.dataset, source.subset, source.split, source.column, WHERE)
+        name = f"the dataset {', '.join(filter(None, (public(source.dataset), source.subset, source.split)))}"
     else:
         path = Path(config.texts).expanduser()
         corpus = file_corpus(path, WHERE)

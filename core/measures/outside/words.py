@@ -72,9 +72,9 @@ class Words:
     def _continue(self, indices: Sequence[int], beat: Beat | None = None) -> list[str]:
         texts: dict[int, str] = {}
         for count, places in by_count(self._counted(indices)).items():
-            asked = [indices[place] for place in places]
-            continued = generate(self.lm, [self.facts[i].text for i in asked], count, beat=beat)
-            texts.update(zip(asked, continued, strict=True))
+            chosen = [indices[place] for place in places]
+            continued = generate(self.lm, [self.facts[i].text for i in chosen], count, beat=beat)
+            texts.update(zip(chosen, continued, strict=True))
         return [texts[i].strip() for i in indices]
 
     def _counted(self, indices: Sequence[int]) -> list[int]:

@@ -88,7 +88,7 @@ class Blocks:
                 at = {"round": t, "layer": layer}
                 parts = _parts(case, update, weights[layer], layer)
                 chance = by_chance(basis)
-                energies = {what: _rows(at, what, delta, basis, chance, blocks) for what, delta in parts.items()}
+                energies = {name: _rows(at, name, delta, basis, chance, blocks) for name, delta in parts.items()}
                 removed.append(at | _removed(energies, len(basis.inputs.T)))
             before = weights
         case.report(len(chosen), len(chosen))
@@ -119,7 +119,7 @@ def _parts(case: Case, update: LayerUpdates, weight: Tensor, layer: int) -> dict
 
 
 def _rows(
-    at: dict[str, int], what: str, delta: LowRank, basis: Basis, chance: dict[str, float], rows: list[dict[str, Any]]
+    at: dict[str, int], name: str, delta: LowRank, basis: Basis, chance: dict[str, float], rows: list[dict[str, Any]]
 ) -> dict[str, float]:
     """Add a row per block of one update; its energies."""
     from core.measures.inside.blocks import block_energies
@@ -128,7 +128,7 @@ def _rows(
     total = sum(energies.values())
     rows += [
         at
-        | {"where": f"round {at['round']}, layer {at['layer']}", "update": what, "block": block, "energy": energy}
+        | {"where": f"round {at['round']}, layer {at['layer']}", "update": name, "block": block, "energy": energy}
         | {"share": energy / total if total else 0.0, "by_chance": chance[block]}
         for block, energy in energies.items()
     ]
@@ -137,8 +137,8 @@ def _rows(
 
 def _removed(energies: dict[str, dict[str, float]], rank: int) -> dict[str, Any]:
     """One layer's row: norms, what the guards took, and what the raw and worn changes have outside of rest → rest."""
-    totals = {what: sum(blocks.values()) for what, blocks in energies.items()}
-    touched = {what: totals[what] - energies[what]["rest → rest"] for what in totals}
+    totals = {name: sum(blocks.values()) for name, blocks in energies.items()}
+    touched = {name: totals[name] - energies[name]["rest → rest"] for name in totals}
     return {
         "k": rank,
         "raw_norm": totals["raw"] ** 0.5,

@@ -65,28 +65,28 @@ class Locality:
         notes: list[str] = []
         for at, beat in each_round(case, rounds):
             chosen = facts_at(case, at, self.facts)
-            asked = [each for i in chosen for each in about_neighbors(i, case.facts[i], self.most)]
-            asked = counted(asked, self.answers)
-            if not asked:
+            queries = [each for i in chosen for each in about_neighbors(i, case.facts[i], self.most)]
+            queries = counted(queries, self.answers)
+            if not queries:
                 notes.append(f"round {at}: these facts have neither neighbors nor locality questions")
                 continue
-            prompts, counts = [each.prompt for each in asked], self._counts(case, asked)
+            prompts, counts = [each.prompt for each in queries], self._counts(case, queries)
             with case.lm.worn({}):
                 before, _ = greedy_ids(case.lm, prompts, counts, beat)
             with case.lm.worn(case.weights(at)):
                 after, broken = greedy_ids(case.lm, prompts, counts, beat)
-                ratings = rate_answers(case.lm, (pair for each in asked for pair in each.pairs), beat)
+                ratings = rate_answers(case.lm, (pair for each in queries for pair in each.pairs), beat)
             notes += [f"round {at}: {note}" for note in not_finite(ratings)]
             if broken:
                 notes.append(f"round {at}: {broken:,} continuations broke off, their logits were not finite")
-            pairs = list(zip(asked, before, after, strict=True))
-            for kind in dict.fromkeys(each.kind for each in asked):
+            pairs = list(zip(queries, before, after, strict=True))
+            for kind in dict.fromkeys(each.kind for each in queries):
                 of = [(each.fact, old, new) for each, old, new in pairs if each.kind == kind]
                 ratio = averaged(((fact, match_ratio(old, new)) for fact, old, new in of), case.seed)
                 exact = averaged(((fact, float(old == new)) for fact, old, new in of), case.seed)
                 for measure, average in (("match ratio", ratio), ("exact match", exact)):
                     kept.append({"round": at, "kind": kind, "measure": measure} | (average or {}))
-            right += [{"round": at} | row for row in by_metric(asked, ratings, case.seed)]
+            right += [{"round": at} | row for row in by_metric(queries, ratings, case.seed)]
         length = f"{self.tokens} tokens" if self.tokens else "as many tokens as the true answer has"
         return StudyResult(
             tables={"kept": kept, "right": right},
@@ -105,13 +105,13 @@ class Locality:
             empty=dict.fromkeys(("kept", "right"), "these facts have neither neighbors nor locality questions"),
         )
 
-    def _counts(self, case: Case, asked: Sequence[Query]) -> list[int]:
+    def _counts(self, case: Case, queries: Sequence[Query]) -> list[int]:
         """Tokens of each continuation that are compared."""
         from core.measures.outside.greedy import answer_lengths
 
         if self.tokens:
-            return [self.tokens] * len(asked)
-        return answer_lengths(case.lm, [(each.prompt, each.answers[0]) for each in asked])
+            return [self.tokens] * len(queries)
+        return answer_lengths(case.lm, [(each.prompt, each.answers[0]) for each in queries])
 
 
 def _chart(table: str, by: str, title: str) -> Chart:

@@ -52,16 +52,16 @@ class Portability:
         for at, beat in each_round(case, rounds):
             having = [i for i in case.edited(at) or range(len(case.facts)) if case.facts[i].portability]
             chosen = spread_sample(having, self.facts, case.seed)
-            asked = [each for i in chosen for each in about_portability(i, case.facts[i], self.most)]
-            asked = counted(asked, self.answers)
-            if not asked:
+            queries = [each for i in chosen for each in about_portability(i, case.facts[i], self.most)]
+            queries = counted(queries, self.answers)
+            if not queries:
                 notes.append(f"round {at}: these facts have no portability questions")
                 continue
-            pairs = [pair for each in asked for pair in each.pairs]
+            pairs = [pair for each in queries for pair in each.pairs]
             for model, weights in (("unedited", {}), ("edited", case.weights(at))):
                 with case.lm.worn(weights):
                     ratings = rate_answers(case.lm, pairs, beat)
-                table += [{"round": at, "model": model} | row for row in by_metric(asked, ratings, case.seed)]
+                table += [{"round": at, "model": model} | row for row in by_metric(queries, ratings, case.seed)]
                 notes += [f"round {at}, {model}: {note}" for note in not_finite(ratings)]
         return StudyResult(
             tables={"portability": [{"series": f"{row['model']}, {row['sense']}"} | row for row in table]},

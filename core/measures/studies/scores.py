@@ -39,8 +39,8 @@ class Scores:
         """About how long it will take here."""
         from core.measures.study.workload import fact_count, question_work
 
-        asked = [fact.paraphrases[: self.paraphrases] + fact.neighborhood[: self.neighbors] for fact in case.facts]
-        each = 1 + sum(map(len, asked)) / max(1, len(asked))
+        questions = [fact.paraphrases[: self.paraphrases] + fact.neighborhood[: self.neighbors] for fact in case.facts]
+        each = 1 + sum(map(len, questions)) / max(1, len(questions))
         return question_work(case, fact_count(case, rounds, self.facts) * each).seconds(case.lm)
 
     def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
@@ -63,7 +63,7 @@ class Scores:
         notes: list[str] = []
         for at, beat in each_round(case, rounds):
             chosen = facts_at(case, at, self.facts)
-            asked = [
+            queries = [
                 each
                 for i in chosen
                 for each in (
@@ -72,14 +72,14 @@ class Scores:
                 )
                 if each.kind in KINDS
             ]
-            asked = counted(asked, self.answers)
+            queries = counted(queries, self.answers)
             with case.lm.worn(case.weights(at)):
-                ratings = rate_answers(case.lm, (pair for each in asked for pair in each.pairs), beat)
+                ratings = rate_answers(case.lm, (pair for each in queries for pair in each.pairs), beat)
             notes += [f"round {at}: {note}" for note in not_finite(ratings)]
-            rows = by_metric(asked, ratings, case.seed)
+            rows = by_metric(queries, ratings, case.seed)
             scores += [{"round": at} | row for row in rows]
             for kind in KINDS:
-                average = averaged(((e.fact, difference(e, ratings)) for e in asked if e.kind == kind), case.seed)
+                average = averaged(((e.fact, difference(e, ratings)) for e in queries if e.kind == kind), case.seed)
                 differences += [{"round": at, "kind": kind} | average] if average else []
             three = [row["value"] for row in rows if row["sense"] == "probability"]
             overall.append({"round": at, "harmonic_mean": harmonic(three) if len(three) == len(KINDS) else None})

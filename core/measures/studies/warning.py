@@ -53,17 +53,17 @@ class EarlyWarning:
         from core.measures.cost.cost_model import decomposition, passes
         from core.measures.study.workload import question_work
 
-        asked = len({0, *rounds})
+        count = len({0, *rounds})
         facts = len(case.unedited) if self.facts is None else min(len(case.unedited), self.facts)
-        inside = decomposition(case.lm.d_model, case.lm.d_ffn).times(len(case.layers) * (asked + 1))
-        return (question_work(case, facts * asked) + passes(case.lm, self.tokens * asked) + inside).seconds(case.lm)
+        inside = decomposition(case.lm.d_model, case.lm.d_ffn).times(len(case.layers) * (count + 1))
+        return (question_work(case, facts * count) + passes(case.lm, self.tokens * count) + inside).seconds(case.lm)
 
     def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """Tables `signs` (a row per round and sign, with its limit) and `verdict` (flag, collapses, rounds between)."""
         from core.measures.warning import collapses, crossed, first_flag
 
-        asked = sorted({0, *rounds})
-        limits, history = self._limits(), self._history(case, asked)
+        chosen = sorted({0, *rounds})
+        limits, history = self._limits(), self._history(case, chosen)
         flag = first_flag(history, limits)
         tasks = {at: scores.get("task_mean") for at, scores in case.scores.items()}
         chance = _chance(case) if self.chance is None else self.chance
@@ -117,7 +117,7 @@ class EarlyWarning:
         names = ("perplexity", "unedited_recall", "change", "pace", "ls", "key_overlap")
         return Limits(**{name: getattr(self, name) for name in names})
 
-    def _history(self, case: Case, asked: Sequence[int]) -> list[Signs]:
+    def _history(self, case: Case, rounds: Sequence[int]) -> list[Signs]:
         """The signs of each asked round, measured anew."""
         from core.measures.inside.similarity import compare
         from core.measures.inside.spectrum import Reference
@@ -129,8 +129,8 @@ class EarlyWarning:
         chosen = [case.unedited[i] for i in spread_sample(range(len(case.unedited)), self.facts, case.seed)]
         references = {layer: Reference.of(layer, case.lm.original(layer)) for layer in case.layers}
         own = case.recipe.dominance or Dominance()
-        history, overlaps = [], _overlaps(case, asked)
-        for at, beat in each_round(case, asked):
+        history, overlaps = [], _overlaps(case, rounds)
+        for at, beat in each_round(case, rounds):
             with case.lm.worn(case.weights(at)):
                 scores = {
                     "perplexity": perplexity(case.lm, case.texts.prose, self.tokens, beat)
@@ -163,7 +163,7 @@ def _notes(case: Case, history: Sequence[Signs], tasks: Mapping[int, float | Non
     return notes
 
 
-def _overlaps(case: Case, asked: Sequence[int]) -> dict[tuple[int, int], float | None]:
+def _overlaps(case: Case, chosen: Sequence[int]) -> dict[tuple[int, int], float | None]:
     """By round and layer, the overlap of the round's keys with those of all rounds before it."""
     from core.lazy import torch
     from core.measures.inside.key_overlap import key_overlap
@@ -171,10 +171,10 @@ def _overlaps(case: Case, asked: Sequence[int]) -> dict[tuple[int, int], float |
     past: dict[int, list[Tensor]] = {}
     overlaps = {}
     for t in case.ledger.rounds(case.lane):
-        if t > max(asked):
+        if t > max(chosen):
             break
         for layer, keys in case.update(t).keys.items():
-            if t in asked and layer in past:
+            if t in chosen and layer in past:
                 overlaps[t, layer] = key_overlap(keys, torch.cat(past[layer], 1))
             past.setdefault(layer, []).append(keys)
     return overlaps

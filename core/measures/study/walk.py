@@ -15,8 +15,8 @@ def walk(case: Case, rounds: Sequence[int]) -> Iterator[tuple[int, Weights]]:
 
     Raises `UserError` for a round that the lane does not have.
     """
-    there = case.ledger.rounds(case.lane)
-    missing = [t for t in rounds if t != 0 and t not in there]
+    present = case.ledger.rounds(case.lane)
+    missing = [t for t in rounds if t != 0 and t not in present]
     if missing:
         raise UserError(f'Lane "{case.lane}" has rounds 0 to {case.last}, not {missing[0]}.')
     for t in sorted(set(rounds)):

@@ -93,11 +93,11 @@ class Angles:
                 notes.append(f"round {t}: layers {bad} hold numbers that are not finite and were left out")
             for layer in sorted(set(layers) - set(bad)):
                 last = t == max(rounds)
-                for what, weight in self._weights(references[layer], bases[layer], weights, last, notes):
+                for name, weight in self._weights(references[layer], bases[layer], weights, last, notes):
                     case.beat()
                     compared = self._compare(references[layer], weight)
-                    table.append({"round": t, "layer": layer, "where": f"layer {layer}", "weight": what} | compared.row)
-                    if what == EDITED:
+                    table.append({"round": t, "layer": layer, "where": f"layer {layer}", "weight": name} | compared.row)
+                    if name == EDITED:
                         angles += compared.angles(t, layer)
                         similarity += compared.similarity(t, layer, self.cells // len(rounds))
         case.report(len(rounds) + 1, len(rounds) + 1)

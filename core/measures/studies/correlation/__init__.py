@@ -60,15 +60,15 @@ class Correlation:
             )
         notes = announcement(self.seconds(case, measured))
         summaries, skipped = self._summaries(case, measured)
-        kept = [t for t in measured if t not in skipped]
-        if len(kept) < FEWEST:
+        finite = [t for t in measured if t not in skipped]
+        if len(finite) < FEWEST:
             raise UserError(
                 f'Lane "{case.lane}": a rank correlation needs three measured rounds or more; rounds {skipped} hold'
-                f" numbers that are not finite, which leaves {len(kept)}."
+                f" numbers that are not finite, which leaves {len(finite)}."
             )
         notes += [f"round {t} has numbers that are not finite and was left out" for t in skipped]
-        names = [name for name in SCORES if all(case.scores[t].get(name) is not None for t in kept)]
-        scores = {name: [float(case.scores[t][name]) for t in kept] for name in names}
+        names = [name for name in SCORES if all(case.scores[t].get(name) is not None for t in finite)]
+        scores = {name: [float(case.scores[t][name]) for t in finite] for name in names}
         table = [
             _row(over_k, over_layers, name, values, scores[name], case.seed)
             for (over_k, over_layers), values in summaries.items()
@@ -79,16 +79,16 @@ class Correlation:
             row["p_holm"] = adjusted
         case.report(len(measured), len(measured))
         return StudyResult(
-            tables={"spearman": table, "rounds": _rounds(kept, summaries, scores)},
+            tables={"spearman": table, "rounds": _rounds(finite, summaries, scores)},
             charts=_charts(),
             protocol=(
-                f"Spearman's ρ over {len(kept)} measured rounds. R_k on {case.texts.drift_name} is summarised over"
+                f"Spearman's ρ over {len(finite)} measured rounds. R_k on {case.texts.drift_name} is summarised over"
                 f" k, then over layers {self._layers(case, measured)}; scores are those of the run, over all facts"
                 " edited so far. p: over all orders of the rounds (20,000 drawn ones beyond eight rounds); p_t:"
                 " Student's t with n − 2 degrees of freedom, as in the paper; p_holm: Holm's correction of p for the"
                 f" {len(tests)} tests of this table."
             ),
-            notes=[*notes, *_cautions(len(kept), len(tests), scores)],
+            notes=[*notes, *_cautions(len(finite), len(tests), scores)],
             empty=dict.fromkeys(
                 ("spearman", "rounds"), f"the run measured none of {', '.join(SCORES)} at all of these rounds"
             ),
@@ -175,14 +175,14 @@ def _row(
 
 
 def _rounds(
-    kept: Sequence[int], summaries: Mapping[tuple[str, str], Sequence[float]], scores: Mapping[str, Sequence[float]]
+    finite: Sequence[int], summaries: Mapping[tuple[str, str], Sequence[float]], scores: Mapping[str, Sequence[float]]
 ) -> Rows:
     """What was correlated, in long form: a row per round and score, with one summary of R_k."""
     return [
         {"round": t, "edits": int(summaries[EDITS, ""][i]), "rk": summaries["median", "mean"][i], "score": name}
         | {"value": values[i]}
         for name, values in scores.items()
-        for i, t in enumerate(kept)
+        for i, t in enumerate(finite)
     ]
 
 

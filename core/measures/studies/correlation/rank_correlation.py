@@ -75,5 +75,5 @@ def trimmed_mean(values: Sequence[float | int], share: float = 0.1) -> float:
     """The mean without the lowest and highest `share` of the values."""
     ordered = sorted(values)
     cut = int(share * len(ordered))
-    kept = ordered[cut : len(ordered) - cut]
-    return float(sum(kept) / len(kept))
+    middle = ordered[cut : len(ordered) - cut]
+    return float(sum(middle) / len(middle))

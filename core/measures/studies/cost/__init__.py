@@ -128,9 +128,9 @@ def _rows(at: int, base: Sequence[float], lane: Sequence[float], count: int, see
 def _round_seconds(case: Case) -> list[dict[str, Any]]:
     """What the run itself noted at each measured round."""
     return [
-        {"round": at, "what": what, "seconds": scores[name]}
+        {"round": at, "what": phase, "seconds": scores[name]}
         for at, scores in sorted(case.scores.items())
-        for name, what in TIMED.items()
+        for name, phase in TIMED.items()
         if scores.get(name) is not None
     ]
 

@@ -166,9 +166,9 @@ class Decomposition:
 
         ranks = {layer: reference.rank_at(part / self.points) for layer, reference in references.items()}
         scores = score({layer: strongest(reference, ranks[layer]) for layer, reference in references.items()})
-        kept = sum(ranks.values()) / sum(len(reference.spectrum.sigma) for reference in references.values())
+        share = sum(ranks.values()) / sum(len(reference.spectrum.sigma) for reference in references.values())
         for name, value in scores.items():
-            yield {"percent": 100 * part / self.points, "directions": kept, "task": name, "score": value} | {
+            yield {"percent": 100 * part / self.points, "directions": share, "task": name, "score": value} | {
                 "relative": _relative(value, intact[name])
             }
 

@@ -74,8 +74,8 @@ class Generation:
                 free = self._texts(case, chosen, weights, beat)
             notes += [f"round {at}: {broken:,} answers broke off, their logits were not finite"] if broken else []
             if judge:
-                asked = [(row["prompt"], row["target"], row["said"]) for row in rows]
-                agreed, remarks = judge.verdicts(asked, beat)
+                triples = [(row["prompt"], row["target"], row["said"]) for row in rows]
+                agreed, remarks = judge.verdicts(triples, beat)
                 rows = [row | {"judge": float(verdict)} for row, verdict in zip(rows, agreed, strict=True)]
                 notes += [f"round {at}: {remark}" for remark in remarks]
             answers += [{"round": at} | row for row in rows]
@@ -138,17 +138,19 @@ class Generation:
         from core.measures.outside.greedy import sampled_texts
         from core.measures.studies.generation.free_text import fluency
 
-        asked = [(i, prompt) for i in chosen for prompt in self._prompts(case, i)]
-        texts = sampled_texts(case.lm, [prompt for _, prompt in asked], self.length, case.seed, beat)
-        said: dict[int, list[str]] = {}
-        for (i, _), text in zip(asked, texts, strict=True):
-            said.setdefault(i, []).append(text)
+        prompts = [(i, prompt) for i in chosen for prompt in self._prompts(case, i)]
+        texts = sampled_texts(case.lm, [prompt for _, prompt in prompts], self.length, case.seed, beat)
+        by_fact: dict[int, list[str]] = {}
+        for (i, _), text in zip(prompts, texts, strict=True):
+            by_fact.setdefault(i, []).append(text)
         consistency = []
         if weights is not None:
-            having = [i for i in said if case.facts[i].references]
-            consistency = [(i, weights.cosine(" ".join(said[i]), " ".join(case.facts[i].references))) for i in having]
+            having = [i for i in by_fact if case.facts[i].references]
+            consistency = [
+                (i, weights.cosine(" ".join(by_fact[i]), " ".join(case.facts[i].references))) for i in having
+            ]
         return {
-            "fluency": [(i, fluency(text)) for i, each in said.items() for text in each],
+            "fluency": [(i, fluency(text)) for i, each in by_fact.items() for text in each],
             "consistency": consistency,
         }
 

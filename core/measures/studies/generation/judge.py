@@ -35,12 +35,12 @@ class Judge:
         self._frame = chat_frame(self.lm.tokenizer, reference) if templated else Frame()
 
     def verdicts(
-        self, asked: Sequence[tuple[str, str, str]], beat: Callable[[], None] | None = None
+        self, triples: Sequence[tuple[str, str, str]], beat: Callable[[], None] | None = None
     ) -> tuple[list[bool], list[str]]:
         """(whether each (prompt, expected, given) agrees, notes): "yes" must be likelier than "no", by mean
         log-probability per token. What is not finite, and an empty answer, does not agree. Raises `UserError` where a
         question is longer than the judge reads."""
-        questions = [self.question(*each) for each in asked]
+        questions = [self.question(*each) for each in triples]
         longest = max((len(ids) for ids in self.lm.encode_all(questions)), default=0)
         if longest >= self.lm.max_length:
             raise UserError(
@@ -49,11 +49,11 @@ class Judge:
             )
         rated = rate_answers(self.lm, [(question, reply) for question in questions for reply in (YES, NO)], beat)
         agreed = [
-            bool(given.strip())
+            bool(answer.strip())
             and rated[question, YES].finite
             and rated[question, NO].finite
             and rated[question, YES].logprob > rated[question, NO].logprob
-            for question, (_, _, given) in zip(questions, asked, strict=True)
+            for question, (_, _, answer) in zip(questions, triples, strict=True)
         ]
         return agreed, [f"judge: {note}" for note in not_finite(rated)]
 

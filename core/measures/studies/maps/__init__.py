@@ -149,8 +149,8 @@ class _Panel:
         from core.measures.outside.scores import pass_size
         from core.models.forward import activations
 
-        lm, asked = self.case.lm, list(range(len(self.texts)) if rows is None else rows)
-        texts, positions = [self.texts[i] for i in asked], [self.positions[i] for i in asked]
+        lm, chosen = self.case.lm, list(range(len(self.texts)) if rows is None else rows)
+        texts, positions = [self.texts[i] for i in chosen], [self.positions[i] for i in chosen]
         with lm.worn(weights):
             states = activations(lm, texts, positions, [self.layer], "block", pass_size(lm), self.case.beat)
         return states[self.layer]
@@ -214,8 +214,8 @@ class _Book:
             return [FEW_ALONE]
         clouds = {BEFORE: self.base[rows], SINGLE: torch.stack([self.own[i] for i in rows]), ALL: after[rows]}
         t = max(self.panel.round_of[self.panel.facts[i]] for i in rows)
-        for one, other in ((BEFORE, SINGLE), (BEFORE, ALL), (SINGLE, ALL)):
-            self._distance(f"{one} – {other}", t, "edited", clouds[one], clouds[other])
+        for first, second in ((BEFORE, SINGLE), (BEFORE, ALL), (SINGLE, ALL)):
+            self._distance(f"{first} – {second}", t, "edited", clouds[first], clouds[second])
         anchor = self.anchor[rows] if self.anchor is not None else None
         flat, explained = joint_layout(list(clouds.values()), self.method, self.panel.case.seed, anchor)
         for name, places in zip(clouds, flat, strict=True):
@@ -254,13 +254,13 @@ class _Book:
                     for x, d in zip(grid, density(places[:, axis], grid), strict=True)
                 ]
 
-    def _distance(self, pair: str, t: int, group: str, one: Tensor, other: Tensor) -> None:
+    def _distance(self, pair: str, t: int, group: str, first: Tensor, second: Tensor) -> None:
         from core.measures.studies.maps.mmd import mmd_test
 
-        mmd = mmd_test(one, other, paired=True, seed=self.panel.case.seed)
-        moved = (other.double() - one.double()).norm(dim=1)
+        mmd = mmd_test(first, second, paired=True, seed=self.panel.case.seed)
+        moved = (second.double() - first.double()).norm(dim=1)
         self.distance.append(
-            {"round": t, "pair": pair, "group": group, "prompts": len(one), "mmd2": mmd.mmd2, "p": mmd.p}
+            {"round": t, "pair": pair, "group": group, "prompts": len(first), "mmd2": mmd.mmd2, "p": mmd.p}
             | {"bandwidth": mmd.bandwidth, "moved": float(moved.mean())}
         )
 

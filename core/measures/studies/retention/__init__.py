@@ -36,11 +36,11 @@ class Retention:
         """About how long it will take here."""
         from core.measures.study.workload import question_work
 
-        asked = [len(cohort) if self.facts is None else min(len(cohort), self.facts) for cohort in case.cohorts]
+        counts = [len(cohort) if self.facts is None else min(len(cohort), self.facts) for cohort in case.cohorts]
         each = 1.0
         if self.ask == "paraphrase":
             each = sum(len(fact.paraphrases) for fact in case.facts) / max(1, len(case.facts))
-        facts = sum(sum(asked if self.before else asked[:t]) for t in rounds)
+        facts = sum(sum(counts if self.before else counts[:t]) for t in rounds)
         return question_work(case, facts * each).seconds(case.lm)
 
     def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
@@ -93,7 +93,7 @@ class Retention:
         outcomes: dict[str, dict[tuple[int, int], list[float]]] = {name: {} for name in METRICS}
         notes: list[str] = []
         chosen = [spread_sample(list(cohort), self.facts, case.seed) for cohort in case.cohorts]
-        asked = {
+        queries = {
             i: counted([a for a in about_edit(i, case.facts[i]) if a.kind == self.ask], self.answers)
             for cohort in chosen
             for i in cohort
@@ -102,11 +102,11 @@ class Retention:
             last = len(chosen) if self.before else at
             present = [(number, cohort) for number, cohort in enumerate(chosen[:last], 1)]
             with case.lm.worn(case.weights(at)):
-                pairs = [pair for _, cohort in present for i in cohort for each in asked[i] for pair in each.pairs]
+                pairs = [pair for _, cohort in present for i in cohort for each in queries[i] for pair in each.pairs]
                 ratings = rate_answers(case.lm, pairs, beat)
             notes += [f"round {at}: {note}" for note in not_finite(ratings)]
             for number, cohort in present:
-                answered = [[metric_values(each, ratings) for each in asked[i]] for i in cohort]
+                answered = [[metric_values(each, ratings) for each in queries[i]] for i in cohort]
                 for name in METRICS:
                     values = [mean([v for each in fact if (v := each[name]) is not None]) for fact in answered]
                     outcomes[name][number, at] = [value for value in values if value is not None]

@@ -133,8 +133,8 @@ class _Book:
                     f"layer {layer}: too few tokens to compare principal directions of two halves of them"
                 )
                 continue
-            one, two = drift.factorise(before[first]), drift.factorise(before[second])
-            self._subspaces(layer, UNPAIRED, one, two)
+            of_first, of_second = drift.factorise(before[first]), drift.factorise(before[second])
+            self._subspaces(layer, UNPAIRED, of_first, of_second)
 
     def edited(self, layer: int, t: int, states: Tensor, last: bool) -> None:
         """One layer after one round; after the last one also what wrong centring would have shown."""
@@ -142,45 +142,45 @@ class _Book:
         from core.measures.inside import drift
 
         before, principal = self.probe.states[layer], self.probe.principal[layer]
-        what, now = f"round {t}", drift.factorise(states)
-        self._spectrum(layer, what, now)
-        self._values(layer, what, drift.r_k(principal, states - before)[principal.real], states - before)
-        self._subspaces(layer, what, principal, now)
+        label, now = f"round {t}", drift.factorise(states)
+        self._spectrum(layer, label, now)
+        self._values(layer, label, drift.r_k(principal, states - before)[principal.real], states - before)
+        self._subspaces(layer, label, principal, now)
         if last:
             wrong = drift.factorise(before, "sample", torch.float32)
             self._spectrum(layer, WRONG, wrong)
             self._values(layer, WRONG, drift.r_k(wrong, states - before), states - before)
 
-    def _values(self, layer: int, what: str, values: Tensor, change: Tensor | None) -> None:
+    def _values(self, layer: int, label: str, values: Tensor, change: Tensor | None) -> None:
         from core.measures.inside import drift
         from core.measures.studies.stability.subspaces import perturbation
 
         drawn = drift.points(values)
         self.r_k += [
-            {"where": f"layer {layer}", "what": what, "k": k + 1, "rk": rk}
+            {"where": f"layer {layer}", "what": label, "k": k + 1, "rk": rk}
             for k, rk in zip(drawn["k"], drawn["rk"], strict=True)
         ]
         norms: dict[str, Any] = dict.fromkeys(("norm_mean", "norm_std", "norm_min", "norm_max", "norm_relative"))
         if change is not None:
             norms = perturbation(change, self.probe.states[layer])
         self.summary.append(
-            {"layer": layer, "what": what, "directions": len(values), "left_out": self.case.lm.d_model - len(values)}
+            {"layer": layer, "what": label, "directions": len(values), "left_out": self.case.lm.d_model - len(values)}
             | drift.summary(values)
             | drift.details(values)
             | norms
         )
 
-    def _subspaces(self, layer: int, what: str, before: Principal, after: Principal) -> None:
+    def _subspaces(self, layer: int, label: str, before: Principal, after: Principal) -> None:
         from core.measures.studies.stability.subspaces import ranks_for, subspace_stability
 
         rows = subspace_stability(before, after, ranks_for(self.case.lm.d_model))
-        self.subspaces += [{"where": f"layer {layer}", "what": what} | row for row in rows]
+        self.subspaces += [{"where": f"layer {layer}", "what": label} | row for row in rows]
 
-    def _spectrum(self, layer: int, what: str, principal: Principal) -> None:
+    def _spectrum(self, layer: int, label: str, principal: Principal) -> None:
         from core.measures.inside.ranks import effective_ranks, smallest
 
         self.spectra.append(
-            {"layer": layer, "what": what, "width": len(principal.sigma)}
+            {"layer": layer, "what": label, "width": len(principal.sigma)}
             | effective_ranks(principal.sigma)
             | smallest(principal.sigma)
         )

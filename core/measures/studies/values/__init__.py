@@ -62,7 +62,7 @@ class Values:
         maps = {name: _embedded({lane: of(book) for lane, book in books.items()}) for name, of in CLOUDS.items()}
         return {
             lane: StudyResult(
-                tables={"reached": book.reached, "kept": book.kept, "drift": book.drift}
+                tables={"reached": book.reached, "kept": book.moved, "drift": book.drift}
                 | {name: rows[lane] for name, rows in maps.items()},
                 charts=_charts(bool(book.reached), bool(maps["task_keys_map"][lane])),
                 protocol=self._protocol(len(books)) + _layers_apart(books),
@@ -107,10 +107,10 @@ class Values:
         if not case.tasks:
             return [], "this run measures no tasks, so there are no keys of task texts: give it some in measure.tasks"
         try:
-            asked = Tasks.build(case.lm, case.tasks, case.task_limit, case.seed).prompts
+            prompts = Tasks.build(case.lm, case.tasks, case.task_limit, case.seed).prompts
         except UserError as error:
             return [], f"no keys of task texts: {error}"
-        return [asked[i] for i in spread_sample(range(len(asked)), self.points, case.seed)], ""
+        return [prompts[i] for i in spread_sample(range(len(prompts)), self.points, case.seed)], ""
 
     def _protocol(self, lanes: int) -> str:
         return (
@@ -127,13 +127,13 @@ class Values:
 
 def _value_clouds(book: Aims) -> list[Cloud]:
     """Start, target and present state of each fact."""
-    given = {t: {"before its edit": book.start, "aimed at": book.target, "now": now} for t, now in book.now.items()}
-    return _of_facts(book, given)
+    states = {t: {"before its edit": book.start, "aimed at": book.target, "now": now} for t, now in book.now.items()}
+    return _of_facts(book, states)
 
 
 def _key_clouds(book: Aims) -> list[Cloud]:
     """W_0 k, W_e k and W_t k of each fact."""
-    states = {t: {"unedited": book.unedited, "after its edit": book.written, "now": g} for t, g in book.given.items()}
+    states = {t: {"unedited": book.unedited, "after its edit": book.written, "now": g} for t, g in book.outputs.items()}
     return _of_facts(book, states)
 
 
@@ -155,7 +155,7 @@ def _of_facts(book: Aims, states: Mapping[int, Mapping[str, Any]]) -> list[Cloud
 def _task_clouds(book: Aims) -> list[Cloud]:
     """W_0 k and W_t k of task texts."""
     clouds = []
-    for t, sent in book.tasks_given.items():
+    for t, sent in book.task_outputs.items():
         about = [{"text": i, "layer": book.task_layer} for i in range(sent.shape[1])]
         clouds += [("unedited", t, about, book.tasks_unedited().T), ("now", t, about, sent.T)]
     return clouds
@@ -175,9 +175,9 @@ def _embedded(clouds: Mapping[str, list[Cloud]]) -> dict[str, Rows]:
     placed, explained = joint_layout([points for *_, points in flat])
     for (lane, state, t, about, _), places in zip(flat, placed, strict=True):
         rows[lane] += [
-            {"where": f"round {t}", "round": t, "state": state, **one}
+            {"where": f"round {t}", "round": t, "state": state, **label}
             | {"x": float(place[0]), "y": float(place[1]), "explained": explained}
-            for one, place in zip(about, places, strict=True)
+            for label, place in zip(about, places, strict=True)
         ]
     return rows
 

@@ -41,7 +41,7 @@ class Aims:
     tasks: Float[Tensor, "d_in n"] | None = None
     notes: list[str] = field(default_factory=list)
     reached: Rows = field(default_factory=list)
-    kept: Rows = field(default_factory=list)
+    moved: Rows = field(default_factory=list)
     drift: Rows = field(default_factory=list)
     layer: dict[int, int] = field(default_factory=dict)
     start: ByCohort = field(default_factory=dict)
@@ -51,8 +51,8 @@ class Aims:
     written: ByCohort = field(default_factory=dict)
     step: ByCohort = field(default_factory=dict)
     now: dict[int, ByCohort] = field(default_factory=dict)
-    given: dict[int, ByCohort] = field(default_factory=dict)
-    tasks_given: dict[int, Tensor] = field(default_factory=dict)
+    outputs: dict[int, ByCohort] = field(default_factory=dict)
+    task_outputs: dict[int, Tensor] = field(default_factory=dict)
 
     def edited(self, t: int, before: Weights, after: Weights) -> None:
         """Note what round t aimed at and wrote."""
@@ -79,27 +79,27 @@ class Aims:
 
     def measured(self, t: int, weights: Weights) -> None:
         """Compare every cohort so far, and the task texts, with what there is after round t."""
-        now, given = self._states(t, weights), {}
+        now, outputs = self._states(t, weights), {}
         for cohort, value in now.items():
-            wanted = (self.target[cohort] - self.start[cohort]).norm(dim=0)
-            missing = (value - self.target[cohort]).norm(dim=0) / wanted
+            distance = (self.target[cohort] - self.start[cohort]).norm(dim=0)
+            missing = (value - self.target[cohort]).norm(dim=0) / distance
             self.reached.append(self._of_cohort(t, cohort, "missing", missing))
         for cohort, key in self.keys.items():
-            given[cohort] = weights[self.layer[cohort]].double() @ key
-            moved = (given[cohort] - self.written[cohort]).norm(dim=0) / self.step[cohort].norm(dim=0)
-            self.kept.append(self._of_cohort(t, cohort, "moved", moved))
-        if given:
-            away = [(given[c] - self.written[c]).norm(dim=0) / self.written[c].norm(dim=0) for c in given]
-            layers = sorted({self.layer[c] for c in given})
+            outputs[cohort] = weights[self.layer[cohort]].double() @ key
+            moved = (outputs[cohort] - self.written[cohort]).norm(dim=0) / self.step[cohort].norm(dim=0)
+            self.moved.append(self._of_cohort(t, cohort, "moved", moved))
+        if outputs:
+            away = [(outputs[c] - self.written[c]).norm(dim=0) / self.written[c].norm(dim=0) for c in outputs]
+            layers = sorted({self.layer[c] for c in outputs})
             self.drift.append(_drift(t, EDITED, layers, torch.cat(away)))
         if self.tasks is not None:
             original, layer = self.tasks_unedited(), self.task_layer
             sent = weights.get(layer, self.case.lm.original(layer)).double() @ self.tasks
             self.drift.append(_drift(t, TASKS, [layer], (sent - original).norm(dim=0) / original.norm(dim=0)))
             if t in self.drawn:
-                self.tasks_given[t] = sent
+                self.task_outputs[t] = sent
         if t in self.drawn:
-            self.now[t], self.given[t] = now, given
+            self.now[t], self.outputs[t] = now, outputs
 
     def tasks_unedited(self) -> Float[Tensor, "d n"]:
         """What W_0 makes of the keys of task texts."""
