@@ -9,7 +9,7 @@ BASE, MUTED, INK, HAIR, CARD, ACCENT = "#8793a1", "#566374", "#1a222c", "#e6eaee
 WARM, COOL, SHADE = "#b04a00", "#1c5f9e", "rgba(20, 99, 111, 0.09)"
 
 
-def worn(place: int, kinds: tuple[str, ...]) -> str:
+def mark_of(place: int, kinds: tuple[str, ...]) -> str:
     """The mark or dash of a lane by its place: beyond six lanes a colour comes again, with another mark and dash."""
     return kinds[(place + place // len(LANES)) % len(kinds)]
 

@@ -48,8 +48,8 @@ def looks(chart: Chart, series: Series, data: Data) -> Trace:
         width = series.reference.width if series.reference else 2
         return {"mode": "lines", "line": {"color": colour, "dash": dash, "width": width}}
     place = data.lanes.index(series.lane) if series.lane in data.lanes else 0
-    colour, symbol = colours.LANES[place % len(colours.LANES)], colours.worn(place, colours.MARKERS)
-    dash = "solid" if chart.y_also else colours.worn(place, colours.DASHES)
+    colour, symbol = colours.LANES[place % len(colours.LANES)], colours.mark_of(place, colours.MARKERS)
+    dash = "solid" if chart.y_also else colours.mark_of(place, colours.DASHES)
     if chart.by is not None:
         values = distinct(data.rows.get(chart.table, ()), chart.by)
         at = values.index(series.by)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from core.charts.grammar import Chart, Choice, Chosen, Figure, Plot, Reference, Rule
-from core.charts.table import Column, Row, precise, said
+from core.charts.table import Column, Row, formatted, precise
 
 T = TypeVar("T")
 
@@ -260,7 +260,7 @@ def numbers(plot: Plot, data: Data, view: View) -> list[Number]:
             Number(
                 (figure.title or column.title).replace("{}", str(fill)),
                 column.unit,
-                [(lane, value, said(value, column.unit)) for lane, value in shown],
+                [(lane, value, formatted(value, column.unit)) for lane, value in shown],
                 figure.wears or column.note,
             )
         )

@@ -15,7 +15,7 @@ Row = dict[str, Any]
 Block = dict[str, Any]
 Rows = Mapping[str, Sequence[Row]]  # rows by the name of their table
 DIGITS = 4  # significant digits of a number that is drawn
-UNITS = {  # the sign of each unit, and by what a stored number is multiplied to be said in it
+UNITS = {  # the sign of each unit, and by what a stored number is multiplied to be shown in it
     "": ("", 1),
     "count": ("", 1),
     "cosine": ("", 1),
@@ -87,10 +87,10 @@ def joined(parts: Iterable[Rows]) -> dict[str, list[Row]]:
     return tables
 
 
-def said(value: Any, unit: str = "") -> str:
-    """A number as the page says it, without the sign of its unit.
+def formatted(value: Any, unit: str = "") -> str:
+    """A number as the page writes it, without the sign of its unit.
 
-    >>> said(.974, "share"), said(12, "count"), said(.0312), said(.00012), said(None)
+    >>> formatted(.974, "share"), formatted(12, "count"), formatted(.0312), formatted(.00012), formatted(None)
     ('97', '12', '0.03', '0.0001', '–')
     """
     if value is None:
@@ -113,7 +113,7 @@ def precise(value: Any, unit: str = "") -> str:
     ('37.5 %', '100 %', '2.5 s')
     """
     if not isinstance(value, (int, float)):
-        return said(value, unit)
+        return formatted(value, unit)
     sign, factor = UNITS[unit]
     digits = 0 if value > 0.995 or value < 0.0005 else 1
     text = f"{value * factor:.{digits}f}" if unit == "share" else f"{value * factor:.4g}"

@@ -46,7 +46,7 @@ def _folder(folder: Path, split: str, usual: str) -> list[Any]:
     if any((folder / name).is_file() for name in SAVED):
         import datasets  # takes seconds
 
-        return _chosen(_said(folder, lambda: datasets.load_from_disk(str(folder))), split, str(folder))
+        return _chosen(_loaded(folder, lambda: datasets.load_from_disk(str(folder))), split, str(folder))
     inside = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file())
     files = [path for path in inside if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     chosen = [path for path in files if usual and path.name == Path(usual).name] or files
@@ -65,16 +65,16 @@ def _from_hub(place: str, split: str) -> list[Any]:
     if file:
         import huggingface_hub
 
-        fetched = _said(
+        fetched = _loaded(
             f"{HUB}{place}", lambda: huggingface_hub.hf_hub_download(f"{owner}/{name}", file, repo_type="dataset")
         )
         return read_file(Path(fetched))
     import datasets
 
-    return _chosen(_said(place, lambda: datasets.load_dataset(place)), split, place)
+    return _chosen(_loaded(place, lambda: datasets.load_dataset(place)), split, place)
 
 
-def _said(place: Any, load: Callable[[], Any]) -> Any:
+def _loaded(place: Any, load: Callable[[], Any]) -> Any:
     """What `load` gives, its errors in one line."""
     try:
         return load()

@@ -117,7 +117,7 @@ def load_facts(spec: FactsSpec, assets: Path) -> FactSet:
         world = PocketWorld.load(assets / "pocket" / "world")
         edit = world.sample(spec.count or USUAL, spec.seed)
         return FactSet(ordered(edit, spec.order, spec.seed), world.unedited(edit, spec.unedited, spec.seed))
-    kind, rows, where = _found(spec)
+    kind, rows, where = _located(spec)
     reading = dataset.read_rows(rows, kind, spec.subset or "")
     groups = _checked(reading, where, spec)
     if spec.shuffle:
@@ -150,7 +150,7 @@ def _taught(edit: Sequence[Fact]) -> str:
     return f"{kind.title}: what is taught is {kind.taught[subset]}."
 
 
-def _found(spec: FactsSpec) -> tuple[Dataset, Sequence[Any], str]:
+def _located(spec: FactsSpec) -> tuple[Dataset, Sequence[Any], str]:
     """(how the rows are read, the rows, where they are from)."""
     if spec.items is not None:
         if len(spec.items) > MOST:

@@ -87,7 +87,7 @@ def _records(text: str, separator: str, most: int | None = None) -> list[tuple[i
             problem = error
     if most is not None:
         return []
-    raise _told(problem, text, separator)
+    raise _csv_error(problem, text, separator)
 
 
 def _split(text: str, separator: str, most: int | None, quoting: Literal[0, 3]) -> list[tuple[int, list[str]]]:
@@ -103,7 +103,7 @@ def _split(text: str, separator: str, most: int | None, quoting: Literal[0, 3]) 
     return records
 
 
-def _told(error: csv.Error, text: str, separator: str) -> CellError:
+def _csv_error(error: csv.Error, text: str, separator: str) -> CellError:
     """What the CSV reader found, with the line at which the record begins."""
     reader = csv.reader(io.StringIO(text, newline=None), delimiter=separator, strict=True)
     line = 1

@@ -96,7 +96,7 @@ def culprit(folder: Path) -> str | None:
         try:
             data = loads(path.read_text(encoding="utf-8"), nan=True)
         except (JsonError, UnicodeDecodeError, OSError) as error:
-            return f"{path.name} cannot be read ({_said(error)}): fetch or save it anew"
+            return f"{path.name} cannot be read ({_cause(error)}): fetch or save it anew"
         if path.name == "config.json" and not isinstance(data, dict):
             return "config.json should hold an object of settings: save the model anew by save_pretrained"
         if path.name.endswith(".index.json") and isinstance(data, dict) and isinstance(data.get("weight_map"), dict):
@@ -142,7 +142,7 @@ def listed(names: Collection[Any]) -> str:
     return ", ".join(some[:LISTED]) + more
 
 
-def _said(error: Exception) -> str:
+def _cause(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"not UTF-8 text, byte {error.start}"
     where = f"line {error.line}: " if isinstance(error, JsonError) and error.line else ""

@@ -16,10 +16,10 @@ def encode_all(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list
     if not texts:
         return []
     rows = tokenizer(list(texts), return_attention_mask=False, verbose=False)["input_ids"]
-    return [row[slice(*kept(tokenizer, text, row))] for text, row in zip(texts, rows, strict=True)]
+    return [row[slice(*kept_span(tokenizer, text, row))] for text, row in zip(texts, rows, strict=True)]
 
 
-def kept(tokenizer: PreTrainedTokenizerBase, text: str, ids: Sequence[int]) -> tuple[int, int]:
+def kept_span(tokenizer: PreTrainedTokenizerBase, text: str, ids: Sequence[int]) -> tuple[int, int]:
     """[start, end) of the ids to keep: a BOS that the text already spells out counts once, an added EOS not at all."""
     start, end = 0, len(ids)
     bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
@@ -45,7 +45,7 @@ def subject_last(tokenizer: PreTrainedTokenizerBase, text: str, subject: str, st
         )
     end = start + len(subject)
     encoding = tokenizer(text, return_offsets_mapping=True, return_attention_mask=False, verbose=False)
-    first, last = kept(tokenizer, text, encoding["input_ids"])
+    first, last = kept_span(tokenizer, text, encoding["input_ids"])
     offsets = encoding["offset_mapping"][first:last]
     overlapping = [i for i, (left, right) in enumerate(offsets) if left < end and right > start]
     if not overlapping:

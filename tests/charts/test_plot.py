@@ -64,5 +64,5 @@ def test_colours_are_those_of_the_page():
 
 
 def test_lanes_beyond_six_have_another_mark():
-    worn = [(place % 6, colours.worn(place, colours.MARKERS)) for place in range(12)]
+    worn = [(place % 6, colours.mark_of(place, colours.MARKERS)) for place in range(12)]
     assert len(set(worn)) == 12

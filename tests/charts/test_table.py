@@ -3,7 +3,7 @@ import doctest
 import pytest
 
 from core.charts import table
-from core.charts.table import Column, joined, packed, picked, precise, said, short, thinned, unpacked
+from core.charts.table import Column, formatted, joined, packed, picked, precise, short, thinned, unpacked
 
 
 def test_the_examples_hold():
@@ -33,7 +33,7 @@ def test_blocks_become_the_rows_that_they_were_made_of():
     ],
 )
 def test_numbers_are_said_in_their_unit(value, unit, text):
-    assert said(value, unit) == text
+    assert formatted(value, unit) == text
 
 
 def test_labels_have_the_sign_of_the_unit():

@@ -17,7 +17,7 @@ import pytest
 
 from core import panels
 from core.charts.plot import charted
-from core.charts.table import UNITS, precise, said
+from core.charts.table import UNITS, formatted, precise
 from lab_app.frontend import HERE
 from tests.lab_app.checks import check
 from tests.lab_app.studied import CHARTS, studied
@@ -124,4 +124,4 @@ def test_numbers_are_said_alike():
     told = node({"lanes": [], "cases": [], "values": VALUES})
     assert {name: tuple(pair) for name, pair in told["units"].items()} == UNITS
     for (value, unit), says in zip(VALUES, told["numbers"], strict=True):
-        assert says == [said(value, unit), precise(value, unit)], (value, unit)
+        assert says == [formatted(value, unit), precise(value, unit)], (value, unit)

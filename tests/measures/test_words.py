@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from core.facts.fact import Fact
-from core.measures.outside.words import Words, normalised, said
+from core.measures.outside.words import Words, normalised, says_target
 from core.models.generation import generate
 from core.models.tokens import answer_ids
 from tests.measures.test_session import edited
@@ -57,7 +57,7 @@ from tests.measures.test_session import edited
     ],
 )
 def test_said(continuation, target, expected):
-    assert said(continuation, target) is expected
+    assert says_target(continuation, target) is expected
 
 
 def test_normalised():

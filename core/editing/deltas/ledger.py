@@ -96,7 +96,7 @@ class Ledger:
 
     def read(self, lane: str, round_: int, device: torch.device | str = "cpu") -> LayerUpdates:
         """One round. Raises `UserError` for a file that is missing, damaged or of another lane or round."""
-        read, about = self._held(lane, round_, device)
+        read, about = self._contents(lane, round_, device)
         # Copied: the file's bytes lie anywhere in memory, and where they lie may change a product's last bit.
         tensors = {name: tensor.clone() for name, tensor in read.items()}
         try:
@@ -106,9 +106,9 @@ class Ledger:
 
     def layers(self, lane: str, round_: int) -> list[int]:
         """The layers that a round edited, ascending: a method may choose others in each. Raises as `read` does."""
-        return sorted(self._held(lane, round_, "cpu", names=())[1]["layers"])
+        return sorted(self._contents(lane, round_, "cpu", names=())[1]["layers"])
 
-    def _held(
+    def _contents(
         self, lane: str, round_: int, device: torch.device | str, names: Collection[str] | None = None
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """A round's file: its tensors (of these `names`, or all), and what they are about."""
@@ -225,13 +225,13 @@ def unread(lane: str, round_: int, path: Path, why: Exception) -> UserError:
 def _updates(tensors: dict[str, Tensor], layers: Sequence[int]) -> LayerUpdates:
     """What a round's file holds; raises `Unreadable` for what does not fit together."""
 
-    def held(kind: str, among: Sequence[int]) -> dict[int, LowRank]:
+    def deltas(kind: str, among: Sequence[int]) -> dict[int, LowRank]:
         return {n: LowRank(*factors(tensors, f"{kind}left.{n}", f"{kind}right.{n}")) for n in among}
 
     def some(kind: str) -> list[int]:
         return [layer for layer in layers if f"{kind}left.{layer}" in tensors]
 
-    updates = held("", layers)
+    updates = deltas("", layers)
     keys: dict[int, Tensor] = {}
     for layer in layers:
         columns = tensors.get(f"keys.{layer}")
@@ -241,8 +241,8 @@ def _updates(tensors: dict[str, Tensor], layers: Sequence[int]) -> LayerUpdates:
     return LayerUpdates(
         updates,
         keys,
-        corrections=held("correction.", some("correction.")),
-        raw=updates | held("raw.", some("raw.")),
+        corrections=deltas("correction.", some("correction.")),
+        raw=updates | deltas("raw.", some("raw.")),
         start=tensors.get("start"),
         target=tensors.get("target"),
     )

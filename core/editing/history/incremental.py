@@ -70,11 +70,11 @@ class KeyHistory:
         _, first, known = entry
 
         def step(before: IncrementalWoodbury, block: Float[torch.Tensor, "d_in n"]) -> IncrementalWoodbury:
-            return self.found(before, block) or before.plus(project(apart(block)))
+            return self.lookup(before, block) or before.plus(project(apart(block)))
 
         return Protecting(self, *fold(known, rest, CHUNK, first, step), project)
 
-    def found(self, before: IncrementalWoodbury, block: Float[torch.Tensor, "d_in n"]) -> IncrementalWoodbury | None:
+    def lookup(self, before: IncrementalWoodbury, block: Float[torch.Tensor, "d_in n"]) -> IncrementalWoodbury | None:
         """What a round already computed for this block."""
         for entry in (entry for entries in self.precomputed for entry in entries):
             if entry.before is before and torch.equal(entry.block, block):
@@ -116,19 +116,19 @@ class Protecting(Metric):
         return self.whole.plus(self.project(apart(self.few)), for_good=False).solve(right)
 
     def solve_keys(self, keys: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
-        return self._taken(keys).newest(keys.shape[1])[0]
+        return self._with_keys(keys).newest(keys.shape[1])[0]
 
     def solve_with_keys(self, keys: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
-        inner, lower = self._taken(keys).newest(keys.shape[1])
+        inner, lower = self._with_keys(keys).newest(keys.shape[1])
         return by_factor(lower, inner.T).T
 
-    def _taken(self, keys: Float[torch.Tensor, "d_in b"]) -> IncrementalWoodbury:
+    def _with_keys(self, keys: Float[torch.Tensor, "d_in b"]) -> IncrementalWoodbury:
         """A + K_p K_pᵀ + K Kᵀ."""
         columns, inverse, computed = torch.cat([self.few, keys], 1), self.whole, []
         for first in range(0, columns.shape[1], CHUNK):
             block = columns[:, first : first + CHUNK]
             full = block.shape[1] == CHUNK
-            known = self.key_history.found(inverse, block) if full else None
+            known = self.key_history.lookup(inverse, block) if full else None
             try:
                 after = known or inverse.plus(self.project(apart(block)), for_good=full, of_facts=True)
             except EditFailure as failure:

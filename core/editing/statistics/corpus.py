@@ -65,7 +65,7 @@ def dataset_corpus(reference: str, subset: str | None, split: str, column: str, 
         first = next(iter(stream), None)
     except Exception as error:  # the library raises nearly every kind
         raise UserError(
-            f'{where}: the dataset "{reference}" cannot be read: {said(error)}. Give a hub id or a folder, with its'
+            f'{where}: the dataset "{reference}" cannot be read: {reason(error)}. Give a hub id or a folder, with its'
             " subset and split if it has several."
         ) from error
     if first is None:
@@ -88,6 +88,6 @@ def text_of(row: dict[str, Any], column: str) -> str:
     return text if isinstance(text, str) and text.strip() else ""
 
 
-def said(error: Exception) -> str:
-    """The first line of what a library said."""
+def reason(error: Exception) -> str:
+    """The first line of a library's error message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:300]

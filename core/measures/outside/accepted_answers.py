@@ -16,7 +16,7 @@ def answers_option() -> Any:
     )
 
 
-def answers_said(answers: str) -> str:
+def answers_protocol(answers: str) -> str:
     """The same as a sentence of a study's protocol."""
     if answers == "first":
         return "Of several answers the first alone counts, as in the R_k paper."

@@ -17,7 +17,7 @@ MOST = {"paraphrase": 6, "neighbor": 10, "portability": 6}  # questions of a kin
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class FactQuestion:
     """A question of a fact: `target` is what an edit wants said, `truth` what was said before it (of a neighbor: what
     is true of it, and stays so). None where there is no such answer."""
 
@@ -34,21 +34,21 @@ class Asked:
         return right
 
 
-def questions(fact: Fact) -> list[Asked]:
+def questions(fact: Fact) -> list[FactQuestion]:
     """The fact as it is edited, then its paraphrases, neighbors and what follows from it, at most `MOST` of a kind."""
     truth = fact.truth if fact.truth != fact.target else None
-    result = [Asked(kind="edit", prompt=fact.text, target=fact.target, truth=truth)]
+    result = [FactQuestion(kind="edit", prompt=fact.text, target=fact.target, truth=truth)]
     for text in fact.paraphrases[: MOST["paraphrase"]]:
-        result.append(Asked(kind="paraphrase", prompt=text, target=fact.target, truth=truth))
+        result.append(FactQuestion(kind="paraphrase", prompt=text, target=fact.target, truth=truth))
     for neighbor in fact.neighborhood[: MOST["neighbor"]]:
         target = fact.target if fact.target != neighbor.answer else None
-        result.append(Asked(kind="neighbor", prompt=neighbor.prompt, target=target, truth=neighbor.answer))
+        result.append(FactQuestion(kind="neighbor", prompt=neighbor.prompt, target=target, truth=neighbor.answer))
     for question in fact.portability[: MOST["portability"]]:
-        result.append(Asked(kind="portability", prompt=question.prompt, target=question.answer, truth=None))
+        result.append(FactQuestion(kind="portability", prompt=question.prompt, target=question.answer, truth=None))
     return result
 
 
-def rated(lm: LanguageModel, questions: Sequence[Asked]) -> dict[str, list[Any]]:
+def rated(lm: LanguageModel, questions: Sequence[FactQuestion]) -> dict[str, list[Any]]:
     """What the model, as it is now, makes of the questions: `{"target", "truth", "exact"}`, an entry for each.
 
     Probabilities are geometric means over an answer's tokens, exp of the mean log-probability under teacher forcing
@@ -102,6 +102,6 @@ def applied(
     return rows
 
 
-def as_rows(questions: Sequence[Asked]) -> list[dict[str, Any]]:
+def as_rows(questions: Sequence[FactQuestion]) -> list[dict[str, Any]]:
     """The questions as JSON types."""
     return [asdict(question) for question in questions]

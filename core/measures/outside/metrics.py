@@ -22,7 +22,6 @@ from core.models.language_model import LanguageModel
 METRICS = ("probability", "tokens", "exact")
 
 Pair = tuple[str, str]
-Said = Mapping[str, float | None]
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Words:
                 "truth": self.facts[index].truth,
                 "before": old,
                 "after": new,
-                "said": said(new, self.facts[index].target),
+                "said": says_target(new, self.facts[index].target),
             }
             for index, old, new in zip(indices, before, after, strict=True)
         ]
@@ -85,7 +85,7 @@ class Words:
         return [self.counts[i] for i in indices]
 
 
-def said(continuation: str, target: str) -> bool:
+def says_target(continuation: str, target: str) -> bool:
     """Whether a continuation begins with the target, letter case, spacing and opening punctuation aside.
 
     The target must end where a word or a number ends: "Parisian" does not say "Paris", nor "5.5" "5". In scripts

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from core import ceiling
 from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
-from core.measures.outside.accepted_answers import answers_option, answers_said
+from core.measures.outside.accepted_answers import answers_option, answers_protocol
 from core.measures.study.result import StudyResult
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Locality:
                 " the unedited model and by the lane; match ratio: share of the unedited model's tokens that stand at"
                 " the same place (missing ones differ), exact match: all equal. Right: against the dataset's answer,"
                 " which the unedited model need not have given; probability compares it with the edit's new object."
-                f" {answers_said(self.answers)} Means within a fact, then over facts; 95 % bootstrap over facts."
+                f" {answers_protocol(self.answers)} Means within a fact, then over facts; 95 % bootstrap over facts."
             ),
             notes=notes,
             empty=dict.fromkeys(("kept", "right"), "these facts have neither neighbors nor locality questions"),

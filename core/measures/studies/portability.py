@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from core import ceiling
 from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
-from core.measures.outside.accepted_answers import answers_option, answers_said
+from core.measures.outside.accepted_answers import answers_option, answers_protocol
 from core.measures.study.result import StudyResult
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Portability:
             ],
             protocol=(
                 "Portability questions of facts edited so far, asked after the round and of the unedited model."
-                f" {answers_said(self.answers)} Tokens: share of the answer's tokens that are the likeliest"
+                f" {answers_protocol(self.answers)} Tokens: share of the answer's tokens that are the likeliest"
                 " under teacher forcing; exact: all of them. No answer competes, so there is no comparison of"
                 " probabilities. Means within a fact, then over facts, by kind; 95 % bootstrap over facts."
             ),

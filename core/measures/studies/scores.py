@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from core import ceiling
 from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
-from core.measures.outside.accepted_answers import answers_option, answers_said
+from core.measures.outside.accepted_answers import answers_option, answers_protocol
 from core.measures.study.result import StudyResult
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Scores:
                 " than the other one (new against old object; for neighbors the true answer against the new object);"
                 " ties count 0. Tokens: share of the answer's tokens that are the likeliest under teacher forcing"
                 " (ZsRE). Exact: all of them are. Questions are averaged within a fact, then over facts; 95 % bootstrap"
-                f" over facts. {answers_said(self.answers)}"
+                f" over facts. {answers_protocol(self.answers)}"
             ),
             notes=notes,
             empty={

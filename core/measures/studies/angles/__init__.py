@@ -111,7 +111,7 @@ class Angles:
                 " `rank_tolerance` = max(rows, columns) · eps of the weights' type, times σ_1. Controls: W_0 turned by"
                 " a random orthogonal matrix (Haar), and by random turns of all planes by one angle so that ‖W − W_0‖"
                 f" is the lane's; on the {self.turn} side, in the weights' type. Of more than {DRAWN} principal angles"
-                f" {DRAWN} are kept, evenly on a log scale. {_kept(similarity)}"
+                f" {DRAWN} are kept, evenly on a log scale. {_about_heat_maps(similarity)}"
             ),
             notes=list(dict.fromkeys(notes)),
             empty=dict.fromkeys(
@@ -204,8 +204,8 @@ class _Compared:
         ]
 
 
-def _kept(similarity: Rows) -> str:
-    """How the heat maps were kept."""
+def _about_heat_maps(similarity: Rows) -> str:
+    """A sentence on how the heat maps are stored."""
     binned = {row["where"] for row in similarity if row["largest_of"] > 1}
     if not binned:
         return "Heat maps: every similarity of the first k directions i of W_t with all directions j of W_0."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from core import ceiling
 from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
-from core.measures.outside.accepted_answers import answers_option, answers_said
+from core.measures.outside.accepted_answers import answers_option, answers_protocol
 from core.measures.study.result import StudyResult
 from core.names import Names
 from core.paths import ASSETS
@@ -186,7 +186,7 @@ class Generation:
             " normalised (case, punctuation, articles); exact: the first sentence is an accepted answer; contains: it"
             f" stands in the line as whole words.{judged} Texts: one top-5 sample per generation prompt, {self.length}"
             " tokens with the prompt, seeded. Fluency: ½(⅔H₂ + ⁴⁄₃H₃), entropies in bits (log base 2) of n-grams of"
-            f" words and marks (papers print it times 100).{about} {answers_said(self.answers)}"
+            f" words and marks (papers print it times 100).{about} {answers_protocol(self.answers)}"
             " Means over facts, 95 % bootstrap."
         )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from core import ceiling
 from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
-from core.measures.outside.accepted_answers import answers_option, answers_said
+from core.measures.outside.accepted_answers import answers_option, answers_protocol
 from core.measures.study.result import StudyResult
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Retention:
                 " rounds since its own. Curve: mean over all facts scored at an age, with a 95 % interval from"
                 " resampled cohorts; older ages rest on fewer and earlier cohorts. Half-life: the first age (straight"
                 " lines between) at which the curve falls to half of its value at age 0; none if it does not."
-                f" {answers_said(self.answers)}"
+                f" {answers_protocol(self.answers)}"
             ),
             notes=notes,
             empty=dict.fromkeys(("matrix", "forgetting", "half_life"), nothing),

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.facts.fact import Fact
 from core.measures.outside.scores import bootstrap
-from core.measures.outside.words import normalised, said
+from core.measures.outside.words import normalised, says_target
 
 TIES = ("same subject", "same object", "same relation", "unrelated")
 
@@ -69,8 +69,8 @@ def ripples(
                 "before": was.strip(),
                 "after": now.strip(),
                 "changed": list(old) != list(new),
-                "was_right": said(was, fact.target),
-                "is_right": said(now, fact.target),
+                "was_right": says_target(was, fact.target),
+                "is_right": says_target(now, fact.target),
                 "ties": tuple(ties) or ("unrelated",),
                 "edit": f"{closest.text} {closest.target}" if closest else "",
             }
