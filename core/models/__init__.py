@@ -1,1 +1,1 @@
-"""What is edited: loading a model, its anatomy, and running (part of) it."""
+"""The model side: loading a model, its anatomy, and running all or parts of it."""

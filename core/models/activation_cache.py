@@ -1,4 +1,4 @@
-"""An activation cache: layers are edited from the lowest up, and those that are done are not run again."""
+"""Activation cache: layers are edited from the lowest to the highest, and finished layers are not run again."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from core.models.passes import passes
 
 
 class ActivationCache:
-    """Rows of ids, with the residual stream of all their tokens after the highest layer that is done.
+    """Rows of ids, with the residual stream of all their tokens after the highest finished layer.
 
-    Shared prefixes are run once. `budget` is the padded tokens of a pass; `beat` is called before each.
+    Shared prefixes are run once. `budget` is the number of padded tokens of a pass; `beat` is called before each pass.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class ActivationCache:
 
     @torch.no_grad()
     def at(self, sites: Sequence[Site], done: int = -1) -> dict[Site, Float[Tensor, "n d"]]:
-        """Activations at these sites, at the last token of each row, of the model as it is worn.
+        """Activations at these sites, at the last token of each row, with the weights that the model has now.
 
         Layers up to `done`, below all sites, will not change any more: their output is stored for the next call.
         """

@@ -1,4 +1,4 @@
-"""Where things are in each architecture: one table, and a search by shape for architectures that are not in it."""
+"""Where the parts of each architecture are: one table, and a search by shape for architectures that are not in it."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ ANATOMIES: dict[str, Anatomy] = {
 
 
 def anatomy_of(model: nn.Module) -> Anatomy:
-    """The anatomy of `model`, from the table by its config's `model_type`, else found by shape.
+    """The anatomy of `model`: from the table, by its config's `model_type`, or else by shape.
 
-    Raises `UserError` where the parts are not where the table says, or cannot be told apart by shape.
+    Raises `UserError` if the parts are not where the table says, or cannot be identified by shape.
     """
     config: Any = model.config
     model_type = config.model_type
@@ -75,8 +75,8 @@ def anatomy_of(model: nn.Module) -> Anatomy:
 def find_anatomy(model: nn.Module) -> Anatomy:
     """The anatomy of an unknown architecture, from the shapes of its parts.
 
-    Looked for: the one list of n_layers like modules, and in each of them the one linear map from the FFN's width to
-    the model's width. Raises `UserError` naming what was looked for when either is missing or not unique.
+    Searches for the only list of n_layers similar modules and, in each of them, the only linear map from the FFN's
+    width to the model's width. Raises `UserError`, naming what was searched for, if either is missing or not unique.
     """
     whole: Any = model.config
     config = whole.get_text_config()

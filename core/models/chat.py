@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from core.errors import UserError
 
-MARK = "\ue000the user's message\ue001"  # private use: stands in no template and no prompt
+MARK = "\ue000the user's message\ue001"  # private use: occurs in no template and no prompt
 DAY = datetime(2024, 7, 26)  # templates that tell the date tell this one: the same run has the same prompts tomorrow
 
 DATE_PARTS = [f"%{letter}" for letter in "aAbBdmYyjHIMSp"]
@@ -18,7 +18,7 @@ DATE_PARTS = [f"%{letter}" for letter in "aAbBdmYyjHIMSp"]
 
 @dataclass(frozen=True)
 class Frame:
-    """What stands around a prompt when the model is asked: nothing, or a chat template's turns.
+    """The text around a prompt when the model is asked: nothing, or a chat template's turns.
 
     The answer follows `after`, which then ends with the beginning of the assistant's turn.
     """
@@ -28,10 +28,10 @@ class Frame:
 
 
 def chat_frame(tokenizer: PreTrainedTokenizerBase, reference: str) -> Frame:
-    """The frame of a tokenizer's chat template, with one user's message and the assistant's turn begun.
+    """The frame of a tokenizer's chat template: one user's message, and the beginning of the assistant's turn.
 
-    Without a system message of ours, without thinking where a template can leave it out. Raises `UserError` where
-    there is no template, or none that takes such a message as it is.
+    No system message is added, and thinking is switched off if the template allows that. Raises `UserError` if there is
+    no template, or if it changes or rejects such a message.
     """
     if not tokenizer.chat_template:
         raise UserError(
@@ -59,6 +59,6 @@ def chat_frame(tokenizer: PreTrainedTokenizerBase, reference: str) -> Frame:
 
 
 def same_day() -> str:
-    """The beginning of a template for which it is always `DAY`: templates ask for the date with `strftime_now`."""
+    """A prefix for templates that ask for the date with `strftime_now`: the date is always `DAY`."""
     replaced = "".join(f' | replace("{part}", "{DAY.strftime(part)}")' for part in DATE_PARTS)
     return f"{{%- macro strftime_now(format) -%}}{{{{ format{replaced} }}}}{{%- endmacro -%}}"

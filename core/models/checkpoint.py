@@ -1,4 +1,4 @@
-"""Whether what was loaded is the model that the checkpoint says: all of its weights, numbers, causal, its own words."""
+"""Checks that the loaded model is the one in the checkpoint: all weights, finite, causal, with its own tokenizer."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from core.json_text import JsonError, loads
 from core.models.anatomy import embedded
 
 LISTED = 4  # names in a message
-SEEN_EARLIER = 1e-3  # of the spread of its logits: by so much no causal model's past changes with its future
+SEEN_EARLIER = 1e-3  # of the spread of its logits: a causal model's change from later tokens is below this
 
 
 def check_report(reference: str, report: Mapping[str, Any]) -> list[str]:
-    """Raises `UserError` for weights that the checkpoint lacks, or has in another shape: transformers would put random
-    ones in their place. Returns what should be said of those that it has besides.
+    """Raises `UserError` for weights that the checkpoint lacks or has in another shape: transformers would initialise
+    them at random. Returns notes on additional weights.
 
     `report` is the loading report that `from_pretrained(…, output_loading_info=True)` gives.
     """
@@ -44,7 +44,7 @@ def check_report(reference: str, report: Mapping[str, Any]) -> list[str]:
 
 
 def check_finite(reference: str, model: nn.Module) -> None:
-    """Raises `UserError` for weights among which are NaN or infinite ones."""
+    """Raises `UserError` if any weight is NaN or infinite."""
     broken = [n for n, p in model.named_parameters() if p.is_floating_point() and not bool(torch.isfinite(p).all())]
     if broken:
         raise UserError(
@@ -54,9 +54,9 @@ def check_finite(reference: str, model: nn.Module) -> None:
 
 
 def check_words(reference: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Raises `UserError` where the tokenizer has tokens that the model has no embedding for.
+    """Raises `UserError` if the tokenizer has tokens for which the model has no embedding.
 
-    Special tokens past the end are let pass, since no text holds them by itself (Gemma 3 has one for images).
+    Special tokens past the end are accepted, since no text contains them (Gemma 3 has one for images).
     """
     rows = embedded(model)
     special = set(tokenizer.all_special_tokens)
@@ -72,7 +72,7 @@ def check_words(reference: str, model: PreTrainedModel, tokenizer: PreTrainedTok
 
 @torch.no_grad()
 def check_causal(reference: str, model: PreTrainedModel) -> None:
-    """Raises `UserError` for a model in which earlier tokens see later ones: an encoder such as BERT."""
+    """Raises `UserError` for a model in which earlier tokens attend to later ones: an encoder such as BERT."""
     rows, device = embedded(model), next(model.parameters()).device
     first = torch.arange(1, 7, device=device)[None] % rows
     second = first.clone()
@@ -91,7 +91,7 @@ def check_causal(reference: str, model: PreTrainedModel) -> None:
 
 
 def culprit(folder: Path) -> str | None:
-    """Which file of a model's folder cannot be read, and what to do about it; None if all can."""
+    """The file of a model's folder that cannot be read, with advice; None if all can be read."""
     for path in sorted(folder.glob("*.json")):
         try:
             data = loads(path.read_text(encoding="utf-8"), nan=True)
@@ -119,7 +119,7 @@ def damaged(path: Path) -> bool:
 
 
 def wrong_file(error: Exception) -> str | None:
-    """What is wrong with the file that raised this, wherever it lies; None of other errors."""
+    """What is wrong with the file that raised this error, wherever it is; None for other errors."""
     if isinstance(error, SafetensorError):
         return "a file of weights (safetensors) is cut off or damaged: fetch or save it anew"
     if isinstance(error, pickle.UnpicklingError):
@@ -136,7 +136,7 @@ def wrong_file(error: Exception) -> str | None:
 
 
 def listed(names: Collection[Any]) -> str:
-    """Some names, and how many more there are."""
+    """Some of the names, and the number of the others."""
     some = sorted(map(str, names))
     more = f" and {len(some) - LISTED:,} more" if len(some) > LISTED else ""
     return ", ".join(some[:LISTED]) + more

@@ -1,6 +1,7 @@
-"""Some layers run in float32 for a moment, for measures of changes that a narrow type would round away.
+"""Runs some layers in float32, for measures of changes that a narrow type would round away.
 
-In bfloat16 a state keeps 8 bits: what a small edit moves is less than a rounding, and rounding looks like an edit.
+In bfloat16 a state has 8 significant bits: the effect of a small edit is less than one rounding step, and rounding
+looks like an edit.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from core.models.language_model import LanguageModel
 
 @contextmanager
 def widened(lm: LanguageModel, first: int, last: int) -> Iterator[None]:
-    """Inside, layers `first` to `last` compute in `lm.master_dtype`, with edited matrices worn in it unrounded.
+    """Inside the block, layers `first` to `last` compute in `lm.master_dtype`, and edited matrices are not rounded.
 
-    The layers below give what they always give, in the model's type; what leaves `last` is rounded to it. A model of
-    that type already is left as it is. Afterwards the weights are the very tensors that they were.
+    Lower layers compute in the model's type as usual; the output of `last` is rounded to it. A model that already has
+    this type is unchanged. Afterwards the weights are the same tensors as before.
     """
     wide = lm.master_dtype
     if lm.dtype == wide:

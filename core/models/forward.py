@@ -1,4 +1,4 @@
-"""Running the model: scores of answers, activations inside. Nothing here needs gradients."""
+"""Forward passes without gradients: scores of answers, and internal activations."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from core.models.tokens import answer_text, split_answer
 
 @dataclass(frozen=True)
 class Scores:
-    """How the model rates answers: the mean log-probability per answer token; which tokens are the most likely one
-    under teacher forcing, and whether all are; the ids of those that are, for each of the answer's tokens. On the CPU.
-    """
+    """How the model rates answers: the mean log-probability per answer token; which answer tokens are the arg-max
+    under teacher forcing, and whether all are; the arg-max ids at each position of the answer. On the CPU."""
 
     logprob: Float[Tensor, " n"]
     hits: list[Tensor]
@@ -55,8 +54,8 @@ def score_ids(
 ) -> Scores:
     """Rate the ids `targets[i]` as the continuation of the ids `heads[i]`.
 
-    A row's input is the head and all of the target's tokens but the last. What rows begin with alike is run once.
-    `budget` is the padded tokens of a pass; `beat` is called after each.
+    A row's input is the head and all tokens of the target but the last. Common prefixes are run once. `budget` is the
+    number of padded tokens of a pass; `beat` is called after each pass.
     """
     rows = [(*head, *target[:-1]) for head, target in zip(heads, targets, strict=True)]
     logprob = torch.zeros(len(rows))
@@ -113,7 +112,7 @@ def activations_at(
 ) -> dict[Site, Float[Tensor, "n d"]]:
     """`activations` at several sites in one pass.
 
-    Tokens after the asked one are not run: it cannot see them. `beat` is called before each pass.
+    Tokens after the requested one are not run, since it does not attend to them. `beat` is called before each pass.
     """
     rows = [tuple(ids[: p + 1]) for ids, p in zip(_ids(lm, texts), positions, strict=True)]
     return ActivationCache(lm, rows, budget, beat).at(sites)

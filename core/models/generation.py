@@ -1,4 +1,4 @@
-"""The model's own words: greedy or sampled continuations, and the likeliest next tokens."""
+"""Generation: greedy or sampled continuations, and the most likely next tokens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Beat = Callable[[], None]
 
 
 def greedy(logits: Float[Tensor, "n vocabulary"]) -> Int[Tensor, " n"]:
-    """The likeliest token of each row."""
+    """The most likely token of each row."""
     return logits.argmax(1)
 
 
@@ -46,9 +46,9 @@ def continuations(
     budget: int | None = None,
     beat: Beat | None = None,
 ) -> list[list[int]]:
-    """Up to `count` new ids for each row of ids, each chosen by `pick` from the logits; ends before an EOS.
+    """Up to `count` new ids for each row of ids, chosen by `pick` from the logits; ends before an EOS.
 
-    `beat` is called before each token; it may raise, and make the model wear other weights for a while.
+    `beat` is called before each token. It may raise, and it may set other weights for a while.
     """
     stops = end_tokens(lm)
     result: list[list[int]] = [[] for _ in rows]
@@ -79,10 +79,10 @@ def continuations(
 
 
 def moved_right(cache: DynamicCache, lengths: Int[Tensor, " n"]) -> Int[Tensor, "n length"]:
-    """Let the keys and values of rows that were padded on the right end in one column; the mask of what is theirs.
+    """Shift the keys and values of right-padded rows so that all rows end in the same column; also returns the mask.
 
-    Were the rows padded on the left to begin with, the padding would see nothing at all, and attention that takes its
-    softmax in a narrower type than the model's (Gemma 2 in float64) would make NaN of it, for every token.
+    With left padding from the start, padding tokens would attend to nothing. Attention that takes its softmax in a
+    narrower type than the model's (Gemma 2 in float64) would then give NaN for every token.
     """
     width = int(lengths.max())
     columns, pads = torch.arange(width, device=lengths.device), (width - lengths)[:, None]
@@ -98,7 +98,7 @@ def moved_right(cache: DynamicCache, lengths: Int[Tensor, " n"]) -> Int[Tensor, 
 
 
 def next_tokens(lm: LanguageModel, prompt: str, k: int = 10) -> list[tuple[str, float]]:
-    """The `k` likeliest next tokens of a prompt, as text, with their probabilities."""
+    """The `k` most likely next tokens of a prompt, as text, with their probabilities."""
     ids = lm.encode(lm.asked(prompt))
     with torch.no_grad():
         probabilities = logits_at(lm, right_padded(lm, [ids]), [0], [len(ids) - 1])[0].softmax(0)

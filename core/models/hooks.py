@@ -18,17 +18,17 @@ Site = tuple[str, int]  # where: "key" | "down" | "block", in which layer
 
 
 class _Enough(Exception):
-    """Everything asked for was captured: the layers above need not run."""
+    """All requested activations were captured: higher layers need not run."""
 
 
 @contextmanager
 def captured(lm: LanguageModel, sites: Sequence[Site], n_rows: int) -> Iterator[dict[Site, Tensor]]:
-    """Collect the states at `sites` of the forward pass inside the block, which ends when all are there."""
+    """Collect the states at `sites` during the forward pass in the block. The pass ends when all have been captured."""
     states: dict[Site, Tensor] = {}
 
     def keep(where: Site, value: Tensor | tuple) -> None:
         value = value[0] if isinstance(value, tuple) else value
-        states[where] = value.reshape(n_rows, -1, value.shape[-1])  # some FFNs fold rows and tokens into one
+        states[where] = value.reshape(n_rows, -1, value.shape[-1])  # some FFNs flatten rows and tokens
         if len(states) == len(set(sites)):
             raise _Enough
 
@@ -53,7 +53,8 @@ def captured(lm: LanguageModel, sites: Sequence[Site], n_rows: int) -> Iterator[
 
 
 def cache_argument(model: nn.Module) -> str:
-    """What a model's forward pass calls its cache: `past_key_values`; `cache` from transformers 5.24 on."""
+    """The name of the cache argument of a model's forward pass: `past_key_values`; `cache` from transformers 5.24
+    on."""
     return "cache" if "cache" in signature(model.forward).parameters else "past_key_values"
 
 
@@ -64,9 +65,10 @@ def logits_at(
     columns: Sequence[int] | Int[Tensor, " n"],
     cache: Cache | None = None,
 ) -> Float[Tensor, "n vocabulary"]:
-    """Logits at the given (row, column) places of a forward pass; only those go through the head. float32 or more.
+    """Logits at the given (row, column) positions of a forward pass, in float32 or wider; only these positions go
+    through the head.
 
-    With a `cache` the pass goes on behind the tokens that it holds, and may add its own to it.
+    With a `cache` the pass continues after the tokens in it, and may append to it.
     """
     state = {"use_cache": False} if cache is None else {cache_argument(lm.model): cache, "use_cache": True}
     at_rows = torch.as_tensor(rows, dtype=torch.long, device=lm.device)
@@ -85,7 +87,7 @@ def logits_at(
 
 @contextmanager
 def last_mlp_at(lm: LanguageModel, rows: Tensor, columns: Tensor) -> Iterator[None]:
-    """The last layer's FFN runs on these tokens only: what it gives for the others is never read."""
+    """The FFN of the last layer runs on these tokens only: its output for the others is never used."""
     if not lm.anatomy.mlp:
         yield
         return

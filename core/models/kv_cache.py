@@ -32,7 +32,7 @@ class FrozenLayer(DynamicLayer):
 
 
 def frozen_cache(layers: Sequence[tuple[Tensor, Tensor]]) -> Cache:
-    """A cache of these keys and values, layer by layer, that never grows."""
+    """A cache of these keys and values, layer by layer, that does not grow."""
     return Cache(layers=[FrozenLayer(keys, values) for keys, values in layers])
 
 

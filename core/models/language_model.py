@@ -1,4 +1,4 @@
-"""A language model, and the edited matrices that it wears for a moment."""
+"""A language model, and a context in which it has edited matrices."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ CACHED_TEXTS = 200_000
 class LanguageModel:
     """A causal language model with its tokenizer. Weights are the original ones except inside `worn`.
 
-    `reference` is what it was loaded from, `notes` what should be said of that; `fingerprint` a SHA-256 of its
-    configuration and weights. `frame` is what stands around every prompt that it is asked (a chat template's turns, or
-    nothing); texts that are no prompts are encoded as they are.
+    `reference` is where it was loaded from; `notes` are remarks about that; `fingerprint` is a SHA-256 of its
+    configuration and weights. `frame` is the text around every prompt (a chat template's turns, or nothing); texts that
+    are not prompts are encoded as they are.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class LanguageModel:
         self.n_layers = len(self.layers)
         self.d_model, self.d_ffn = linear_shape(self.down(0)) or (0, 0)
         self.n_parameters = sum(p.numel() for p in model.parameters())
-        # Rows x length of one forward pass. A CPU is busy with few tokens, and few are padded less; a GPU wants many.
+        # Rows x length of one forward pass. Few tokens keep a CPU busy and need less padding; a GPU needs many.
         self.token_budget = 1024 if self.device.type == "cpu" else 16384
         self.fingerprint = fingerprint(model)
-        self._embedded = embedded(model)  # ids that it knows
-        self.takes_trees: bool | None = None  # `core.models.prefix_tree` finds out once
+        self._embedded = embedded(model)  # the number of its ids
+        self.takes_trees: bool | None = None  # determined once by `core.models.prefix_tree`
         self._originals: dict[int, Tensor] = {}
         self._wearing: Mapping[int, Tensor] = {}
         self._encoded: dict[str, list[int]] = {}
@@ -75,7 +75,7 @@ class LanguageModel:
         return min(getattr(self.config, "max_position_embeddings", None) or 4096, 4096)
 
     def settle(self) -> None:
-        """Wait until everything that was begun on the device is done: on a GPU calls return before that."""
+        """Wait for all work on the device to finish: calls on a GPU are asynchronous."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
@@ -100,19 +100,19 @@ class LanguageModel:
         return cast(Tensor | None, self.down(layer).bias)
 
     def ffn_end(self, layer: int) -> nn.Module:
-        """The part of a layer whose output the FFN adds to the residual stream: a norm behind the down-projection where
-        the anatomy has one, else the down-projection itself."""
+        """The module whose output the FFN adds to the residual stream: a norm after the down-projection if the
+        anatomy has one, else the down-projection itself."""
         return self.layers[layer].get_submodule(self.anatomy.after or self.anatomy.down)
 
     @torch.no_grad()
     def before_norm(
         self, layer: int, change: Float[Tensor, "d b"], output: Float[Tensor, "d b"]
     ) -> Float[Tensor, "d b"]:
-        """What to add to the down-projection's `output` y so that `ffn_end` gives `change` more.
+        """What to add to the down-projection's `output` y so that the output of `ffn_end` changes by `change`.
 
-        The change itself, except where an RMS norm g y / rms(y) stands between the two. That norm asks for y's
-        direction only, so y keeps its length and is turned to (norm(y) + change) / g: what the norm gives then has the
-        wanted direction (g undone), but the length that the norm gives to all.
+        This is the change itself, unless an RMS norm g y / rms(y) follows. Such a norm depends on y's direction only,
+        so y keeps its length and is rotated to (norm(y) + change) / g. The norm's output then has the right direction
+        (g is divided out), but its length is the one that the norm gives to all its outputs.
         """
         if not self.anatomy.after:
             return change
@@ -131,10 +131,10 @@ class LanguageModel:
 
     @contextmanager
     def worn(self, weights: Mapping[int, Float[Tensor, "d_out d_in"]]) -> Iterator[None]:
-        """Let the model wear these down-projections; afterwards it wears exactly what it wore before.
+        """Use these down-projections inside the block; afterwards restore exactly the previous ones.
 
-        `weights` is the complete set: layers that it does not name are the original ones, also inside another
-        `worn`. The matrices are copied, cast to the model's type; do not change them in place meanwhile.
+        `weights` is the complete set: layers that are not in it have the original matrix, also inside another `worn`.
+        The matrices are copied and cast to the model's type; do not change them in place inside the block.
         """
         for layer, weight in weights.items():
             if weight.shape != self.original(layer).shape:
@@ -147,7 +147,7 @@ class LanguageModel:
             self._wear(before)
 
     def asked(self, prompt: str) -> str:
-        """A prompt as the text that the model reads when it is asked; what it then says begins the answer."""
+        """The text that the model reads when it is asked this prompt; its continuation begins the answer."""
         return self.frame.before + prompt + self.frame.after
 
     def slot_last(self, template: str, subject: str, before: str = "") -> tuple[str, int]:
@@ -164,7 +164,7 @@ class LanguageModel:
         return self.encode_all([text])[0]
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
-        """`encode` of many texts; texts seen before are remembered. The lists are shared: do not change them."""
+        """`encode` of many texts; results are cached. The lists are shared: do not change them."""
         missing = [text for text in dict.fromkeys(texts) if text not in self._encoded]
         if len(self._encoded) + len(missing) > CACHED_TEXTS:
             self._encoded.clear()
@@ -196,8 +196,8 @@ class LanguageModel:
 def fingerprint(model: PreTrainedModel) -> str:
     """SHA-256 of a model's configuration and weights.
 
-    All bytes of models up to 100 MB; of larger ones the shapes and 4096 evenly spaced numbers of each tensor, which
-    tells checkpoints apart in the time of a blink.
+    It covers all bytes of models up to 100 MB; of larger ones the shapes and 4096 evenly spaced numbers of each tensor,
+    which is fast and distinguishes checkpoints.
     """
     config = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_") and k != "transformers_version"}
     digest = hashlib.sha256(repr(sorted(config.items(), key=lambda item: item[0])).encode())

@@ -34,16 +34,16 @@ def load_model(
     assets: Path = ASSETS,
     chat: bool = False,
 ) -> LanguageModel:
-    """Load a causal language model and its tokenizer, ready to be run and edited.
+    """Load a causal language model and its tokenizer.
 
     `reference` is "pocket" (the embedded model), a folder written by `save_pretrained`, or a hub id such as
     "openai-community/gpt2-xl". `device` "auto" takes a GPU if there is one; `dtype` "auto" is float32 on a CPU and
-    bfloat16 (float16 where the GPU has no bfloat16) on a GPU. Folders are never completed from the network, and code
-    that a repository brings along is run only if `trust_remote_code`. With `chat` every prompt is asked as a user's
-    message through the tokenizer's chat template, and answers begin the assistant's turn.
+    bfloat16 (float16 if the GPU has no bfloat16) on a GPU. Missing files of a folder are never downloaded, and a
+    repository's own code is run only with `trust_remote_code`. With `chat` every prompt is a user's message in the
+    tokenizer's chat template, and answers begin the assistant's turn.
 
-    Raises `UserError` saying what is wrong with the reference, the device or the type, and for a checkpoint that is
-    not all there, not numbers, not causal or not its tokenizer's (`core.models.checkpoint`).
+    Raises `UserError` if the reference, the device or the type is wrong, or if the checkpoint is incomplete, not
+    finite, not causal or does not match its tokenizer (`core.models.checkpoint`).
     """
     place = resolve_device(device)
     path, local = resolve_reference(reference, assets)
@@ -87,7 +87,7 @@ def load_model(
 
 
 def resolve_reference(reference: str, assets: Path) -> tuple[str, bool]:
-    """(what transformers is asked for, whether it is a folder here)."""
+    """(the reference for transformers, whether it is a local folder)."""
     own = reference in SHIPPED
     folder = assets / reference / "model" if own else Path(reference).expanduser()
     if folder.is_dir() and reference.strip():
@@ -141,8 +141,8 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
 
 
 def explain(reference: str, folder: Path | None, error: Exception, reading: str = "the model") -> str:
-    """One line for the person from what transformers raised while it was `reading` something; `folder` is the model's,
-    if it is one here."""
+    """A one-line message for an error that transformers raised while it was `reading` something. `folder` is the
+    model's, if it is a local one."""
     message = " ".join(str(error).split())
     low = message.lower()
     why = (folder and culprit(folder)) or wrong_file(error)

@@ -96,8 +96,8 @@ class RowBatch:
 
 
 def merged(batches: Sequence[RowBatch], budget: int) -> list[RowBatch]:
-    """Batches, merged where one pass is cheaper than two: where the added padding costs less than another batch. A
-    batch's rows x (p + s) stay within `budget`."""
+    """Merges batches where one pass is cheaper than two: the added padding costs less than another batch. A batch's
+    rows x (p + s) stay within `budget`."""
     result: list[RowBatch] = []
     for batch in sorted(batches, key=lambda batch: -batch.ids.shape[1]):
         if result:
@@ -185,8 +185,8 @@ class PartialForward:
 
 @dataclass(frozen=True)
 class Start:
-    """What is stored of a row's first pass: keys and values of the layers above, before the cut, [head, token, d_head],
-    and the residual stream from the cut on, [token, d]."""
+    """What is stored of a row's first pass: keys and values of the layers above `layer`, before the cut, [head,
+    token, d_head], and the residual stream from the cut on, [token, d]."""
 
     above: list[tuple[Tensor, Tensor]]
     hidden: Tensor
@@ -261,7 +261,7 @@ def aligned(
 
 
 def grouped(rows: Sequence[Row], budget: int) -> list[list[int]]:
-    """Indices of rows in groups of like lengths from the cut on.
+    """Indices of rows in groups of similar length from the cut on.
 
     A group's rows x (longest before + longest after the cut) stay within `budget`.
     """

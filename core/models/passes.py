@@ -1,6 +1,6 @@
-"""Batches of rows for forward passes: prefix trees where the model takes them, else rows of similar length.
+"""Batches of rows for forward passes: prefix trees if the model supports them, else rows of similar length.
 
-Rows are padded on the right, where causal attention cannot see the padding, and the padding sees the row.
+Rows are padded on the right: under causal attention no token of a row attends to the padding.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from core.models.prefix_tree import Pass, takes_prefix_trees, tree_passes
 
 
 def passes(lm: LanguageModel, rows: Sequence[tuple[int, ...]], budget: int) -> Iterator[Pass]:
-    """Passes over all rows: as prefix trees where the model takes them, else padded on the right."""
+    """Passes over all rows: as prefix trees if the model supports them, else padded on the right."""
     if rows and takes_prefix_trees(lm, max(map(len, rows))):
         yield from tree_passes(lm, rows, budget)
         return
@@ -33,14 +33,15 @@ def passes(lm: LanguageModel, rows: Sequence[tuple[int, ...]], budget: int) -> I
 
 
 def right_padded(lm: LanguageModel, rows: Sequence[Sequence[int]]) -> dict[str, Int[Tensor, "n length"]]:
-    """Model inputs of rows of ids. The mask is all ones: causal attention never looks at padding on the right."""
+    """Model inputs of rows of ids. The mask is all ones: under causal attention no token attends to padding on its
+    right."""
     length = max(len(row) for row in rows)
     ids = torch.tensor([[*row, *[0] * (length - len(row))] for row in rows], device=lm.device)
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
 
 def batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices in batches of like lengths, longest first; a batch's rows x longest length stay within `budget`."""
+    """Indices in batches of similar length, longest first; a batch's rows x longest length stay within `budget`."""
     result: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         if not result or (len(result[-1]) + 1) * lengths[result[-1][0]] > budget:
@@ -50,7 +51,8 @@ def batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 
 def hosts(rows: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], tuple[int, ...]]:
-    """For each row the longest row that begins with it: causal attention makes their common part the same."""
+    """For each row the longest row that begins with it: under causal attention their common part has the same
+    states."""
     result: dict[tuple[int, ...], tuple[int, ...]] = {}
     after: tuple[int, ...] = ()
     for row in sorted(set(rows), reverse=True):  # a row's extensions directly follow it in sorted order

@@ -55,7 +55,7 @@ class PrefixTree:
         self.rows[index] = self.path
 
     def sees(self) -> Tensor:
-        """[token, token]: whether one sees the other, itself and its ancestors."""
+        """[token, token]: whether a token attends to another: to itself and its ancestors."""
         seen = torch.zeros(len(self.ids), len(self.ids), dtype=torch.bool)
         for column, parent in enumerate(self.parents):
             if parent >= 0:
@@ -97,7 +97,7 @@ def tree_passes(lm: LanguageModel, rows: Sequence[Ids], budget: int) -> Iterator
 
 
 def one_pass(lm: LanguageModel, trees: Sequence[PrefixTree], length: int) -> Pass:
-    """The model's inputs for some trees, padded on the right to `length`: padding sees only itself."""
+    """The model's inputs for some trees, padded on the right to `length`: a padding token attends only to itself."""
     ids = torch.zeros(len(trees), length, dtype=torch.long)
     depths = torch.zeros_like(ids)
     seen = torch.eye(length, dtype=torch.bool).repeat(len(trees), 1, 1)
@@ -116,17 +116,16 @@ def one_pass(lm: LanguageModel, trees: Sequence[PrefixTree], length: int) -> Pas
 
 
 def additive(seen: Tensor, dtype: torch.dtype) -> Float[Tensor, "n 1 length length"]:
-    """The mask as models add it to their attention scores: 0 where a token sees another, else the lowest number."""
+    """The additive attention mask: 0 where a token attends to another, else the type's lowest number."""
     return torch.zeros(seen.shape, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)[:, None]
 
 
 @torch.no_grad()
 def takes_prefix_trees(lm: LanguageModel, longest: int) -> bool:
-    """Whether rows up to this length may be run as prefix trees: the model's attention has to take a mask and positions
-    as they are given.
+    """Whether rows up to this length may be run as prefix trees: the model must use the given mask and positions.
 
     This is tried once per model, unedited, on a small tree. Models that number positions in another way, or whose
-    attention takes no mask, run padded rows instead. A sliding window must not be shorter than the rows.
+    attention ignores the mask, run padded rows instead. A sliding window must not be shorter than the rows.
     """
     if lm.takes_trees is None:
         with lm.worn({}):
@@ -142,7 +141,7 @@ def _agrees(lm: LanguageModel) -> bool:
         (batch,) = tree_passes(lm, rows, TREE_TOKENS)
         joint = lm.model(**batch.inputs, use_cache=False).logits
     except (TypeError, ValueError, RuntimeError, IndexError):
-        return False  # this model does not take such inputs
+        return False  # this model does not support such inputs
     alone = [lm.model(torch.tensor([row], device=lm.device), use_cache=False).logits[0, -1] for row in rows]
     logits = torch.stack([joint[r, columns[-1]] for r, columns in (batch.places[i] for i in range(len(rows)))])
     wanted = torch.stack(alone)

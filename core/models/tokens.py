@@ -20,7 +20,7 @@ def encode_all(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list
 
 
 def kept_span(tokenizer: PreTrainedTokenizerBase, text: str, ids: Sequence[int]) -> tuple[int, int]:
-    """[start, end) of the ids to keep: a BOS that the text already spells out counts once, an added EOS not at all."""
+    """[start, end) of the ids to keep: without a second BOS where the text spells one out, and without an added EOS."""
     start, end = 0, len(ids)
     bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
     if bos is not None and text.startswith(tokenizer.bos_token) and list(ids[:2]) == [bos, bos]:
@@ -88,7 +88,8 @@ def split_answer(
 
 
 def continuing(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Ids of a text that follows something: those after a line break, since some tokenizers begin a text otherwise."""
+    """Ids of a text that follows another: those after a line break, since some tokenizers encode the start of a text
+    differently."""
     texts = ["\n", f"\n{text}", text]
     border, whole, alone = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
     return whole[len(border) :] if whole[: len(border)] == border else alone
