@@ -1,1 +1,2 @@
-"""The grammar of charts: tables with units, and what is drawn of them. The browser and `plot.py` both draw from it."""
+"""The grammar of charts: tables with units, and charts of them. The browser and `plot.py` draw from the same
+grammar."""

@@ -1,4 +1,4 @@
-"""The colours and marks of lanes and series: those of the page in light mode, which its style sheet repeats."""
+"""Colours and marks of lanes and series: those of the page in light mode. Its style sheet has the same values."""
 
 LANES = ("#d55e00", "#0072b2", "#00886a", "#b45f92", "#a87900", "#2b8fc7")
 SERIES = ("#332288", "#117733", "#b5446a", "#2f9fc4", "#8a7a1f", "#882255", "#37977f", "#9a3ba0")
@@ -10,7 +10,7 @@ WARM, COOL, SHADE = "#b04a00", "#1c5f9e", "rgba(20, 99, 111, 0.09)"
 
 
 def mark_of(place: int, kinds: tuple[str, ...]) -> str:
-    """The mark or dash of a lane by its place: beyond six lanes a colour comes again, with another mark and dash."""
+    """The mark or dash of a lane by its index. After six lanes the colours repeat, with another mark and dash."""
     return kinds[(place + place // len(LANES)) % len(kinds)]
 
 

@@ -1,4 +1,4 @@
-"""Equations that stand in more than one place of the page."""
+"""Equations that occur in several places of the page."""
 
 from core.charts.formula import both, formula, frac, power, root, row, sub, total
 

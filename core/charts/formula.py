@@ -1,7 +1,7 @@
-"""Equations as MathML, which browsers draw by themselves: no script, no font and no request is needed for them.
+"""Equations as MathML, which browsers render natively: no script, font or request is needed.
 
 Every function returns markup; `formula` wraps it for a panel. `row("A", "=", "B")` is A = B: plain strings become
-identifiers, numbers or operators by what they are.
+identifiers, numbers or operators, by their characters.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ OPERATORS = set("=+−-·×≥≤>|‖⟨⟩()[]{},:∑→√′") | {"min", "ma
 
 
 def atom(text: str) -> str:
-    """One symbol: markup passes through, the rest is told apart by what it is."""
+    """One symbol. Markup is returned unchanged; other text becomes an identifier, a number or an operator."""
     if text.startswith("<"):
         return text
     if text in OPERATORS:

@@ -1,8 +1,7 @@
-"""What can be said of a chart: which columns of a table are drawn, how, and which of them a viewer chooses among.
+"""The declarations of charts: which columns of a table are drawn, how, and which of them a viewer can choose.
 
-A `Plot` is one picture: a chart or several side by side, the choices above it and the numbers at its head. A field that
-depends on a choice is a `Chosen`. `select.py` says which rows and series that comes to; `plot.py` and the browser's
-renderer draw those.
+A `Plot` is one picture: a chart or several side by side, the choices above it and its big numbers. A field that depends
+on a choice is a `Chosen`. `select.py` finds the rows and series; `plot.py` and the browser's renderer draw them.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ Kind = Literal["line", "bar", "scatter", "heat", "path", "moved"]
 
 @dataclass(frozen=True)
 class Chosen:
-    """The value of a field under each option of a choice. Without `of` it is the option itself, the name of a column.
-    An option that `of` lacks leaves the field empty."""
+    """The value of a field under each option of a choice. Without `of` it is the option itself, the name of a
+    column. The field is empty for an option that `of` lacks."""
 
     choice: str
     of: Mapping[str, Any] | None = None
@@ -30,9 +29,9 @@ Choosable = Any  # a string, or a `Chosen` until `select.resolved` puts the choi
 class Rule:
     """Reference lines across a chart, at a `value` or at each value of a `column` of a `table`.
 
-    `axis`: "y" draws at a height, "x" at a place. `where`: only of rows with these values. `shade`: the area up to the
-    line instead. `by_lane`: a line for each lane, in its colour; `first`: of the first row alone, where all are alike.
-    `label` is written beside it: "{}" is the value, in `unit`.
+    `axis`: "y" is a horizontal line, "x" a vertical one. `where`: only rows with these values. `shade`: fills the area
+    up to the line instead. `by_lane`: a line for each lane, in its colour; `first`: only the first row's, when all are
+    equal. `label` is written beside it: "{}" is the value, in `unit`.
     """
 
     axis: Literal["x", "y"] = "y"
@@ -61,20 +60,19 @@ class Reference:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A drawing of one table: `x` and `y` are columns, `by` a column that parts the rows into series, `facet` one that
-    parts them into small charts side by side.
+    """A drawing of one table: `x` and `y` are columns, `by` a column that splits the rows into series, `facet` one that
+    splits them into small charts side by side.
 
     A heat map has the column `z` for its colour. `y_low` and `y_high` are columns with the ends of an interval. `line`
     is a y at which a reference line is drawn, named by `line_label` (a control, a chance level). `unit` is that of y
-    (of z in a heat map), a key of `core.charts.table.UNITS`, where its column does not say it; other units stand in
-    titles.
+    (of z in a heat map), a key of `core.charts.table.UNITS`, if its column has none; titles name other units.
 
-    `y_also` is a second column on the same axes, dotted. `at_round`: of each lane only the rows of the round looked at,
-    instead of its history. `where`: only rows with these values. `floor`: zeros are drawn at the foot of a logarithmic
-    axis. A "path" goes through its points in their order, after round 0; "moved" draws lines from (`x_from`, `y_from`)
-    to (x, y). `through` is a table of families of lanes, which a dotted line joins at the round looked at; `hollow` one
-    of lanes that are drawn with hollow marks. `smooth`: a line without marks at its points. `optional`: left out of a
-    run that has none of these numbers.
+    `y_also` is a second column on the same axes, dotted. `at_round`: only the rows of each lane's selected round,
+    instead of its history. `where`: only rows with these values. `floor`: zeros are drawn at the bottom of a
+    logarithmic axis. A "path" connects its points in their order, after round 0; "moved" draws lines from (`x_from`,
+    `y_from`) to (x, y). `through` is a table of families of lanes, which a dotted line connects at the selected round;
+    `hollow` is a table of lanes that are drawn with hollow marks. `smooth`: a line without marks. `optional`: left out
+    if a run has none of these numbers.
     """
 
     table: str
@@ -110,7 +108,7 @@ class Chart:
 
     @classmethod
     def from_dict(cls, written: Mapping[str, Any]) -> Chart:
-        """What `as_dict` wrote of a chart without rules and references, such as those of a study."""
+        """The inverse of `as_dict` for charts without rules and references, such as those of a study."""
         return cls(**written)
 
     def as_dict(self) -> dict[str, Any]:
@@ -133,10 +131,11 @@ def asdict_default(name: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What a viewer chooses above a plot. `options` are (key, title) each, the first chosen at the start.
+    """A choice above a plot. `options` are (key, title) each, the first one selected at the start.
 
     With a `column`, only rows with the chosen value are drawn, and without `options` these are the column's values.
-    `prefix`: the options are the table's columns whose names begin so. `shared`: the same on all plots of a page.
+    `prefix`: the options are the table's columns whose names begin with it. `shared`: the choice is the same on all
+    plots of a page.
     """
 
     name: str
@@ -149,11 +148,10 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A number at the head of a plot, of each lane at the round looked at: a `column` of a `table`, in `unit`. `wears`:
-    how it was taken, else its column says that, as its unit and its title. `of`: the column with how many it is a share
-    of. `fill`: the column whose value stands for "{}" in the title. `once`: where all lanes have the same it is said
-    once.
-    """
+    """A big number above a plot, for each lane at the selected round: a `column` of a `table`, in `unit`. `wears`:
+    how it was measured (default: the column's note; its unit and title are defaults too). `of`: the column with
+    the count of which it is a share. `fill`: the column whose value replaces "{}" in the title. `once`: shown
+    once if all lanes have the same value."""
 
     title: Choosable = ""
     table: str
@@ -167,7 +165,7 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """Charts side by side, with the choices that are made of all of them."""
+    """Charts side by side, with the choices that apply to all of them."""
 
     charts: tuple[Chart, ...]
     choices: tuple[Choice, ...] = ()

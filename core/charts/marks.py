@@ -1,4 +1,4 @@
-"""The traces of a small chart, one function a kind of mark: plotly's JSON, without its axes."""
+"""The traces of a small chart, one function per kind of mark: plotly's JSON, without axes."""
 
 from __future__ import annotations
 
@@ -144,6 +144,6 @@ def heat(cell: Cell) -> Iterator[Trace]:
 
 
 def floor(cell: Cell) -> float:
-    """Where zeros are drawn on a logarithmic axis, which has none: below all that is more."""
+    """The y at which zeros are drawn on a logarithmic axis: below all positive values."""
     values = [row[series.y] for series in cell.series for row in series.rows]
     return min([1.0, *(value for value in values if value > 0)]) / 3

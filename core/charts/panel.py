@@ -1,4 +1,4 @@
-"""What a panel is: its words, the columns of its tables, and how the events of a run become their rows."""
+"""Panels: their texts, the columns of their tables, and how a run's events become rows."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Event = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """What a panel shows of a run before its first round: blocks of its tables; columns that only this run has, by
-    table; what is added to its protocol; why there is nothing to draw; and, for controls of its own, anything else."""
+    """The content of a panel before the first round of a run: blocks of its tables; columns that only this run has,
+    by table; an addition to its protocol; the reason if there is nothing to draw; and data for its own controls."""
 
     blocks: Sequence[Block] = ()
     columns: Mapping[str, Sequence[Column]] = field(default_factory=dict)
@@ -35,11 +35,11 @@ class Start:
 class Panel:
     """One plot with its explanation, and the tables that it draws.
 
-    `place` orders the panels of a page. `protocol` says how the numbers were taken; `explanation` is two sentences of
-    HTML, `equation` MathML; `promise` stands where the plot will be. `columns` are those of each table. `rows` turns a
-    measured event into blocks, without its lane and round, which all have; an empty list: nothing to draw. `start` does
-    the same with the started event. Both are small (a few KB a round for all panels). `wide` spans both columns;
-    `requests` are what its controls ask a page for.
+    `place` orders the panels of a page. `protocol` says how the numbers were measured; `explanation` is two sentences
+    of HTML, `equation` MathML; `promise` is shown until there is a plot. `columns` are those of each table. `rows`
+    turns a measured event into blocks, without its lane and round, which all have; an empty list: nothing to draw.
+    `start` does the same with the started event. Both are small (a few KB a round for all panels). `wide` spans both
+    columns; `requests` are what its controls ask of the page.
     """
 
     key: str
@@ -58,18 +58,19 @@ class Panel:
 
     @property
     def snapshot(self) -> bool:
-        """Whether its rows are large and drawn one round at a time: thinned out when a long run is opened again."""
+        """Whether its rows are large and drawn one round at a time: they are thinned out when a long run is opened
+        again."""
         return any(chart.at_round for chart in self.plot.charts)
 
     def row(self, event: Event) -> dict[str, Any] | None:
-        """What a page is sent of a measured event; None where there is nothing to draw."""
+        """What is sent to a page for a measured event; None if there is nothing to draw."""
         blocks = self.rows(event)
         return {"lane": event["lane"], "round": event["round"], "blocks": blocks} if blocks else None
 
 
 @dataclass(frozen=True)
 class Filled:
-    """A panel's tables with the rows of a run; the protocol that the numbers follow there, and why there are none."""
+    """A panel's tables with the rows of a run; the protocol of its numbers, and the reason if there are none."""
 
     data: Data
     protocol: str = ""
@@ -77,7 +78,7 @@ class Filled:
 
 
 def filled(panel: Panel, events: Iterable[Event]) -> Filled:
-    """The panel's tables of these events, as they stand (see `core.runs.progress.events.standing`)."""
+    """The panel's tables for these events (see `core.runs.progress.events.standing`)."""
     begun, parts, lanes = Start(), [], dict[str, None]()
     for event in events:
         if event["kind"] == "started":

@@ -21,10 +21,10 @@ WIDTH, TALL, GAP = 300, 320, 0.08  # px of a small chart; the share between two 
 
 
 def plotted(plot: Plot, data: Data, view: View | None = None, title: str = "") -> Figure:
-    """The plot of these tables as a plotly figure. `view`: which lanes, which round, what was chosen.
+    """The plot of these tables as a plotly figure. `view`: the lanes, the round and the choices to show.
 
-    Lanes have the colours that the page gives them in light mode. Big numbers stand in the figure's `meta`, as
-    `{"title", "unit", "values": {lane: stored value}}` each.
+    Lanes have the page's colours in light mode. Big numbers are in the figure's `meta`, as `{"title", "unit", "values":
+    {lane: stored value}}` each.
     """
     from plotly.graph_objects import Figure
 
@@ -71,7 +71,7 @@ def plotted(plot: Plot, data: Data, view: View | None = None, title: str = "") -
 
 
 def charted(written: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """A chart of a study's result (`Chart.as_dict`) of the rows of its table, as a plotly figure."""
+    """A chart of a study's result (`Chart.as_dict`), from the rows of its table, as a plotly figure."""
     chart = Chart.from_dict(written)
     lanes = tuple(dict.fromkeys(row["lane"] for row in rows))
     return plotted(Plot(charts=(chart,)), Data({chart.table: [dict(row) for row in rows]}, lanes=lanes))
@@ -85,7 +85,7 @@ def drawn(cell: Cell, place: int, data: Data) -> Iterator[dict[str, Any]]:
 
 
 def domains(place: int, columns: int, lines: int) -> tuple[list[float], list[float]]:
-    """Where a small chart lies, as shares of the width and the height."""
+    """The position of a small chart, as shares of the width and the height."""
     wide, tall = (1 - GAP * (columns - 1)) / columns, (1 - 2 * GAP * (lines - 1)) / lines
     left, top = (place % columns) * (wide + GAP), 1 - (place // columns) * (tall + 2 * GAP)
     return [left, min(1.0, left + wide)], [max(0.0, top - tall), top]
@@ -141,7 +141,7 @@ def add_line(figure: Figure, line: Line, chart: Chart, number: str, lanes: Seque
 
 
 def heading(cell: Cell) -> str:
-    """What stands over a small chart: its title, its facet and, where it shows one lane, that."""
+    """The heading of a small chart: its title, its facet and, if it shows one lane, the lane."""
     facet = cell.facet
     facet_label = f"{cell.chart.facet} {facet}" if isinstance(facet, (int, float)) else facet
     split = cell.chart.by is not None or cell.chart.kind == "heat" or cell.chart.facet == "lane"

@@ -1,6 +1,6 @@
-"""From a plot and its tables to what is drawn: which rows, in which series of which small chart, and which numbers.
+"""From a plot and its tables to what is drawn: the rows, the series of each small chart, and the big numbers.
 
-The browser's renderer does the same (`charts/select.js` of the front end); tests hold the two against each other.
+The browser's renderer does the same (`charts/select.js` of the front end); tests compare the two.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Data:
-    """The tables that a plot draws: their rows, their columns where these are declared, and the lanes in order."""
+    """The tables of a plot: their rows, their columns if these are declared, and the lanes in order."""
 
     rows: Mapping[str, Sequence[Row]]
     columns: Mapping[str, Sequence[Column]] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Data:
 
 @dataclass(frozen=True)
 class View:
-    """What is looked at: the lanes shown (None: all), the round (None: the last), and what was chosen, by the choice's
+    """The lanes shown (None: all), the selected round (None: the last), and the selected options, by the choice's
     name."""
 
     lanes: Sequence[str] | None = None
@@ -40,7 +40,7 @@ class View:
 
 @dataclass(frozen=True)
 class Series:
-    """Points that are joined or coloured alike: of a lane and, where a chart has `by`, of one of its values; or of a
+    """Points that are connected or coloured alike: of a lane and, if a chart has `by`, of one of its values; or of a
     reference or a family of lanes. `y` is the column that is drawn, `also` whether it is the second one."""
 
     rows: Sequence[Row]
@@ -75,7 +75,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Number:
-    """Numbers at the head of a plot: per lane the stored value and how it is said, in `unit`."""
+    """Big numbers of a plot: per lane the stored value and its text, in `unit`."""
 
     title: str
     unit: str
@@ -84,7 +84,7 @@ class Number:
 
 
 def options(choice: Choice, plot: Plot, data: Data) -> list[tuple[Any, str]]:
-    """What can be chosen, (key, title) each."""
+    """The options of a choice, (key, title) each."""
     if choice.options:
         return list(choice.options)
     table = plot.charts[0].table
@@ -96,7 +96,7 @@ def options(choice: Choice, plot: Plot, data: Data) -> list[tuple[Any, str]]:
 
 
 def picks(plot: Plot, data: Data, view: View) -> dict[str, Any]:
-    """The option of each choice: what the view has, else the first; of shared ones the last."""
+    """The selected option of each choice: the view's, or else the first one; of shared choices the last one."""
     made = {}
     for choice in plot.choices:
         keys = [key for key, _ in options(choice, plot, data)]
@@ -117,8 +117,8 @@ def resolved(declared: T, made: Mapping[str, Any]) -> T:
 
 
 def chosen_rows(plot: Plot, data: Data, view: View, table: str, where: Mapping[str, Any], at_round: bool) -> list[Row]:
-    """The rows of a table that the view shows: of lanes that are shown or of none, with the values in `where`, and what
-    was chosen in the columns that choices filter; `at_round`: of each lane those of the last round up to the view's."""
+    """The rows of a table that the view shows: of shown lanes or of none, with the values in `where`, filtered by
+    the choices that have a column; `at_round`: of each lane those of the last round up to the view's."""
     made = picks(plot, data, view)
     filters = {choice.column: made[choice.name] for choice in plot.choices if choice.column}
     lanes = data.lanes if view.lanes is None else view.lanes
@@ -153,7 +153,7 @@ def cells(plot: Plot, data: Data, view: View) -> list[Cell]:
 
 
 def cells_of(chart: Chart, plot: Plot, data: Data, view: View) -> list[Cell]:
-    """A chart's cells: one for each facet and, where colours tell series apart, for each lane."""
+    """A chart's cells: one for each facet and, if colours distinguish series, for each lane."""
     rows = chosen_rows(plot, data, view, chart.table, chart.where, chart.at_round)
     known = [row for row in rows if row.get(chart.x) is not None]
     shown = [lane for lane in (data.lanes if view.lanes is None else view.lanes) if lane in data.lanes]
@@ -201,7 +201,7 @@ def series_of(chart: Chart, rows: Sequence[Row], lanes: Sequence[str], data: Dat
 
 
 def families(chart: Chart, rows: Sequence[Row], lanes: Sequence[str], data: Data, view: View) -> list[Series]:
-    """Lanes that are alike but for one number, each where it stands at the round looked at."""
+    """Lanes that differ in one number only, each at the selected round."""
     series = []
     members = data.rows.get(chart.through or "", ())
     for family in distinct(members, "family"):
@@ -235,7 +235,7 @@ def lines_of(chart: Chart, plot: Plot, data: Data, view: View) -> list[Line]:
 
 
 def numbers(plot: Plot, data: Data, view: View) -> list[Number]:
-    """The numbers at the head of a plot."""
+    """The big numbers of a plot."""
     made = picks(plot, data, view)
     lanes = data.lanes if view.lanes is None else view.lanes
     result = []

@@ -1,7 +1,7 @@
-"""Tables as they are drawn: rows with named columns, each with its unit, and the small packages that they travel in.
+"""Tables for drawing: rows with named columns, each with its unit, and the compact blocks in which they are sent.
 
 A *block* is a part of a table in few bytes: `{"table": "drift", "layer": 3, "k": [1, 2], "rk": [.1, .2]}` is two rows.
-Lists are columns of equal length, everything else holds for all of the block's rows.
+Lists are columns of equal length; other values apply to all rows of the block.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ UNITS = {  # the sign of each unit, and by what a stored number is multiplied to
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: its name in the table and in CSV, what it is called on the page, the unit of its numbers (a
-    key of `UNITS`), and how they were taken. A share is stored as 0..1."""
+    """A column of a table: its name in the table and in CSV, its title on the page, the unit of its numbers (a key
+    of `UNITS`), and how they were measured. A share is stored as 0..1."""
 
     name: str
     title: str = ""
@@ -53,7 +53,7 @@ LANE, ROUND, EDITS, LAYER = (
 
 
 def unpacked(blocks: Iterable[Mapping[str, Any]], **common: Any) -> dict[str, list[Row]]:
-    """The rows of these blocks by table, each with the values in `common`. Raises `ValueError` where the lists of a
+    """The rows of these blocks by table, each with the values in `common`. Raises `ValueError` if the lists of a
     block differ in length."""
     tables: dict[str, list[Row]] = {}
     for block in blocks:
@@ -79,7 +79,7 @@ def packed(table: str, rows: Sequence[Row], **common: Any) -> Block:
 
 
 def joined(parts: Iterable[Rows]) -> dict[str, list[Row]]:
-    """Rows of several packages, table by table, in order."""
+    """The rows of several dictionaries of tables, table by table, in order."""
     tables: dict[str, list[Row]] = {}
     for part in parts:
         for name, rows in part.items():
@@ -121,7 +121,7 @@ def precise(value: Any, unit: str = "") -> str:
 
 
 def short(value: Any, digits: int = DIGITS) -> Any:
-    """A number with few significant digits (or None for none that can be drawn); lists of them likewise."""
+    """A number with few significant digits (None if it cannot be drawn); lists of them likewise."""
     if isinstance(value, (list, tuple)):
         return [short(item, digits) for item in value]
     if isinstance(value, bool) or not isinstance(value, (int, float)):

@@ -1,1 +1,1 @@
-"""What to edit: facts as people type them, as files hold them, and as the embedded world offers them."""
+"""Facts to edit: typed by people, read from files, or sampled from the embedded world."""

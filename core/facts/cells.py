@@ -1,4 +1,4 @@
-"""Text as cells and fields hold it, and what is wrong with one that cannot be read."""
+"""Text in cells and fields, and error messages for cells that cannot be read."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class CellError(ValueError):
 
 
 def is_filled(value: Any) -> bool:
-    """Whether a cell holds anything: None, NaN (how tables hold nothing), blank text (NULs are blank, as `clean` takes
-    them out) and empty lists do not."""
+    """Whether a cell has content. None, NaN (an empty cell in a table), blank text (NULs count as blank, since
+    `clean` removes them) and empty lists do not."""
     if value is None or value != value:
         return False
     return bool(value.replace("\x00", "").strip()) if isinstance(value, str) else value in (0, False) or bool(value)
 
 
 def clean(value: Any, column: str, longest: int = LONGEST) -> str:
-    """A text or a number as text: composed (NFC), without NULs and outer spaces; "" for a cell that holds nothing."""
+    """A text, or a number as text, in NFC, without NULs and surrounding spaces; "" for an empty cell."""
     if not is_filled(value):
         return ""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):

@@ -1,4 +1,4 @@
-"""What a dataset is here: how its records are told, read, and where they come from."""
+"""Datasets: how their records are recognised and read, and where they come from."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SHOWN = 8  # field names in a message
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """`read(record, subset)` gives the facts of one record, none where it is blank, or raises `CellError`.
+    """`read(record, subset)` gives the facts of one record, none if it is blank, or raises `CellError`.
 
-    `shapes` are sets of fields, any of which tells a record of this dataset. `subsets` are the ways in which it can
-    be taken, the usual one first. `hub` maps a subset ("" for all) to where it is fetched when no path is given:
-    a hub dataset id, or `hf://datasets/<id>/<file>`; `split` says which part of that. `home` tells people where it
-    was published. Where codebases teach different answers of a record, `taught` says which one each subset teaches.
+    `shapes` are sets of fields; a record with all fields of any of them is of this dataset. `subsets` are the ways in
+    which it can be read, the default first. `hub` maps a subset ("" for all) to where it is fetched when no path is
+    given: a hub dataset id, or `hf://datasets/<id>/<file>`; `split` says which part of that. `home` says where it was
+    published. If codebases teach different answers of a record, `taught` says which one each subset teaches.
     """
 
     name: str
@@ -48,7 +48,8 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a sequence of rows held: the facts of each row that had some, rows that had none, and parts left out."""
+    """The content of a sequence of rows: the facts of each row that has some, rows without facts, and parts left
+    out."""
 
     groups: list[list[Fact]]
     problems: list[Problem]
@@ -57,7 +58,7 @@ class Reading:
 
 
 def known() -> dict[str, Dataset]:
-    """The datasets there are, by name: those that the files in `core/facts/readers` export as `DATASET`."""
+    """All datasets by name: those that the files in `core/facts/readers` export as `DATASET`."""
     modules = sorted(path.stem for path in (Path(__file__).parent / "readers").glob("[a-z]*.py"))
     datasets = (getattr(import_module(f"core.facts.readers.{name}"), "DATASET", None) for name in modules)
     return {dataset.name: dataset for dataset in datasets if dataset}
@@ -80,10 +81,11 @@ def read_rows(rows: Sequence[Any], dataset: Dataset, subset: str = "") -> Readin
 
 
 def recognised(rows: Sequence[Any], where: str) -> Dataset:
-    """The dataset whose fields the first rows have; `UserError` if that is none or several, naming what was looked for.
+    """The dataset whose fields the first rows have. Raises `UserError`, with the fields that were searched for, if that
+    is none or several.
 
-    Rows with mostly the columns of our own tables count as those, so that a missing or misspelt one is told at its
-    cell.
+    Rows with most of the columns of our own tables count as such, so that a missing or misspelt column is reported at
+    its cell.
     """
     datasets = known()
     some = [row for row in rows[:LOOKED_AT] if isinstance(row, Mapping)]
@@ -106,7 +108,7 @@ def recognised(rows: Sequence[Any], where: str) -> Dataset:
 
 
 def check_shape(rows: Sequence[Any], dataset: Dataset, where: str) -> None:
-    """Raises `UserError` if not one of the first rows has the fields of the dataset that it is said to be."""
+    """Raises `UserError` if none of the first rows has the fields of the given dataset."""
     some = [row for row in rows[:LOOKED_AT] if isinstance(row, Mapping)]
     if not some or any(dataset.fits(row) for row in some):
         return
@@ -116,7 +118,7 @@ def check_shape(rows: Sequence[Any], dataset: Dataset, where: str) -> None:
 
 
 def named(name: str) -> Dataset:
-    """A dataset by its name; `UserError` names the nearest."""
+    """A dataset by its name. Raises `UserError` with the nearest name."""
     datasets = known()
     if name not in datasets:
         names = [*datasets, "pocket"]

@@ -1,4 +1,4 @@
-"""A fact to be edited, and the questions that tell what the edit did."""
+"""A fact to be edited, and the questions that evaluate the edit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows out of a file: CSV, JSON, JSONL or Parquet."""
+"""Rows of a file: CSV, JSON, JSONL or Parquet."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 
 
 def read_file(path: Path) -> list[Any]:
-    """The rows of a file, whatever they hold; the suffix says how it is read.
+    """The rows of a file, whatever their content; the suffix determines the format.
 
-    A row that cannot be read (a line of JSONL, a CSV row with too many cells, an object with a field twice) comes as a
-    `CellError` in its place, so that the rows around it can still be had. Raises `UserError` naming the file for
+    A row that cannot be read (a line of JSONL, a CSV row with too many cells, an object with a duplicate field) becomes
+    a `CellError` in its place, so that the other rows remain usable. Raises `UserError` with the file's name for
     anything else.
     """
     readers: dict[str, Callable[[Path], list[Any]]] = dict(zip(SUFFIXES, (_csv, _json, _jsonl, _parquet), strict=True))

@@ -1,4 +1,4 @@
-"""In which order the chosen facts are edited: what follows what decides which edits meet in a round."""
+"""The order in which the chosen facts are edited: it decides which edits meet in a round."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ ORDERS = ("given", "shuffled", "clustered", "adversarial")
 def ordered(facts: Sequence[Fact], order: str = "given", seed: int = 0) -> list[Fact]:
     """The same facts, each once, in one of the `ORDERS`.
 
-    *given*: as they are. *shuffled*: mixed by `seed`. *clustered*: relation after relation, in the order in which each
-    comes first. *adversarial*: a chain in which the next fact is always one that interferes with the last as much as
-    any left does, so that such facts meet in a round or in neighboring ones; see `chained`.
+    *given*: unchanged. *shuffled*: by `seed`. *clustered*: relation by relation, in the order in which each occurs
+    first. *adversarial*: a chain in which the next fact is always one that interferes with the last as much as any
+    remaining one, so that such facts meet in a round or in neighboring ones; see `chained`.
 
-    Where a fact names no relation, its prompt stands for it.
+    The prompt is used as the relation of facts without one.
     """
     if order == "given":
         return list(facts)
@@ -35,11 +35,11 @@ def ordered(facts: Sequence[Fact], order: str = "given", seed: int = 0) -> list[
 
 
 def chained(facts: Sequence[Fact]) -> list[Fact]:
-    """A greedy chain from the first fact on. After a fact comes the first one left, in the given order, that shares
-    with it, whichever of these there is first: the subject (their keys are almost the same); relation and an object
-    (new or old: one asks for what the other moves away from, or both for the same); an object alone; the relation
-    alone. Where none does, the first one left. Takes time in proportion to the number of facts.
-    """
+    """A greedy chain from the first fact on. Each fact is followed by the first remaining one, in the given order,
+    that shares the strongest of these with it: the subject (their keys are almost the same); relation and an
+    object (new or old: one edit asks for what the other moves away from, or both ask for the same); an object
+    alone; the relation alone. If none does, the first remaining one follows. Takes time proportional to the
+    number of facts."""
     queues: dict[Hashable, deque[int]] = defaultdict(deque)
     for place, fact in enumerate(facts):
         for tie in ties(fact):
@@ -57,7 +57,7 @@ def chained(facts: Sequence[Fact]) -> list[Fact]:
 
 
 def ties(fact: Fact) -> list[tuple[str, ...]]:
-    """What may tie a fact to others, the strongest first."""
+    """What may connect a fact with others, the strongest first."""
     kind = relation(fact)
     objects = list(dict.fromkeys(_same(text) for text in (fact.target, fact.truth) if text))
     return [
@@ -74,7 +74,8 @@ def relation(fact: Fact) -> str:
 
 
 def _waiting(queues: dict[Hashable, deque[int]], fact: Fact, left: list[bool]) -> Iterator[int]:
-    """The places left that a fact is tied to, from the strongest tie on; those taken are forgotten on the way."""
+    """The remaining places that a fact is connected with, from the strongest connection on; used places are removed
+    on the way."""
     for tie in ties(fact):
         queue = queues[tie]
         while queue and not left[queue[0]]:

@@ -1,4 +1,4 @@
-"""Where the records of a dataset lie: a file, a folder, or the hub."""
+"""Where the records of a dataset are: a file, a folder, or the hub."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ SAVED = ("state.json", "dataset_dict.json")  # what `datasets` leaves in a folde
 
 
 def rows_at(place: str, split: str = "", usual: str = "") -> list[Any]:
-    """The rows at a place. Raises `UserError` saying what is not there, or cannot be told apart.
+    """The rows at a place. Raises `UserError` if something does not exist or is ambiguous.
 
-    `place` is a file; a folder that holds one, or several of which one is named like `usual`, or what `datasets` has
-    saved to disk; a hub dataset id ("owner/name"); or one file of it ("hf://datasets/owner/name/folder/file.json").
-    What is here is read without the network. `split` chooses from splits ("train", or "train+test").
+    `place` is a file; a folder with one file, or with several of which one is named like `usual`, or one that
+    `datasets` has saved; a hub dataset id ("owner/name"); or one file of it
+    ("hf://datasets/owner/name/folder/file.json"). Local files are read without the network. `split` chooses from splits
+    ("train", or "train+test").
     """
     if place.startswith(HUB):
         return _from_hub(place.removeprefix(HUB), split)
@@ -75,7 +76,7 @@ def _from_hub(place: str, split: str) -> list[Any]:
 
 
 def _loaded(place: Any, load: Callable[[], Any]) -> Any:
-    """What `load` gives, its errors in one line."""
+    """The result of `load`; its errors become one line."""
     try:
         return load()
     except Exception as error:  # whatever transports, formats and hubs raise: to the person it is all the same
@@ -87,7 +88,7 @@ def _loaded(place: Any, load: Callable[[], Any]) -> Any:
 
 
 def _chosen(loaded: Any, split: str, place: str) -> list[Any]:
-    """The rows of a loaded dataset: its only split, or those that are asked for, in that order."""
+    """The rows of a loaded dataset: its only split, or the requested ones, in that order."""
     if not isinstance(loaded, Mapping):
         return list(loaded)
     names = split.split("+") if split else list(loaded)

@@ -1,4 +1,4 @@
-"""One record of a dataset, read field by field: what is not as it should be is told at its field."""
+"""One record of a dataset, read field by field. Errors name the field."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ DEEPEST = 8  # lists inside lists
 class Record:
     """An object with named fields, at `where` inside the record `row` (counted from 1).
 
-    Fields that are null or blank count as absent. Reading one that has another type than asked for raises `CellError`.
-    `left_out` gathers parts of the record that say nothing (a question without an answer): the rest still stands.
+    Fields that are null or blank count as absent. Reading one of another type than expected raises `CellError`.
+    `left_out` collects parts of the record without content (a question without an answer); the rest is still used.
     """
 
     def __init__(self, data: Any, row: int = 1, where: str = "", left_out: list[Problem] | None = None):
@@ -37,7 +37,7 @@ class Record:
         return clean(self.data.get(name), self.at(name), *([longest] if longest else []))
 
     def need(self, name: str) -> str:
-        """A text that must be there."""
+        """A required text."""
         if text := self.text(name):
             return text
         raise CellError(self.at(name), "empty" if name in self.data else "missing")
@@ -47,17 +47,18 @@ class Record:
         return tuple(dict.fromkeys(text for text in _flat(self.data.get(name), self.at(name), longest) if text))
 
     def need_texts(self, name: str) -> tuple[str, ...]:
-        """Texts of which at least one must be there."""
+        """Texts, at least one."""
         if texts := self.texts(name):
             return texts
         raise CellError(self.at(name), "empty" if name in self.data else "missing")
 
     def part(self, name: str) -> Record:
-        """An object inside; an empty one if absent."""
+        """An object in a field; an empty one if absent."""
         return Record({} if self.data.get(name) is None else self.data[name], self.row, self.at(name), self.left_out)
 
     def parts(self, name: str) -> list[Record]:
-        """The objects of a list; one object is a list of one, and an object of lists (as columns) is taken apart."""
+        """The objects of a list. One object is a list of one, and an object of lists (columns) is split into its
+        rows."""
         value = self.data.get(name)
         if not is_filled(value):
             return []
@@ -81,9 +82,9 @@ class Record:
         return tuple(questions)
 
     def question(self, kind: str, prompt: str = "prompt", answer: str = "answer") -> list[Question]:
-        """A question for each prompt of this object, the first answer the expected one and the others its aliases.
+        """A question for each prompt of this object. The first answer is the expected one, the others are its aliases.
 
-        Without a prompt or an answer there is nothing to ask: it is left out, and that is noted.
+        An object without a prompt or an answer is left out, and noted.
         """
         prompts, answers = self.texts(prompt), self.texts(answer)
         if not prompts or not answers:
@@ -101,9 +102,9 @@ class Record:
         column: str = "prompt",
         **more,
     ) -> Fact:
-        """The fact of this record: a prompt with the subject in it gets its slot (`slotted`), of several targets the
-        first is to be said and the others are its aliases, and the first gold answer that is not the target is the
-        truth (None where the target is itself the gold answer: then nothing old is known)."""
+        """The fact of this record. A prompt that names the subject gets its slot (`slotted`). Of several targets the
+        first is the target and the others are its aliases. The first gold answer that is not the target is the
+        truth (None if the target is itself the gold answer: then the old object is unknown)."""
         template, spelled = slotted(prompt, subject, self.at(column))
         truth = next((text for text in truths if text not in targets), None)
         return Fact(

@@ -1,4 +1,4 @@
-"""Where in a prompt its subject stands."""
+"""Where a prompt names its subject."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from core.letters import inside_word
 
 
 def with_slot(prompt: str, subject: str) -> str:
-    """The prompt with exactly one slot: where it names the subject literally, that place becomes the slot.
+    """The prompt with exactly one slot: if it names the subject literally, that place becomes the slot.
 
-    For what people type: they are asked which place they mean where there are several, or where it stands only inside
-    a longer word.
+    For typed prompts: an error asks which place is meant if there are several, or if the subject occurs only inside a
+    longer word.
     """
     _at_most_one(prompt, "prompt")
     if SLOT in prompt:
@@ -31,11 +31,10 @@ def with_slot(prompt: str, subject: str) -> str:
 def slotted(prompt: str, subject: str, column: str = "prompt") -> tuple[str, str]:
     """(the prompt with one slot, the subject as the prompt spells it), for prompts of datasets.
 
-    A slot that is there stays. Otherwise it replaces the *last* mention of the subject, since what a model reads
-    there is all that it has read of the subject before the answer. Mentions are whole words in the same case; failing
-    that whole words in any case ("the Beatles" for "The Beatles"). Inside a longer word there is none ("Rome" in
-    "Romeo"), but in writings without spaces any place is one. The prompt's own spelling is kept, so that the text stays
-    what the dataset has.
+    An existing slot stays. Otherwise the slot replaces the *last* mention of the subject, since the state there is all
+    that the model has read of the subject before the answer. Mentions are whole words in the same case, or else whole
+    words in any case ("the Beatles" for "The Beatles"). Parts of longer words do not count ("Rome" in "Romeo"), except
+    in scripts without spaces. The prompt's own spelling is kept, so that the text does not change.
     """
     _at_most_one(prompt, column)
     if SLOT in prompt:

@@ -1,4 +1,4 @@
-"""The `facts` field of a spec: where facts come from, and how they are fetched."""
+"""The `facts` field of a spec: where facts come from, and how they are loaded."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ USUAL = 100  # facts of the pocket world, where no number is asked for
 class FactsSpec(BaseModel):
     """Either `items` (typed facts) or `source`: "pocket", a dataset's name, or a file.
 
-    A dataset's records lie at `path`: a file, a folder that holds one, a hub dataset id, or one file of it
-    ("hf://datasets/owner/name/file.json"); without a path where the dataset is published, if that is the hub. A file
-    given as `source` is recognised by its fields. `subset` chooses among a dataset's (KnowEdit's three, ConceptEdit's
-    intra and inter, what ZsRE teaches), `split` among those on the hub ("train", "train+test").
+    A dataset's records are at `path`: a file, a folder with one file, a hub dataset id, or one file of it
+    ("hf://datasets/owner/name/file.json"); without a path, where the dataset is published, if that is the hub. A file
+    given as `source` is recognised by its fields. `subset` chooses among a dataset's subsets (KnowEdit's three,
+    ConceptEdit's intra and inter, what ZsRE teaches), `split` among those on the hub ("train", "train+test").
 
-    Facts are the first `count` in the order of the file, as in the papers; with `shuffle` the records are mixed by
-    `seed` first. The pocket world is always sampled by `seed`. `order` is that in which the chosen facts are edited:
-    as they come ("given"), "shuffled" by `seed`, "clustered" by relation, or "adversarial", those that interfere most
-    back to back (`core.facts.order`). `malformed` records end the run ("fail") or are left
-    out and counted ("skip"). `unedited` is how many true facts are kept to see what else changes: of the same source,
-    of subjects that are not edited.
+    The first `count` facts in the order of the file are used, as in the papers; with `shuffle` the records are shuffled
+    by `seed` first. The pocket world is always sampled by `seed`. `order` is the order in which the chosen facts are
+    edited: unchanged ("given"), "shuffled" by `seed`, "clustered" by relation, or "adversarial", with those that
+    interfere most next to each other (`core.facts.order`). `malformed` records end the run ("fail") or are left out and
+    counted ("skip"). `unedited` is how many true facts are used to measure side effects: of the same source, of
+    subjects that are not edited.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -84,7 +84,8 @@ class FactsSpec(BaseModel):
 class FactSet:
     """The facts to edit, in order, and true facts to leave alone (target = the true object).
 
-    `problems` are rows that hold no fact and were left out, `left_out` parts of rows, among `rows` of `where`.
+    `problems` are rows without a readable fact, which were left out; `left_out` are parts of rows; both among `rows` of
+    `where`.
     """
 
     edit: list[Fact]
@@ -97,7 +98,7 @@ class FactSet:
 
     @property
     def warnings(self) -> list[str]:
-        """What a person should know about how these facts were read, a line each."""
+        """Remarks on how these facts were read, a line each."""
         lines = []
         if self.problems:
             some = f"{len(self.problems):,} of {self.rows:,} records hold no fact and were left out"
@@ -136,10 +137,11 @@ def load_facts(spec: FactsSpec, assets: Path) -> FactSet:
 
 
 def _taught(edit: Sequence[Fact]) -> str:
-    """What the facts of a dataset teach, a sentence; "" where that is no question, or they are of several sources.
+    """A sentence on which answer the facts of a dataset teach; "" if all codebases agree, or if the facts have several
+    sources.
 
-    Told by the facts themselves, since uploaded ones travel as a table: where the gold answer is taught nothing else is
-    known to be true.
+    It is read from the facts themselves, since uploaded ones arrive as a table. If the gold answer is taught, no other
+    true answer is known.
     """
     kinds = {fact.source for fact in edit}
     kind = dataset.known().get(kinds.pop()) if len(kinds) == 1 else None
@@ -169,7 +171,7 @@ def _located(spec: FactsSpec) -> tuple[Dataset, Sequence[Any], str]:
         dataset.check_shape(rows, kind, place)
         return kind, rows, place
     if not (Path(source).suffix or "/" in source or source.startswith((HUB, "~", ".")) or Path(source).exists()):
-        dataset.named(source)  # neither a path nor a name: says which names are near
+        dataset.named(source)  # neither a path nor a name: the error lists the nearest names
     rows = _few(rows_at(source, spec.split or ""), source)
     return dataset.recognised(rows, source), rows, source
 
@@ -181,7 +183,7 @@ def _few(rows: Sequence[Any], where: str) -> Sequence[Any]:
 
 
 def _checked(reading: Reading, where: str, spec: FactsSpec) -> list[list[Fact]]:
-    """The facts, if there are some and nothing stands against them."""
+    """The facts, if there are any and they pass the checks."""
     if reading.problems and spec.malformed == "fail":
         skip = '; to leave such rows out: "malformed": "skip"' if spec.source else ""
         raise UserError(f"{where}: {spelled_out(reading.problems)}{skip}")
@@ -203,14 +205,15 @@ def _numbered(facts: list[Fact]) -> list[Fact]:
 
 
 def _left_alone(rest: list[Fact], edit: list[Fact], spec: FactsSpec) -> list[Fact]:
-    """True facts after the edited ones in the same source, of other subjects, without what asks about their edit."""
+    """True facts after the edited ones in the same source, of other subjects, without questions about their own
+    edit."""
     taken = {fact.subject for fact in edit}
     known = [_true(fact, fact.truth) for fact in rest if fact.truth and fact.subject not in taken]
     return random.Random(f"unedited {spec.seed}").sample(known, min(spec.unedited, len(known)))
 
 
 def _true(fact: Fact, truth: str) -> Fact:
-    """The fact as it was: what follows from its edit, or names the new object, belongs to that edit alone."""
+    """The unedited fact: without questions that follow from its edit or name the new object."""
     return replace(
         fact, target=truth, truth=None, aliases=(), portability=(), locality=(), generation=(), references=()
     )

@@ -27,11 +27,11 @@ class Table:
 
 
 def read_table(text: str, pasted: bool = False) -> Table:
-    """A table separated by tabs, semicolons or commas. Raises `CellError` for what is no table.
+    """A table separated by tabs, semicolons or commas. Raises `CellError` if the text is not a table.
 
-    A first line that names columns is a header, in any letter case; without one the columns are `ORDER`. Where that
-    cannot be told, the first line of a file is a header, that of a pasted text is a row. A column without a name that
-    holds something is called by its number.
+    A first line that names columns is a header, in any letter case; without one the columns are `ORDER`. In ambiguous
+    cases the first line of a file is a header, and that of a pasted text is a row. A column without a name that has
+    content is named by its number.
     """
     text = text.removeprefix("\ufeff")
     separator = _separator(text)
@@ -62,7 +62,7 @@ def _cells(names: Sequence[str], cells: Sequence[str]) -> dict[str, str] | str:
 
 
 def _separator(text: str) -> str:
-    """The mark that cuts the first line into known columns, or failing that into the most cells."""
+    """The separator that splits the first line into known columns, or else into the most cells."""
 
     def cut(mark: str) -> tuple[int, int]:
         first = next(iter(_records(text, mark, most=1)), (1, []))[1]
@@ -72,9 +72,9 @@ def _separator(text: str) -> str:
 
 
 def _records(text: str, separator: str, most: int | None = None) -> list[tuple[int, list[str]]]:
-    """(line that it begins at, cells) of each record that is no empty line, of the first `most` of them.
+    """(first line, cells) of each record that is not an empty line, of the first `most` records.
 
-    What a spreadsheet copies, separated by tabs, may have quotes that quote nothing: they are left as they are.
+    In tables copied from a spreadsheet, separated by tabs, quotes may be part of the text: they are unchanged.
     """
     try:
         return _split(text, separator, most, csv.QUOTE_MINIMAL)
@@ -104,7 +104,7 @@ def _split(text: str, separator: str, most: int | None, quoting: Literal[0, 3]) 
 
 
 def _csv_error(error: csv.Error, text: str, separator: str) -> CellError:
-    """What the CSV reader found, with the line at which the record begins."""
+    """The CSV reader's error, with the line at which the record begins."""
     reader = csv.reader(io.StringIO(text, newline=None), delimiter=separator, strict=True)
     line = 1
     try:

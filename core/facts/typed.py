@@ -1,4 +1,4 @@
-"""From what a person types or a table holds to facts, or to a message at the cell that is wrong."""
+"""Parses typed or tabular rows into facts, or into error messages at the cell that is wrong."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ LONGEST_SOURCE = 32
 
 
 def parse_rows(rows: Iterable[Mapping[str, Any]], source: str = "typed") -> tuple[list[Fact], list[Problem]]:
-    """All facts that the rows hold, and a problem for each row that holds none.
+    """All facts of the rows, and a problem for each row without one.
 
-    Rows whose cells are all empty are passed over, as a table on a page has them. Cells are text, or lists where a
-    field holds several values; lists as text are separated by `|`.
+    Rows whose cells are all empty are skipped, since a table on a page has them. Cells are text, or lists if a field
+    has several values; lists as text are separated by `|`.
     """
     facts, problems = [], []
     for number, row in enumerate(rows, start=1):
@@ -78,7 +78,7 @@ def parse_row(row: Mapping[str, Any], source: str = "typed") -> Fact:
 
 
 def source_of(row: Mapping[str, Any]) -> str:
-    """The name of the data set that a row was read from, as an upload keeps it; "" of one that names none."""
+    """The name of the dataset that a row was read from, as an upload stores it; "" if the row names none."""
     source = row.get("source")
     return source if isinstance(source, str) and source.isidentifier() and len(source) <= LONGEST_SOURCE else ""
 

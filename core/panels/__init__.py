@@ -1,4 +1,4 @@
-"""The panels of the page, a file each: what is drawn of a run while it goes on, and of a finished one by `figure`.
+"""The panels of the page, one file each: charts of a running run, and of a finished one by `figure`.
 
     figure("scores", events, protocol="exact")      # a plotly Figure
     data("drift", events).rows["drift"]             # the rows that it draws
@@ -31,13 +31,13 @@ def names() -> list[str]:
 
 @cache
 def panels() -> tuple[Panel, ...]:
-    """All panels, in the order in which they stand on the page."""
+    """All panels, in the order of the page."""
     unordered = [import_module(f"{__name__}.{name}").PANEL for name in names()]
     return tuple(sorted(unordered, key=lambda panel: panel.place))
 
 
 def get(key: str) -> Panel:
-    """The panel of this key. Raises `UserError`, which names the nearest one."""
+    """The panel of this key. Raises `UserError` with the nearest key."""
     for panel in panels():
         if panel.key == key:
             return panel
@@ -45,7 +45,7 @@ def get(key: str) -> Panel:
 
 
 def data(key: str, events: Iterable[Mapping[str, Any]]) -> Data:
-    """The tables of a panel, of a run's events as they stand (`events.standing`). Raises `UserError`."""
+    """The tables of a panel, from a run's events (`events.standing`). Raises `UserError`."""
     return filled(get(key), events).data
 
 
@@ -59,9 +59,9 @@ def figure(
 ) -> Figure:
     """A panel of a run as a plotly figure, with the numbers that the page draws.
 
-    `events` are the run's, as they stand. `lanes` and `round` choose what is looked at (all, and the last); `choices`
-    are what is chosen on the page by its name: `protocol="exact"`, `layer=4`. Raises `UserError` for names that the
-    panel does not know.
+    `events` are the run's (`events.standing`). `lanes` and `round` select what is shown (all, and the last); `choices`
+    are the page's choices by name: `protocol="exact"`, `layer=4`. Raises `UserError` for names that the panel does not
+    know.
     """
     from core.charts.plot import plotted
 

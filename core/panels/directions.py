@@ -17,8 +17,8 @@ FIRST, BEST = "first", "best"  # the curves
 
 
 def directions(event: Event) -> list[Block]:
-    """SS of each edited layer of one lane, by side: of its first direction with every j of W₀, and the best of all j
-    for each dominant direction i; and the j that the first is nearest to. All count from 1."""
+    """SS of each edited layer of one lane, by side: of its first direction with every j of W₀, and the maximum over
+    all j for each dominant direction i; also the j that is nearest to the first direction. All count from 1."""
     blocks: list[Block] = []
     nearest: list[Row] = []
     for event_row in event.get("similarity") or []:
@@ -38,14 +38,14 @@ def directions(event: Event) -> list[Block]:
 
 
 def rounded(value: Any) -> int | float | None:
-    """A cosine with few decimals; None for none that can be drawn."""
+    """A cosine with few decimals; None if it cannot be drawn."""
     number = short(value)
     return None if number is None else round(number, DECIMALS)
 
 
 def highest(values: Sequence[Any], most: int) -> list[int]:
-    """At most so many positions of a curve, in order: the highest of each of as many stretches, so that no peak is
-    lost."""
+    """At most `most` positions of a curve, in order: the highest of each of as many equal stretches, so that no peak
+    is lost."""
     size = -(-len(values) // most)
     return [
         max(range(at, min(at + size, len(values))), key=lambda i: short(values[i]) or 0.0)
@@ -54,7 +54,7 @@ def highest(values: Sequence[Any], most: int) -> list[int]:
 
 
 def of_side(name: str) -> Chosen:
-    """The column of the side that is looked at."""
+    """The column of the selected side."""
     return Chosen("side", {side: f"{name}_{side}" for side in SIDES})
 
 

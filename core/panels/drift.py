@@ -1,4 +1,4 @@
-"""Inside: how far activations move along each direction, against how far they ever moved by themselves."""
+"""Inside: the change of activations along each direction, relative to their spread along it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SUMMARIES = (
 
 
 def start(event: Event) -> Start:
-    """What states are read on, or why there is no R_k; and R_k without any edit of each layer, twice: a second pass
-    (null edit) and unpaired inputs, for the runs that recorded them."""
+    """The texts that states are read on, or the reason why there is no R_k; and R_k without any edit of each layer,
+    twice: a second pass (null edit) and unpaired inputs, for the runs that recorded them."""
     blocks: list[Block] = []
     for control in event.get("controls") or []:
         keep = thinned(len(control["k"]))

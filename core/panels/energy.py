@@ -28,7 +28,7 @@ def curve(spectrum: Mapping[str, Any], most: int = 40) -> dict[str, Any]:
 
 
 def start(event: Event) -> Start:
-    """W₀'s own spectra, finer than those of the rounds; of each lane and layer k of W₀ at the lane's τ."""
+    """W₀'s own spectra, finer than those of the rounds; for each lane and layer, k of W₀ at the lane's τ."""
     blocks: list[Block] = [
         {"table": "spectra", "reference": UNEDITED} | curve(spectrum, 60) for spectrum in event.get("spectra") or []
     ]

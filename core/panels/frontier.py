@@ -17,22 +17,22 @@ from core.editing.settings.parameters import Parameter, parameters
 
 SHOWN = [score for score in scores.SCORES if score.name == scores.SAID or score.kept]
 KEPT = {score.name: score.kept for score in sorted(SHOWN, key=lambda score: score.name != scores.KEPT) if score.kept}
-CONTROLS = ("shrink", "random")  # guards that know nothing of what they take
+CONTROLS = ("shrink", "random")  # guards that do not look at what they remove
 FEWEST = 3  # lanes that make a family
-AROUND = {"prior": priors, "wrapper": wrappers}  # parts of a lane that have numbers of their own, besides its guards
+AROUND = {"prior": priors, "wrapper": wrappers}  # parts of a lane with numbers of their own, besides its guards
 
 
 def frontier(event: Event) -> list[Block]:
-    """What is said of all facts edited so far, and what was kept, shares 0..1."""
+    """The share of all edited facts that is reproduced, and the preserved shares, 0..1."""
     measured = event.get("scores") or {}
     shares = {score.name: short(measured[score.name]) for score in SHOWN if measured.get(score.name) is not None}
     return [{"table": "frontier", "edits": measured.get("edits")} | shares] if len(shares) > 1 else []
 
 
 def start(event: Event) -> Start:
-    """Tables of the lanes that are controls, and of the families: lanes that differ in one number alone. Besides, for
-    the sweep: the numbers that each lane is set by (`dials`), under keys of a spec ("guards.0.tau"), what they are
-    `called`, which are `whole` and between which `limits`."""
+    """Tables of the lanes that are controls, and of the families: lanes that differ in one number only. Also, for
+    the sweep: the numbers of each lane (`dials`), under keys of a spec ("guards.0.tau"), their names (`called`),
+    which of them are integers (`whole`), and their `limits`."""
     lanes = {lane["label"]: lane for lane in event.get("lanes") or []}
     numbers = {label: list(fields(lane.get("recipe") or {})) for label, lane in lanes.items()}
     dials = {label: {key: value for key, _, _, value in own} for label, own in numbers.items()}
@@ -62,8 +62,8 @@ def control(recipe: Mapping[str, Any]) -> str | None:
 
 
 def fields(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str, Parameter, int | float]]:
-    """The numbers of a resolved recipe: (key, what a person calls it, its field, value). Keys are as in a spec, with
-    "guards.0." before those of the first guard, "prior." and "wrapper." before those of these."""
+    """The numbers of a resolved recipe: (key, name for people, field, value). Keys are as in a spec, with the prefix
+    "guards.0." for those of the first guard, and "prior." and "wrapper." for those of the prior and the wrapper."""
     parts = [(f"guards.{place}", guards, guard) for place, guard in enumerate(recipe.get("guards") or ())]
     parts += [(part, package, own) for part, package in AROUND.items() if isinstance(own := recipe.get(part), Mapping)]
     for part, package, own in parts:
@@ -91,7 +91,7 @@ def families(
     dials: Mapping[str, Mapping[str, int | float]],
     called: Mapping[str, str],
 ) -> list[dict[str, Any]]:
-    """Lanes that are alike but for one number, in its order: `{"field", "lanes", "values"}`."""
+    """Lanes that differ in one number only, in its order: `{"field", "lanes", "values"}`."""
     result = []
     for key, name in called.items():
         alike: dict[str, list[tuple[int | float, str]]] = {}

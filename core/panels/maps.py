@@ -17,7 +17,7 @@ COLUMNS = {"x_before": "x0", "y_before": "y0", "x": "x", "y": "y"}  # as a map n
 
 
 def drawn(event: Mapping[str, Any]) -> Block:
-    """A map with at most `MOST` points: where each lies after the edits and lay before, and which fact it asks."""
+    """A map with at most `MOST` points: their positions before and after the edits, and the index of the fact."""
     count = len(event.get("x") or [])
     step = max(1, -(-count // MOST))
     fields = {name: short((event.get(own) or [])[::step], DIGITS) for name, own in COLUMNS.items()}

@@ -16,8 +16,8 @@ ACCURACY = "accuracy"
 
 
 def start(event: Event) -> Start:
-    """A column for each task of this run, in what it counts, and what guessing gets right of each and of their mean,
-    where that is known of all that count in it."""
+    """A column for each task of this run, with its metric, and the chance level of each and of their mean, if it is
+    known for all tasks in the mean."""
     infos = event.get("tasks") or {}
     chances = {PREFIX + name: short(info["chance"]) for name, info in infos.items() if info.get("chance") is not None}
     counted = [name for name, info in infos.items() if info.get("in_mean")]
@@ -33,7 +33,7 @@ def start(event: Event) -> Start:
 
 
 def column(name: str, info: Mapping[str, Any]) -> Column:
-    """The column of one task: a share, unless the run noted that it counts in something else."""
+    """The column of one task: a share, unless the run noted another metric."""
     called = str(info.get("called") or "")
     share = info.get("in_mean") or not called
     return Column(

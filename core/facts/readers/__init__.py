@@ -1,1 +1,1 @@
-"""One file per source of facts. A file that exports a DATASET is found by that (`core.facts.dataset.known`)."""
+"""One file per source of facts. A file that exports a DATASET is a dataset (`core.facts.dataset.known`)."""

@@ -1,7 +1,7 @@
 """ConceptEdit (Wang et al. 2024): the definition of a concept is replaced by that of another.
 
 Subset "intra" takes the other concept from the same super-category, "inter" from another one. The dataset's own file
-has both in a record (`module_intra`, `module_inter`, each with `replace_def`); files prepared for one of them have
+has both in a record (`module_intra`, `module_inter`, each with `replace_def`). Files prepared for one of them have
 `target_new_desc`, and the subset makes no difference. The sentence about another concept is a "concept" locality
 question. Instances have no answers of their own and are not read.
 """

@@ -1,10 +1,12 @@
-"""CounterFact (Meng et al. 2022): in its original form, and flat as EasyEdit has it.
+"""CounterFact (Meng et al. 2022), in its original form and in EasyEdit's flat form.
 
 Original: `requested_rewrite` with a prompt that has a slot, and lists of prompts. Paraphrases and generation prompts
-are taken as they are; neighborhood prompts are about subjects with the old object, which is their answer; attribute
-prompts are about subjects with the *new* object, which an edit must leave them ("attribute" locality).
-Either may bring `references`, texts about subjects with the new object (`attribute_snippets.json` has them by relation
-and object): the consistency of generated text is measured against these.
+are used unchanged; neighborhood prompts are about subjects with the old object, which is their answer; attribute
+prompts are about subjects with the *new* object, which an edit must not change ("attribute" locality).
+
+Both forms may have `references`, texts about subjects with the new object (`attribute_snippets.json` has them by
+relation and object): the consistency of generated text is measured against these.
+
 Flat: one `rephrase_prompt`, one `locality_prompt` with its answer, and the subject inside the prompt.
 """
 

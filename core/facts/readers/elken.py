@@ -1,10 +1,10 @@
-"""ELKEN (Peng et al. 2024): events told in free text, which change several facts at once.
+"""ELKEN (Peng et al. 2024): events in free text, which change several facts at once.
 
-The facts of an event are the triples that are given with it, `"triples": [{"subject", "prompt", "target_new"}]`, as a
-person or a language model wrote them out (the papers had it done by GPT-4o). Without triples, the event's own
-questions about what it says (`fact.qas` of type 0) stand for them. The other questions follow from the event
-("event" portability of its last fact); `fact.local_qas` do not ("event" locality). Questions about future tendencies
-have no certain answer and are not read, as in the papers. The event's text is kept as each fact's `passage`.
+The facts of an event are its triples, `"triples": [{"subject", "prompt", "target_new"}]`, written by a person or a
+language model (the papers used GPT-4o). Without triples, the event's own questions about its text (`fact.qas` of type
+0) are used instead. The other questions follow from the event ("event" portability of its last fact); `fact.local_qas`
+do not ("event" locality). Questions about future tendencies have no certain answer and are not read, as in the papers.
+The event's text is each fact's `passage`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ UNKNOWN = "unknown"  # the dataset's answer where the event ends what was so: no
 
 
 def read(record: Record, subset: str = "") -> list[Fact]:
-    """The facts of an event, in order; its questions go with the last one, when all of them have been edited."""
+    """The facts of an event, in order. Its questions belong to the last one, when all of them have been edited."""
     event, fact_part = record.text("event", LONGEST), record.part("fact")
     if not event:
         raise CellError("event", "empty" if "event" in record.data else "missing")

@@ -1,8 +1,8 @@
-"""MQuAKE (Zhong et al. 2023): several rewrites a case, and multi-hop questions that need all of them.
+"""MQuAKE (Zhong et al. 2023): several rewrites per case, and multi-hop questions that need all of them.
 
-A case's rewrites are facts of their own, edited in order. Its multi-hop questions go with the last one, so that they
-are asked when all are edited, and not at all where `facts.count` cuts a case short. Hops of the new chain that no
-rewrite touches must stay as they are: "single-hop" locality of the last fact.
+A case's rewrites are separate facts, edited in order. Its multi-hop questions belong to the last one. So they are asked
+when all are edited, and not at all if `facts.count` cuts a case short. Hops of the new chain that no rewrite changes
+must stay as they are: "single-hop" locality of the last fact.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Facts of the embedded world: sampled for editing, and left alone to see what an edit breaks."""
+"""Facts of the embedded world: sampled for editing, or left unedited to measure side effects."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class PocketWorld:
         return [self._edit(rng.choice(by_subject[subject]), rng) for subject in subjects]
 
     def unedited(self, edited: list[Fact], count: int, seed: int = 0) -> list[Fact]:
-        """`count` true facts of subjects that `edited` leaves alone; their target is their true object."""
+        """`count` true facts of subjects that are not in `edited`; their target is their true object."""
         taken = {fact.subject for fact in edited}
         rows = [row for row in self.facts if row["subject"] not in taken]
         rng = random.Random(f"pocket unedited {seed}")

@@ -1,7 +1,7 @@
-"""Our own columns, in any file of rows; `core.facts.fact.Fact` says what each means.
+"""Our own columns, in any file of rows; `core.facts.fact.Fact` defines them.
 
-Needed: `subject`, `prompt` (with `{}` at the subject, or naming it once), `target`. Texts: `truth`, `relation`, `id`,
-`passage`. Lists, in CSV separated by `|`: `paraphrases`, `aliases`, `generation`, `references`; `neighborhood`,
+Required: `subject`, `prompt` (with `{}` for the subject, or naming it once), `target`. Texts: `truth`, `relation`,
+`id`, `passage`. Lists, in CSV separated by `|`: `paraphrases`, `aliases`, `generation`, `references`; `neighborhood`,
 `portability` and `locality` with entries `prompt => answer`, or in JSON `{"prompt", "answer"}`, questions also with
 `kind` and `aliases`.
 """

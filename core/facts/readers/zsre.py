@@ -1,8 +1,8 @@
 """ZsRE (Levy et al. 2017) as MEND prepared it for editing: a question, its rephrasing, and an unrelated one.
 
-What is taught differs between codebases, and so do their scores before any edit. Subset "alt" (the usual one) teaches
-the alternative answer, as MEND and EasyEdit do; "answers" teaches the gold answer, as the code of ROME and MEMIT does.
-The unrelated question (`loc`, from Natural Questions) is a locality question, its text left as it is.
+The target differs between codebases, and so do the scores before any edit. Subset "alt" (the default) teaches the
+alternative answer, as MEND and EasyEdit do; "answers" teaches the gold answer, as the code of ROME and MEMIT does. The
+unrelated question (`loc`, from Natural Questions) is a locality question, its text unchanged.
 """
 
 from __future__ import annotations
