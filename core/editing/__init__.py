@@ -1,1 +1,1 @@
-"""How a model is edited: keys, values, layer statistics, methods, guards, and the ledger of what was done."""
+"""Editing: keys, values, layer statistics, methods, guards, and the ledger of all updates."""

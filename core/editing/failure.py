@@ -1,4 +1,4 @@
-"""When the numbers break."""
+"""Numerical failures of edits, and advice on what to change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from core.editing.settings.parameters import parameters
 from core.errors import UserError
 from core.facts.fact import Fact
 
-LEVERS = {  # fields that keep an update small, and what to do with them
+LEVERS = {  # fields that keep an update small, with advice
     "ridge": "set a ridge, e.g. 0.01",
     "lambda": "use a larger lambda",
     "beta": "use a larger beta",
@@ -20,8 +20,8 @@ LEVERS = {  # fields that keep an update small, and what to do with them
 class EditFailure(UserError):
     """An edit that could not be computed: names the fact, the layer and what to change.
 
-    What knows no facts tells the number of the one to blame in its round, `fact`, for whoever knows them to name it.
-    Where the update itself is too large, what to change depends on the lane: `too_large`, and `naming` says it.
+    Code without access to the facts gives the index of the fact in its round, `fact`; its caller adds the name. If the
+    update itself is too large, the advice depends on the lane: `too_large` is set, and `naming` adds the advice.
     """
 
     def __init__(self, message: str, fact: int | None = None, too_large: bool = False):
@@ -29,7 +29,8 @@ class EditFailure(UserError):
         self.fact, self.too_large = fact, too_large
 
     def naming(self, facts: Sequence[Fact], method: Any = None) -> EditFailure:
-        """The failure, with the name of the fact to blame where there is one, and what the lane's method has to set."""
+        """The failure, with the name of the fact if there is one, and with advice on the settings of the lane's
+        method."""
         message = str(self) + (f" {remedy(method)}" if self.too_large else "")
         if self.fact is None:
             return EditFailure(message)
@@ -38,7 +39,7 @@ class EditFailure(UserError):
 
 
 def remedy(method: Any) -> str:
-    """What to do where updates are too large, with those fields only that the method has and that have an effect."""
+    """Advice for updates that are too large; it names only fields that the method has and that have an effect."""
     idle = method.idle() if method is not None else {}
     known = {entry.name for entry in parameters(type(method))} - idle.keys() if method is not None else set()
     ways = [way for name, way in LEVERS.items() if name in known]

@@ -1,4 +1,4 @@
-"""What a method may look at when one layer is updated, and what a prior makes of it."""
+"""The data that a method may use when it updates a layer, and the base class of priors."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ Built = TypeVar("Built")
 
 @dataclass(frozen=True, kw_only=True)
 class LayerContext:
-    """What a method may look at besides keys and residuals when it updates one layer.
+    """The data that a method may use, in addition to keys and residuals, when it updates one layer.
 
-    `moment()` is C0 of the layer [d_in, d_in] in float64, asked for only by methods that use it; `history` the keys
-    of all earlier rounds [d_in, n]; `bare` the round's keys in the bare prompts. `memo` lives as long as the run: what
-    is the same in every round is built once, within `setup`, which counts the time. `notes` takes remarks for the
+    `moment()` is C0 of the layer [d_in, d_in] in float64, requested only by methods that use it; `history` the keys of
+    all earlier rounds [d_in, n]; `bare` the round's keys in the bare prompts. `memo` lasts as long as the run: what is
+    the same in every round is computed once, within `setup`, which counts the time. `notes` collects remarks for the
     user. `prior` models C0 in the cost of an update (`metric`).
 
-    In a guard-aware round everything is restricted to what the guards leave: `blocked` are the orthonormal input
-    directions that they protect, `blocked_outputs` those of the output, and `whole` is the unrestricted context.
+    In a guard-aware round everything is restricted to the complement of the protected directions: `blocked` are the
+    orthonormal input directions that guards protect, `blocked_outputs` those of the output, and `whole` is the
+    unrestricted context.
     """
 
     layer: int
@@ -52,18 +53,18 @@ class LayerContext:
         return self.prior.metric(self, weight, ridge, history)
 
     def allowed(self, keys: Float[torch.Tensor, "d_in n"]) -> Float[torch.Tensor, "d_in n"]:
-        """Keys without their part in the blocked directions, taken out twice: once more for what rounding leaves."""
+        """Keys without their part in the blocked directions, removed twice because of rounding errors."""
         if self.blocked is None:
             return keys
         free = Projection(self.blocked, onto=False)
         return free.apply(free.apply(keys))
 
     def svd(self) -> Svd:
-        """The decomposition of the original weight, made once."""
+        """The decomposition of the original weight, computed once."""
         return self.once(("svd",), lambda: svd(self.original))
 
     def once(self, key: tuple, build: Callable[[], Built]) -> Built:
-        """What `build` gives, built at most once per run, layer and key."""
+        """The result of `build`, computed at most once per run, layer and key."""
         place = (self.layer, *key)
         if place not in self.memo:
             with self.setup():
@@ -72,7 +73,7 @@ class LayerContext:
 
 
 class Prior(ABC):
-    """How the statistics of a layer enter the cost of an update. Its fields are its hyperparameters."""
+    """The role of a layer's statistics in the cost of an update. Its fields are its hyperparameters."""
 
     title: ClassVar[str]
     paper: ClassVar[str]
@@ -86,7 +87,7 @@ class Prior(ABC):
 
     @classmethod
     def suits(cls, model: ModelInfo, method: str) -> dict[str, Default]:
-        """Settings of the method that the prior's paper has for this model, by spec name."""
+        """Settings of the method in the prior's paper for this model, by spec name."""
         return {}
 
     def idle(self, method: Any) -> dict[str, str]:
@@ -107,9 +108,9 @@ class Prior(ABC):
         project: Projecting | None = None,
         woodbury_limit: int = 0,
     ) -> Protecting:
-        """A + K_p K_pᵀ for the keys of all earlier rounds. `base` is A and `matrix()` its matrix; `key` names A among
-        the layer's metrics; `project` is applied to each block of keys; up to `woodbury_limit` keys are not added to
-        A's matrix."""
+        """A + K_p K_pᵀ for the keys of all earlier rounds. `base` is A and `matrix()` its matrix; `key` identifies A
+        among the layer's metrics; `project` is applied to each block of keys; up to `woodbury_limit` keys are not
+        added to A's matrix."""
 
     @abstractmethod
     def projection(self, context: LayerContext, threshold: float) -> Projection:
@@ -117,4 +118,4 @@ class Prior(ABC):
 
     @abstractmethod
     def opening(self, threshold: float) -> str:
-        """Why `projection` leaves nothing, and what to set."""
+        """Why `projection` is empty, and which settings to change."""

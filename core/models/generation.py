@@ -79,7 +79,8 @@ def continuations(
 
 
 def moved_right(cache: DynamicCache, lengths: Int[Tensor, " n"]) -> Int[Tensor, "n length"]:
-    """Shift the keys and values of right-padded rows so that all rows end in the same column; also returns the mask.
+    """Shift the keys and values of right-padded rows, in place, so that all rows end in the same column. Returns the
+    mask.
 
     With left padding from the start, padding tokens would attend to nothing. Attention that takes its softmax in a
     narrower type than the model's (Gemma 2 in float64) would then give NaN for every token.

@@ -1,1 +1,1 @@
-"""Updates on disk and as files for others: ledger, factors, LoRA adapters."""
+"""Updates on disk and as files for other tools: ledger, factors, LoRA adapters."""

@@ -1,4 +1,4 @@
-"""A lane's change as a file of factors: written, and put on its base model again."""
+"""A lane's change as a file of factors: saved, and applied to its base model again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ USE = (
 
 
 def module_name(lm: LanguageModel, layer: int) -> str:
-    """The full name of a layer's edited module, as `model.named_modules()` has it."""
+    """The full name of a layer's edited module, as in `model.named_modules()`."""
     return f"{lm.anatomy.layers}.{layer}.{lm.anatomy.down}"
 
 
@@ -42,7 +42,7 @@ def save_factors(path: Path, lm: LanguageModel, change: Mapping[int, LowRank], a
 
 
 def read_factors(path: Path) -> tuple[dict[str, LowRank], dict[str, Any]]:
-    """(factors by the full names of their modules, what is said about them); `UserError` for any other file."""
+    """(factors by the full names of their modules, the metadata). Raises `UserError` for any other file."""
     try:
         tensors, about = read_tensors(path)
         if about.get("format") != FORMAT:
@@ -54,11 +54,11 @@ def read_factors(path: Path) -> tuple[dict[str, LowRank], dict[str, Any]]:
 
 
 def apply_factors(lm: LanguageModel, path: Path, any_base: bool = False) -> dict[int, Float[Tensor, "d_out d_in"]]:
-    """The edited matrices that a file of factors gives this model: `with lm.worn(apply_factors(lm, path)): …`
+    """The edited matrices that a file of factors gives for this model: `with lm.worn(apply_factors(lm, path)): …`
 
-    They equal those of the run up to float32 rounding (the run rounds once a round, this once). A model in bfloat16
-    or float16 wears them rounded to its type, as the run's own: now and then a last bit of that type differs.
-    Raises `UserError` where the factors do not fit, or were made on other weights and not `any_base`.
+    They equal those of the run up to float32 rounding (the run rounds once a round, this function once). A model in
+    bfloat16 or float16 uses them rounded to its type, as in the run: occasionally a last bit of that type differs.
+    Raises `UserError` if the factors do not fit, or if they were made on other weights and `any_base` is false.
     """
     factors, about = read_factors(path)
     base = about["base"] if isinstance(about.get("base"), dict) else {}

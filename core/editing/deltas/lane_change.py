@@ -1,7 +1,7 @@
-"""The change that a lane wears, by few factors: summed over its rounds, compressed, truncated, compared; in float64.
+"""A lane's change of the weights as low-rank factors: summed over rounds, compressed, truncated, compared; in float64.
 
-W_t − W_0 as numbers in memory has full rank, since every round of the lane rounds W_t once more. The ledger has what
-was added before that rounding, so the change is taken from there: exact, and as low in rank as the edits were.
+W_t − W_0 as stored in memory has full rank, since every round rounds W_t once more. The ledger has the updates before
+that rounding, so the change is computed from them: exact, and of as low a rank as the edits.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from core.editing.linalg.subspace import Svd, svd
 
 
 class Sum:
-    """Δ_1 + … + Δ_n of one layer: side by side while their columns are few, one matrix once they would not be."""
+    """Δ_1 + … + Δ_n of one layer: factors side by side, or one matrix once they have too many columns."""
 
     def __init__(self) -> None:
         self._deltas: list[LowRank] = []
@@ -26,7 +26,7 @@ class Sum:
         self._dense: Float[Tensor, "d_out d_in"] | None = None
 
     def add(self, delta: LowRank) -> None:
-        """One more summand."""
+        """Add an update."""
         self._deltas.append(delta)
         self._columns += delta.columns
         if self._columns > min(len(delta.left), len(delta.right)):
@@ -34,7 +34,7 @@ class Sum:
             self._deltas, self._columns = [], 0
 
     def factors(self) -> LowRank:
-        """The sum, in float64: the very factors that were added, or I and the matrix."""
+        """The sum, in float64: the added factors themselves, or I and the matrix."""
         if self._dense is None:
             return total(self._deltas).to(torch.float64)
         return LowRank.full(self._matrix())
@@ -46,7 +46,7 @@ class Sum:
 
 
 def change(rounds: Iterable[LayerUpdates]) -> dict[int, LowRank]:
-    """What a lane wears after its rounds, given in order, besides W_0: W_t − W_0 = Δ_1 + … + Δ_t + C_t, per layer."""
+    """The change of a lane's weights after its rounds, given in order: W_t − W_0 = Δ_1 + … + Δ_t + C_t, per layer."""
     sums: dict[int, Sum] = {}
     corrections: dict[int, LowRank | None] = {}
     for round_ in rounds:
@@ -62,8 +62,8 @@ def change(rounds: Iterable[LayerUpdates]) -> dict[int, LowRank]:
 def decomposed(delta: LowRank) -> Svd:
     """The thin singular value decomposition of Δ = L Rᵀ.
 
-    Of the small matrix between the orthonormal bases of L and R, so that Δ is not formed; of Δ itself where L and R
-    have as many columns as it.
+    It decomposes the small matrix between the orthonormal bases of L and R, so that Δ is not formed; or Δ itself if L
+    and R have as many columns as Δ has rows or columns.
     """
     left, right = delta.left.double(), delta.right.double()
     if delta.columns >= min(len(left), len(right)):
@@ -75,9 +75,9 @@ def decomposed(delta: LowRank) -> Svd:
 
 
 def balanced(svd: Svd, rank: int | None = None) -> LowRank:
-    """U√Σ and V√Σ of the first `rank` directions (default: all): factors of like size, which short types hold best.
+    """U√Σ and V√Σ of the first `rank` directions (default: all). Factors of similar size lose least in narrow types.
 
-    Rank 0 gives one column of zeros: an empty matrix is no adapter.
+    Rank 0 gives one column of zeros: an empty matrix is not a valid adapter.
     """
     if rank == 0:
         return LowRank(svd.u.new_zeros(len(svd.u), 1), svd.vh.new_zeros(svd.vh.shape[1], 1))
@@ -86,7 +86,7 @@ def balanced(svd: Svd, rank: int | None = None) -> LowRank:
 
 
 def numerical_rank(sigma: Float[Tensor, " n"], dtype: torch.dtype) -> int:
-    """How many of the descending singular values a matrix in `dtype` can tell from zero: σ > ε σ_1."""
+    """The number of descending singular values that a matrix in `dtype` can distinguish from zero: σ > ε σ_1."""
     return int((sigma > torch.finfo(dtype).eps * sigma[:1]).sum())
 
 
@@ -99,11 +99,11 @@ def rank_within(sigma: Float[Tensor, " n"], error: float) -> int:
 def fewest(
     delta: LowRank, svd: Svd, dtype: torch.dtype, rank: int | None = None, error: float | None = None
 ) -> LowRank:
-    """Δ in `dtype`, by as few columns as hold it to that type's precision; by fewer where that is asked.
+    """Δ in `dtype`, with the fewest columns that preserve that type's precision, or fewer on request.
 
-    `svd` is Δ's decomposition; `rank` the most columns, `error` the largest relative error in Frobenius norm. Where
-    no column can go, the factors stay as they came: those of a ledger are not rounded again. One column of zeros
-    where nothing is left.
+    `svd` is Δ's decomposition; `rank` is the maximal number of columns, `error` the maximal relative error in Frobenius
+    norm. If no column can be dropped, the factors stay unchanged: those of a ledger are not rounded again. One column
+    of zeros if nothing is left.
     """
     least = numerical_rank(svd.sigma, dtype)
     if error is not None:
@@ -116,7 +116,7 @@ def fewest(
 
 
 def distance(exact: Float[Tensor, "d_out d_in"], factors: LowRank) -> float:
-    """‖wanted − L Rᵀ‖_F / ‖wanted‖_F; 0 where both are zero."""
+    """‖exact − L Rᵀ‖_F / ‖exact‖_F; 0 if both are zero."""
     apart = torch.linalg.norm(exact.double() - factors.left.double() @ factors.right.double().T)
     norm = torch.linalg.norm(exact.double())
     return float(apart / norm) if norm > 0 else float(apart)

@@ -1,4 +1,5 @@
-"""The ledger: what every round did, as low-rank factors on disk. Any earlier state of a lane is rebuilt from it."""
+"""The ledger: the updates of every round, as low-rank factors on disk. Any earlier state of a lane is rebuilt from
+it."""
 
 from __future__ import annotations
 
@@ -24,17 +25,17 @@ from core.models.language_model import LanguageModel
 from core.tensor_files import Unreadable, factors, read_tensors
 
 RESTORE = "restore the file from a copy, or make the run anew"
-BRANCH = "branch.json"  # in a lane's folder: the lane and round that it began with
+BRANCH = "branch.json"  # in a lane's folder: the parent lane and round of a branch
 
 
 class Ledger:
-    """Rounds of lanes in a folder: one file per lane and round, which appears whole or not at all."""
+    """Rounds of lanes in a folder: one file per lane and round, written atomically."""
 
     def __init__(self, folder: Path):
         self.folder = folder
 
     def append(self, lane: str, round_: int, update: LayerUpdates) -> Path:
-        """Write a round; a round that is there already is replaced (a resumed run writes the same again)."""
+        """Write a round. An existing file of the round is replaced (a resumed run writes the same again)."""
         tensors: dict[str, Tensor] = {}
         for layer, delta in update.updates.items():
             tensors |= _factors("", layer, delta)
@@ -58,7 +59,7 @@ class Ledger:
         return path
 
     def branch(self, lane: str, parent: str, round_: int) -> None:
-        """Let a lane begin where `parent` stands after a round: the rounds up to it are its own from then on."""
+        """Let a lane begin with the state of `parent` after a round. It shares the rounds up to that one."""
         path = self.lane_folder(lane) / BRANCH
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(f".{os.getpid()}.part")
@@ -66,7 +67,7 @@ class Ledger:
         os.replace(draft, path)
 
     def origin(self, lane: str) -> tuple[str, int] | None:
-        """(parent, round) of a lane that branched from another; None of one that began with the unedited model."""
+        """(parent, round) of a lane that branched from another; None for one that began with the unedited model."""
         path = self.lane_folder(lane) / BRANCH
         try:
             about = loads(path.read_text(encoding="utf-8"))
@@ -80,12 +81,12 @@ class Ledger:
         raise UserError(f'{path}: does not say where lane "{lane}" begins; {RESTORE}.')
 
     def holder(self, lane: str, round_: int) -> str:
-        """The lane that made a round of this one: itself, or one that it branched from."""
+        """The lane that edited a round of this one: itself, or one that it branched from."""
         origin = self.origin(lane)
         return lane if origin is None or round_ > origin[1] else self.holder(origin[0], round_)
 
     def rounds(self, lane: str) -> list[int]:
-        """The rounds of a lane, ascending, with those before it branched."""
+        """The rounds of a lane, ascending, including those before it branched."""
         files = self.lane_folder(lane).glob("*.safetensors")
         own = sorted(int(path.stem) for path in files if path.stem.isascii() and path.stem.isdigit())
         origin = self.origin(lane)
@@ -97,7 +98,7 @@ class Ledger:
     def read(self, lane: str, round_: int, device: torch.device | str = "cpu") -> LayerUpdates:
         """One round. Raises `UserError` for a file that is missing, damaged or of another lane or round."""
         read, about = self._contents(lane, round_, device)
-        # Copied: the file's bytes lie anywhere in memory, and where they lie may change a product's last bit.
+        # Copied: the alignment of the file's bytes in memory may change a product's last bit.
         tensors = {name: tensor.clone() for name, tensor in read.items()}
         try:
             return _updates(tensors, about["layers"])
@@ -105,13 +106,14 @@ class Ledger:
             raise unread(lane, round_, self.path(lane, round_), error) from None
 
     def layers(self, lane: str, round_: int) -> list[int]:
-        """The layers that a round edited, ascending: a method may choose others in each. Raises as `read` does."""
+        """The layers that a round edited, ascending: a method may choose others in each round. Raises as `read`
+        does."""
         return sorted(self._contents(lane, round_, "cpu", names=())[1]["layers"])
 
     def _contents(
         self, lane: str, round_: int, device: torch.device | str, names: Collection[str] | None = None
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """A round's file: its tensors (of these `names`, or all), and what they are about."""
+        """A round's file: its tensors (those in `names`, or all), and its metadata."""
         path, holder = self.path(lane, round_), self.holder(lane, round_)
         try:
             read, about = read_tensors(path, device, names)
@@ -134,12 +136,13 @@ class Ledger:
         worn: Callable[[str, Mapping[int, Tensor]], Mapping[int, Tensor]] | None = None,
         beat: Callable[[], None] = lambda: None,
     ) -> LaneState:
-        """The lane after round `upto` (default: the last), bit for bit as it was live; undo = `without` some rounds.
+        """The lane after round `upto` (default: the last), bit for bit as it was live; `without` some rounds, to undo
+        them.
 
-        A branch has the layers of its parent's rounds besides its own `layers`. Corrections belong to the sum of all
-        rounds before them. Where one of those is left out they are made anew: `worn(lane, sums)` gives the matrices
-        that a lane wears instead of the sums, asked for the lane that made the last round; `UserError` without it.
-        `beat` is called before each round; it may raise.
+        A branch has the layers of its parent's rounds in addition to its own `layers`. Corrections depend on the sum of
+        all earlier rounds. If one of those is left out, they are computed again: `worn(lane, sums)` gives the matrices
+        that a lane uses instead of the sums; it is called with the lane that made the last round. Raises `UserError` if
+        it is needed and missing. `beat` is called before each round; it may raise.
         """
         state, left_out, last = LaneState.base(lm, layers), None, None
         for round_ in self._between(lane, 0, upto):
@@ -169,7 +172,7 @@ class Ledger:
         upto: int | None = None,
         beat: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[int, LayerUpdates]]:
-        """Apply the rounds of a lane past `after`, up to `upto`, to `state`; yields (round, what it did) after each.
+        """Apply the rounds of a lane after `after`, up to `upto`, to `state`; yields (round, its update) after each.
         `beat` is called before each round; it may raise."""
         for round_ in self._between(lane, after, upto):
             beat()
@@ -182,8 +185,8 @@ class Ledger:
 
     @staticmethod
     def grown(lm: LanguageModel, state: LaneState, update: LayerUpdates) -> LaneState:
-        """The state, with the unedited matrices of layers that the update edits for the first time. Raises `UserError`
-        for an update of another model's layers."""
+        """The state, with the unedited matrices of layers that the update edits for the first time. Raises
+        `UserError` for an update of another model."""
         for layer, delta in update.updates.items():
             shape = (len(delta.left), len(delta.right))
             if layer >= lm.n_layers or shape != tuple(lm.original(layer).shape):
@@ -200,7 +203,7 @@ class Ledger:
         return state
 
     def delete(self, lane: str, after: int = 0) -> None:
-        """Forget the rounds that a lane made after `after`; all of them, and where it began, by default."""
+        """Delete the rounds of a lane after `after`; by default all of them, and its origin."""
         if after == 0:
             shutil.rmtree(self.lane_folder(lane), ignore_errors=True)
         for path in self.lane_folder(lane).glob("*.safetensors"):
@@ -212,18 +215,18 @@ class Ledger:
         return self.lane_folder(self.holder(lane, round_)) / f"{round_:06d}.safetensors"
 
     def lane_folder(self, lane: str) -> Path:
-        """A lane's folder: its label as far as file names allow, and a hash that keeps like labels apart."""
+        """A lane's folder: its label, as far as file names allow it, and a hash that distinguishes similar labels."""
         readable = re.sub(r"[^A-Za-z0-9]+", "-", lane).strip("-").lower()[:40]
         return self.folder / f"{readable}-{hashlib.sha256(lane.encode()).hexdigest()[:8]}"
 
 
 def unread(lane: str, round_: int, path: Path, why: Exception) -> UserError:
-    """Of a round whose file cannot be read."""
+    """The error for a round whose file cannot be read."""
     return UserError(f'Round {round_} of lane "{lane}" cannot be read from {path}: {why}; {RESTORE}.')
 
 
 def _updates(tensors: dict[str, Tensor], layers: Sequence[int]) -> LayerUpdates:
-    """What a round's file holds; raises `Unreadable` for what does not fit together."""
+    """The content of a round's file. Raises `Unreadable` if its parts do not fit together."""
 
     def deltas(kind: str, among: Sequence[int]) -> dict[int, LowRank]:
         return {n: LowRank(*factors(tensors, f"{kind}left.{n}", f"{kind}right.{n}")) for n in among}

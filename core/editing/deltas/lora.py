@@ -18,9 +18,9 @@ from core.models.language_model import LanguageModel
 def save_lora(
     folder: Path, lm: LanguageModel, change: Mapping[int, LowRank], base: str | None, about: Mapping[str, Any]
 ) -> list[Path]:
-    """Write an adapter with B A = L Rᵀ for each layer into `folder`, which is there; returns its two files.
+    """Write an adapter with B A = L Rᵀ for each layer into the existing `folder`; returns its two files.
 
-    `base` is what `peft` may load the base model from, if that is known; `about` goes into the tensors' metadata.
+    `base` is where `peft` may load the base model from, if known; `about` becomes the tensors' metadata.
     """
     tensors: dict[str, Tensor] = {}
     for layer, delta in change.items():
@@ -36,8 +36,8 @@ def save_lora(
 def lora_config(lm: LanguageModel, change: Mapping[int, LowRank], base: str | None) -> dict[str, Any]:
     """`adapter_config.json`: the modules by their full names, each with its rank, and α = r, so that the scaling is 1.
 
-    `peft` reads the keys of the patterns as regular expressions that match a name's end; a dot in them also matches a
-    dot, and no two of these names match each other's pattern.
+    `peft` reads the keys of the patterns as regular expressions that match the end of a name. A dot in them also
+    matches a dot, and none of these names matches another one's pattern.
     """
     ranks = {module_name(lm, layer): delta.columns for layer, delta in change.items()}
     largest = max(ranks.values())

@@ -1,6 +1,6 @@
 """States of lanes at any round, replayed from a ledger.
 
-States asked for last stay in a cache; a later round of the same lane is reached from them.
+Recently used states stay in a cache; later rounds of the same lane are computed from them.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class States:
         worn: Worn | None = None,
         beat: Callable[[], None] = nothing,
     ) -> LaneState:
-        """A lane after a round (0: the unedited model), as a copy that the caller may go on from.
+        """A lane after a round (0: the unedited model), as a copy that the caller may edit.
 
-        The state has the layers that the rounds edited, besides `layers`. `without` and `worn` are as in
-        `Ledger.rebuild`. `beat` is called before each round that is replayed; it may raise.
+        The state has the layers that the rounds edited, in addition to `layers`. `without` and `worn` are as in
+        `Ledger.rebuild`. `beat` is called before each replayed round; it may raise.
         """
-        # A question may be asked within a measurement, whose tensors could not be edited on.
+        # A question may be asked within a measurement, whose inference tensors cannot be edited.
         with torch.inference_mode(False), torch.no_grad():
             state = self._without(lane, round_, without, worn, beat) if without else self._after(lane, round_, beat)
             base = LaneState.base(self._lm, [layer for layer in layers if layer not in state.weights])
@@ -76,7 +76,7 @@ class States:
         )
 
     def _nearest(self, lane: str, round_: int) -> tuple[int, LaneState]:
-        """The last round of the lane up to this one whose state is held, and a copy of that state."""
+        """The last round of the lane up to this one whose state is cached, and a copy of that state."""
         prefix = self._key(lane, 0)[:-2]
         keys = [key for key in self._recent if isinstance(key, tuple) and key[:-2] == prefix]
         held = [number for *_, number, without in keys if not without]
@@ -90,7 +90,7 @@ class States:
         return "state", self._lm.fingerprint, str(self._lm.device), str(self._ledger.folder), lane, round_, without
 
     def _version(self, lane: str, round_: int) -> Hashable:
-        """What changes when a round is undone and edited again; None of a round whose file is not there."""
+        """A value that changes when a round is undone and edited again; None if the round has no file."""
         try:
             about = self._ledger.path(lane, round_).stat()
         except FileNotFoundError:
@@ -99,12 +99,12 @@ class States:
 
 
 def copied(state: LaneState) -> LaneState:
-    """A state that shares the matrices, and the space for more keys, until either side is edited."""
+    """A state that shares the matrices, and the space for more keys, until one of the two is edited."""
     return LaneState(dict(state.weights), dict(state.history), dict(state.sums), dict(state.shelves))
 
 
 def size(state: LaneState) -> int:
-    """Bytes of a state's tensors; what two parts share counts once."""
+    """Bytes of a state's tensors; shared tensors count once."""
     tensors = [tensor for part in (state.weights, state.sums, state.history) for tensor in part.values()]
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
     return sum(storages.values())

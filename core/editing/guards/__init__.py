@@ -1,5 +1,5 @@
-"""Guards, one file each: which part of an update is kept. A module exports its configuration class as GUARD, a frozen
-dataclass that is a `Guard`."""
+"""Guards, one file each: they filter updates. A module exports its configuration class as GUARD, a frozen dataclass
+that is a `Guard`."""
 
 from __future__ import annotations
 
@@ -15,59 +15,59 @@ from core.editing.settings.parameters import Parameter, parameters
 FOLDER = Path(__file__).parent
 WITHIN, AFTER, ACCUMULATED = "within", "after", "accumulated"
 MOMENTS = (WITHIN, AFTER, ACCUMULATED)
-ORIGINAL, CURRENT, WEIGHT = "original", "current", "weight"  # what a guard may need
+ORIGINAL, CURRENT, WEIGHT = "original", "current", "weight"  # inputs of `prepare`
 
 Prepared = TypeVar("Prepared")
 
 
 class Guard(ABC, Generic[Prepared]):
-    """A filter of updates. The guards of a lane act in the order given, each at its moment (`when`):
+    """A filter of updates. The guards of a lane act in the given order, each at its moment (`when`):
 
-    - `WITHIN`: on a layer's update before the next layer is solved, which then makes up for a part of what was removed;
+    - `WITHIN`: on a layer's update before the next layer is solved, which then compensates for a part of it;
     - `AFTER`: on the updates of all layers, once they are solved;
-    - `ACCUMULATED`: on the whole change since W0, once the round's updates are added up.
+    - `ACCUMULATED`: on the whole change since W0, once the round's updates are added.
 
-    A guard that follows one of a later moment acts at that moment as well.
+    A guard listed after one with a later moment acts at that later moment too.
     """
 
     title: ClassVar[str]
     paper: ClassVar[str]
-    inside: ClassVar[bool]  # what is left lies in the change's own rows and columns: it undoes no earlier guard
+    inside: ClassVar[bool]  # the result lies in the change's own row and column space: it undoes no earlier guard
     when: str
     match: str | None = None  # the label of the lane whose efficacy this guard is solved to match
-    every_round: bool = False  # of a guard of the accumulated change: edits go on from what it leaves
+    every_round: bool = False  # of a guard of the accumulated change: edits continue from the guarded weights
 
     @property
     def needs(self) -> str | None:
-        """What `prepare` is given: the SVD of W0 (`ORIGINAL`) or of the current weight (`CURRENT`), the current weight
-        itself (`WEIGHT`), or nothing (None)."""
+        """The input of `prepare`: the SVD of W0 (`ORIGINAL`) or of the current weight (`CURRENT`), the current
+        weight itself (`WEIGHT`), or nothing (None)."""
         return None
 
     @property
     def dominance(self) -> Dominance | None:
-        """The τ of a guard that protects as many directions; None for others."""
+        """The τ of a guard that protects the k(τ) dominant directions; None for other guards."""
         return None
 
     @abstractmethod
     def prepare(self, source: Any, layer: int) -> Prepared:
-        """What `apply` uses at a layer. Made once per run from W0, else for every update."""
+        """What `apply` needs at a layer. Computed once per run if it depends on W0, else for every update."""
 
     @abstractmethod
     def apply(self, delta: LowRank, basis: Prepared) -> LowRank:
         """The part of the update that is kept."""
 
     def nested(self, other: Guard[Any]) -> bool:
-        """Whether the directions that the two guards remove are nested, so that neither brings back what the other
+        """Whether the removed directions of the two guards are nested, so that neither restores what the other
         removed."""
         return False
 
     def solved(self, factor: float) -> Guard[Any]:
-        """The guard with the factor that matches another lane. Itself, where it matches none."""
+        """The guard with the factor that matches another lane; itself if it matches none."""
         return self
 
 
 def names() -> list[str]:
-    """The guards there are."""
+    """The names of all guards."""
     return registry.names(FOLDER)
 
 
@@ -77,10 +77,11 @@ def get(name: str) -> type[Guard[Any]]:
 
 
 def dial(config: type) -> Parameter | None:
-    """The number that a guard is set by: its first that may be a fraction (τ, RECT's share, shrinkage's factor)."""
+    """The main number of a guard: its first hyperparameter that may be a fraction (τ, RECT's share, shrinkage's
+    factor)."""
     return next((entry for entry in parameters(config) if entry.kind == "float"), None)
 
 
 def reach(entry: Parameter) -> tuple[float, float]:
-    """The range of a dial that a control offers."""
+    """The range of a control for this number."""
     return (0.01, 0.5) if entry.name == "tau" else (0.05 if entry.ge is None else float(entry.ge), 1.0)

@@ -1,4 +1,4 @@
-"""PRUNE: the accumulated change keeps its directions, but none of them outgrows the unedited weight."""
+"""PRUNE: the accumulated change keeps its singular directions; singular values above σ_max(W_0) are reduced."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from core.lazy import torch
 class Prune(Guard[float]):
     """Singular values σ̂ of ΔW = W_t − W_0 above σ_max(W_0) become log_α σ̂ − log_α σ_max + σ_max (Ma et al. 2024, §5).
 
-    The pruned change is what the model wears; editing goes on from the unpruned weights, as in the authors' code, which
-    prunes once for the evaluation, or with `every_round` from the pruned ones. Guards after this one act on the
-    pruned change. For σ_max < 1 / ln α the formula makes values just above σ_max larger.
+    The model uses the pruned change. Editing continues from the unpruned weights, as in the authors' code, which prunes
+    once for the evaluation, or with `every_round` from the pruned ones. Guards after this one act on the pruned change.
+    For σ_max < 1 / ln α the formula makes values just above σ_max larger.
     """
 
     title: ClassVar[str] = "PRUNE"

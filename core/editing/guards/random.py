@@ -16,9 +16,9 @@ from core.lazy import torch
 
 @dataclass(frozen=True, kw_only=True)
 class Random(Guard[Basis]):
-    """(I − UUᵀ) ΔW (I − VVᵀ) for random orthonormal U and V with as many columns as REVIVE would take at τ.
+    """(I − UUᵀ) ΔW (I − VVᵀ) for random orthonormal U and V with as many columns as REVIVE would protect at τ.
 
-    Drawn once per layer from the seed and kept for the whole run.
+    Drawn once per layer from the seed, for the whole run.
     """
 
     title: ClassVar[str] = "random"

@@ -1,4 +1,4 @@
-"""RECT: of an update only the entries stay that change their weight the most, relatively."""
+"""RECT: keeps only those entries of an update that change their weight the most, relatively."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Rect(Guard["torch.Tensor"]):
     """Keeps the share of entries with the largest |Δ_ij| / (|W_ij| + ε), W the current weight; the others become 0.
 
     Gu et al. 2024 sweep shares of 80 to 20 % and their code keeps 20 %; AlphaEdit's comparison keeps 40 %, as later
-    ones do. Both solve all layers as without a guard and filter afterwards. What stays is not of low rank.
+    ones do. Both solve all layers as without a guard and filter afterwards. The result is not of low rank.
     """
 
     title: ClassVar[str] = "RECT"
@@ -47,7 +47,7 @@ class Rect(Guard["torch.Tensor"]):
         return source
 
     def apply(self, delta: LowRank, basis: Float[torch.Tensor, "d_out d_in"]) -> LowRank:
-        """The sparse update. Entries as large as the smallest that stays stay too."""
+        """The sparse update. Entries that equal the smallest kept one are kept too."""
         change = delta.dense()
         relative = change.abs() / (basis.to(change.dtype).abs() + self.epsilon)
         stay = max(1, round(self.keep * change.numel()))

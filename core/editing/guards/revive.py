@@ -1,4 +1,4 @@
-"""REVIVE: updates keep out of the dominant singular subspace of the weight that they change."""
+"""REVIVE: removes from updates what lies in the dominant singular subspace of the edited weight."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from core.editing.settings.parameters import param
 class Revive(Guard[Basis]):
     """ΔW_safe = (I − U_k U_kᵀ) ΔW (I − V_k V_kᵀ): the double sum over i, j > k of Eq. 6.
 
-    U_k and V_k are the dominant singular vectors on both sides, k the fewest whose σ make up a share τ of Σσ. The
-    top-k triplets stay exact singular triplets of the edited weight.
+    U_k and V_k are the dominant singular vectors on both sides; k is the smallest number of σ with a share τ of Σσ. The
+    top-k triplets remain exact singular triplets of the edited weight.
     """
 
     title: ClassVar[str] = "REVIVE"
@@ -53,7 +53,7 @@ class Revive(Guard[Basis]):
         return Dominance(self.tau, self.by)
 
     def nested(self, other: Guard[Any]) -> bool:
-        """Of two that take their directions from W0, one protects all that the other does."""
+        """Of two guards with directions from W0, one protects all directions of the other."""
         return isinstance(other, Revive) and self.basis == other.basis == ORIGINAL
 
     def prepare(self, source: Svd, layer: int) -> Basis:

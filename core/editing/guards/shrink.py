@@ -14,8 +14,8 @@ from core.names import Names
 
 @dataclass(frozen=True, kw_only=True)
 class Shrink(Guard[None]):
-    """ΔW · factor. With `match`, each round's factor is the one at which the round's own facts are said (exactly) as
-    often as in the lane of that label: see `core.editing.rounds.matched_shrinkage`."""
+    """ΔW · factor. With `match`, each round's factor is the one at which the exact efficacy on the round's own facts
+    is that of the lane with this label: see `core.editing.rounds.matched_shrinkage`."""
 
     title: ClassVar[str] = "shrink"
     paper: ClassVar[str] = ""

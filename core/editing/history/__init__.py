@@ -1,1 +1,1 @@
-"""Keys of earlier rounds, kept between rounds: incremental Woodbury updates."""
+"""Keys of earlier rounds, cached between rounds: incremental Woodbury updates."""

@@ -1,4 +1,4 @@
-"""Something accumulated over the keys of earlier rounds, kept between rounds and equal to what a replay would give."""
+"""A result accumulated over the keys of earlier rounds, cached between rounds and equal to that of a replay."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LINES = 4  # lanes and branches that are followed at once; one more makes the ol
 
 @dataclass(frozen=True, eq=False)
 class Folded:
-    """What `step` gave over the first `done` blocks of these columns."""
+    """The result of `step` over the first `done` blocks of these columns."""
 
     columns: Float[torch.Tensor, "d n"]
     done: int
@@ -30,11 +30,11 @@ def fold(
     start: Value,
     step: Callable[[Value, Float[torch.Tensor, "d size"]], Value],
 ) -> tuple[Value, Float[torch.Tensor, "d rest"]]:
-    """(`step` over all whole blocks of `size` columns from the first on, the columns that are left), in float64.
+    """(`step` over all whole blocks of `size` columns from the first on, the remaining columns), in float64.
 
-    Blocks are counted from the first column, whatever the rounds were: so a resumed or rebuilt lane gets the same
-    bits as one never stopped. `known` remembers the newest result of each line of columns and is changed here; columns
-    may be added behind those that it saw, but these may not be changed.
+    Blocks are counted from the first column, whatever the rounds were: so a resumed or rebuilt lane gets the same bits
+    as one that was never stopped. `known` has the newest result of each sequence of columns and is updated here.
+    Columns may be appended to those that it has seen, but these may not be changed.
     """
     whole = columns.shape[1] // size
     done, value = 0, start
@@ -52,6 +52,6 @@ def fold(
 
 
 def same(known: Float[torch.Tensor, "d n"], columns: Float[torch.Tensor, "d n"]) -> bool:
-    """Whether these are the same numbers. Columns in the same place are: what was added to a history is not changed."""
+    """Whether these are the same numbers. Columns at the same address are: a history is append-only."""
     place = known.data_ptr() == columns.data_ptr() and known.stride() == columns.stride()
     return (place and known.shape == columns.shape and known.dtype == columns.dtype) or torch.equal(known, columns)

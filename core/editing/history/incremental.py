@@ -75,7 +75,7 @@ class KeyHistory:
         return Protecting(self, *fold(known, rest, CHUNK, first, step), project)
 
     def lookup(self, before: IncrementalWoodbury, block: Float[torch.Tensor, "d_in n"]) -> IncrementalWoodbury | None:
-        """What a round already computed for this block."""
+        """The precomputed metric after this block, if a round has already computed it."""
         for entry in (entry for entries in self.precomputed for entry in entries):
             if entry.before is before and torch.equal(entry.block, block):
                 return entry.after
@@ -89,8 +89,8 @@ class KeyHistory:
 class Protecting(Metric):
     """A + K_p K_pᵀ for all earlier keys: whole blocks of them in `whole`, and the `few` after those.
 
-    The keys of a round are given as the lane will store them. `project` is applied here, in the blocks in which they
-    will be history, so that the next round can reuse the result.
+    The keys of a round have the type and order in which the lane will store them. `project` is applied here, in the
+    same blocks as in the history, so that the next round can reuse the result.
     """
 
     def __init__(
@@ -142,8 +142,7 @@ class Protecting(Metric):
 
 
 def apart(block: Float[torch.Tensor, "d n"]) -> Float[torch.Tensor, "d n"]:
-    """The columns in a place of their own, one after the other: how and where numbers lie in memory may change the last
-    bit of a product."""
+    """A contiguous copy of the columns, in column order: the memory layout may change the last bit of a product."""
     return block.T.clone(memory_format=torch.contiguous_format).T
 
 
@@ -157,8 +156,8 @@ def protecting(
 ) -> Protecting:
     """A + K Kᵀ for all earlier keys K, with `matrix()` for A itself.
 
-    Up to `woodbury_limit` keys are handled by Woodbury. From then on every d_in / 4 of them are added to A, which is
-    factored anew, so that the cost of a solve stays bounded. A replay gives the same bits.
+    Up to `woodbury_limit` keys are handled by Woodbury. After that every d_in / 4 of them are added to A, which is
+    factored again, so that the cost of a solve stays bounded. A replay gives the same bits.
     """
     anchor, rest = base, history
 

@@ -17,7 +17,7 @@ CHUNK = 100  # keys that are added at a time
 
 
 class Buffers:
-    """Buffers with space for more keys. `filled` says how many are there for good."""
+    """Buffers with space for more keys. `filled` is the number of permanent ones."""
 
     def __init__(self, size: int, like: Float[torch.Tensor, "d_in _"]):
         self.filled = 0
@@ -28,7 +28,7 @@ class Buffers:
 class IncrementalWoodbury(Metric):
     """A + K Kᵀ for the first `count` keys in the buffers: `solved` is G = A⁻¹ K [d_in, count].
 
-    Others may share the buffers: what is there for good stays, the rest is valid until the next `plus`.
+    Several metrics may share the buffers: permanent keys stay, the rest is valid until the next `plus`.
     """
 
     def __init__(self, base: Metric, buffers: Buffers | None = None, count: int = 0):
@@ -41,7 +41,7 @@ class IncrementalWoodbury(Metric):
 
     @property
     def buffers(self) -> Buffers:
-        """Where its keys are; there is none before the first key."""
+        """The buffers with its keys; none before the first key."""
         if self._buffers is None:
             raise IndexError("no keys were taken up yet")
         return self._buffers
@@ -57,7 +57,8 @@ class IncrementalWoodbury(Metric):
     def plus(
         self, keys: Float[torch.Tensor, "d_in n"], for_good: bool = True, of_facts: bool = False
     ) -> IncrementalWoodbury:
-        """A + K Kᵀ + k kᵀ: d_in · count · n work besides A⁻¹ k. An `EditFailure` about keys `of_facts` says which."""
+        """A + K Kᵀ + k kᵀ: d_in · count · n work in addition to A⁻¹ k. An `EditFailure` about keys `of_facts` names
+        the key."""
         new = keys.shape[1]
         if not new:
             return self
@@ -81,8 +82,8 @@ class IncrementalWoodbury(Metric):
         return solution - self.solved @ by_factor(self.lower, self.solved.T @ right)
 
     def newest(self, count: int) -> tuple[Float[torch.Tensor, "d_in b"], Float[torch.Tensor, "b b"]]:
-        """(B⁻¹ k of the last `count` keys k, where B is the metric without them; the Cholesky factor of I + kᵀ B⁻¹ k):
-        both from what taking them up has left, with no further solve by A."""
+        """(B⁻¹ k of the last `count` keys k, where B is the metric without them; the Cholesky factor of I + kᵀ B⁻¹
+        k). Both are read from the stored factors, without another solve by A."""
         before, solved, lower = self.count - count, self.solved, self.lower
         columns, corner = solved[:, before:], lower[before:, before:]
         if before:
@@ -91,10 +92,10 @@ class IncrementalWoodbury(Metric):
         return columns, corner
 
     def _with_space(self, count: int, like: Float[torch.Tensor, "d_in _"]) -> Buffers:
-        """Buffers for `count` keys and some that do not stay, with this metric's keys in them: its own buffers, unless
+        """Buffers for `count` keys and some temporary ones, with this metric's keys in them: its own buffers, unless
         they are full or another metric has added to them.
 
-        The size follows from the number of keys alone, so that all sums are made in the same order.
+        The size depends only on the number of keys, so that all sums are computed in the same order.
         """
         buffers, size = self._buffers, 4 * CHUNK
         while size < count + CHUNK:

@@ -1,1 +1,1 @@
-"""A lane: its method and recipe, its state, and what its rounds share."""
+"""A lane: its method and recipe, its state, and data that its rounds share."""

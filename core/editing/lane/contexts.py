@@ -1,4 +1,4 @@
-"""Prefixes that edits are averaged over, sampled once from the unedited model."""
+"""Context prefixes that edits are averaged over, sampled once from the unedited model."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def sample_contexts(
 ) -> list[str]:
     """`count` texts of `length` tokens: top-5 samples of the unedited model, the same for the same seed.
 
-    They start from five common words in turn ("words", the MEMIT family's) or from nothing but the start of a text
-    ("bos"). Braces are stripped, so that a sample can stand before a prompt with a slot.
+    They start with five common words in turn ("words", as in the MEMIT family) or with the start of a text ("bos").
+    Braces are removed, so that a sample can precede a prompt with a slot.
     """
     if count == 0:
         return []
@@ -47,7 +47,7 @@ def sample_contexts(
 
 
 def starting_ids(lm: LanguageModel, word: str) -> list[int]:
-    """The ids of a word at the start of a text; of no word, the start of a text itself."""
+    """The ids of a word at the start of a text; without a word, those of the start of a text."""
     ids = lm.encode(word) if word else lm.encode("")
     if ids:
         return ids
@@ -56,5 +56,5 @@ def starting_ids(lm: LanguageModel, word: str) -> list[int]:
 
 
 def prefixes(contexts: Sequence[str]) -> list[str]:
-    """What stands before a prompt: nothing (the bare prompt, always first), then each context as a sentence."""
+    """The prefixes of a prompt: none (the bare prompt, always first), then each context as a sentence."""
     return ["", *(f"{text.rstrip('.')}. " for text in contexts if text)]

@@ -1,4 +1,4 @@
-"""What methods share that update one layer after another: settings of the value optimisation, and the update itself."""
+"""Methods that update one layer after another: settings of the value optimisation, and the interface of the update."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from core.lazy import torch
 
 @dataclass(frozen=True, kw_only=True)
 class LayerMethod(Method):
-    """Optimise the residual stream at the subject until the model says the target; write that into FFN weights.
+    """Optimise the residual stream at the subject until the model gives the target; write that into FFN weights.
 
-    Defaults are those of MEMIT for large models; `core.editing.settings.defaults` has each model's own.
+    Defaults are those of MEMIT for large models; `core.editing.settings.defaults` has those of each model.
     """
 
     site: ClassVar[str] = "block"  # where z is: the residual stream after the last layer, or "ffn", its FFN's output
-    flat_mean: ClassVar[bool] = False  # means are over all prompts alike; else the bare one has half of the weight
-    mean_states: ClassVar[bool] = False  # what is missing is counted from the mean state, not the bare prompt's
+    flat_mean: ClassVar[bool] = False  # all prompts have equal weight; else the bare one has half of the weight
+    mean_states: ClassVar[bool] = False  # the residual is relative to the mean state, not the bare prompt's
 
     steps: int = param(25, ge=1, le=ceiling.STEPS, help="Evaluations of the value's loss; the last one does not step.")
     lr: float = param(0.1, gt=0, le=ceiling.RATIO, help="Adam's step size in the value optimisation.")
@@ -60,7 +60,7 @@ class LayerMethod(Method):
 
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:
-        """MEMIT's settings for the model, or the nearest thing to them."""
+        """MEMIT's settings for the model, or an approximation of them."""
         return value_defaults(model, cls.site)
 
     def share(self, index: int, count: int) -> float:
@@ -78,7 +78,7 @@ class LayerMethod(Method):
 
     @classmethod
     def of(cls, recipe: Recipe) -> LayerMethod:
-        """The method of a recipe. Raises `TypeError` for one that is not of this kind."""
+        """The method of a recipe. Raises `TypeError` for a method of another kind."""
         if not isinstance(recipe.method, LayerMethod):
             raise TypeError(f"{recipe.method.title} does not update one layer after another")
         return recipe.method

@@ -1,8 +1,8 @@
-"""What every editing method is, the recipe of a lane that it stands in, and the round that it is given.
+"""The base class of editing methods, the recipe of a lane, and the round that a method edits.
 
-A method is one file in `core/editing/methods`. Its class declares the hyperparameters (`settings.parameters`), says how
-a round is edited (`edit`; locate-then-edit methods only how one layer is updated, see `lane.layer_method`), may say
-what suits a model (`usual`), and is exported as METHOD. Nothing else needs to know of it.
+A method is one file in `core/editing/methods`. Its class declares the hyperparameters (`settings.parameters`), defines
+how a round is edited (`edit`; locate-then-edit methods only how one layer is updated, see `lane.layer_method`), may
+give settings for a model (`usual`), and is exported as METHOD. No other file has to change.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Built = TypeVar("Built")
 
 
 class Editor(ABC):
-    """What edits a round: a method, or a wrapper around one."""
+    """The object that edits a round: a method, or a wrapper around one."""
 
     title: ClassVar[str]
     paper: ClassVar[str]
@@ -41,7 +41,7 @@ class Editor(ABC):
         """The round's updates after the guards that act on each update, to be added to `round_.state`."""
 
     def idle(self) -> dict[str, str]:
-        """Fields of the method without effect as the others stand, by spec name, and why."""
+        """Fields that have no effect with the present settings, by spec name, and why."""
         return {}
 
     @classmethod
@@ -51,31 +51,31 @@ class Editor(ABC):
 
 
 class Wrapper(Editor):
-    """What transforms the edit of the recipe's method before it is added. Its fields are its hyperparameters."""
+    """Transforms the edit of the recipe's method before it is added. Its fields are its hyperparameters."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method(Editor):
     """A configuration; its fields are the hyperparameters."""
 
-    guard_aware = False  # whether values and updates are sought inside what the guards leave
-    context_seeds = "words"  # what sampled prefixes start from: see `lane.contexts`
+    guard_aware = False  # whether values and updates are restricted to directions that the guards do not protect
+    context_seeds = "words"  # the start of sampled prefixes: see `lane.contexts`
 
     layers: tuple[int, ...] | None = param(None, symbol="L", help="The edited layers, counted from 0, ascending.")
 
     def samples(self) -> tuple[tuple[int, int], ...]:
-        """The sampled prefixes that facts are put behind: (how many, how many tokens each), bare prompts aside."""
+        """The sampled context prefixes, in addition to bare prompts: (how many, how many tokens each)."""
         return ()
 
     def cautions(self, model: ModelInfo) -> tuple[str, ...]:
-        """What a person should know before a lane with these settings edits the model; each a sentence or two."""
+        """Warnings to show before a lane with these settings edits the model, one or two sentences each."""
         return ()
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A lane: its label, its method's configuration, its guards in the order in which they act, its prior, and what
-    wraps the method, if anything does. `cautions` are what is known of the method with these settings on the model."""
+    """A lane: its label, its method's configuration, its guards in the order in which they act, its prior, and the
+    wrapper of the method, if any. `cautions` are warnings about these settings on the model."""
 
     label: str
     method_name: str
@@ -90,7 +90,7 @@ class Recipe:
 
     @property
     def editor(self) -> Editor:
-        """What edits a round: the wrapper, or the method by itself."""
+        """The object that edits a round: the wrapper, or the method by itself."""
         return self.wrapper or self.method
 
     @property
@@ -102,7 +102,7 @@ class Recipe:
 
     @property
     def update_guards(self) -> tuple[Guard[Any], ...]:
-        """The guards that act on each update: those before the first that looks at the accumulated change."""
+        """The guards that act on each update: those before the first one of the accumulated change."""
         return self.layer_guards + self.round_guards
 
     @property
@@ -117,17 +117,18 @@ class Recipe:
 
     @property
     def total_guards(self) -> tuple[Guard[Any], ...]:
-        """The guards that act on the accumulated change: the first that looks at it, and all after it."""
+        """The guards that act on the accumulated change: the first one of that kind, and all after it."""
         return self.guards[self._first(guards.ACCUMULATED) :]
 
     def _first(self, moment: str) -> int:
-        """The place of the first guard that acts at a moment or a later one."""
+        """The index of the first guard that acts at this moment or a later one."""
         late = guards.MOMENTS[guards.MOMENTS.index(moment) :]
         return next((place for place, acting in enumerate(self.guards) if acting.when in late), len(self.guards))
 
     @property
     def idle(self) -> dict[str, str]:
-        """Fields without effect as the others stand, and why; those of a prior or wrapper behind its name."""
+        """Fields without effect with the present settings, and why; those of a prior or wrapper have its name as a
+        prefix."""
         reasons = {
             **self.method.idle(),
             **self.prior.idle(self.method),
@@ -138,12 +139,12 @@ class Recipe:
 
     @property
     def match(self) -> str | None:
-        """The label of the lane that a guard is to match, if any."""
+        """The label of the lane that a guard matches, if any."""
         return next((guard.match for guard in self.guards if guard.match is not None), None)
 
     @property
     def dominance(self) -> Dominance | None:
-        """The τ of the lane's first guard that has one: which directions count as dominant in its measures."""
+        """The τ of the lane's first guard that has one: it defines the dominant directions in the lane's measures."""
         return next((guard.dominance for guard in self.guards if guard.dominance is not None), None)
 
     def with_factor(self, factor: float) -> Recipe:
@@ -151,7 +152,7 @@ class Recipe:
         return replace(self, guards=tuple(guard.solved(factor) for guard in self.guards))
 
     def as_dict(self) -> dict[str, Any]:
-        """The lane as a spec would write it, with every hyperparameter resolved."""
+        """The lane as in a spec, with every hyperparameter resolved."""
         acting = [{"name": n, **values(g)} for n, g in zip(self.guard_names, self.guards, strict=True)]
         return {
             "name": self.label,
@@ -165,10 +166,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Round:
-    """What a method is given: the facts to edit on top of a lane's state (not to be changed), and all it may use.
+    """The input of a method: the facts to edit on top of a lane's state (not to be changed), and everything it may use.
 
-    `kept` lives as long as the round, also when a guard's factor is sought by editing it several times: what does not
-    depend on the guards is made `once`. `beat()` is to be called between optimiser steps and layers.
+    `kept` lasts as long as the round, also when the round is edited several times to find a guard's factor: results
+    that do not depend on the guards are computed `once`. Call `beat()` between optimiser steps and layers.
     """
 
     lm: LanguageModel
@@ -181,18 +182,18 @@ class Round:
     kept: dict[str, Any] = field(default_factory=dict)
 
     def beat(self) -> None:
-        """A sign of life; it may raise, and it may make the model wear other weights for a while."""
+        """A heartbeat. It may raise, and it may set other weights for a while."""
         if self.heartbeat is not None:
             self.heartbeat()
 
     def once(self, name: str, build: Callable[[], Built]) -> Built:
-        """What `build` gives, built at most once per round."""
+        """The result of `build`, computed at most once per round."""
         if name not in self.kept:
             self.kept[name] = build()
         return self.kept[name]
 
     def tell(self, phase: str, done: int, total: int) -> None:
-        """What begins: the phase ("values" or "layers"), the step or layer, and how many there are."""
+        """Report progress: the phase ("values" or "layers"), the step or layer that begins, and how many there are."""
         if self.progress is not None:
             self.progress(phase, done, total)
 

@@ -1,4 +1,4 @@
-"""What an edit of a round gives: its target values, and its updates with how it went."""
+"""Results of an edit: target values, and updates with diagnostics."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Values:
 
 @dataclass(frozen=True)
 class Fit:
-    """How far a round's optimisation came, per fact: the loss before and after it, and how often it was evaluated."""
+    """The result of a round's optimisation, per fact: the loss before and after it, and the number of evaluations."""
 
     loss_start: Float[Tensor, " b"]
     loss: Float[Tensor, " b"]
@@ -38,12 +38,12 @@ class Fit:
 
 @dataclass(frozen=True)
 class RoundUpdate(LayerUpdates):
-    """A round's edit and how it went.
+    """A round's edit with its diagnostics.
 
-    `removed_share` is the part of ‖ΔW‖² that the guards took: 1 − ‖guarded‖²/‖raw‖². `residual_before` and
-    `residual_after` are the mean over facts of ‖z − current‖ / ‖z − h0‖ around a layer's update; after the last one
-    all guards have acted. `seconds` by phase (`core.editing.stopwatch`), once the round is whole. `factor` is what a
-    matched shrinkage was solved to; `notes` what a person should know.
+    `removed_share` is the part of ‖ΔW‖² that the guards removed: 1 − ‖guarded‖²/‖raw‖². `residual_before` and
+    `residual_after` are the mean over facts of ‖z − current‖ / ‖z − h0‖ before and after a layer's update; after the
+    last one all guards have acted. `seconds` by phase (`core.editing.stopwatch`), once the round is complete. `factor`
+    is the solved factor of a matched shrinkage; `notes` are remarks for the user.
     """
 
     removed_share: dict[int, float]

@@ -1,5 +1,5 @@
-"""What the rounds and lanes of a run share: contexts, second moments, decompositions, factors. Lives in memory, but for
-second moments, which are read when they are used."""
+"""Data that the rounds and lanes of a run share: contexts, second moments, decompositions, factors. In memory,
+except for second moments, which are read when they are used."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ HELD = 2**30  # bytes of second moments that stay in memory between two uses; on
 
 
 def model_info(lm: LanguageModel) -> ModelInfo:
-    """What defaults depend on, of a loaded model."""
+    """The properties of a loaded model that defaults depend on."""
     return ModelInfo(lm.reference, lm.model_type, lm.n_layers, lm.d_model, lm.config.vocab_size)
 
 
 @runtime_checkable
 class Sampling(Protocol):
-    """The sampled prefixes that a method asks for."""
+    """The sampled prefixes that a method uses."""
 
     @property
     def context_seeds(self) -> str: ...
@@ -42,8 +42,8 @@ class Sampling(Protocol):
 
 @dataclass
 class EditSession:
-    """One model, one seed. `moments` holds C0 for every layer that a lane edits; the rest is made when first asked.
-    `watch` has the time of all edits in it: what is made here for every lane is set-up."""
+    """One model, one seed. `moments` holds C0 for every layer that a lane edits; other data is computed at first
+    use. `watch` measures the time of all edits; computations that all lanes share count as set-up."""
 
     lm: LanguageModel
     moments: Mapping[int, SecondMoment]
@@ -57,7 +57,7 @@ class EditSession:
             self.watch = Stopwatch(self.lm.settle)
 
     def contexts(self, config: Sampling, beat: Callable[[], None] | None = None) -> list[str]:
-        """The sampled prefixes of a recipe; recipes that ask for the same get the same."""
+        """The sampled prefixes of a recipe. Recipes with the same sampling share them."""
         if not config.samples():
             return []
         key = ("contexts", config.samples(), config.context_seeds)
@@ -73,11 +73,12 @@ class EditSession:
     def moment(self, layer: int) -> Tensor:
         """C0 of a layer, float64, not to be changed; `EditFailure` if it was not gathered.
 
-        Those used last are kept, `HELD` bytes of them: the others are let go of before the layer's is read.
+        The most recently used ones stay in memory, up to `HELD` bytes; the others are released before another one is
+        read.
         """
         if layer not in self.moments:
             raise EditFailure(f"Layer {layer} has no statistics: gather its second moment before editing it.")
-        with self.setup():  # where it is read or gathered only now
+        with self.setup():  # here it is read or gathered
             moment = self.held.pop(layer, None)
             if moment is None:
                 room = HELD // (8 * self.lm.d_ffn**2)
@@ -88,7 +89,7 @@ class EditSession:
             return moment
 
     def spectral_norm(self, layer: int) -> float:
-        """σ_1 of W0, made once; without its singular vectors, which are large."""
+        """σ_1 of W0, computed once; without its singular vectors, which are large."""
         if (layer, "norm") not in self.memo:
             with self.setup():
                 weight = self.lm.original(layer).double()
@@ -97,12 +98,12 @@ class EditSession:
         return self.memo[layer, "norm"]
 
     def setup(self) -> AbstractContextManager:
-        """Within this, what is made once for all lanes."""
+        """Time within this block is set-up: computed once for all lanes."""
         return self.watch.phase(SETUP)
 
     def svd(self, layer: int) -> Svd:
         """The decomposition of W0, made once."""
-        if (layer, "svd") not in self.memo:  # where `LayerContext.svd` looks for it too
+        if (layer, "svd") not in self.memo:  # `LayerContext.svd` uses the same key
             with self.setup():
                 self.memo[layer, "svd"] = svd(self.lm.original(layer))
         return self.memo[layer, "svd"]
@@ -116,8 +117,8 @@ class EditSession:
         bare: Tensor | None = None,
         notes: list[str] | None = None,
     ) -> LayerContext:
-        """What a method may look at when it updates a layer: its current `weight`, the keys of earlier rounds, and what
-        the run has of the layer."""
+        """The data that a method may use when it updates a layer: its current `weight`, the keys of earlier rounds,
+        and the run's data on the layer."""
         return LayerContext(
             layer=layer,
             weight=weight,
@@ -132,7 +133,7 @@ class EditSession:
         )
 
     def basis(self, acting: Guard[Any], layer: int, weight: Tensor) -> Any:
-        """What a guard prepares for a layer: from W0 once per run, from the current `weight` every time."""
+        """The result of a guard's `prepare` for a layer: from W0 once per run, from the current `weight` every time."""
         if acting.needs == WEIGHT:
             return acting.prepare(weight, layer)
         if acting.needs == CURRENT:

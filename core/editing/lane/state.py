@@ -1,4 +1,4 @@
-"""A lane's state: the edited matrices that it wears, and the keys that it has edited."""
+"""A lane's state: its edited matrices, and the keys that it has edited."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from core.models.language_model import LanguageModel
 
 @dataclass(frozen=True)
 class LayerUpdates:
-    """What a round did to each layer: the update that was added and the keys that were edited, in W's type.
+    """A round's changes of each layer: the update that was added and the keys that were edited, in W's type.
 
-    `corrections` is what guards of the accumulated change have the lane wear besides the sum of all updates, until
-    the next round: C_t with W_t = W_0 + Δ_1 + … + Δ_t + C_t. Layers without one wear the sum as it is. `raw` is the
-    update before the guards. `start` and `target` are the facts' values at the last edited layer, before the edit and
-    as aimed at, for methods that have such values.
+    `corrections` are the differences that guards of the accumulated change make to the sum of all updates, until the
+    next round: C_t with W_t = W_0 + Δ_1 + … + Δ_t + C_t. Layers without one use the sum unchanged. `raw` is the update
+    before the guards. `start` and `target` are the facts' values at the last edited layer, before the edit and as aimed
+    at, for methods that have such values.
     """
 
     updates: dict[int, LowRank]
@@ -33,14 +33,14 @@ class LayerUpdates:
 
 
 class Shelf:
-    """Where a history's columns stand, with space for more: adding some costs their own size, not the history's."""
+    """A buffer with a history's columns and space for more: appending costs only the size of the new columns."""
 
     def __init__(self) -> None:
         self._rows: Tensor | None = None
         self._filled = 0
 
     def add(self, history: Float[Tensor, "d n"], columns: Float[Tensor, "d b"]) -> Float[Tensor, "d m"]:
-        """The history with columns behind it. Neither it nor what another branch has added is changed."""
+        """The history with more columns. Neither it nor the columns of another branch are changed."""
         before, after = history.shape[1], history.shape[1] + columns.shape[1]
         rows = self._rows
         here = rows is not None and before == self._filled and before > 0 and rows.data_ptr() == history.data_ptr()
@@ -56,8 +56,8 @@ class Shelf:
 class LaneState:
     """W_t and the keys of all rounds so far, per edited layer. Matrices are replaced, never changed in place.
 
-    `weights` is what the lane wears; `sums` what the next round goes on from: W_0 and all updates. They are the same
-    matrices unless a guard acts on the accumulated change.
+    `weights` are the matrices in use; `sums` are those from which the next round continues: W_0 and all updates. They
+    are the same matrices unless a guard acts on the accumulated change.
     """
 
     weights: dict[int, Float[Tensor, "d_out d_in"]]
@@ -72,7 +72,7 @@ class LaneState:
         return cls(weights, {layer: w.new_zeros(w.shape[1], 0) for layer, w in weights.items()}, dict(weights))
 
     def apply(self, round_: LayerUpdates) -> None:
-        """Add a round. Live application and every replay go through here, in the order of the edit."""
+        """Add a round. Both live runs and replays use this function, in the order of the edit."""
         for layer, delta in round_.updates.items():
             total = self.sums[layer] = added(self.sums[layer], delta)
             correction = round_.corrections.get(layer)
@@ -81,7 +81,7 @@ class LaneState:
             self.history[layer] = shelf.add(self.history[layer], round_.keys[layer])
 
     def copy(self) -> LaneState:
-        """A branch: shares the matrices until either side is edited."""
+        """A branch: it shares the matrices until one of the two is edited."""
         return LaneState(dict(self.weights), dict(self.history), dict(self.sums))
 
     def digest(self, layer: int) -> str:

@@ -1,4 +1,5 @@
-"""k(τ): how many singular directions of a matrix are dominant. Guards, measures, events and the page all ask here."""
+"""k(τ): the number of dominant singular directions of a matrix. Guards, measures, events and the page all use this
+module."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ def rank_by_count(sigma: Float[torch.Tensor, " n"], tau: float) -> int:
 
 
 def of_recorded(recipe: Mapping[str, Any]) -> Dominance | None:
-    """The τ of a lane as a run recorded it (`Recipe.as_dict`): that of its first guard that has one."""
+    """The τ of a lane as a run recorded it (`Recipe.as_dict`): that of its first guard with a τ."""
     for guard in recipe.get("guards") or ():
         if guard.get("tau") is not None:
             return Dominance(guard["tau"], guard.get("by") or ENERGY)

@@ -1,4 +1,4 @@
-"""A low-rank matrix that is multiplied, projected and compared without being formed: the idiom for an edit's ΔW."""
+"""A low-rank matrix that is multiplied, projected and compared without being formed: the type of an edit's ΔW."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from core.lazy import torch
 
 @dataclass(frozen=True)
 class LowRank:
-    """Δ = left · rightᵀ. Needs 2·r·(d_out + d_in) numbers where Δ has d_out · d_in."""
+    """Δ = left · rightᵀ: r · (d_out + d_in) numbers instead of d_out · d_in."""
 
     left: Float[torch.Tensor, "d_out r"]
     right: Float[torch.Tensor, "d_in r"]
 
     @classmethod
     def full(cls, matrix: Float[torch.Tensor, "d_out d_in"]) -> LowRank:
-        """Any matrix as I · matrix, for updates whose rank is not low. Exact: products with 0 and 1 do not round."""
+        """Any matrix as I · matrix, for updates that are not of low rank. Exact: products with 0 and 1 do not round."""
         return cls(torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device), matrix.T.contiguous())
 
     @property
@@ -32,8 +32,8 @@ class LowRank:
         return self.left @ self.right.T
 
     def to(self, dtype: torch.dtype) -> LowRank:
-        """The same factors in another floating-point type, laid out as the ledger gives them back: the order of numbers
-        in memory may change the last bit of a product."""
+        """The same factors in another floating-point type, in the memory layout that the ledger returns: the order
+        of numbers in memory may change the last bit of a product."""
         return LowRank(self.left.to(dtype).contiguous(), self.right.to(dtype).contiguous())
 
     def inner(self, other: LowRank) -> float:
@@ -61,17 +61,17 @@ class LowRank:
 
 
 def added(weight: Float[torch.Tensor, "d_out d_in"], delta: LowRank) -> Float[torch.Tensor, "d_out d_in"]:
-    """W + Δ as a new matrix. The one place where updates are added, so that a replay gives the same bits."""
+    """W + Δ as a new matrix. All updates are added by this function, so that a replay gives the same bits."""
     return torch.addmm(weight, delta.left, delta.right.T)
 
 
 def total(deltas: Sequence[LowRank]) -> LowRank:
-    """The sum of updates, with the columns of all."""
+    """The sum of updates, with all their columns."""
     return LowRank(torch.cat([d.left for d in deltas], 1), torch.cat([d.right for d in deltas], 1))
 
 
 def factored(matrix: Float[torch.Tensor, "d_out d_in"], dtype: torch.dtype) -> LowRank:
-    """A matrix by the fewest factors that hold it to the precision of `dtype`; in full if they are not few."""
+    """A matrix as the fewest factors that preserve the precision of `dtype`; as I · matrix if there are too many."""
     u, sigma, vh = torch.linalg.svd(matrix.double(), full_matrices=False)
     rank = int((sigma > torch.finfo(dtype).eps * sigma[0]).sum())
     if rank * sum(matrix.shape) >= matrix.numel():

@@ -1,6 +1,6 @@
-"""What a change of the weight costs: symmetric positive definite A, known by its inverse. All in float64.
+"""The cost of a change of the weight: a symmetric positive definite A, applied by its inverse. All in float64.
 
-A prior makes the metric of a layer (λ times its model of C0, and the keys of earlier rounds); methods solve with it.
+A prior builds the metric of a layer (λ times its model of C0, and the keys of earlier rounds); methods solve with it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Metric(ABC):
 
 
 class Dense(Metric):
-    """A by its Cholesky factor: d_in² · b work for a solve, d_in³ / 3 once. `notes` tell of a fallback."""
+    """A by its Cholesky factor: d_in² · b work for a solve, d_in³ / 3 once. `notes` report a fallback."""
 
     def __init__(self, matrix: Float[torch.Tensor, "d_in d_in"], layer: int):
         self.layer = layer
@@ -56,7 +56,7 @@ class Dense(Metric):
 
 
 class Summed(Metric):
-    """A that grows by whole blocks of keys, A + K Kᵀ: the matrix, and its factor once it is asked for."""
+    """A that grows by whole blocks of keys, A + K Kᵀ: the matrix, and its factor once it is needed."""
 
     def __init__(self, matrix: Float[torch.Tensor, "d_in d_in"], layer: int):
         self.matrix, self.layer = matrix, layer
@@ -121,4 +121,4 @@ class Restricted(Metric):
 
     def solve(self, right: Float[torch.Tensor, "d_in b"]) -> Float[torch.Tensor, "d_in b"]:
         solution = self.base.solve(right) - self.solved @ by_factor(self.lower, self.solved.T @ right)
-        return solution - self.blocked @ (self.blocked.T @ solution)  # what rounding leaves
+        return solution - self.blocked @ (self.blocked.T @ solution)  # removes rounding errors

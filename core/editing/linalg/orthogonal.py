@@ -1,4 +1,4 @@
-"""Orthogonal matrices that turn a weight, in float64."""
+"""Orthogonal matrices that rotate a weight, in float64."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.lazy import torch
 
 UNDETERMINED = 1e-13  # σ_min / σ_max below which a polar factor is noise in some direction
 NOISE = 1e-14  # of the trace of a Gram matrix, in its least eigenvalues
-APART = 1e-6  # what a float32 weight may leave of a direction that is protected already
+APART = 1e-6  # the remainder of an already protected direction in a float32 weight
 
 
 def polar(matrix: Float[torch.Tensor, "d d"]) -> Float[torch.Tensor, "d d"]:
@@ -24,7 +24,7 @@ def procrustes(
 ) -> tuple[Float[torch.Tensor, "d d"], bool]:
     """(the orthogonal R that maximises tr(Rᵀ M) with R F = F for orthonormal columns F, whether M determines it).
 
-    Where M does not, M + ε I does: there R is the identity instead of what rounding makes of nothing.
+    Where M does not determine R, M + ε I does: R is then the identity instead of rounding noise.
     """
     size = torch.linalg.matrix_norm(matrix, 2)
     if fixed is not None:
@@ -42,10 +42,10 @@ def procrustes(
 def accumulated(
     weight: Float[torch.Tensor, "d_out d_in"], original: Float[torch.Tensor, "d_out d_in"]
 ) -> Float[torch.Tensor, "d_out d_out"]:
-    """The orthogonal Q nearest to turning the original into the weight, argmin ‖Q W0 − W‖: R_t ⋯ R_1 after t rounds.
+    """The orthogonal Q that rotates the original nearest to the weight, argmin ‖Q W0 − W‖: R_t ⋯ R_1 after t rounds.
 
-    It is read off the weights, so a rebuilt lane has it too, and is orthonormal anew in every round: what rounding
-    W_t to its type leaves is not carried on.
+    It is computed from the weights, so a rebuilt lane has it too, and is orthonormal in every round: rounding errors of
+    W_t do not accumulate.
     """
     return polar(weight @ original.T)
 
@@ -55,7 +55,7 @@ def fixed_outputs(
     outputs: Float[torch.Tensor, "d_out k"] | None,
     inputs: Float[torch.Tensor, "d_in j"] | None,
 ) -> Float[torch.Tensor, "d_out n"] | None:
-    """Orthonormal columns that R must leave alone so that R W − W has no part along the given outputs and inputs:
+    """Orthonormal columns that R must not change so that R W − W has no part along the given outputs and inputs:
     those outputs, and W times those inputs."""
     if outputs is None or inputs is None:
         return None
@@ -67,11 +67,11 @@ def fixed_outputs(
 
 
 def thin(delta: Float[torch.Tensor, "d_out d_in"], like: Float[torch.Tensor, "d_out d_in"]) -> LowRank:
-    """Δ by the directions that storing a weight `like` this one can tell from nothing: what is left out is below an
-    eighth of its rounding. The full rank if need be."""
+    """Δ with only the directions that matter for a stored weight `like` this one: the rest is below an eighth of its
+    rounding error. Of full rank if necessary."""
     values, vectors = torch.linalg.eigh(delta @ delta.T)
     least = (torch.finfo(like.dtype).eps / 8 * float(like.double().norm())) ** 2
-    resolved = NOISE * float(values.sum().clamp(min=0)) < least  # else rounding has swallowed the values to judge by
+    resolved = NOISE * float(values.sum().clamp(min=0)) < least  # else rounding errors exceed the values compared
     below = int((values.clamp(min=0).cumsum(0) <= least).sum()) if resolved else 0
     basis = vectors[:, min(below, len(values) - 1) :].contiguous()
     return LowRank(basis, delta.T @ basis)

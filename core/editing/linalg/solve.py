@@ -1,4 +1,5 @@
-"""Solves with symmetric positive-definite matrices, in float64, by Cholesky's factor; and where there is none."""
+"""Solves with symmetric positive-definite matrices, in float64, by Cholesky factors, with a fallback for
+semidefinite ones."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from jaxtyping import Float
 from core.editing.failure import EditFailure
 from core.lazy import torch
 
-SHIFT = 1e-10  # of the mean diagonal: the fallback's ridge, far below what an edit can feel
-STILL = 1e-12  # of the mean diagonal: an input with less never speaks
+SHIFT = 1e-10  # of the mean diagonal: the fallback's ridge, far too small to affect an edit
+STILL = 1e-12  # of the mean diagonal: an input with less is never active
 FLAT = 0.01  # share of the directions that may be without variance before the statistics are to blame
 
 
@@ -17,9 +18,9 @@ def factor(
 ) -> Float[torch.Tensor, "d d"]:
     """The lower Cholesky factor L of A = L Lᵀ.
 
-    Where A is only semidefinite, as when an input of the layer never speaks, the fallback "shift" factors
-    A + 1e-10 · tr(A)/d · I instead and says so in `notes`. `EditFailure` says what to do if A is not finite, has
-    negative directions, or lacks so many that it was gathered from too little.
+    If A is only semidefinite, for example because an input of the layer is never active, the fallback "shift" factors A
+    + 1e-10 · tr(A)/d · I instead and adds a note to `notes`. Raises `EditFailure`, with advice, if A is not finite, has
+    negative directions, or lacks so many that it was gathered from too few tokens.
     """
     if not bool(torch.isfinite(matrix).all()):
         raise EditFailure(
@@ -33,7 +34,7 @@ def factor(
 def shifted(
     matrix: Float[torch.Tensor, "d d"], broke: int, layer: int, notes: list[str] | None
 ) -> Float[torch.Tensor, "d d"]:
-    """The fallback of `factor`, for a factorisation that broke at a direction (counted from 1)."""
+    """The fallback of `factor`, for a factorisation that failed at a direction (counted from 1)."""
     size, diagonal = len(matrix), matrix.diagonal()
     mean = float(diagonal.mean())
     raised = matrix.clone()
@@ -67,7 +68,7 @@ def by_factor(lower: Float[torch.Tensor, "d d"], right: Float[torch.Tensor, "d b
 
 def one_plus(gram: Float[torch.Tensor, "n n"], layer: int, of_facts: bool = False) -> Float[torch.Tensor, "n n"]:
     """The Cholesky factor of I + G for a positive semidefinite G = Kᵀ A⁻¹ K. An `EditFailure` about keys `of_facts`
-    knows which one is to blame."""
+    has the index of the fact."""
     matrix = (gram + gram.T) / 2
     matrix.diagonal().add_(1)
     lower, info = torch.linalg.cholesky_ex(matrix)

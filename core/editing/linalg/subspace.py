@@ -28,14 +28,14 @@ class Basis:
 
 @dataclass(frozen=True)
 class Projection:
-    """An orthogonal projection P [d, d]: onto the span of orthonormal columns, or onto what is orthogonal to them."""
+    """An orthogonal projection P [d, d]: onto the span of orthonormal columns, or onto its orthogonal complement."""
 
     columns: Float[torch.Tensor, "d k"]
     onto: bool
 
     @property
     def rank(self) -> int:
-        """The dimension that is left."""
+        """The dimension of the image."""
         d, k = self.columns.shape
         return k if self.onto else d - k
 
@@ -46,7 +46,7 @@ class Projection:
 
 
 def joint_basis(*columns: Float[torch.Tensor, "d _"]) -> Float[torch.Tensor, "d k"]:
-    """Orthonormal columns that span what all of the given orthonormal columns span."""
+    """Orthonormal columns that span the sum of the spans of the given orthonormal columns."""
     if len(columns) == 1:
         return columns[0]
     u, sigma, _ = torch.linalg.svd(torch.cat(columns, 1), full_matrices=False)

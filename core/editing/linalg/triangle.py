@@ -1,4 +1,4 @@
-"""Half of a symmetric matrix: its upper triangle, for sums and files of matrices that take much room."""
+"""The upper triangle of a symmetric matrix, for sums and files of large matrices."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ WHOLE = 4096  # inputs up to which a layer's statistics keep float64 (134 MB as 
 class Triangle:
     """The upper triangle of a symmetric [d, d], in strips of `ROWS` rows, each from the diagonal on: [rows, d − first].
 
-    The square on the diagonal that a strip begins with is there whole; below the diagonal it is not looked at.
+    The square on the diagonal at the beginning of a strip is stored whole; its part below the diagonal is not used.
     """
 
     strips: tuple[Float[Tensor, "_ _"], ...]
 
     @classmethod
     def zeros(cls, size: int, dtype: torch.dtype, device: torch.device | str = "cpu") -> Triangle:
-        """Of a [size, size] matrix."""
+        """Zeros, of a [size, size] matrix."""
         sizes = [(min(ROWS, size - first), size - first) for first in firsts(size)]
         return cls(tuple(torch.zeros(rows, columns, dtype=dtype, device=device) for rows, columns in sizes))
 
     @classmethod
     def of(cls, square: Float[Tensor, "d d"]) -> Triangle:
-        """Of a symmetric matrix; its strips share the memory of the square."""
+        """The triangle of a symmetric matrix; its strips share the memory of the square."""
         return cls(tuple(square[first : first + ROWS, first:] for first in firsts(len(square))))
 
     def __iter__(self) -> Iterator[tuple[int, Float[Tensor, "_ _"]]]:
@@ -44,11 +44,11 @@ class Triangle:
         return self.strips[0].shape[1]
 
     def mean(self, count: int) -> Triangle:
-        """A sum's mean, as it is kept: in float64 up to `WHOLE` inputs, else rounded to float32."""
+        """The mean of a sum, in the stored type: float64 up to `WHOLE` inputs, else float32."""
         return Triangle(tuple((strip / count).to(kept_type(self.size)) for strip in self.strips))
 
     def digest(self) -> str:
-        """A hash of the numbers as they are kept: two triangles that have it in common are equal bit for bit."""
+        """A hash of the stored numbers: two triangles with the same hash are equal bit for bit."""
         digest = hashlib.sha256()
         for strip in self.strips:
             digest.update(strip.cpu().contiguous().numpy().data)
@@ -72,15 +72,15 @@ def firsts(size: int) -> range:
 
 
 def shapes(size: int) -> dict[str, tuple[int, int]]:
-    """By the first row, as files name them: each strip's shape."""
+    """Each strip's shape by its first row, as files name them."""
     return {str(first): (min(ROWS, size - first), size - first) for first in firsts(size)}
 
 
 def kept_type(size: int) -> torch.dtype:
-    """The type in which statistics of so many inputs are kept."""
+    """The type in which statistics of so many inputs are stored."""
     return torch.float64 if size <= WHOLE else torch.float32
 
 
 def bytes_of(size: int, dtype: torch.dtype) -> int:
-    """What the triangle of a [size, size] matrix takes."""
+    """The size of the triangle of a [size, size] matrix."""
     return dtype.itemsize * sum(rows * columns for rows, columns in shapes(size).values())

@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parent
 
 
 def names() -> list[str]:
-    """The methods there are."""
+    """The names of all methods."""
     return registry.names(FOLDER)
 
 

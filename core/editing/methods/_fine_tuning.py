@@ -1,4 +1,4 @@
-"""Constrained fine-tuning of down-projections on a round's facts, the baseline that locates nothing."""
+"""Constrained fine-tuning of down-projections on a round's facts, the baseline without localisation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from core.models.tokens import answer_ids
 
 @dataclass(frozen=True)
 class Lesson:
-    """A row of ids, and after which of its tokens which id is wanted."""
+    """A row of ids, and the target ids after some of its tokens."""
 
     ids: list[int]
     reads: list[int]
@@ -35,7 +35,7 @@ class Lesson:
 
 @runtime_checkable
 class Training(Protocol):
-    """What practising the facts of a round depends on."""
+    """The settings of training on a round's facts."""
 
     @property
     def steps(self) -> int: ...
@@ -58,7 +58,7 @@ class Bounded(Training, Protocol):
 
 
 def fine_tuned(round_: Round, train: Callable[[], tuple[dict[int, Tensor], Fit]]) -> RoundUpdate:
-    """The change that training makes to the lane's current weights, through the guards. Not of low rank.
+    """The change of the lane's current weights by training, after the guards. Not of low rank.
 
     `train` gives the new weights, and the losses of the facts.
     """
@@ -89,16 +89,16 @@ def fine_tuned(round_: Round, train: Callable[[], tuple[dict[int, Tensor], Fit]]
 
 
 def edited_now(round_: Round) -> dict[int, Float[Tensor, "d_out d_in"]]:
-    """The matrices to change: a lane that branched may wear others as well, which stay as they are."""
+    """The matrices to change: a branched lane may have other edited matrices, which stay unchanged."""
     return {layer: round_.state.sums[layer] for layer in round_.recipe.layers}
 
 
 def trained(round_: Round, config: Bounded) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]:
-    """The weights after training, and how the facts' losses went.
+    """The weights after training, and the facts' losses.
 
-    Each step goes through the round's facts in batches, one step of Adam each; a batch whose loss is below `stop_loss`
-    makes none, and training ends when the mean over batches is. With `bound` every entry stays within ± bound of
-    where the round began.
+    Each step goes through the round's facts in batches, one step of Adam each. A batch whose loss is below `stop_loss`
+    makes no step, and training ends when the mean over batches is below it. With `bound` every entry stays within ±
+    bound of its value at the beginning of the round.
     """
     lm, before = round_.lm, edited_now(round_)
     weights = {layer: weight.clone().requires_grad_() for layer, weight in before.items()}
@@ -124,9 +124,9 @@ def practised(
     attempt: Callable[[Sequence[Lesson]], tuple[Float[Tensor, " b"], Callable[[], None]]],
     doing: str,
 ) -> Fit:
-    """Go through the round's facts in batches, up to `steps` times: `attempt` gives a batch's losses and the step to
-    take, which is taken while their mean is not below `stop_loss`. Ends when the mean over batches is. `doing` begins
-    the message of an `EditFailure` about a loss that is not finite."""
+    """Goes through the round's facts in batches, up to `steps` times: `attempt` gives a batch's losses and the step,
+    which is made unless their mean is below `stop_loss`. Ends when the mean over batches is below it. `doing` is
+    the beginning of the message of an `EditFailure` about a loss that is not finite."""
     lm = round_.lm
     lessons = [lesson(lm, fact, config.teacher_forced) for fact in round_.facts]
     parts = [list(range(i, min(i + config.batch, len(lessons)))) for i in range(0, len(lessons), config.batch)]
@@ -175,7 +175,7 @@ def graded(
 
 @contextmanager
 def through(lm: LanguageModel, weights: Mapping[int, Float[Tensor, "d_out d_in"]]) -> Iterator[None]:
-    """The down-projections multiply by these matrices, so that gradients reach them."""
+    """Use these matrices in the down-projections, so that gradients reach them."""
 
     def replaced(weight: Tensor) -> Callable[..., Tensor]:
         def hook(part: Any, args: tuple, _: Tensor) -> Tensor:
@@ -192,14 +192,15 @@ def through(lm: LanguageModel, weights: Mapping[int, Float[Tensor, "d_out d_in"]
 
 @torch.no_grad()
 def bounded(weights: Mapping[int, Tensor], before: Mapping[int, Tensor], bound: float | None) -> None:
-    """Entries back into their interval."""
+    """Clamp entries to their interval."""
     if bound is not None:
         for layer, weight in weights.items():
             weight.copy_(torch.minimum(torch.maximum(weight, before[layer] - bound), before[layer] + bound))
 
 
 def lesson(lm: LanguageModel, fact: Fact, teacher_forced: bool) -> Lesson:
-    """What is read where: every target token from the prompt's last one, or each after those before it."""
+    """Positions and targets: every target token after the prompt's last token, or each after the target tokens
+    before it."""
     prompt = lm.asked(fact.text)
     head, target = lm.encode(prompt), answer_ids(lm.tokenizer, prompt, fact.target)
     last = len(head) - 1

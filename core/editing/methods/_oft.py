@@ -1,4 +1,4 @@
-"""Orthogonal fine-tuning: block-diagonal turns of a weight's inputs, by Cayley's map of skew matrices.
+"""Orthogonal fine-tuning: block-diagonal rotations of a weight's inputs, by Cayley's map of skew matrices.
 
 Shapes: g blocks of n inputs each, d_in = g · n.
 """
@@ -20,7 +20,7 @@ from core.editing.linalg.orthogonal import procrustes
 from core.editing.methods._fine_tuning import Lesson, Training, edited_now, graded, practised
 from core.errors import UserError
 
-AGAIN = 1e-6  # how near a turn is to be to the one that its S was read off
+AGAIN = 1e-6  # the tolerance between a rotation and the one that its S gives
 
 
 @runtime_checkable
@@ -40,10 +40,10 @@ class Turning(Training, Protocol):
 
 
 def orthogonally_tuned(round_: Round, config: Turning) -> tuple[dict[int, Float[Tensor, "d_out d_in"]], Fit]:
-    """The weights W0 blockdiag(Q)ᵀ after training, and how the facts' losses went.
+    """The weights W0 blockdiag(Q)ᵀ after training, and the facts' losses.
 
-    Each step goes through the round's facts in batches, one step of Adam each, from the Q that the lane has reached;
-    Adam itself starts anew in every round. Training ends when the mean over batches is below `stop_loss`.
+    Each step goes through the round's facts in batches, one step of Adam each, starting from the lane's present Q;
+    Adam's moments are reset in every round. Training ends when the mean over batches is below `stop_loss`.
     """
     lm, before = round_.lm, edited_now(round_)
     if lm.d_ffn % config.blocks:
@@ -81,10 +81,10 @@ def skew(free: Float[Tensor, "g n n"]) -> Float[Tensor, "g n n"]:
 
 
 def cayley(skew: Float[torch.Tensor, "g n n"]) -> Float[torch.Tensor, "g n n"]:
-    """Q = (I − S)(I + S)⁻¹ of each block: orthogonal for skew S, whatever its size.
+    """Q = (I − S)(I + S)⁻¹ of each block: orthogonal for skew S of any size.
 
-    As 2 (I + S)⁻¹ − I with (I + S)⁻¹ = (I + SᵀS)⁻¹ (I − S): I + SᵀS is positive definite, so Cholesky's factor serves.
-    The error is some ε (1 + ‖S‖²), ε the precision of S's type.
+    Computed as 2 (I + S)⁻¹ − I with (I + S)⁻¹ = (I + SᵀS)⁻¹ (I − S): I + SᵀS is positive definite, so it has a Cholesky
+    factor. The error is about ε (1 + ‖S‖²), ε the precision of S's type.
     """
     return Cayley.apply(skew)
 
@@ -110,8 +110,8 @@ class Cayley(torch.autograd.Function):
 def skew_of(turn: Float[torch.Tensor, "g n n"]) -> Float[torch.Tensor, "g n n"]:
     """S of Cayley's map: (I + Q)⁻¹ (I − Q), skew to the last bit.
 
-    As (2 I + Q + Qᵀ)⁻¹ (Qᵀ − Q), since (I + Q)ᵀ(I + Q) = 2 I + Q + Qᵀ. An angle of 180° has no S, and one near it an
-    S that rounding has spoilt: an `EditFailure` unless S gives Q again to within `AGAIN`.
+    Computed as (2 I + Q + Qᵀ)⁻¹ (Qᵀ − Q), since (I + Q)ᵀ(I + Q) = 2 I + Q + Qᵀ. A rotation by 180° has no S, and near
+    180° rounding errors dominate S: an `EditFailure` unless S gives Q again to within `AGAIN`.
     """
     eye = torch.eye(turn.shape[-1], dtype=turn.dtype, device=turn.device)
     lower, broke = torch.linalg.cholesky_ex(2 * eye + turn + turn.mT)
@@ -137,8 +137,8 @@ def reached(
 def turn_between(
     base: Float[Tensor, "d_out d_in"], weight: Float[Tensor, "d_out d_in"], blocks: int
 ) -> Float[Tensor, "g n n"]:
-    """The orthogonal Q of each block nearest to base · Qᵀ = weight, float64. Where the base's block has a null space
-    the weight does not say all of Q; it is then the identity as far as it can be."""
+    """The orthogonal Q of each block nearest to base · Qᵀ = weight, float64. If the base's block has a null space,
+    the weight does not determine Q; Q is then as near to the identity as possible."""
     pairs = zip(base.double().chunk(blocks, 1), weight.double().chunk(blocks, 1), strict=True)
     return torch.stack([procrustes(after.T @ before)[0] for before, after in pairs])
 
@@ -151,7 +151,7 @@ def through_blocks(weight: Float[Tensor, "d_out d_in"], turn: Float[Tensor, "g n
 
 @torch.no_grad()
 def capped(free: dict[int, Tensor], cap: float | None) -> None:
-    """Each block's S back into its ball."""
+    """Project each block's S onto its ball."""
     if cap is not None:
         for a in free.values():
             size = skew(a).flatten(1).norm(dim=1)

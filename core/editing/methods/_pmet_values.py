@@ -1,4 +1,4 @@
-"""PMET's target values: two δ sought together, one in the FFN's output and one in the attention's (PMET, §4.2).
+"""PMET's target values: two δ optimised together, one in the FFN's output and one in the attention's (PMET, §4.2).
 
 Both act at the subject's last token in the last edited layer; only the FFN's becomes a target. Passes are partial
 (`core.models.partial_forward`): they run from that layer on, with both δ added inside it.
@@ -31,7 +31,7 @@ ATTENTIONS = ("self_attn", "attn", "attention", "self_attention")
 
 @runtime_checkable
 class JointSettings(Sampling, Protocol):
-    """What the optimisation of two δ is set by, besides what it shares with MEMIT's."""
+    """The settings of the optimisation of two δ, in addition to those shared with MEMIT's."""
 
     @property
     def steps(self) -> int: ...
@@ -107,7 +107,7 @@ class Joint:
         self.evaluations = torch.zeros(len(facts), dtype=torch.long, device=lm.device)
 
     def evaluate(self) -> Float[Tensor, "b 2 d"]:
-        """The loss's gradient; the loss itself and what `done` asks for are kept."""
+        """The loss's gradient; the loss and the inputs of `done` are stored."""
         nll, kl = (torch.zeros_like(self.loss) for _ in range(2))
         slope, said = torch.zeros_like(self.delta), torch.ones_like(self.said)
         for batch, plan in zip(self.forward.batches, self.plans, strict=True):
@@ -131,7 +131,8 @@ class Joint:
     def parts(
         self, batch: RowBatch, plan: Plan, delta: Float[Tensor, "b 2 d"], said: Tensor
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
-        """A batch's part of each fact's NLL and KL; `said` loses facts with a target token that is not the arg-max."""
+        """A batch's part of each fact's NLL and KL. `said` becomes False for facts with a target token that is not
+        the arg-max."""
         with inside(self.lm, self.layer, batch, delta) as seen:
             logits = self.forward.logits(batch, self.nothing)
         if self.adam.taken == 0:
@@ -155,7 +156,7 @@ class Joint:
         return nll, kl
 
     def done(self) -> Tensor:
-        """Facts that need no further step; the others' factor for the next evaluation is set."""
+        """Facts that need no further step; sets the factor of the others for the next evaluation."""
         self.factor = torch.ones_like(self.factor).masked_fill(self.said, self.config.eased)
         return (self.loss < self.config.stop_loss) | (self.said & (self.kl <= self.config.enough_kl))
 
@@ -164,14 +165,14 @@ class Joint:
         self.delta = self.adam.step(self.delta, slope, self.start.norm(dim=2, keepdim=True), self.active)
 
     def allowed(self, rows: Float[Tensor, "b 2 d"]) -> Float[Tensor, "b 2 d"]:
-        """Both δ, the FFN's without its part along the directions that the lane's guards take."""
+        """Both δ; the FFN's without its part along the directions that the lane's guards protect."""
         if self.blocked is None:
             return rows
         blocked, ffn = self.blocked.to(rows.dtype), rows[:, FFN]
         return torch.stack([ffn - (ffn @ blocked) @ blocked.T, rows[:, ATTENTION]], 1)
 
     def values(self) -> Values:
-        """What was found for the FFN, in float64, facts as columns."""
+        """The target values of the FFN's output, in float64, facts as columns."""
         start, delta = (
             part[:, FFN].double().T.contiguous() for part in (self.start, self.allowed(self.delta.double()))
         )
@@ -184,15 +185,15 @@ class Joint:
 def inside(
     lm: LanguageModel, layer: int, batch: RowBatch, delta: Float[Tensor, "b 2 d"]
 ) -> Iterator[dict[int, Float[Tensor, "r d"]]]:
-    """Each row's owner's two δ are added at the row's first token to what the layer's FFN and attention give. Gives
-    those outputs as they were without δ, as far as the pass got."""
+    """Adds the two δ of each row's owner, at the row's first token, to the outputs of the layer's FFN and attention.
+    Gives these outputs as they were without δ, as far as the pass went."""
     owners: Int[Tensor, " r"] = batch.owners
     seen: dict[int, Tensor] = {}
 
     def adding(site: int) -> Any:
         def add(_: object, __: tuple, output: Tensor | tuple) -> Tensor | tuple:
             first = output[0] if isinstance(output, tuple) else output
-            rows = first.reshape(len(owners), -1, first.shape[-1])  # some FFNs fold rows and tokens into one
+            rows = first.reshape(len(owners), -1, first.shape[-1])  # some FFNs flatten rows and tokens
             seen[site] = rows[:, 0].detach().to(delta.dtype)
             added = rows[:, :1] + delta[owners, site][:, None].to(rows.dtype)
             changed = torch.cat([added, rows[:, 1:]], 1).reshape(first.shape)
@@ -212,7 +213,7 @@ def inside(
 
 
 def attention(lm: LanguageModel, layer: int) -> nn.Module:
-    """The attention of a layer, told by its name; `EditFailure` where there is none of the known names."""
+    """The attention module of a layer, by its name. Raises `EditFailure` if none of the known names exists."""
     for name, part in lm.layers[layer].named_children():
         if name in ATTENTIONS:
             return part

@@ -1,4 +1,4 @@
-"""AlphaEdit: updates in the null space of what the layer usually reads."""
+"""AlphaEdit: updates in the null space of the layer's usual inputs."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class AlphaEdit(LocateThenEdit):
         return super().usual(model) | own
 
     def cautions(self, model: ModelInfo) -> tuple[str, ...]:
-        """That the published β does nothing on the embedded model."""
+        """A warning that the published β has no effect on the embedded model."""
         if self.beta is None or self.beta < INERT or not is_pocket(model):
             return ()
         return (

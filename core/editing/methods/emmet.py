@@ -61,7 +61,7 @@ class Emmet(LocateThenEdit):
     history: bool = param(False, help="Protect the keys of earlier rounds as well.")
 
     def idle(self) -> dict[str, str]:
-        """λ, where nothing weighs against C0."""
+        """λ, if nothing competes with C0."""
         return {} if self.history or self.rho else {"lambda": "without ρ and earlier keys it cancels"}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""FT-L: fine-tuning of one FFN matrix, the baseline as the field runs it."""
+"""FT-L: fine-tuning of one FFN matrix, the field's usual baseline."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ PUBLISHED = (
 class FtL(Method):
     """Adam on the down-projections of `layers`, − log p of the targets (Zhu et al. 2020, as in Meng et al. 2022).
 
-    Every target token is read from the one distribution after the prompt, as in the code that published numbers come
-    from: of an answer of several tokens each is made likely as the first. `ft_m` reads them in order. Biases are not
-    trained. The update is as large as the matrix; the ledger keeps all of it.
+    Every target token is predicted from the one distribution after the prompt, as in the code behind published numbers:
+    each token of a longer answer becomes likely as the first one. `ft_m` predicts them in order. Biases are not
+    trained. The update is as large as the matrix; the ledger stores all of it.
     """
 
     title: ClassVar[str] = "FT-L"

@@ -1,4 +1,4 @@
-"""FT-M: FT-L with the targets read in order."""
+"""FT-M: FT-L with the target tokens predicted in order."""
 
 from __future__ import annotations
 

@@ -52,10 +52,10 @@ class Memit(LocateThenEdit):
 
 
 def weight(context: LayerContext, given: float | None, ridge: float) -> float:
-    """λ: the one given, or E[kᵀ (C0 + ε tr(C0)/d I)⁻¹ k] over the tokens of the layer's statistics, with a note.
+    """λ: the given value, or E[kᵀ (C0 + ε tr(C0)/d I)⁻¹ k] over the tokens of the layer's statistics, with a note.
 
-    This is the trace of (C0 + …)⁻¹ C0: without ε the number of inputs that ever speak. With λ as large a typical new
-    key weighs as much as all that is to be kept, at each of the layers.
+    This is the trace of (C0 + …)⁻¹ C0: without ε the number of inputs that are ever active. With this λ a typical new
+    key weighs as much as all preserved keys, at each of the layers.
     """
     if given is not None:
         return given

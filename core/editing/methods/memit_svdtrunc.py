@@ -18,7 +18,7 @@ from core.lazy import torch
 class MemitSvdTrunc(Memit):
     """MEMIT's Δ of each layer and round, truncated to its fewest singular directions with a share γ of its energy.
 
-    A control, not a published method: it shows what keeping the dominant components of an update does by itself.
+    A control, not a published method: it shows the effect of keeping the dominant components of an update alone.
     """
 
     title: ClassVar[str] = "MEMIT, SVD-truncated"

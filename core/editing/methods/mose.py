@@ -1,4 +1,4 @@
-"""MOSE: the weight is turned, W ← R W with R orthogonal, so that its norm and condition stay what they were."""
+"""MOSE: the weight is rotated, W ← R W with R orthogonal, so that its norm and condition number do not change."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from core.lazy import torch
 if TYPE_CHECKING:
     from core.editing.lane.results import RoundUpdate
 
-FAR = 0.1  # share of a residual that no turn can give, from which on it is told
-DEPARTED = 1e-4  # ‖W − Q W0‖ / ‖W‖ from which W is no longer a turned W0: a guard has cut into it
+FAR = 0.1  # share of a residual that no rotation can give, from which on there is a note
+DEPARTED = 1e-4  # ‖W − Q W0‖ / ‖W‖ from which W is no longer a rotated W0: a guard has changed it
 POCKET = {
     "layers": Default(
         (0, 1, 2, 3, 4),
@@ -101,11 +101,11 @@ class Mose(LocateThenEdit):
         return {**shared, "layers": Default(layers, "Candidates: all layers but the first and the last two."), **fixed}
 
     def cautions(self, model: ModelInfo) -> tuple[str, ...]:
-        """How much a turn can hold on the embedded model."""
+        """A warning on how much a rotation can store in the embedded model."""
         return (NARROW,) if is_pocket(model) else ()
 
     def edit(self, round_: Round) -> RoundUpdate:
-        """Choose the round's layers, then as MEMIT: values at the last of them, spread over all of them."""
+        """Choose the round's layers, then as in MEMIT: values at the last of them, spread over all of them."""
         from core.editing.rounds.procedures import all_at_once
 
         with round_.session.watch.phase("select"):
@@ -135,7 +135,7 @@ class Mose(LocateThenEdit):
         residual: Float[torch.Tensor, "d_out b"],
         context: LayerContext,
     ) -> LowRank:
-        """ΔW = R W − W of one layer. In a guard-aware lane R leaves alone what guards protect of W's outputs."""
+        """ΔW = R W − W of one layer. In a guard-aware lane R does not change what guards protect of W's outputs."""
         whole = context.whole or context
         original, current = context.original.double(), context.weight.double()
         nearest = accumulated(current, original)
@@ -178,8 +178,8 @@ class Mose(LocateThenEdit):
         turned: Float[torch.Tensor, "d_out d_out"] | None,
         context: LayerContext,
     ) -> tuple[Float[torch.Tensor, "d_out d_out"], float]:
-        """(W C0 Wᵀ, or W0 C0 Wᵀ to preserve the original's outputs; tr(W C0 Wᵀ)). Where W = Q W0 both come from
-        W0 C0 W0ᵀ, which is made once per run."""
+        """(W C0 Wᵀ, or W0 C0 Wᵀ to preserve the original's outputs; tr(W C0 Wᵀ)). If W = Q W0, both are computed
+        from W0 C0 W0ᵀ, which is computed once per run."""
         original = context.original.double()
         if turned is None:
             across = context.moment() @ weight.T

@@ -25,9 +25,9 @@ PUBLISHED = (
 class MoseOft(Method):
     """W = W0 blockdiag(Q_1 … Q_g)ᵀ, Q = (I − S)(I + S)⁻¹ with S skew, trained by Adam on − log p of the targets.
 
-    No Procrustes problem, no statistics, no target values and no choice of layers: `mose` is the paper's method. One Q
-    is trained on from round to round; it is read off the weights when a round begins. The singular values of the
-    blocks' products stay those of W0. The code caps the parameter's norm; by how much is not known, so nothing is
+    No Procrustes problem, no statistics, no target values and no choice of layers: `mose` is the paper's method. The
+    training of Q continues from round to round; Q is computed from the weights when a round begins. The singular values
+    of the blocks' products stay those of W0. The code caps the parameter's norm; its limit is not known, so nothing is
     capped unless `cap` is given.
     """
 

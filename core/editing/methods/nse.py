@@ -60,7 +60,7 @@ class Nse(Memit):
         return super().usual(model) | published(model, PUBLISHED)
 
     def edit(self, round_: Round) -> RoundUpdate:
-        """Passes over the facts that lack something, all towards the unedited model's values."""
+        """Passes over the facts with a remaining residual, all towards the unedited model's values."""
         from core.editing.rounds.procedures import joined, spread_values, target_values, values_once
 
         values = values_once(round_, lambda here: target_values(here, original=True))

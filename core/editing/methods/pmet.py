@@ -34,9 +34,9 @@ PUBLISHED = (
 class Pmet(Memit):
     """Δ = R / √(n − i) Kᵀ (λ C0 + K Kᵀ)⁻¹ (Li et al. 2024, Eq. 14): MEMIT's solve, with more of R for lower layers.
 
-    δ of the FFN's and of the attention's output are optimised together, each within its own clamp; R is what the FFN's
-    output in the last layer lacks of its target. The attention's δ only helps to find it, and lower layers hardly
-    change what the last one's FFN gives: what is missing there stays missing until the last layer.
+    δ of the FFN's and of the attention's output are optimised together, each within its own clamp; R is the residual of
+    the FFN's output in the last layer. The attention's δ only helps the optimisation. Lower layers hardly change the
+    last FFN's output: the residual there remains until the last layer.
     """
 
     title: ClassVar[str] = "PMET"

@@ -46,9 +46,9 @@ class Rome(LocateThenEdit):
     """Δ = (v* − W k) uᵀ / (uᵀ k), u = C0⁻¹ k̄: least ‖Δ C0^½‖ with (W + Δ) k = v* (Meng et al. 2022, Eq. 2).
 
     As its authors run it: u comes from the key k̄ averaged over contexts, but k is the bare prompt's, so the constraint
-    holds for k while the update lies along k̄; where uᵀk is small it explodes. `r_rome` is consistent. The facts of a
-    round are edited one after the other, each on the model that the ones before left; nothing protects those.
-    v* = (FFN's output at the bare prompt) + δ. One layer as published; several share what is missing as in MEMIT.
+    holds for k while the update lies along k̄; where uᵀk is small, the update explodes. `r_rome` is consistent. The
+    facts of a round are edited one after the other, each on the model after the earlier ones, which are not protected.
+    v* = (FFN's output at the bare prompt) + δ. One layer as published; several share the residual as in MEMIT.
     """
 
     title: ClassVar[str] = "ROME"
@@ -75,7 +75,7 @@ class Rome(LocateThenEdit):
         return ((short, max(self.context_length // 2, 2)), (self.contexts - short, self.context_length))
 
     def idle(self) -> dict[str, str]:
-        """ε, where inputs are not weighed."""
+        """ε, if inputs are not weighted."""
         return {} if self.moment else {"ridge": "inputs are not weighed by C0"}
 
     @classmethod

@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parent
 
 
 def names() -> list[str]:
-    """The priors there are."""
+    """The names of all priors."""
     return registry.names(FOLDER)
 
 

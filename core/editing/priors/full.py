@@ -23,12 +23,12 @@ class Full(Prior):
     paper: ClassVar[str] = "arXiv 2210.07229"
 
     def opening(self, threshold: float) -> str:
-        """Why `projection` leaves nothing, and what to set."""
+        """Why `projection` is empty, and which settings to change."""
         why = f"No direction of the keys has a variance below {threshold:.3g}"
         return f'{why}: raise "threshold", or set "relative": true.'
 
     def metric(self, context: LayerContext, weight: float, ridge: float = 0.0, history: bool = False) -> Metric:
-        """A of a layer: its factor is made once per run, and again when d_in / 4 keys have come together."""
+        """A of a layer: its factor is computed once per run, and again after every d_in / 4 keys."""
         key = ("full", weight, ridge)
 
         def matrix() -> Float[torch.Tensor, "d_in d_in"]:
@@ -49,9 +49,10 @@ class Full(Prior):
         project: Projecting | None = None,
         woodbury_limit: int = 0,
     ) -> Protecting:
-        """A + K_p K_pᵀ for the keys of all earlier rounds, each block of which goes through `project` first.
+        """A + K_p K_pᵀ for the keys of all earlier rounds; `project` is applied to each block first.
 
-        `key` names A among the layer's; up to `woodbury_limit` keys (at least d_in / 4) stay beside it.
+        `key` identifies A among the layer's metrics; up to `woodbury_limit` keys (at least d_in / 4) are not added to
+        A.
         """
         whole = context.whole or context
         key_history = context.once(("key_history", self, *key), KeyHistory)
@@ -68,7 +69,8 @@ class Full(Prior):
         return matrix
 
     def projection(self, context: LayerContext, threshold: float) -> Projection:
-        """Onto the eigenvectors of C0 whose eigenvalue is below `threshold` (AlphaEdit, §3.2), made once per run."""
+        """Onto the eigenvectors of C0 whose eigenvalue is below `threshold` (AlphaEdit, §3.2), computed once per
+        run."""
 
         def build() -> Projection:
             values, vectors = torch.linalg.eigh(context.moment())

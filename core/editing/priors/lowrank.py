@@ -57,8 +57,8 @@ class LowRankPrior(Prior):
 
     C_prior = V_r Λ V_rᵀ from the original weight's right singular vectors, scaled to ‖C0‖_F; r is the rank at which C0
     by itself reaches the energy, at most the weight's rank. C0 is uncentred. The keys K_p of earlier rounds are
-    compressed every τ keys to their r leading directions, r = min(k_γ, r_max) (Alg. 1). Where the paper leaves a
-    choice open (Λ, what the energy is a share of, α) the choice is a field.
+    compressed every τ keys to their r leading directions, r = min(k_γ, r_max) (Alg. 1). Choices that the paper leaves
+    open (Λ, the definition of the energy, α) are fields.
     """
 
     title: ClassVar[str] = "low-rank plus diagonal"
@@ -96,7 +96,7 @@ class LowRankPrior(Prior):
 
     @classmethod
     def usual(cls, model: ModelInfo, method: str) -> dict[str, Default]:
-        """r0 of the paper's Table 3, for the models and methods that it has; CounterFact's where facts are others."""
+        """r0 of the paper's Table 3, for its models and methods; CounterFact's for facts of other datasets."""
         known = next((known for known in RANKS if known.fits(model)), None)
         if known is None or method not in METHODS:
             return {}
@@ -117,19 +117,20 @@ class LowRankPrior(Prior):
         return same | {"lambda": Default(15000.0, "FastEdit, App. B.3: 15,000 on all models.")}
 
     def idle(self, method: Any) -> dict[str, str]:
-        """AlphaEdit's threshold, whose place U takes; and what a given rank, α or interval leaves without work."""
+        """AlphaEdit's threshold, which U replaces; and fields without effect because of a given rank, α or interval."""
         reasons = dict.fromkeys(("threshold", "relative"), "U's directions are what is protected")
         reasons |= dict.fromkeys(("lowrank energy", "lowrank energy_of"), "the rank is given") if self.rank else {}
         reasons |= {} if self.alpha else {"lowrank weights": "α is 0"}
         return reasons | ({} if self.interval else dict.fromkeys(("lowrank gamma", "lowrank max_rank"), "τ is null"))
 
     def opening(self, threshold: float) -> str:
-        """Why `projection` leaves nothing, and what to set."""
+        """Why `projection` is empty, and which settings to change."""
         advice = "give a smaller rank" if self.rank else f"lower the prior's energy (γ₀, {self.energy:g} now)"
         return f"The low-rank prior protects every direction: {advice}. FastEdit, App. B.4, has γ₀ of .3 to .9."
 
     def metric(self, context: LayerContext, weight: float, ridge: float = 0.0, history: bool = False) -> Metric:
-        """A of a layer; λ (U Uᵀ + D) is made once per run, and what compressed keys add to it once per compression."""
+        """A of a layer. λ (U Uᵀ + D) is computed once per run, the contribution of compressed keys once per
+        compression."""
         whole = context.whole or context
         key = ("factor model", self, weight, ridge)
         metric: Metric = whole.once(key, lambda: self.base(whole, weight, ridge))
@@ -148,8 +149,8 @@ class LowRankPrior(Prior):
     ) -> Protecting:
         """A + K_p K_pᵀ for the compressed keys of all earlier rounds; `project` is applied to each block first.
 
-        `key` names A among the layer's metrics. Compressed keys stay few, so they are never added to A's matrix:
-        `matrix` and `woodbury_limit` are not used.
+        `key` identifies A among the layer's metrics. There are few compressed keys, so they are never added to A's
+        matrix: `matrix` and `woodbury_limit` are not used.
         """
         whole, project = context.whole or context, project or context.allowed
         key_history = context.once(("key_history", self, *key), KeyHistory)
@@ -167,7 +168,7 @@ class LowRankPrior(Prior):
         return LowRankPlusDiagonal(weight, factors.directions, diagonal, context.layer)
 
     def factors(self, context: LayerContext) -> Factors:
-        """U and D of a layer (Eq. 12, 13), made once per run."""
+        """U and D of a layer (Eq. 12, 13), computed once per run."""
 
         def build() -> Factors:
             fused = self.fused(context)
@@ -219,10 +220,11 @@ class LowRankPrior(Prior):
         return compact, history[:, history.shape[1] - rest.shape[1] :]
 
     def compress(self, keys: Float[torch.Tensor, "d_in n"]) -> Float[torch.Tensor, "d_in r"]:
-        """U_r S_r of the keys (Alg. 1), up to a turn: K Kᵀ loses at most (1−γ) of its trace, unless r_max takes more.
+        """U_r S_r of the keys (Alg. 1), up to a rotation: K Kᵀ loses at most (1−γ) of its trace, unless r_max removes
+        more.
 
-        Directions are those of the smaller of Kᵀ K and K Kᵀ, several times as fast as K's own decomposition. What
-        squaring costs in precision lies in directions without energy, and what is kept never exceeds K Kᵀ.
+        Computed from the smaller of Kᵀ K and K Kᵀ, several times as fast as K's own decomposition. The squaring loses
+        precision only in directions without energy, and the result never exceeds K Kᵀ.
         """
         tall = keys.shape[1] <= keys.shape[0]
         energy, vectors = torch.linalg.eigh(keys.T @ keys if tall else keys @ keys.T)
@@ -232,7 +234,7 @@ class LowRankPrior(Prior):
         return keys @ few if tall else few * energy[:rank].sqrt()
 
     def projection(self, context: LayerContext, threshold: float) -> Projection:
-        """P_U = I − E Eᵀ (App. A.1): `threshold` plays no part, U's directions are what is protected."""
+        """P_U = I − E Eᵀ (App. A.1): `threshold` is not used, since U's directions are the protected ones."""
         whole = context.whole or context
         vectors = self.factors(whole).vectors
         return Projection(vectors if context.blocked is None else joint_basis(vectors, context.blocked), onto=False)

@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parent
 
 
 def names() -> list[str]:
-    """The wrappers there are."""
+    """The names of all wrappers."""
     return registry.names(FOLDER)
 
 
