@@ -49,7 +49,7 @@ class LayerContext:
     whole: LayerContext | None = None
 
     def metric(self, weight: float, ridge: float = 0.0, history: bool = False) -> Metric:
-        """A = λ (C + ε tr(C)/d I) (+ K_p K_pᵀ), with C as the lane's prior has it: what an update costs."""
+        """A = λ (C + ε tr(C)/d I) (+ K_p K_pᵀ), with the lane's prior for C: the cost of an update."""
         return self.prior.metric(self, weight, ridge, history)
 
     def allowed(self, keys: Float[torch.Tensor, "d_in n"]) -> Float[torch.Tensor, "d_in n"]:

@@ -1,4 +1,4 @@
-"""A lane's recipe: method x prior x guards, from what a spec says and what the model's defaults add."""
+"""A lane's recipe: method x prior x guards, from the spec and from the model's defaults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOT_PARAMETERS = ("method", "guards", "prior", "wrapper", "name")
 
 
 def recipe_from_dict(lane: Mapping[str, Any], model: ModelInfo | None = None) -> Recipe:
-    """The recipe of a spec's lane; what the lane leaves open comes from the model's defaults, then the method's.
+    """The recipe of a spec's lane. Missing fields come from the model's defaults, then from the method's.
 
     Raises `UserError` for unknown methods, guards and hyperparameters, values out of range, and layers that the model
     does not have.
@@ -46,8 +46,8 @@ def recipe_from_dict(lane: Mapping[str, Any], model: ModelInfo | None = None) ->
 
 
 def usual(lane: Mapping[str, Any], model: ModelInfo | None) -> dict[str, Default]:
-    """What a lane's method has where the lane says nothing, and why: the model's settings, those that the paper of its
-    prior has for the model, and those that go with the prior. The method's own defaults stand for all else."""
+    """Defaults of a lane's method, with reasons: the model's settings, those in the prior's paper for the model, and
+    those that the prior implies. All other fields have the method's own defaults."""
     known = {entry.name for entry in parameters(methods.get(lane["method"]))}
     prior = priors.get(named(lane.get("prior") or "full")["name"])
     values: dict[str, Default] = {}
@@ -58,7 +58,7 @@ def usual(lane: Mapping[str, Any], model: ModelInfo | None) -> dict[str, Default
 
 
 def prior_usual(lane: Mapping[str, Any], model: ModelInfo | None) -> dict[str, Default]:
-    """What a lane's prior has for the model where the lane says nothing."""
+    """Defaults of a lane's prior for the model."""
     entry = named(lane.get("prior") or "full")
     if model is None or not isinstance(entry, Mapping) or entry.get("name") not in priors.names():
         return {}
@@ -67,7 +67,7 @@ def prior_usual(lane: Mapping[str, Any], model: ModelInfo | None) -> dict[str, D
 
 
 def wrapper_usual(lane: Mapping[str, Any], model: ModelInfo | None) -> dict[str, Default]:
-    """What a lane's wrapper has for the model where the lane says nothing."""
+    """Defaults of a lane's wrapper for the model."""
     entry = named(lane.get("wrapper"))
     if model is None or not isinstance(entry, Mapping) or entry.get("name") not in wrappers.names():
         return {}
@@ -75,7 +75,8 @@ def wrapper_usual(lane: Mapping[str, Any], model: ModelInfo | None) -> dict[str,
 
 
 def part_from(given: Any, kind: str, package: Any, standing: Mapping[str, Default]) -> tuple[str, Any]:
-    """A lane's prior or wrapper: its name, or `{"name": …}` with hyperparameters; `standing` are those of a model."""
+    """A lane's prior or wrapper: its name, or `{"name": …}` with hyperparameters; `standing` are the model's
+    defaults."""
     entry = named(given)
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
         known = f'"{package.names()[0]}", or {{"name": "{package.names()[0]}", …}} with its hyperparameters'
@@ -87,7 +88,7 @@ def part_from(given: Any, kind: str, package: Any, standing: Mapping[str, Defaul
 
 
 def named(given: Any) -> Any:
-    """A prior or wrapper as an object, where only its name was given."""
+    """A prior or wrapper as an object, also if only its name was given."""
     return {"name": given} if isinstance(given, str) else given
 
 

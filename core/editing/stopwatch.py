@@ -11,15 +11,15 @@ FREE = SETUP, WAITING = "setup", "waiting"  # charged to no lane
 
 
 class Stopwatch:
-    """Phases may lie within each other; a moment counts for the innermost one.
+    """Phases may be nested; each moment counts for the innermost one.
 
     `values`: the optimisation of target values, or training. `select`: the choice of layers. `keys`, `solve`, `guard`:
-    what they say. `match`: the search for a factor that matches another lane. `rebuild`, `ledger`: reading a state and
-    writing the round. `overlap`: how far the keys repeat earlier ones. `other`: what is left. `setup`: statistics,
-    decompositions and factors that are made once per run and then shared, whoever asks first. `waiting`: a pause, or
-    questions answered meanwhile.
+    as named. `match`: the search for a factor that matches another lane. `rebuild`, `ledger`: reading a state and
+    writing the round. `overlap`: the overlap of keys with earlier ones. `other`: the rest. `setup`: statistics,
+    decompositions and factors that are computed once per run and then shared, whichever lane needs them first.
+    `waiting`: a pause, or questions answered meanwhile.
 
-    `settle` waits until what was begun is done (a GPU's queue); `clock` gives seconds.
+    `settle` waits for pending work (a GPU's queue); `clock` gives seconds.
     """
 
     def __init__(self, settle: Callable[[], None] | None = None, clock: Callable[[], float] = time.perf_counter):
@@ -29,10 +29,10 @@ class Stopwatch:
 
     @contextmanager
     def counted(self) -> Iterator[dict[str, float]]:
-        """Gives the seconds by phase of what happens within; once that is over they add up to the whole.
+        """Gives the seconds by phase inside the block; at its end they add up to the total.
 
-        One count within another is a moment of the outer one's phase: an edit that is tried while another one waits
-        is none of its phases.
+        If blocks are nested, the inner one counts as a moment of the outer one's phase: an edit that is tried while
+        another one waits has no part in its phases.
         """
         seconds: dict[str, float] = {}
         self._turn()
@@ -46,7 +46,7 @@ class Stopwatch:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """What happens within counts for `name`, if anything is counted."""
+        """Time inside the block counts for `name`, if anything is counted."""
         self._turn()
         within = self._counts[-1][1] if self._counts else []
         within.append(name)
@@ -71,5 +71,5 @@ class Stopwatch:
 
 
 def charged(seconds: Mapping[str, float | None]) -> float:
-    """What an edit costs its lane: all of its phases but set-up, which is made once and shared, and waiting."""
+    """The time charged to a lane: all phases but set-up, which is shared, and waiting."""
     return max(0.0, (seconds.get("total") or 0.0) - sum(seconds.get(name) or 0.0 for name in FREE))

@@ -1,4 +1,4 @@
-"""One round of edits: by the lane's method, then through the guards that look at the accumulated change."""
+"""One round of edits: by the lane's method, then by the guards of the accumulated change."""
 
 from __future__ import annotations
 
@@ -34,11 +34,10 @@ def edit_round(
 ) -> RoundUpdate:
     """Edit `facts` on top of `state`, which is not changed: `state.apply(update)` adds the round. No facts, no change.
 
-    `matched` is for recipes with a guard that matches another lane: that lane's share of this round's facts that it
-    says exactly (arg-max) just after its own edit. `heartbeat` is called between optimiser steps and between layers;
-    it may raise, and it may make the model wear other weights for a while. `progress` is told there what begins: the
-    phase ("values" or "layers"), the step or layer, and how many there are. `seconds` of what is returned add up to the
-    time that this took.
+    `matched` is for recipes with a guard that matches another lane: that lane's exact efficacy (arg-max) on this
+    round's facts just after its own edit. `heartbeat` is called between optimiser steps and between layers; it may
+    raise, and it may set other weights for a while. `progress` is called there with the phase ("values" or "layers"),
+    the step or layer that begins, and how many there are. The `seconds` of the result add up to the time of this call.
     """
     if not facts:
         return nothing()
@@ -56,7 +55,7 @@ def edit_round(
 
 
 def waited(heartbeat: Callable[[], None] | None, watch: Stopwatch) -> Callable[[], None] | None:
-    """The heartbeat, whose time (a pause, questions that are answered) is not the edit's."""
+    """The heartbeat; its time (a pause, or questions) is not charged to the edit."""
     if heartbeat is None:
         return None
 
@@ -68,13 +67,13 @@ def waited(heartbeat: Callable[[], None] | None, watch: Stopwatch) -> Callable[[
 
 
 def nothing() -> RoundUpdate:
-    """The round of no facts."""
+    """The update of a round without facts."""
     none = torch.zeros(0)
     return RoundUpdate({}, {}, {}, {}, {}, Fit(none, none, none.int()))
 
 
 def whole_round(round_: Round) -> RoundUpdate:
-    """The round by its method, and what guards of the accumulated change make of it."""
+    """The round by its method, with corrections by guards of the accumulated change."""
     update = round_.recipe.editor.edit(round_)
     return corrected(update, round_) if round_.recipe.total_guards else update
 
@@ -82,8 +81,8 @@ def whole_round(round_: Round) -> RoundUpdate:
 def corrected(update: RoundUpdate, round_: Round) -> RoundUpdate:
     """The update with the corrections of guards that act on the accumulated change ΔW = W_t − W_0 (PRUNE).
 
-    The lane wears W_0 + guarded(ΔW), and its next round goes on from W_0 + ΔW; with a guard that acts `every_round`
-    it goes on from what is worn.
+    The lane uses W_0 + guarded(ΔW), and its next round continues from W_0 + ΔW; with a guard that acts `every_round` it
+    continues from the guarded weights.
     """
     updates, shares, corrections = dict(update.updates), dict(update.removed_share), {}
     for layer, delta in update.updates.items():
@@ -102,7 +101,7 @@ def corrected(update: RoundUpdate, round_: Round) -> RoundUpdate:
 def correction_of(
     lm: LanguageModel, recipe: Recipe, session: EditSession, layer: int, total: Float[Tensor, "d_out d_in"]
 ) -> tuple[LowRank, float]:
-    """(what makes W_0 + guarded(ΔW) of `total` = W_0 + ΔW, the share of ‖ΔW‖² that the guards took)."""
+    """(the difference of W_0 + guarded(ΔW) from `total` = W_0 + ΔW, the share of ‖ΔW‖² that the guards removed)."""
     original = lm.original(layer)
     change = LowRank.full((total - original).double())
     left = passed(change, recipe.total_guards, session, layer, original)
@@ -110,14 +109,14 @@ def correction_of(
 
 
 def goes_on(recipe: Recipe) -> bool:
-    """Whether rounds go on from what the guards of the accumulated change leave."""
+    """Whether rounds continue from the weights after the guards of the accumulated change."""
     return any(acting.every_round for acting in recipe.total_guards)
 
 
 def worn_instead(
     lm: LanguageModel, recipe: Recipe, session: EditSession, sums: Mapping[int, Float[Tensor, "d_out d_in"]]
 ) -> dict[int, Float[Tensor, "d_out d_in"]]:
-    """The matrices that a lane of this recipe wears where its updates come to `sums`: only those that differ."""
+    """The matrices that a lane of this recipe uses if its updates add up to `sums`: only those that differ."""
     if not recipe.total_guards or goes_on(recipe):
         return {}
     corrections = {layer: correction_of(lm, recipe, session, layer, total)[0] for layer, total in sums.items()}

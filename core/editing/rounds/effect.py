@@ -1,7 +1,7 @@
-"""What an edit did not do: changes of next to nothing, values that were not found, guards that take nothing or all.
+"""Warnings about edits without effect: no change, values that were not found, guards that remove nothing or everything.
 
-Told in words for the person, with the likely cause. A lane whose numbers are fine in themselves may still show nothing
-but its settings.
+Each is a sentence for the user, with the likely cause. The numbers of such a lane may look normal and show only its
+settings.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from core.editing.lane.results import RoundUpdate, Values
 from core.editing.settings.parameters import values
 
 NOTHING = 1e-6  # of a norm: float32 keeps seven digits, so that less than this is lost in the weights
-LITTLE = 0.1  # of what the values ask for
+LITTLE = 0.1  # of the values' change
 ALL = 0.999  # of ‖ΔW‖², which the guards take
 NONE = 1e-12  # of ‖ΔW‖², the same
 NO_CHANGE, LITTLE_CHANGE, NO_VALUES, NOT_GUARDED = "no change", "little change", "no values", "not guarded"
@@ -36,11 +36,11 @@ WAYS = {  # out of it, by the hyperparameters that decide how much of the values
 
 
 def silent(recipe: Recipe, update: RoundUpdate, weights: Mapping[int, Float[Tensor, "d_out d_in"]]) -> dict[str, str]:
-    """What a round did not do to the matrices `weights` that it changed: sentences by kind, none for an ordinary round.
+    """Warnings about a round that changed the matrices `weights`: sentences by kind, none for an ordinary round.
 
-    `NO_CHANGE`: ‖ΔW‖ ≤ `NOTHING` · ‖W‖ in every layer, or the guards took `ALL`. `LITTLE_CHANGE`: of what its values
-    ask for less than `LITTLE` is there after the round. `NO_VALUES`: the search for them made the loss no smaller.
-    `NOT_GUARDED`: guards that act on each update took nothing.
+    `NO_CHANGE`: ‖ΔW‖ ≤ `NOTHING` · ‖W‖ in every layer, or the guards removed `ALL`. `LITTLE_CHANGE`: less than `LITTLE`
+    of the values' change is present after the round. `NO_VALUES`: the optimisation did not reduce the loss.
+    `NOT_GUARDED`: guards that act on each update removed nothing.
     """
     if not update.updates:
         return {}
@@ -75,7 +75,7 @@ def silent(recipe: Recipe, update: RoundUpdate, weights: Mapping[int, Float[Tens
 
 
 def not_guarded(recipe: Recipe) -> str:
-    """Of guards that took nothing."""
+    """The warning about guards that removed nothing."""
     return f"{_guards(recipe)} takes nothing of the edits: the lane is as it would be without."
 
 
@@ -85,12 +85,12 @@ def _largest(deltas: Mapping[int, Any], weights: Mapping[int, Tensor]) -> float:
 
 
 def _missing(update: RoundUpdate) -> float:
-    """What is missing of the values after the last layer, as a share of what they ask for; NaN where there are none."""
+    """The residual after the last layer, as a share of the initial one; NaN without values."""
     return list(update.residual_after.values())[-1] if isinstance(update.values, Values) else float("nan")
 
 
 def _cause(recipe: Recipe, update: RoundUpdate, searched: bool) -> str:
-    """Why an update is nothing before any guard."""
+    """Why an update is zero before any guard."""
     settings = values(recipe.method)
     if not searched:
         limit = f" ({settings['stop_loss']:g})" if settings.get("stop_loss") is not None else ""
@@ -103,7 +103,7 @@ def _cause(recipe: Recipe, update: RoundUpdate, searched: bool) -> str:
 
 
 def _weighs(recipe: Recipe) -> str:
-    """What keeps values from being written."""
+    """What prevents values from being written."""
     ways = [f"{way} {name} ({number:g})" for name, way, number in _set(recipe, WAYS)]
     advice = f"; {', or '.join(ways)}" if ways else ""
     return f"what is kept of the weights outweighs the new values{advice}"
@@ -114,7 +114,8 @@ def _more(recipe: Recipe, names: Sequence[str]) -> str:
 
 
 def _set(recipe: Recipe, names: Any) -> Iterator[tuple[str, str, float]]:
-    """(name, which way to turn it, value) of those hyperparameters of the method and its wrapper that act now."""
+    """(name, direction in which to change it, value) of those hyperparameters of the method and its wrapper that
+    have an effect."""
     for part, whose in ((recipe.method, ""), (recipe.wrapper, f" of {recipe.wrapper and recipe.wrapper.title}")):
         settings = values(part) if part is not None else {}
         for name, number in settings.items():
@@ -123,7 +124,7 @@ def _set(recipe: Recipe, names: Any) -> Iterator[tuple[str, str, float]]:
 
 
 def _guards(recipe: Recipe) -> str:
-    """The guards with what they are set by: "REVIVE (tau 0.9)"."""
+    """The guards with their main number: "REVIVE (tau 0.9)"."""
     parts = []
     for acting in recipe.guards:
         knob = dial(type(acting))

@@ -1,9 +1,9 @@
-"""Guard-aware rounds: values are sought and updates solved for inside the space that the lane's guards leave.
+"""Guard-aware rounds: values and updates are restricted to the directions that the lane's guards do not remove.
 
 A guard that projects (REVIVE, the random control) removes U from an update's outputs and V from its inputs. A round
 that knows this in advance loses nothing to it. δ stays orthogonal to U at the last edited layer. At each layer U is
-removed from the residual and V from the keys, those of earlier rounds too, and C0 is split into V and its complement.
-So any method gives what it would give for Δ = (I − UUᵀ) Δ (I − VVᵀ) from the start.
+removed from the residual and V from the keys, also from those of earlier rounds, and C0 is split into V and its
+complement. So every method gives the result that it would give for Δ = (I − UUᵀ) Δ (I − VVᵀ) from the start.
 """
 
 from __future__ import annotations
@@ -48,9 +48,10 @@ class PrefixedMemo(MutableMapping):
 
 
 def protected(recipe: Recipe, layer: int, weight: Float[Tensor, "d_out d_in"], session: EditSession) -> Basis | None:
-    """What the lane's guards take from updates of a layer, together; None in a lane that is not guard-aware.
+    """The directions that the lane's guards together remove from updates of a layer; None in a lane that is not
+    guard-aware.
 
-    `weight` is the current one, for guards that look at it. Guards that do not project have no say.
+    `weight` is the current one, for guards that use it. Guards that do not project are ignored.
     """
     if not recipe.method.guard_aware:
         return None
@@ -68,7 +69,7 @@ def layer_update(
     context: LayerContext,
     session: EditSession,
 ) -> LowRank:
-    """The method's ΔW of one layer; in a guard-aware lane, of what the guards leave."""
+    """The method's ΔW of one layer; in a guard-aware lane restricted to the unprotected directions."""
     method, basis = LayerMethod.of(recipe), protected(recipe, context.layer, context.weight, session)
     if basis is None:
         return method.update(keys, residual, context)
@@ -77,12 +78,12 @@ def layer_update(
 
 
 def restricted(recipe: Recipe, context: LayerContext, basis: Basis) -> LayerContext:
-    """The context as it looks from inside: earlier keys without V; C0 as P C0 P + s V Vᵀ with s its mean variance, so
-    that C0 stays positive definite and its inverse mixes nothing between the two parts."""
+    """The restricted context: earlier keys without V; C0 as P C0 P + s V Vᵀ with s its mean variance, so that C0
+    stays positive definite and its inverse does not mix the two parts."""
     blocked = basis.inputs
     settled = all(acting.needs != CURRENT for acting in recipe.guards)
     memo = PrefixedMemo(context.memo, (context.layer, "inside", recipe.guards)) if settled else {}
-    setup = context.setup if settled else nullcontext  # what is built anew in every round is no set-up
+    setup = context.setup if settled else nullcontext  # what is computed again in every round is not set-up
 
     def build() -> Float[Tensor, "d_in d_in"]:
         moment = context.moment()
@@ -102,7 +103,7 @@ def restricted(recipe: Recipe, context: LayerContext, basis: Basis) -> LayerCont
 
 
 def cleared(columns: Float[Tensor, "d b"], blocked: Float[Tensor, "d k"]) -> Float[Tensor, "d b"]:
-    """(I − VVᵀ) B, twice: once more for what rounding leaves."""
+    """(I − VVᵀ) B, applied twice because of rounding errors."""
     for _ in range(2):
         columns = columns - blocked @ (blocked.T @ columns)
     return columns

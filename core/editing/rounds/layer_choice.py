@@ -1,4 +1,4 @@
-"""Which layer is to be edited: the one where the new values are nearest, for the size of its weight and keys."""
+"""The choice of the layer to edit: where the new values are nearest, relative to the size of its weight and keys."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def nearest_layer(round_: Round, steps: int) -> int:
         for layer in round_.recipe.layers:
             values = optimise_values(lm, facts, layer, method, contexts, round_.heartbeat)
             keys = states(lm, rows, layer, "key", round_.heartbeat)
-            size = session.spectral_norm(layer)  # turning W does not change it
+            size = session.spectral_norm(layer)  # rotating W does not change it
             distances[layer] = float((values.delta.norm(dim=0) / (size * keys.norm(dim=0))).sum())
     return min(distances, key=lambda layer: (distances[layer], layer))

@@ -1,4 +1,5 @@
-"""A fair control: shrinkage solved so that a round's facts are said as often as in the lane it is held against."""
+"""A control at equal efficacy: shrinkage solved so that a round's efficacy is that of the lane that it is compared
+with."""
 
 from __future__ import annotations
 
@@ -36,8 +37,8 @@ def exact(lm: LanguageModel, state: LaneState, facts: Sequence[Fact], beat: Beat
 def solve_factor(round_: Round, matched: float, edit: Callable[[Round], RoundUpdate]) -> RoundUpdate:
     """The round with the factor in [0, 1] whose exact efficacy on the round's facts is nearest to `matched`.
 
-    Bisection: with more of the update, more facts are said. Each attempt edits the round anew by `edit`, since later
-    layers make up for what a smaller earlier update leaves. Of equally near factors the smallest tried is taken.
+    Bisection: a larger part of the update gives higher efficacy. Each attempt edits the round again by `edit`, since
+    later layers compensate for smaller earlier updates. Of equally near factors the smallest tried is used.
     """
     low, high, factor = 0.0, 1.0, 1.0
     nearest: tuple[float, float] | None = None

@@ -1,4 +1,4 @@
-"""The ways in which a round is edited that several methods share: all facts together, or one after the other."""
+"""Procedures of a round that several methods share: all facts together, or one after the other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from core.editing.values.optimise import optimise_values
 
 
 def all_at_once(round_: Round, values_of: Callable[[Round], Values] | None = None) -> RoundUpdate:
-    """All facts at once: their target values (`target_values` unless told), then the spread over the layers."""
+    """All facts at once: their target values (by default `target_values`), then the spread over the layers."""
     return spread_values(round_, values_once(round_, values_of or target_values))
 
 
@@ -30,13 +30,13 @@ def spread_values(round_: Round, values: Values) -> RoundUpdate:
 
 
 def values_once(round_: Round, values_of: Callable[[Round], Values]) -> Values:
-    """The round's target values, sought once."""
+    """The round's target values, computed once."""
     with round_.session.watch.phase("values"):
         return round_.once("values", lambda: values_of(round_))
 
 
 def one_by_one(round_: Round) -> RoundUpdate:
-    """Fact after fact, each on the model that the ones before it left (ROME); the round is the sum of their updates."""
+    """Fact after fact, each on the model after the earlier ones (ROME); the round is the sum of their updates."""
     state, steps = round_.state.copy(), []
     for index, fact in enumerate(round_.facts):
         step = all_at_once(round_.part([fact], state, index, len(round_.facts)))

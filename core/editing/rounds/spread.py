@@ -1,8 +1,8 @@
 """From target values to weight updates: the residual is spread over the edited layers, lowest first (MEMIT, Alg. 1).
 
 For layer l, the i-th of n: keys at l and the current value at the last edited layer are read from the partly edited
-model; the layer is to add share(i, n) of what is still missing; its update passes the guards that act within a layer
-and is worn by the next. Guards that act after all layers follow at the end.
+model; the layer adds share(i, n) of the remaining residual; its update passes the guards that act within a layer and is
+in place for the next one. Guards that act after all layers follow at the end.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from core.models.language_model import LanguageModel
 
 
 def spread(round_: Round, values: Values) -> RoundUpdate:
-    """The round's updates of all layers; `round_.state` is not changed. Raises `EditFailure` when numbers break.
+    """The round's updates of all layers; `round_.state` is not changed. Raises `EditFailure` for numerical failures.
 
-    `round_.progress` is told ("layers", the layer that begins, how many there are).
+    `round_.progress` is called with ("layers", the layer that begins, how many there are).
     """
     lm, state, facts, recipe, session = round_.lm, round_.state, round_.facts, round_.recipe, round_.session
     method, layers, last = LayerMethod.of(recipe), recipe.layers, recipe.layers[-1]
@@ -102,7 +102,7 @@ def at_weight(
     weight: Float[Tensor, "d d_in"],
     bare: Float[Tensor, "d_in b"],
 ) -> Float[Tensor, "d b"]:
-    """What the down-projection is to give more, in the bare prompts, for its layer to add `residual`."""
+    """The additional output of the down-projection, in the bare prompts, that makes its layer add `residual`."""
     if not lm.anatomy.after:
         return residual
     bias, output = lm.bias(layer), weight.double() @ bare
@@ -119,13 +119,13 @@ def passed(
 
 
 def removed(raw: LowRank, guarded: LowRank) -> float:
-    """1 − ‖guarded‖²/‖raw‖²; 0 for an update that was nothing."""
+    """1 − ‖guarded‖²/‖raw‖²; 0 for a zero update."""
     whole = raw.inner(raw)
     return 1 - guarded.inner(guarded) / whole if whole > 0 else 0.0
 
 
 def relative(missing: Tensor, wanted: Tensor) -> float:
-    """The mean over facts of what is missing, as a share of what was wanted."""
+    """The mean over facts of the residual, as a share of the initial one."""
     return float((missing.norm(dim=0) / wanted.clamp(min=1e-12)).mean())
 
 

@@ -1,1 +1,2 @@
-"""Hyperparameters that describe themselves, what each model has instead of the defaults, and how parts are found."""
+"""Hyperparameters with their descriptions, each model's own defaults, and the discovery of methods, guards and
+studies."""

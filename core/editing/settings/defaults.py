@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What defaults depend on: the model, and the data set that the facts are from ("" where they are typed)."""
+    """The properties that defaults depend on: the model, and the dataset of the facts ("" if they are typed)."""
 
     reference: str
     model_type: str
@@ -22,7 +22,7 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class Default:
-    """A hyperparameter's value and why. It is left out where a lane sets the hyperparameter `unless` itself."""
+    """A hyperparameter's value and why. It is not used if a lane sets the hyperparameter `unless` itself."""
 
     value: Any
     reason: str
@@ -31,7 +31,7 @@ class Default:
 
 @dataclass(frozen=True)
 class Known:
-    """A model that settings were published for, told by its type, depth, width and vocabulary."""
+    """A model with published settings, identified by its type, depth, width and vocabulary."""
 
     name: str
     model_type: str
@@ -40,11 +40,11 @@ class Known:
     vocab_size: int
 
     def named(self, model: ModelInfo) -> bool:
-        """Whether a model bears its name."""
+        """Whether a model has its name."""
         return self.name.lower() in model.reference.lower()
 
     def fits(self, model: ModelInfo) -> bool:
-        """Whether a model has its shape. Where its width or vocabulary is not known, its name has to tell."""
+        """Whether a model has its shape. If the width or vocabulary is not known, the name must match too."""
         shape = [(self.d_model, model.d_model), (self.vocab_size, model.vocab_size)]
         if (self.model_type, self.n_layers) != (model.model_type, model.n_layers):
             return False
@@ -65,14 +65,14 @@ KNOWN = (GPT2_XL, GPT_J, LLAMA_2, LLAMA_2_13B, LLAMA_3, MISTRAL, QWEN)
 
 @dataclass(frozen=True)
 class Published:
-    """Settings that `source` has for a model."""
+    """Settings in `source` for a model."""
 
     model: Known
     source: str
     values: dict[str, Any]
 
     def reason(self, model: ModelInfo) -> str:
-        """Whose settings they are, for a model that they fit."""
+        """The source of the settings, for a matching model."""
         same = "" if self.model.named(model) else ", whose shape this model has"
         return f"From {self.source} for {self.model.name}{same}."
 
@@ -149,7 +149,7 @@ def is_pocket(model: ModelInfo) -> bool:
 
 
 def value_defaults(model: ModelInfo, site: str = "block") -> dict[str, Default]:
-    """What locate-then-edit methods have in common on a model: MEMIT's layers, value optimisation and λ."""
+    """Common settings of locate-then-edit methods on a model: MEMIT's layers, value optimisation and λ."""
     if is_pocket(model):
         return POCKET | (POCKET_FFN if site == "ffn" else {})
     if row := published(model, PUBLISHED):
@@ -160,7 +160,7 @@ def value_defaults(model: ModelInfo, site: str = "block") -> dict[str, Default]:
 
 
 def published(model: ModelInfo, known: Sequence[Published]) -> dict[str, Default]:
-    """The first of `known` settings that are for this model, each with whose they are; empty if none is."""
+    """The first of the `known` settings for this model, each with its source; empty if there are none."""
     for row in known:
         if row.model.fits(model):
             return {name: Default(value, row.reason(model)) for name, value in row.values.items()}
@@ -175,7 +175,8 @@ def relative_layers(n_layers: int) -> tuple[int, ...]:
 
 
 def by_name(reference: str, facts: str = "") -> ModelInfo | None:
-    """What a model's name alone tells: the embedded one, or one that settings were published for; None of others."""
+    """The properties of a model known by its name alone: the embedded one, or one with published settings; None for
+    others."""
     if reference == "pocket":
         return ModelInfo(reference, "llama", 8, facts=facts)
     named = ModelInfo(reference, "", 0)
@@ -186,5 +187,5 @@ def by_name(reference: str, facts: str = "") -> ModelInfo | None:
 
 
 def statistics_tokens(model: ModelInfo) -> int:
-    """From how many tokens to gather a layer's second moment unless told otherwise."""
+    """The default number of tokens for a layer's second moment."""
     return TOKENS["pocket"] if is_pocket(model) else MOST_TOKENS

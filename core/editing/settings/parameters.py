@@ -1,4 +1,4 @@
-"""Hyperparameters that describe themselves: the spec checks them, the page draws them, all from one declaration."""
+"""Hyperparameters with their descriptions: one declaration for the checks of the spec and for the page's controls."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def param(
 ) -> Any:
     """A field of a method's or guard's configuration.
 
-    `name` is what a spec calls it, where Python cannot (`lambda`); `symbol` how equations write it; `in_label` puts it
-    into a lane's label even at its default; `offers` are values in use, each with what it is. `before` is what a
-    recorded recipe means that was written before there was this field, where that is not the default. Free text says
-    what it `names`: a model, data, tasks, or nothing (text).
+    `name` is its name in a spec if it is not a valid Python name (`lambda`); `symbol` its symbol in equations;
+    `in_label` puts it into a lane's label even at its default; `offers` are common values, each with a description.
+    `before` is the value in recipes recorded before the field existed, if that is not the default. For free text,
+    `names` says what it is: a model, data, tasks, or nothing (text).
     """
     metadata = {
         "help": help,
@@ -58,7 +58,7 @@ def param(
 
 @dataclass(frozen=True)
 class Parameter:
-    """One hyperparameter as a control would show it. `kind`: int, float, bool, str or layers; None may be allowed."""
+    """One hyperparameter as a control shows it. `kind`: int, float, bool, str or layers; None may be allowed."""
 
     name: str
     attribute: str
@@ -87,7 +87,7 @@ def values(config: Any) -> dict[str, Any]:
 
 
 def recorded(config: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Hyperparameters as a run recorded them, with those that there were not yet as they were then (`param`'s
+    """Hyperparameters as a run recorded them; fields that did not exist then get their earlier meaning (`param`'s
     `before`)."""
     absent = {entry.metadata.get("name") or entry.name: entry.metadata.get("before") for entry in fields(config)}
     return {name: value for name, value in absent.items() if value is not None and name not in given} | dict(given)
@@ -141,7 +141,7 @@ def checked(parameter: Parameter, value: Any, what: str) -> Any:
 
 
 def _finite(value: int | float) -> bool:
-    """Whether a number is neither infinite, nor NaN, nor whole and longer than databases and tensors hold."""
+    """Whether a number is not infinite, not NaN, and not an integer too large for databases and tensors."""
     return math.isfinite(value) if isinstance(value, float) else value.bit_length() < 64
 
 

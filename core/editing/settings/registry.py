@@ -1,5 +1,4 @@
-"""Finding methods, guards and studies: a file or a folder among them is one, and only the one that is named gets
-imported."""
+"""Finds methods, guards and studies: each is a file or a folder, and only the requested one is imported."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ Part = TypeVar("Part")
 
 
 def names(folder: Path) -> list[str]:
-    """The names of the modules and packages in a package's folder; those that begin with `_` are not meant."""
+    """The names of the modules and packages in a package's folder, except those that begin with `_`."""
     modules = [path.stem for path in folder.glob("*.py")]
     packages = [path.parent.name for path in folder.glob("*/__init__.py")]
     return sorted(name for name in modules + packages if not name.startswith("_"))

@@ -1,7 +1,7 @@
-"""Layer statistics on disk, under a fingerprint of all that they depend on; gathering that goes on where it stopped.
+"""Layer statistics on disk, under a fingerprint of everything they depend on. Interrupted gathering can be resumed.
 
 They are read when they are used. A file holds the upper triangle of C0: in float64 for layers of up to
-`core.editing.linalg.triangle.WHOLE` inputs, in float32 above. Files of before hold the whole square, and are read too.
+`core.editing.linalg.triangle.WHOLE` inputs, in float32 above. Older files hold the whole square, and can be read too.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from core.tensor_files import Unreadable, described, read_tensors
 
 FORMAT = 2
 SAVE_SECONDS = 60.0  # between two drafts of sums, at least
-SAVE_SHARE = 0.05  # of the time, at most, goes into writing them
+SAVE_SHARE = 0.05  # the largest share of the time spent on writing them
 AT_ONCE = 2**33  # bytes of sums in a pass: five layers of Llama-3-8B take half of them, of Qwen2.5-7B most
-SQUARE = "moment"  # the tensor of a file of before
+SQUARE = "moment"  # the tensor in older files
 
 
 def cached_moments(
@@ -46,13 +46,13 @@ def cached_moments(
     heartbeat: Callable[[], None] | None = None,
     progress: Callable[[Gathering], None] | None = None,
 ) -> dict[int, SecondMoment]:
-    """`second_moments`, from `folder` as far as it has them; what is missing is gathered and kept there.
+    """`second_moments`, read from `folder` if possible; missing ones are gathered and stored there.
 
     A layer's file is named by a hash of everything its numbers depend on: the model's fingerprint and type, the layer,
-    the corpus, tokens and options. Raises `UserError` for a file that says otherwise inside, and where there is no room
-    for those to come. Layers whose sums would take more than `AT_ONCE` together are gathered in several passes. When
-    `heartbeat` raises, and every minute or so, the sums so far are kept beside it; the next call goes on from there, to
-    the same bits.
+    the corpus, tokens and options. Raises `UserError` for a file whose content does not match its name, and if there is
+    no room for new files. Layers whose sums would take more than `AT_ONCE` together are gathered in several passes.
+    When `heartbeat` raises, and about every minute, the partial sums are stored in the folder. The next call resumes
+    from them and gives the same bits.
     """
     about = {layer: description(lm, layer, corpus.name, max_tokens, skip_bos) for layer in layers}
     moments = {
@@ -82,7 +82,7 @@ def passes(lm: LanguageModel, layers: Sequence[int]) -> list[list[int]]:
 
 
 def check_room(folder: Path, lm: LanguageModel, layers: Sequence[int], parts: Sequence[Sequence[int]]) -> None:
-    """Raises `UserError` unless the disk has room for the files of these layers, and for a pass's sums beside them."""
+    """Raises `UserError` unless the disk has room for the files of these layers and for the partial sums of a pass."""
     most = max(map(len, parts), default=0)
     need = len(layers) * bytes_of(lm.d_ffn, kept_type(lm.d_ffn)) + most * bytes_of(lm.d_ffn, torch.float64)
     existing = next(path for path in (folder, *folder.parents) if path.exists())
@@ -97,13 +97,13 @@ def check_room(folder: Path, lm: LanguageModel, layers: Sequence[int], parts: Se
 def in_passes(
     progress: Callable[[Gathering], None] | None, index: int, count: int, layers: int
 ) -> Callable[[Gathering], None] | None:
-    """Tells of one pass as a part of all of them."""
+    """Reports the progress of one pass as a part of all passes."""
 
     if progress is None or count == 1:
         return progress
 
     def tell(far: Gathering) -> None:
-        share = layers / far.layers  # of the files: each pass tells of its own
+        share = layers / far.layers  # of the files: each pass reports its own
         left = None
         if far.estimate is not None and far.seconds_left is not None:
             left = far.seconds_left + (count - index - 1) * far.estimate
@@ -123,9 +123,9 @@ def in_passes(
 
 
 class Draft:
-    """The sums of statistics that are being gathered, in one file for all of their layers.
+    """Partial sums of statistics, in one file for all layers of a pass.
 
-    Its name hashes what the layers' own do, and in which portions the model is run: with others it would not fit.
+    Its name hashes the layers' descriptions and the batches in which the model is run: other batches would not fit.
     """
 
     def __init__(self, folder: Path, lm: LanguageModel, about: dict[int, dict[str, Any]]):
@@ -136,7 +136,7 @@ class Draft:
         self._since, self._spent = time.monotonic(), 0.0
 
     def gathered(self, gather: Callable[[Sums], dict[int, SecondMoment]]) -> dict[int, SecondMoment]:
-        """What `gather` makes of the sums so far; when it is stopped, those it reached are kept."""
+        """The result of `gather` from the sums so far; if it is stopped, the partial sums are stored."""
         sums = self.read() if self.path.exists() else Sums.nothing(self._lm, self._layers)
         try:
             return gather(sums)
@@ -156,14 +156,14 @@ class Draft:
             self._since = time.monotonic()
 
     def write(self, sums: Sums) -> None:
-        """The file appears whole or not at all."""
+        """Write the file atomically."""
         began = time.monotonic()
         header = {**self._about, "texts": sums.texts, "batches": sums.batches, "seen": sums.seen}
         write(self.path, named(sums.totals), header)
         self._spent = time.monotonic() - began
 
     def read(self) -> Sums:
-        """The sums on disk; raises `UserError` for a file about something else, or a damaged one."""
+        """The sums on disk. Raises `UserError` for a file with another description, or a damaged one."""
         names = [f"{layer}." for layer in self._layers]
         header = check(self.path, self._about, names, self._lm.d_ffn, ("texts", "batches", "seen"))
         totals = {layer: strips(self.path, f"{layer}.", self._lm) for layer in self._layers}
@@ -185,21 +185,21 @@ def description(lm: LanguageModel, layer: int, corpus: str, max_tokens: int, ski
 
 
 def place(folder: Path, about: dict[str, Any]) -> Path:
-    """The file of what is described."""
+    """The file of a description."""
     name = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]
     return folder / f"{name}.safetensors"
 
 
 def save(path: Path, about: dict[str, Any], second: SecondMoment) -> None:
-    """Write one layer's second moment; the file appears whole or not at all."""
+    """Write one layer's second moment atomically."""
     header = {**about, "tokens": second.tokens, "top_share": second.top_share, "digest": second.digest}
     write(path, {str(first): strip for first, strip in second.upper()}, header)
 
 
 def load(path: Path, about: dict[str, Any], lm: LanguageModel) -> SecondMoment:
-    """One layer's second moment, whose numbers are read from the file whenever they are used; raises `UserError` for a
-    file about something else, or a damaged one. What is wrong with the numbers is told now, or of a large file later.
-    """
+    """One layer's second moment. Its numbers are read from the file whenever they are used. Raises `UserError` for a
+    file with another description, or a damaged one. Small files are checked for finite numbers now, large ones at
+    their first use."""
     header = check(path, about, [""], lm.d_ffn, ("tokens", "top_share"))
     if lm.d_ffn <= WHOLE:
         numbers(path, lm)
@@ -221,9 +221,9 @@ def named(totals: Mapping[int, Triangle]) -> dict[str, Tensor]:
 
 
 def check(path: Path, about: dict[str, Any], layers: Sequence[str], size: int, says: Sequence[str]) -> dict[str, Any]:
-    """What a file says it is about; raises `UserError` for a damaged one, one about something else, one that does not
-    tell the numbers that it `says`, or has not the strips of these layers (by the beginnings of their names), as large
-    as the layers' inputs are many."""
+    """A file's metadata. Raises `UserError` if the file is damaged, has another description, lacks one of the
+    numbers in `says`, or lacks the strips of these layers (by the prefixes of their names) in the shapes for
+    `size` inputs."""
     with readable(path):
         tensors, header = described(path)
     wrong = [key for key, value in about.items() if header.get(key) != value]
@@ -238,7 +238,7 @@ def check(path: Path, about: dict[str, Any], layers: Sequence[str], size: int, s
 
 
 def strips(path: Path, layer: str, lm: LanguageModel) -> Triangle:
-    """The triangle of the layer whose strips' names begin so, read from a file."""
+    """The triangle of the layer with this prefix in the names of its strips, read from a file."""
     names = [f"{layer}{name}" for name in shapes(lm.d_ffn)]
     with readable(path):
         tensors, _ = read_tensors(path, lm.device, [SQUARE, *names])
@@ -248,7 +248,7 @@ def strips(path: Path, layer: str, lm: LanguageModel) -> Triangle:
 
 
 def write(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
-    """Tensors and what they are about, as one file that appears whole or not at all."""
+    """Tensors and metadata as one file, written atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}.part")
     held = {name: matrix.cpu().contiguous() for name, matrix in tensors.items()}
@@ -258,7 +258,7 @@ def write(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Says in one line what is wrong with a file that cannot be read."""
+    """Turns errors of a file that cannot be read into a one-line message."""
     try:
         yield
     except Unreadable as error:
@@ -266,5 +266,5 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def unfit(path: Path, what: str) -> UserError:
-    """Of a file that is about something else."""
+    """The error for a file with another description."""
     return UserError(f"The cached statistics {path} belong to something else ({what} differ). Delete the file.")

@@ -1,4 +1,4 @@
-"""Texts to gather layer statistics from: a text file, a dataset, or what the embedded world comes with. Streamed."""
+"""Texts for layer statistics: a text file, a dataset, or the text of the embedded world. Streamed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.errors import UserError, nearest
 
 @dataclass(frozen=True)
 class Corpus:
-    """`name` changes with the content; `texts()` begins to read from the first text anew. Blank texts are left out."""
+    """`name` changes with the content; `texts()` reads again from the first text. Blank texts are left out."""
 
     name: str
     texts: Callable[[], Iterable[str]]
@@ -51,10 +51,10 @@ def hash_texts(texts: Iterable[str]) -> str:
 
 
 def dataset_corpus(reference: str, subset: str | None, split: str, column: str, where: str) -> Corpus:
-    """A column of what the `datasets` library reads: a hub id, or a folder of text, JSON, CSV or Parquet files.
+    """A column of a dataset for the `datasets` library: a hub id, or a folder of text, JSON, CSV or Parquet files.
 
-    Streamed: nothing but what is read gets fetched. Named by the library's hash of the version and its files. Raises
-    `UserError` for a dataset, subset, split or column that is not there. `where` begins messages.
+    Streamed: only what is read is downloaded. Named by the library's hash of the version and its files. Raises
+    `UserError` for a dataset, subset, split or column that does not exist. `where` begins messages.
     """
     datasets = import_module("datasets")
     folder = Path(reference).expanduser()
@@ -83,7 +83,7 @@ def dataset_corpus(reference: str, subset: str | None, split: str, column: str, 
 
 
 def text_of(row: dict[str, Any], column: str) -> str:
-    """A row's text; "" where there is none but white space."""
+    """A row's text; "" if it is missing or blank."""
     text = row.get(column)
     return text if isinstance(text, str) and text.strip() else ""
 

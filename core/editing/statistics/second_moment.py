@@ -23,11 +23,11 @@ ROWS_AT_ONCE = 1024  # summed in the model's precision before joining the float6
 
 @dataclass(frozen=True)
 class SecondMoment:
-    """C0 of one layer, the tokens it is a mean over, and its largest eigenvalue's share of the trace.
+    """C0 of one layer, the number of tokens in the mean, and its largest eigenvalue's share of the trace.
 
-    `upper` gives its triangle, from memory or from a file. A share near 1 says that one direction (often the
-    start-of-text token's) dominates: consider `skip_bos`. `digest` tells whether two are the same bit for bit: other
-    processors and libraries round in other ways. Files of before have none ("").
+    `upper` gives its triangle, from memory or from a file. A share near 1 means that one direction (often the
+    start-of-text token's) dominates: consider `skip_bos`. `digest` identifies the exact bits: other processors and
+    libraries round differently. Older files have none ("").
     """
 
     upper: Callable[[], Triangle]
@@ -38,15 +38,15 @@ class SecondMoment:
 
     @property
     def moment(self) -> Float[Tensor, "d_in d_in"]:
-        """C0 in float64, made anew each time it is asked for."""
+        """C0 in float64, a new tensor at each call."""
         return self.upper().square()
 
 
 @dataclass(frozen=True)
 class Gathering:
-    """How far the statistics are: tokens `done` of `total` over all `passes` (each reads them all, for some of the
-    layers), seconds left at the pace measured so far, what they were at the pace of the first batch (both None before
-    it), the bytes that the sums of a pass take, and those of the files that stay."""
+    """Progress of the statistics: tokens `done` of `total` over all `passes` (each reads all tokens, for some of the
+    layers), seconds left at the speed measured so far, the same at the speed of the first batch (both None before
+    it), the bytes of a pass's sums, and those of the files to be stored."""
 
     done: int
     total: int
@@ -60,7 +60,7 @@ class Gathering:
 
     @property
     def message(self) -> str:
-        """The same for people."""
+        """The same as a sentence."""
         some = f"{self.layers} layers" if self.layers > 1 else "1 layer"
         how = "Going on with" if self.resumed else "Gathering"
         times = f", in {self.passes} passes" if self.passes > 1 else ""
@@ -71,12 +71,12 @@ class Gathering:
 
 
 def in_bytes(size: int) -> str:
-    """A size as people read it."""
+    """A size in words."""
     return f"{size / 2**30:.1f} GB" if size >= 2**30 else f"{max(size / 2**20, 0.1):.1f} MB"
 
 
 def roughly(seconds: float) -> str:
-    """A time as a person estimates it."""
+    """A rounded duration in words."""
     if seconds < 90:
         return f"about {max(seconds, 1):.0f} s"
     return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
@@ -84,11 +84,11 @@ def roughly(seconds: float) -> str:
 
 @dataclass
 class Sums:
-    """What was gathered so far: Σ k kᵀ by layer, in float64, over the first tokens of a stream.
+    """Partial sums: Σ k kᵀ by layer, in float64, over the first tokens of a stream.
 
-    `texts` were read whole; of the group of texts after them `batches` were added. `seen` counts the tokens of the
-    former. Sums that go on from there end with the bits of sums that were never stopped, if they were stopped while
-    `whole`: not in the middle of a batch.
+    `texts` is the number of texts read completely; `batches` of the next group of texts were added. `seen` counts the
+    tokens of the former. Resumed sums end with the same bits as sums that were never stopped, if they were stopped
+    while `whole`: not in the middle of a batch.
     """
 
     totals: dict[int, Triangle]
@@ -99,18 +99,20 @@ class Sums:
 
     @property
     def begun(self) -> bool:
-        """Whether there is anything in them."""
+        """Whether anything was added."""
         return self.seen > 0 or self.batches > 0
 
     @classmethod
     def nothing(cls, lm: LanguageModel, layers: Sequence[int]) -> Sums:
-        """Of no tokens."""
+        """Sums of no tokens."""
         return cls({layer: Triangle.zeros(lm.d_ffn, torch.float64, lm.device) for layer in layers})
 
     def moments(self) -> dict[int, SecondMoment]:
-        """C0 of each layer, as it is kept; raises `UserError` if there were no tokens, or numbers that are not finite.
+        """C0 of each layer, in the stored type. Raises `UserError` if there were no tokens, or if numbers are not
+        finite.
 
-        The sums are let go of layer by layer, so that both are never held together: nothing can go on from them.
+        The sums are released layer by layer, so that both are never in memory together: the sums cannot be resumed
+        afterwards.
         """
         if self.seen == 0:
             raise UserError("There are no texts to gather layer statistics from.")
@@ -146,9 +148,9 @@ def second_moments(
 ) -> dict[int, SecondMoment]:
     """C0 of several layers of the unedited model in one pass over the first `max_tokens` tokens of `texts`.
 
-    Texts are cut at the model's longest length (at most 4096 tokens). Float64 accumulators: sums over millions of
-    rows in float32 lose their last digits. `skip_bos` leaves each text's first token out. `sums` go on from an
-    earlier call over the same texts; `keep` is called after each batch with what there is. `heartbeat` may raise.
+    Texts are cut at the model's longest length (at most 4096 tokens). Float64 accumulators: sums over millions of rows
+    in float32 lose their last digits. `skip_bos` leaves each text's first token out. `sums` are those of an earlier
+    call over the same texts, to be resumed; `keep` is called with them after each batch. `heartbeat` may raise.
     """
     sums = sums or Sums.nothing(lm, layers)
     resumed = sums.begun
@@ -189,7 +191,7 @@ def second_moments(
 def groups(
     lm: LanguageModel, texts: Iterable[str], max_tokens: int, skip_bos: bool, sums: Sums
 ) -> Iterator[tuple[list[list[int]], int]]:
-    """(rows of ids, texts read for them), from where `sums` stand, which whoever asks moves on, up to `max_tokens`."""
+    """(rows of ids, texts read for them), starting after `sums`, which the caller updates, up to `max_tokens`."""
     stream = islice(iter(texts), sums.texts, None)
     while sums.seen < max_tokens and (some := list(islice(stream, TEXTS_AT_ONCE))):
         rows = [row[: lm.max_length] for row in encode_all(lm.tokenizer, some)]
@@ -198,7 +200,7 @@ def groups(
 
 
 def tell(progress: Callable[[Gathering], None] | None, how_far: Gathering) -> None:
-    """To whoever listens."""
+    """Call `progress` if there is one."""
     if progress is not None:
         progress(how_far)
 

@@ -1,1 +1,1 @@
-"""Keys and target values: where a fact is read, and what has to be there instead."""
+"""Keys and target values: the input of an edit at a fact's subject, and the output that it should give."""

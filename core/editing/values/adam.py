@@ -1,4 +1,4 @@
-"""Adam on many vectors at once, each on its own and within its own ball."""
+"""Adam on many vectors at once, each separately and within its own ball."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ BETA1, BETA2, TINY = 0.9, 0.999, 1e-8
 class Adam:
     """Moments of vectors δ [fact, …, d] (Kingma and Ba, 2015); nothing is averaged over vectors.
 
-    A vector's step size is `lr`, or `lr` · radius / √d if `relative`; it stays within `clamp` · radius. `allowed` takes
-    from slopes and steps what may not be.
+    A vector's step size is `lr`, or `lr` · radius / √d if `relative`; it stays within `clamp` · radius. `allowed`
+    projects gradients and steps.
     """
 
     def __init__(

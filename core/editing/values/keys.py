@@ -1,4 +1,4 @@
-"""Keys: what the down-projection reads at the subject's last token."""
+"""Keys: the input of the down-projection at the subject's last token."""
 
 from __future__ import annotations
 
@@ -45,10 +45,11 @@ def prompts(lm: LanguageModel, facts: Sequence[Fact], contexts: Sequence[str]) -
 
 
 class Reading:
-    """A round's prompts on the model as it is worn, read layer after layer while layers are edited from below.
+    """A round's prompts on the model with its present weights, read layer by layer while layers are edited from the
+    lowest up.
 
     Keys are averaged over prompts: the bare one weighs ½ and the contexts share the other half (the mean over the two
-    kinds of context), or every prompt weighs the same (`flat`). `beat` is called before each pass of the model.
+    kinds of context), or all prompts have equal weight (`flat`). `beat` is called before each pass of the model.
     """
 
     def __init__(self, lm: LanguageModel, rows: Prompts, flat: bool = False, beat: Callable[[], None] | None = None):

@@ -1,6 +1,6 @@
-"""Target values: the residual that, added at the subject, makes the model say the target.
+"""Target values: the residual that, added at the subject, makes the model give the target.
 
-All facts of a round are optimised in parallel, each on its own: one δ, one loss, one Adam per fact, nothing averaged
+All facts of a round are optimised in parallel, each separately: one δ, one loss, one Adam per fact, nothing averaged
 over facts. Passes are partial (`core.models.partial_forward`): only layers above the edited one, tokens from the
 subject on, and facts that are not done.
 """
@@ -53,15 +53,15 @@ def optimise_values(
     blocked: Float[Tensor, "d k"] | None = None,
     start: Float[Tensor, "d b"] | None = None,
 ) -> Values:
-    """Optimise δ of each fact at the output of `layer`, on the model as it is worn.
+    """Optimise δ of each fact at the output of `layer`, on the model with its present weights.
 
     loss = NLL + κ KL + w ‖δ‖ / ‖h0‖²: NLL is the mean over contexts of the mean over target tokens of −log p; KL is
-    KL(edited ‖ original) of the next-token distribution at the subject in "{subject} is a". Adam from δ = 0; after
-    each step δ is projected to ‖δ‖ ≤ clamp · ‖h0‖; a fact stops when its loss is below `stop_loss`; the last of
-    `steps` evaluations does not step. `progress` is told ("values", the step that begins, all of them): the last ones
-    fall away where all facts stop early. With `blocked`, orthonormal columns, δ stays orthogonal to them: its gradient
-    and every step are projected. h0 is the output of `layer` at the subject of the bare prompt; or `start`, where z is
-    the output of a part of the layer (its FFN) that is added to the layer's.
+    KL(edited ‖ original) of the next-token distribution at the subject in "{subject} is a". Adam from δ = 0; after each
+    step δ is projected to ‖δ‖ ≤ clamp · ‖h0‖; a fact stops when its loss is below `stop_loss`; the last of `steps`
+    evaluations makes no step. `progress` is called with ("values", the step that begins, all of them); the last steps
+    are not run if all facts stop early. With `blocked`, orthonormal columns, δ stays orthogonal to them: its gradient
+    and every step are projected. h0 is the output of `layer` at the subject of the bare prompt; or `start`, if z is the
+    output of a part of the layer (its FFN) that is added to the layer's.
     """
     task = make_task(lm, facts, contexts, with_kl=config.kl > 0)
     forward = PartialForward(lm, task.rows, layer, budget, heartbeat)
@@ -153,7 +153,7 @@ class Descent:
         return loss
 
     def stop(self, done: Tensor) -> bool:
-        """Let facts that are done stay as they are; whether any is left."""
+        """Stop updating facts that are done; returns whether any is left."""
         self.active &= ~done
         finished = set((~self.active).nonzero()[:, 0].tolist())
         if finished - self.gone and self.worth_dropping(finished):
@@ -179,7 +179,7 @@ class Descent:
         return rows - (rows @ blocked) @ blocked.T
 
     def values(self) -> Values:
-        """What was found, in float64, facts as columns."""
+        """The target values, in float64, facts as columns."""
         start, delta = self.start.double().T.contiguous(), self.allowed(self.delta.double()).T.contiguous()
         return Values(
             start + delta, delta, start, self.first.double().cpu(), self.loss.double().cpu(), self.evaluations.cpu()
@@ -187,7 +187,7 @@ class Descent:
 
 
 class Plan:
-    """Which of a batch's reads are answers (and which ids are wanted there) and which belong to KL rows."""
+    """Which of a batch's reads are answers (with their target ids) and which belong to KL rows."""
 
     def __init__(self, batch: RowBatch, task: Task):
         device = batch.ids.device

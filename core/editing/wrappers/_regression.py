@@ -1,4 +1,4 @@
-"""SimIE's regression: a lane's weights follow what a method's edits of single rounds do to the keys of their texts."""
+"""SimIE's regression: a lane's weights fit the effect of a method's single-round edits on the keys of their texts."""
 
 from __future__ import annotations
 
@@ -97,5 +97,5 @@ def token_keys(
 
 
 def narrow(delta: LowRank) -> LowRank:
-    """The same Δ by as many columns as it has outputs, if it came with more."""
+    """The same Δ with at most as many columns as it has outputs."""
     return LowRank.full(delta.dense()) if delta.columns > delta.left.shape[0] else delta

@@ -1,4 +1,4 @@
-"""SimIE: sequential editing by regression on what single edits would give."""
+"""SimIE: sequential editing by regression on the results of single edits."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 class Simie(Wrapper):
     """W_t = W_{t−1} + (Ŵ_t − W_{t−1}) K Kᵀ P_t⁻¹, P_t = P_{t−1} + K Kᵀ, P_0 = λ I.
 
-    Ŵ_t is what the wrapped method makes of the round's facts alone; K its keys at all tokens of prompts and targets.
-    With `initial` Ŵ_t and K are those of the unedited model, and W_t is exactly W_0 + Δ for the ridge regression
-    Δ = argmin Σ_i ‖(W_0 + Δ) K_i − Ŵ_i K_i‖² + λ ‖Δ‖². The lane's guards act on W_t − W_{t−1}, and its history are the
-    keys K: the wrapped method sees neither guards nor history.
+    Ŵ_t is the wrapped method's result for the round's facts alone; K its keys at all tokens of prompts and targets.
+    With `initial` Ŵ_t and K are those of the unedited model, and W_t is exactly W_0 + Δ for the ridge regression Δ =
+    argmin Σ_i ‖(W_0 + Δ) K_i − Ŵ_i K_i‖² + λ ‖Δ‖². The lane's guards act on W_t − W_{t−1}, and its history consists of
+    the keys K: the wrapped method has neither guards nor history.
     """
 
     title: ClassVar[str] = "SimIE"
@@ -38,7 +38,7 @@ class Simie(Wrapper):
     initial: bool = param(True, help="Each round edits the unedited model (init_model); else the current one.")
 
     def idle(self) -> dict[str, str]:
-        """What the wrapped method does not see."""
+        """Fields that have no effect on the wrapped method."""
         return dict.fromkeys(("history", "guard_aware"), "the wrapped method sees neither guards nor earlier keys")
 
     @classmethod
