@@ -1,1 +1,1 @@
-"""What edits did: inside (spectra, subspaces, hidden states) and outside (facts, tasks, words)."""
+"""Effects of edits: inside (spectra, subspaces, hidden states) and outside (facts, tasks, generated text)."""

@@ -1,6 +1,6 @@
-"""What is measured, how often and how much of it.
+"""What is measured, how often, and on how many samples.
 
-Torch-free: specs embed it and the page draws its controls from it.
+Torch-free: specs embed it, and the page draws its controls from it.
 """
 
 from __future__ import annotations

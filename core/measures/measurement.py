@@ -1,4 +1,4 @@
-"""What one measured round of a lane holds, ready to be stored."""
+"""The measurement of one round of a lane, in the form in which it is stored."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How long measures will take on this machine."""
+"""Time estimates of measures on this machine."""

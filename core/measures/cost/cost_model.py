@@ -1,4 +1,4 @@
-"""How long a measure will take on this machine: its work in floating-point operations, and speeds measured here."""
+"""Cost model of measures on this machine: work in floating-point operations, and speeds measured here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BRIEF = 20.0  # seconds that need no announcement
 
 @dataclass(frozen=True)
 class Work:
-    """Operations in float64 products, n³ of symmetric eigenproblems and of SVDs, and operations of the model itself."""
+    """Operations in float64 products, n³ of symmetric eigenproblems and of SVDs, and operations of the model."""
 
     products: float | int = 0
     eigen: float | int = 0
@@ -37,7 +37,7 @@ class Work:
         return Work(self.products * count, self.eigen * count, self.svd * count, self.passes * count)
 
     def seconds(self, lm: LanguageModel) -> float:
-        """How long it takes on the model's device."""
+        """The estimated time on the model's device."""
         rate, own = speed(str(lm.device), torch.float64), speed(str(lm.device), lm.dtype)
         return (
             self.products / rate.products + self.eigen / rate.eigen + self.svd / rate.svd + self.passes / own.products
@@ -55,7 +55,8 @@ class Speed:
 
 @cache
 def speed(device: str, dtype: torch.dtype) -> Speed:
-    """Measured here, once per process and type. Types that cannot be factorised have the speeds of float32 there."""
+    """Measured once per process and type. Types without factorisations on this device have the speeds of float32
+    there."""
     wide = torch.promote_types(dtype, torch.float32)
     generator = torch.Generator().manual_seed(0)
     square = torch.randn(SIZE, SIZE, generator=generator).to(device)
@@ -69,8 +70,8 @@ def speed(device: str, dtype: torch.dtype) -> Speed:
 
 
 def decomposition(rows: int, columns: int, vectors: int | None = None) -> Work:
-    """`inside.spectrum.spectrum`: the smaller Gram matrix, its eigenvectors, and of the other side's vectors all
-    or so many."""
+    """`inside.spectrum.spectrum`: the smaller Gram matrix, its eigenvectors, and all or some vectors of the other
+    side."""
     short, long = sorted((rows, columns))
     far = short if vectors is None else vectors
     return Work(products=2.0 * short * (short + far) * long, eigen=float(short) ** 3)
@@ -98,7 +99,7 @@ def product(rows: int, inner: int, columns: int) -> Work:
 
 
 def passes(lm: LanguageModel, tokens: int) -> Work:
-    """The model reading so many tokens."""
+    """Forward passes over so many tokens."""
     return Work(passes=2.0 * lm.n_parameters * tokens)
 
 
@@ -112,12 +113,12 @@ def in_words(seconds: float | int) -> str:
 
 
 def announcement(seconds: float | int) -> list[str]:
-    """The note of a study that takes long; nothing for a brief one."""
+    """The note of a study that takes long; empty for a short one."""
     return [f"Expected to take {in_words(seconds)} on this machine."] if seconds > BRIEF else []
 
 
 def _time(run: Callable[[], object], device: str) -> float:
-    """The faster of two runs after one that warms up."""
+    """The faster of two runs after a warm-up run."""
     best = float("inf")
     for attempt in range(3):
         started = time.perf_counter()

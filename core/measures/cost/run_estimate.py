@@ -1,4 +1,4 @@
-"""How long the measures inside a model will take on this machine while a run goes on, told before they begin."""
+"""Estimated time of the measures inside a model during a run, reported before they begin."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from core.models.language_model import LanguageModel
 
 
 def setup_work(lm: LanguageModel, layers: int, config: MeasureConfig) -> Work:
-    """Once, before the first round: W_0 of each layer decomposed, the probe's states read twice and factorised."""
+    """Work before the first round: W_0 of each layer is decomposed, the probe's states are read twice and
+    factorised."""
     d, rows = lm.d_model, config.rows_for(lm.d_model)
     each = decomposition(d, lm.d_ffn) + factorisation(rows, d) + product(rows, d, d).times(2)
     return each.times(layers) + passes(lm, rows).times(2)
 
 
 def round_work(lm: LanguageModel, layers: int, config: MeasureConfig) -> Work:
-    """Each measured round of a lane: W_t of its layers decomposed and compared with W_0, the probe's states read again.
+    """Work of a lane's measured round: W_t of its layers is decomposed and compared with W_0, the probe's states are
+    read again.
 
-    Of the k dominant directions only an upper bound is known before: singular values descend, so k ≤ ⌈τ r⌉.
+    Only an upper bound of k is known in advance: singular values descend, so k ≤ ⌈τ r⌉.
     """
     d_out, d_in, rows = lm.d_model, lm.d_ffn, config.rows_for(lm.d_model)
     r = min(d_out, d_in)
@@ -32,7 +34,7 @@ def round_work(lm: LanguageModel, layers: int, config: MeasureConfig) -> Work:
 
 
 def run_estimate(lm: LanguageModel, layers: int, config: MeasureConfig) -> list[str]:
-    """What to say of the measures inside `layers` edited layers, where that is long; else nothing."""
+    """A sentence on the time of the measures inside `layers` edited layers if it is long; else empty."""
     if not config.inside or not layers:
         return []
     once, each = (work(lm, layers, config).seconds(lm) for work in (setup_work, round_work))

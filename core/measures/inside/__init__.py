@@ -1,1 +1,1 @@
-"""What weights and hidden states are: spectra, subspaces, drift, maps."""
+"""Measures of weights and hidden states: spectra, subspaces, drift, maps."""

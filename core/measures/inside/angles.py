@@ -1,4 +1,4 @@
-"""Principal angles between subspaces, and all similarities of two sets of singular vectors in a picture that draws."""
+"""Principal angles between subspaces, and all similarities of two sets of singular vectors as a heat map."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 def principal_angles(first: Float[Tensor, "d k"], second: Float[Tensor, "d m"]) -> Float[Tensor, " n"]:
     """The n = min(k, m) principal angles between the spans of orthonormal columns, in radians, ascending; float64.
 
-    From sines and cosines together (Björck & Golub 1973): a cosine alone tells nothing of angles below 1e-8.
+    Computed from sines and cosines together (Björck & Golub 1973): a cosine alone cannot resolve angles below 1e-8.
     """
     if first.shape[1] < second.shape[1]:
         first, second = second, first
@@ -37,8 +37,8 @@ def grid(values: Float[Tensor, "n m"], most: int) -> list[dict[str, float | int]
 
 
 def binned_grid(values: Float[Tensor, "n m"], rows: int = 24, columns: int = 32) -> list[dict[str, float | int]]:
-    """A matrix to draw as `i`, `j` (0-based, where the bin begins), `value`, the largest in its bin, and `cells`, how
-    many entries the bin has.
+    """A matrix for drawing as `i`, `j` (0-based beginnings of bins), `value`, the largest in its bin, and `cells`, the
+    number of entries in the bin.
 
     Bins widen with the index, so that the first directions are shown one by one.
     """

@@ -1,11 +1,11 @@
-"""R_k: how large the change of hidden states is along each principal direction of the original ones.
+"""R_k: the change of hidden states along each principal direction of the original states.
 
     R_k = √n · mean_i |u_kᵀ Δh_i| / σ_k ,      H_orig = U Σ Vᵀ  (d×n, centred per feature),  Δh_i = h_edit,i − h_orig,i
 
-("Revisiting parameter-based knowledge editing"; states are read at the output of the FFN down-projection.) Three
-things decide whether the number means anything, and each has a test: the mean is taken over samples for every
-feature (the released script takes it over features for every sample, which makes the all-ones direction null and its
-R_k explode: `centre="sample"` shows that), Δh pairs the same inputs, and the factorisation is done in float64.
+("Revisiting parameter-based knowledge editing"; states are read at the output of the FFN down-projection.) Three things
+decide whether the number is meaningful, and each has a test: states are centred by the mean over samples of every
+feature (the released script takes the mean over features of every sample, which makes the all-ones direction null and
+its R_k explode: `centre="sample"` shows that), Δh pairs the same inputs, and the factorisation is done in float64.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class Principal:
 
     @property
     def condition(self) -> float:
-        """σ_1/σ_d, infinite where σ_d is round-off: beyond 1e5 the last directions are that of the states."""
+        """σ_1/σ_d, infinite if σ_d is round-off. Above 1e5 the last directions are round-off of the states."""
         return condition(self.sigma)
 
     @property
     def real(self) -> Bool[Tensor, " d"]:
-        """Directions whose σ_k is more than the round-off of the states."""
+        """Directions whose σ_k is larger than the round-off of the states."""
         return self.sigma > self.rcond * self.sigma[0]
 
 
@@ -95,9 +95,10 @@ def summary(values: Float[Tensor, " k"]) -> dict[str, float]:
 
 
 def details(values: Float[Tensor, " k"]) -> dict[str, float]:
-    """`rk_mean`, `rk_std` (n − 1), `rk_min`, and `rk_top_share`: the part of ΣR_k that the largest supplies by itself.
+    """`rk_mean`, `rk_std` (n − 1), `rk_min`, and `rk_top_share`: the share of the largest R_k in ΣR_k.
 
-    A share near 1 says that one direction (such as wrong centring makes null) holds everything, and the mean nothing.
+    If the share is near 1, one direction (such as one that wrong centring makes null) dominates, and the mean has no
+    meaning.
     """
     numbers = values.double()
     total = float(numbers.sum())
@@ -116,9 +117,9 @@ def points(values: Float[Tensor, " k"], limit: int = POINTS) -> dict[str, list]:
 
 
 def resampled_control(principal: Principal, states: Float[Tensor, "n d"], seed: int = 0) -> Float[Tensor, " d"]:
-    """R_k when nothing was edited but the pairing is lost: every state is compared with that of another sample.
+    """R_k without an edit and without pairing: every state is compared with that of another sample.
 
-    About 2/√π = 1.128 in every direction of Gaussian states. An R_k near it speaks of unpaired samples, not of edits.
+    About 2/√π = 1.128 in every direction of Gaussian states. An R_k near it indicates unpaired samples, not edits.
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(states), generator=generator)

@@ -1,4 +1,4 @@
-"""What guards would take from a round's update, at every threshold at once: read off its factors, nothing is edited.
+"""What guards would remove from a round's update, at every threshold: computed from its factors, without editing.
 
 Blocks are those of `inside.blocks`, "input → output": dominant is the span of the first k singular directions.
 """
@@ -22,9 +22,9 @@ BLOCKS = ("dominant → dominant", "rest → dominant", "dominant → rest", "re
 def energies_by_rank(delta: LowRank, svd: Svd) -> dict[str, Float[Tensor, " n"]]:
     """‖P ΔW Q‖²_F of the four blocks for k = 1 … n, all from one product.
 
-    With M = Uᵀ ΔW V the part that is dominant on both sides is the sum of M²'s first k rows and columns; what is
-    dominant on one side is ‖ΔW v_j‖² or ‖u_iᵀ ΔW‖² summed over the first k; what is left is the rest. In float64, each
-    exact to some ε·‖ΔW‖².
+    With M = Uᵀ ΔW V, the part that is dominant on both sides is the sum of M²'s first k rows and columns; the part that
+    is dominant on one side is ‖ΔW v_j‖² or ‖u_iᵀ ΔW‖² summed over the first k; the rest is the difference. In float64,
+    each exact to about ε·‖ΔW‖².
     """
     left, right = delta.left.double(), delta.right.double()
     outputs, inputs = svd.u.T.double() @ left, svd.vh.double() @ right
@@ -41,7 +41,7 @@ def by_threshold(
 ) -> tuple[dict[str, list[float]], dict[int, list[int]]]:
     """Each block's share of Σ‖ΔW‖² over all layers at each τ, and the layers' k there (`by` as in REVIVE).
 
-    What REVIVE would take is all but "rest → rest".
+    REVIVE would remove all but "rest → rest".
     """
     ranks = {layer: [Dominance(tau, by).rank(svds[layer].sigma) for tau in taus] for layer in updates}
     sums = {name: torch.zeros(len(taus), dtype=torch.float64) for name in BLOCKS}
@@ -77,6 +77,6 @@ def energy(updates: Mapping[int, LowRank]) -> float:
 
 
 def taken(raw: Mapping[int, LowRank], guarded: Mapping[int, LowRank]) -> float:
-    """1 − Σ‖guarded‖² / Σ‖raw‖² over the layers; 0 for an update that was nothing."""
+    """1 − Σ‖guarded‖² / Σ‖raw‖² over the layers; 0 for a zero update."""
     whole = energy(raw)
     return 1 - energy(guarded) / whole if whole > 0 else 0.0

@@ -1,4 +1,4 @@
-"""How much the keys of a round lie where earlier rounds have edited: one edit reaches another through that."""
+"""Overlap of a round's keys with those of earlier rounds: where they overlap, one edit affects another."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ MOST = 2000  # earlier keys that are compared: a round costs the same however lo
 
 
 def key_overlap(keys: Float[Tensor, "d b"], past: Float[Tensor, "d n"]) -> float | None:
-    """The mean over `keys` of the largest |cosine| with a key of `past`; None where one of them is empty.
+    """The mean over `keys` of the largest |cosine| with a key of `past`; None if one of them is empty.
 
-    Of more than `MOST` earlier keys as many are taken, evenly spread. The largest of n draws grows with n also for keys
-    without any relation, so up to there compare it at like n. NaN where a key is not finite.
+    Of more than `MOST` earlier keys as many are used, evenly spread. The largest of n draws grows with n even for
+    unrelated keys, so below that number compare it only at similar n. NaN if a key is not finite.
     """
     if not keys.shape[1] or not past.shape[1]:
         return None

@@ -1,8 +1,8 @@
 """A cache of the layers below the lowest edited one: their states are the same in every round and lane.
 
-Measures ask the same texts again and again, in the same batches. So the states that leave those layers are remembered
-by batch, and the next time these layers are skipped. The cached tensors are those that the layers would compute again,
-so numbers are equal bit for bit.
+Measures run the same texts again and again, in the same batches. So the output of those layers is cached by batch, and
+these layers are skipped the next time. The cached tensors are those that the layers would compute again, so numbers are
+equal bit for bit.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ States = Tensor | tuple[Tensor, ...]
 
 @dataclass
 class LowerLayers:
-    """Remembers the output of layer `first` − 1 for the batches seen inside `remembered`.
+    """Caches the output of layer `first` − 1 for the batches seen inside `remembered`.
 
-    `first` is the lowest layer that any edit changes; with 0 there is nothing to remember. The longest unused batches
-    are forgotten beyond `most_bytes`.
+    `first` is the lowest layer that any edit changes; with 0 there is nothing to cache. The least recently used batches
+    are dropped beyond `most_bytes`.
     """
 
     lm: LanguageModel
@@ -44,7 +44,8 @@ class LowerLayers:
 
     @contextmanager
     def remembered(self) -> Iterator[None]:
-        """Inside, plain passes of the model run its lower layers only for batches that were not seen before."""
+        """Inside the block, plain passes of the model run its lower layers only for batches that were not seen
+        before."""
         if self.first == 0:
             yield
             return
@@ -83,7 +84,7 @@ class LowerLayers:
 
     @contextmanager
     def set_aside(self) -> Iterator[None]:
-        """Inside, the model runs whole: for a heartbeat, which may wear edits of any layer."""
+        """Inside the block, the model runs all layers: for a heartbeat, which may set edited weights in any layer."""
         active, self.active = self.active, False
         try:
             yield

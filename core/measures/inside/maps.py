@@ -1,7 +1,7 @@
-"""Maps of representations: the same prompts before and after the edits, laid out together in two dimensions.
+"""Maps of representations: the same prompts before and after the edits, in one joint two-dimensional layout.
 
-PCA is linear and cheap; t-SNE and UMAP show neighborhoods only (their distances and sizes mean little). Whatever the
-method, both states of every prompt are embedded jointly, and a new layout is turned onto the one shown before it.
+PCA is linear and cheap; t-SNE and UMAP show neighborhoods only (their distances and sizes mean little). With all
+methods, both states of every prompt are embedded jointly, and a new layout is rotated onto the previous one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FIRST_AXES = 50  # principal components that t-SNE and UMAP start from
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each prompt lies before (`before[i]`) and after (`after[i]`) the edits."""
+    """The position of each prompt before (`before[i]`) and after (`after[i]`) the edits."""
 
     method: str
     before: Float[Tensor, "n 2"]
@@ -54,7 +54,7 @@ def layout(
     seed: int = 0,
     previous: Layout | None = None,
 ) -> Layout:
-    """Embed both states of n prompts jointly; turn the result onto `previous` (of the same prompts), if given."""
+    """Embed both states of n prompts jointly; rotate the result onto `previous` (of the same prompts), if given."""
     anchor = previous.before if previous is not None and previous.points == len(before) else None
     (flat_before, flat_after), explained = joint_layout([before, after], method, seed, anchor)
     return Layout(method, flat_before, flat_after, explained)
@@ -66,7 +66,7 @@ def joint_layout(
     seed: int = 0,
     anchor: Float[Tensor, "n 2"] | None = None,
 ) -> tuple[list[Float[Tensor, "_ 2"]], float | None]:
-    """(where the rows of each of `states` lie, share of the variance shown) in one embedding of all of them.
+    """(the positions of the rows of each of `states`, share of the variance shown) in one embedding of all of them.
 
     The whole is moved rigidly so that the first of `states` comes closest to `anchor`, if given.
     """
@@ -86,7 +86,7 @@ def joint_layout(
 
 
 def spread(items: Sequence[int], most: int) -> list[int]:
-    """At most so many of the items, evenly, first and last among them: the rounds that are drawn."""
+    """At most so many of the items, evenly spaced, including the first and the last: the rounds that are drawn."""
     if len(items) <= most:
         return list(items)
     return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
@@ -95,9 +95,9 @@ def spread(items: Sequence[int], most: int) -> list[int]:
 def align(
     points: Float[Tensor, "m 2"], anchors: Float[Tensor, "n 2"], targets: Float[Tensor, "n 2"]
 ) -> Float[Tensor, "m 2"]:
-    """Move `points` rigidly (turn, mirror, shift; no scaling) so that `anchors` come closest to `targets`.
+    """Move `points` rigidly (rotation, reflection, shift; no scaling) so that `anchors` come closest to `targets`.
 
-    Orthogonal Procrustes: the turn is the polar factor of the cross-covariance of the two sets.
+    Orthogonal Procrustes: the rotation is the polar factor of the cross-covariance of the two sets.
     """
     centre, goal = anchors.mean(0), targets.mean(0)
     u, _, vh = torch.linalg.svd((anchors - centre).T @ (targets - goal))

@@ -1,4 +1,4 @@
-"""Hidden states of the same texts before and after edits: what R_k and the maps are made from."""
+"""Hidden states of the same texts before and after edits, for R_k and for the maps."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Beat = Callable[[], None]  # called between passes of the model
 class Probe:
     """Token states at the output of the down-projections, by layer, of the base model on fixed texts.
 
-    A token counts once per distinct prefix (the model is causal: equal prefixes have equal states) and a lone BOS not
-    at all, because it is an outlier that says nothing. A model of a narrow type computes `span`, its first to last
-    measured layer, in float32: rounding would move states by more than small edits do.
+    A token counts once per distinct prefix (the model is causal: equal prefixes have equal states). A lone BOS does not
+    count, because it is an uninformative outlier. A model of a narrow type computes `span`, its first to last measured
+    layer, in float32: rounding would move states by more than small edits do.
     """
 
     lm: LanguageModel
@@ -49,7 +49,7 @@ class Probe:
         seed: int = 0,
         beat: Beat | None = None,
     ) -> Probe | str:
-        """A probe on the first texts that hold `rows` distinct tokens; or, in words, why there can be none."""
+        """A probe on the first texts with `rows` distinct tokens; or the reason, in words, why there can be none."""
         chosen, tokens, distinct = choose_texts(lm, texts, rows)
         width = lm.d_model
         if distinct < width:
@@ -70,7 +70,7 @@ class Probe:
     def read(
         self, weights: Mapping[int, Tensor], layers: Sequence[int], beat: Beat | None = None
     ) -> dict[int, Float[Tensor, "n d"]]:
-        """The states of the model that wears `weights`."""
+        """The states of the model with these `weights`."""
         narrow = self.lm.dtype != self.lm.master_dtype  # then a heartbeat would find widened layers
         with widened(self.lm, *self.span), self.lm.worn(weights):
             size, between = pass_size(self.lm), None if narrow else beat
@@ -78,12 +78,12 @@ class Probe:
         return {layer: states[self.tokens] for layer, states in recorded.items()}
 
     def r_k(self, layer: int, states: Float[Tensor, "n d"]) -> Float[Tensor, " k"]:
-        """R_k of these states against the base model's, over the directions that are more than round-off."""
+        """R_k of these states against the base model's, over the directions that are larger than round-off."""
         principal = self.principal[layer]
         return drift.r_k(principal, states - self.states[layer])[principal.real]
 
     def about(self, name: str) -> str:
-        """What was read, of texts called `name`."""
+        """A description of the states read, from texts called `name`."""
         text = f"{len(self.tokens):,} tokens of {name}"
         if self.lm.dtype == self.lm.master_dtype:
             return text
@@ -100,13 +100,13 @@ class Probe:
         return rows
 
     def note(self) -> str | None:
-        """A caution where there are few tokens for the width of the states."""
+        """A warning if there are few tokens for the width of the states."""
         n, d = next(iter(self.states.values())).shape
         return f"R_k rests on {n} tokens for {d} directions; 4 per direction or more are advised" if n < 4 * d else None
 
 
 def choose_texts(lm: LanguageModel, texts: Sequence[str], rows: int) -> tuple[list[str], list[int], int]:
-    """(texts, indices of their tokens to keep in the order of `token_activations`, how many are kept)."""
+    """(texts, indices of the tokens to use in the order of `token_activations`, how many are used)."""
     chosen: list[str] = []
     tokens: list[int] = []
     seen: set[tuple[int, ...]] = set()
@@ -167,7 +167,8 @@ class MapPanel:
         seed: int = 0,
         beat: Beat | None = None,
     ) -> dict[str, object] | None:
-        """The map as the page draws it. Every layout is turned onto the base model's, so rounds and lanes compare.
+        """The map as the page draws it. Every layout is rotated onto the base model's, so rounds and lanes are
+        comparable.
 
         None if the edited model's states are not all finite.
         """

@@ -1,4 +1,4 @@
-"""How many directions a matrix really uses: the definitions of effective rank that are in use, side by side."""
+"""Effective ranks of a matrix, by several definitions in use."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def effective_ranks(sigma: Float[Tensor, " r"]) -> dict[str, float | int]:
 def smallest(sigma: Float[Tensor, " r"]) -> dict[str, float]:
     """`sigma_1`, `sigma_min`, the one before it `sigma_before_min`, and `condition` = σ_1/σ_min (infinite at 0).
 
-    A σ_min far below its neighbor speaks of one null direction (such as centring makes), not of a flat spectrum.
+    A σ_min far below its neighbor indicates one null direction (as centring causes), not a flat spectrum.
     """
     first, last = float(sigma[0]), float(sigma[-1])
     return {

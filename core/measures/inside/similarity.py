@@ -1,8 +1,8 @@
 """How far the dominant singular subspace of an edited matrix has moved from that of W0.
 
 LS and SS are those of REVIVE (equations 3 and below, https://arxiv.org/abs/2601.11042). Both can fall while the
-protected block is intact, because directions that grew outside of it then rank higher: so the drift inside the block
-is reported beside them. Under REVIVE with the original basis it is zero up to float32 round-off.
+protected block is intact, because directions that grew outside of it then rank higher. So the drift inside the block is
+reported too. Under REVIVE with the original basis it is zero up to float32 round-off.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def low_rank_similarity(first: Spectrum, second: Spectrum, k: int, k_second: int
 
 
 def vector_similarity(edited: Float[Tensor, "k d"], original: Float[Tensor, "r d"]) -> Float[Tensor, "k r"]:
-    """SS: |⟨v_t^(i), v_0^(j)⟩| for the rows of two sets of singular vectors; the sign of a vector means nothing."""
+    """SS: |⟨v_t^(i), v_0^(j)⟩| for the rows of two sets of singular vectors; the sign of a vector has no meaning."""
     return (edited.to(original.dtype) @ original.T).abs()
 
 
@@ -63,11 +63,11 @@ def compare(
     now: Spectrum | None = None,
     by: str = "energy",
 ) -> Similarity:
-    """Everything that one decomposition of W_t tells: `now`, if it is there already with its first k vectors or more.
-    `by` says what τ is a share of, as in REVIVE.
+    """All measures of one decomposition of W_t; `now` is that decomposition, if it exists, with its first k vectors or
+    more. `by` defines τ, as in REVIVE.
 
-    The row: `dominant_rank` (k at τ of W_t itself), `k` (the rank that LS, SS and drift use: that of W0, or W_t's
-    own where `recompute_rank`), `ls`, `ss_right` and `ss_left` (of the first singular vector: its best match in W0),
+    The row: `dominant_rank` (k at τ of W_t itself), `k` (the rank that LS, SS and drift use: that of W0, or W_t's own
+    with `recompute_rank`), `ls`, `ss_right` and `ss_left` (of the first singular vector: its best match in W0),
     `ss_right_mean`, `ss_left_mean` (the same, averaged over i ≤ k), `frobenius`, `spectral`, `condition` (κ₂ over all
     σ, infinite for a singular matrix), `numerical_rank` (σ above `rank_tolerance` · σ_1), `drift_right`, `drift_left`,
     `change` (‖W_t−W0‖_F/‖W0‖_F).
@@ -101,7 +101,7 @@ def compare(
 
 
 def binned(row: Float[Tensor, " r"], bins: int = BINS) -> dict[str, list]:
-    """A row of similarities to draw: the largest of each bin, and the 0-based `index` where it lies.
+    """A row of similarities for drawing: the largest of each bin, and its 0-based `index`.
 
     Bins widen with the index, so the first singular directions are shown one by one and no peak is lost.
     """

@@ -1,4 +1,4 @@
-"""Singular values of a weight matrix: their energy, the dominant rank at τ, and the reference that W0 is.
+"""Singular values of a weight matrix: their energy, the dominant rank at τ, and W0 as the reference.
 
 Energy is the plain sum of singular values, E = Σσ_i (not of their squares), as REVIVE defines its threshold τ
 (https://arxiv.org/abs/2601.11042, section 2).
@@ -31,12 +31,12 @@ class Spectrum:
 
     @property
     def numerical_rank(self) -> int:
-        """How many σ are above `tolerance` · σ_1, where the type of the stored weight cannot tell them from zero."""
+        """How many σ are above `tolerance` · σ_1: smaller ones are round-off of the stored weight's type."""
         return int((self.sigma > self.tolerance * self.sigma[0]).sum())
 
     @property
     def rank(self) -> int:
-        """How many σ float64 tells from zero."""
+        """How many σ are distinguishable from zero in float64."""
         return rank(self.sigma)
 
     @property
@@ -66,8 +66,8 @@ def rank(sigma: Float[Tensor, " r"]) -> int:
 def condition(sigma: Float[Tensor, " r"]) -> float:
     """κ₂ = σ_1 / σ_r of all min(d_out, d_in) descending singular values; no σ is left out, however small.
 
-    Infinite where σ_r is no more than the round-off of the decomposition: then the matrix is singular as far as one can
-    tell. NaN for a zero matrix.
+    Infinite if σ_r is not larger than the round-off of the decomposition: the matrix is then numerically singular. NaN
+    for a zero matrix.
     """
     if float(sigma[0]) == 0:
         return math.nan
@@ -133,7 +133,7 @@ def curve(sigma: Float[Tensor, " r"], limit: int = POINTS) -> dict[str, list]:
 
 @dataclass(frozen=True)
 class Reference:
-    """W0 of one layer and its full decomposition: what every later state of the layer is compared with."""
+    """W0 of one layer and its full decomposition, with which every later state of the layer is compared."""
 
     layer: int
     weight: Float[Tensor, "d_out d_in"]
@@ -141,7 +141,7 @@ class Reference:
 
     @classmethod
     def of(cls, layer: int, weight: Float[Tensor, "d_out d_in"]) -> Reference:
-        """Decompose `weight`; vectors are kept in its dtype (they were computed in float64)."""
+        """Decompose `weight`; vectors are stored in its dtype (they were computed in float64)."""
         full = spectrum(weight)
         return cls(layer, weight, replace(full, u=full.u.to(weight.dtype), vh=full.vh.to(weight.dtype)))
 

@@ -1,1 +1,1 @@
-"""What the model says: scores, tasks, perplexity, its own words. Text in, text out."""
+"""Measures of the model's outputs: scores, tasks, perplexity, generated text."""

@@ -17,7 +17,7 @@ def answers_option() -> Any:
 
 
 def answers_protocol(answers: str) -> str:
-    """The same as a sentence of a study's protocol."""
+    """The option as a sentence of a study's protocol."""
     if answers == "first":
         return "Of several answers the first alone counts, as in the R_k paper."
     return "Of several answers (a target with aliases) any counts; the R_k paper takes the first alone."

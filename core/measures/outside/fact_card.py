@@ -1,4 +1,4 @@
-"""One fact looked at closely: how likely the answers to its questions are, and what its round did to the weights."""
+"""The fact card: probabilities of the answers to one fact's questions, and its round's changes of the weights."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ MOST = {"paraphrase": 6, "neighbor": 10, "portability": 6}  # questions of a kin
 
 @dataclass(frozen=True, kw_only=True)
 class FactQuestion:
-    """A question of a fact: `target` is what an edit wants said, `truth` what was said before it (of a neighbor: what
-    is true of it, and stays so). None where there is no such answer."""
+    """A question of a fact: `target` is the answer that an edit asks for, `truth` the one before it (of a neighbor:
+    its true answer, which must not change). None if there is no such answer."""
 
     kind: str
     prompt: str
@@ -28,14 +28,14 @@ class FactQuestion:
 
     @property
     def wanted(self) -> str:
-        """The answer that counts as right."""
+        """The correct answer."""
         right = self.truth if self.kind == "neighbor" else self.target
         assert right is not None
         return right
 
 
 def questions(fact: Fact) -> list[FactQuestion]:
-    """The fact as it is edited, then its paraphrases, neighbors and what follows from it, at most `MOST` of a kind."""
+    """The edited fact, then its paraphrases, neighbors and portability questions, at most `MOST` of a kind."""
     truth = fact.truth if fact.truth != fact.target else None
     result = [FactQuestion(kind="edit", prompt=fact.text, target=fact.target, truth=truth)]
     for text in fact.paraphrases[: MOST["paraphrase"]]:
@@ -49,11 +49,12 @@ def questions(fact: Fact) -> list[FactQuestion]:
 
 
 def rated(lm: LanguageModel, questions: Sequence[FactQuestion]) -> dict[str, list[Any]]:
-    """What the model, as it is now, makes of the questions: `{"target", "truth", "exact"}`, an entry for each.
+    """The model's ratings of the questions, with its present weights: `{"target", "truth", "exact"}`, an entry for
+    each.
 
     Probabilities are geometric means over an answer's tokens, exp of the mean log-probability under teacher forcing
-    (None where there is no such answer, or it is not finite); `exact` says whether each token of the answer that counts
-    as right is the most likely one.
+    (None if there is no such answer, or if it is not finite); `exact` is whether each token of the correct answer is
+    the arg-max.
     """
     answers = Answers(lm)
     pairs = [
@@ -80,10 +81,10 @@ def rated(lm: LanguageModel, questions: Sequence[FactQuestion]) -> dict[str, lis
 def applied(
     lm: LanguageModel, update: LayerUpdates, state: LaneState, hashes: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """What a round did to each layer: `layer`, ‖ΔW‖_F as it was added (`norm`) and before the guards (`raw`), ‖W_0‖_F
-    (`weight`), the share of ‖ΔW‖² that guards took (`removed`), the `hash` of W_t as rebuilt (`state`).
+    """A round's change of each layer: `layer`, ‖ΔW‖_F as it was added (`norm`) and before the guards (`raw`), ‖W_0‖_F
+    (`weight`), the share of ‖ΔW‖² that guards removed (`removed`), the `hash` of W_t as rebuilt (`state`).
 
-    `same` says whether that is the hash noted when the round was edited (`hashes`, by layer); None where none was.
+    `same` is whether that equals the hash recorded when the round was edited (`hashes`, by layer); None without one.
     """
     rows = []
     for layer, delta in sorted(update.updates.items()):

@@ -1,4 +1,4 @@
-"""Lanes compared at equal efficacy: a guard that keeps more only because it edits less has gained nothing."""
+"""Lanes compared at equal efficacy: a guard that preserves more only because it edits less is no improvement."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ Point = tuple[float, float]  # efficacy, what was kept
 
 
 def most_kept(points: Sequence[Point], efficacy: float) -> float:
-    """What a family of lanes (one guard over its strengths) can keep while it says at least this share of the edits;
-    NaN where none of its lanes says so much.
+    """The most that a family of lanes (one guard at several strengths) preserves with at least this efficacy; NaN if no
+    lane reaches it.
 
-    Of lanes that were run, not of a line between them: a family need not say less the stronger it is. The best of
-    several noisy lanes is flattered by a little; compare families of about as many lanes.
+    Only lanes that were run count, without interpolation: a stronger guard of a family need not have less efficacy. The
+    best of several noisy lanes is slightly overestimated; compare families of similar size.
     """
     return max((preserved for achieved, preserved in points if achieved >= efficacy), default=math.nan)

@@ -1,4 +1,4 @@
-"""What a model says by itself, as ids: the greedy continuation, and a sampled one for long texts."""
+"""Generation as ids: the greedy continuation, and a sampled one for long texts."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ TOP = 5
 
 
 class Chooser:
-    """Chooses the next token: the likeliest, or by `generator` one of the `TOP` likeliest by their probabilities.
+    """Chooses the next token: the most likely one, or with `generator` one of the `TOP` most likely, by their
+    probabilities.
 
-    A row whose logits are not finite ends there; `broken` counts them. With `forced` a text never ends by itself.
+    A row whose logits are not finite ends there; `broken` counts them. With `forced` a text never ends early.
     """
 
     def __init__(self, lm: LanguageModel, generator: torch.Generator | None = None, forced: bool = False):
@@ -48,8 +49,8 @@ class Chooser:
 def greedy_ids(
     lm: LanguageModel, prompts: Sequence[str], counts: Sequence[int], beat: Beat | None = None
 ) -> tuple[list[list[int]], int]:
-    """(the first `counts[i]` tokens that the worn model says after `prompts[i]`, fewer where the text ends; how many
-    rows ended because their logits were not finite). Prompts that ask for the same count share batches."""
+    """(the first `counts[i]` greedy tokens after `prompts[i]`, fewer if the text ends; how many rows ended because
+    their logits were not finite). Prompts with the same count share batches."""
     chooser = Chooser(lm)
     generated: list[list[int]] = [[] for _ in prompts]
     heads = lm.encode_all([lm.asked(prompt) for prompt in prompts])
@@ -66,7 +67,7 @@ def greedy_ids(
 
 
 def answer_lengths(lm: LanguageModel, pairs: Sequence[tuple[str, str]]) -> list[int]:
-    """How many tokens each answer of these (prompt, answer) has where the model, asked the prompt, says it."""
+    """The number of tokens of each answer of these (prompt, answer) pairs, as a continuation of the prompt."""
     return [len(answer_ids(lm.tokenizer, lm.asked(prompt), answer)) for prompt, answer in pairs]
 
 
@@ -108,9 +109,10 @@ def by_count(counts: Sequence[int]) -> dict[int, list[int]]:
 
 
 def match_ratio(before: Sequence[int], after: Sequence[int]) -> float:
-    """Share of the positions of `before` that hold the same token in `after`; what `after` lacks differs.
+    """Share of the positions of `before` with the same token in `after`; positions that `after` lacks count as
+    different.
 
-    Of nothing the ratio is 1 if both say nothing.
+    1 if both are empty.
     """
     if not before:
         return float(not after)

@@ -1,4 +1,4 @@
-"""Our model as lm-evaluation-harness sees it, and the harness itself, imported only when tasks are asked for."""
+"""An adapter of our model for lm-evaluation-harness, and the harness itself, imported only when tasks are requested."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Ids = list[int]
 
 @dataclass
 class HarnessModel:
-    """The three questions that tasks ask of a model, answered by `lm` as it is worn at that moment.
+    """The three kinds of requests that tasks make, answered by `lm` with its present weights.
 
-    Requests are tokenised once and remembered: a task asks the same ones every time. Texts are read as the model reads
-    them everywhere in the lab, with BOS exactly once; of a model that is asked as chat a context is a user's message,
-    and its continuation begins the assistant's turn. Whole texts, of no context, stay as they are.
+    Requests are tokenised once and cached: a task makes the same ones every time. Texts are encoded as everywhere in
+    the lab, with exactly one BOS. If the model is asked as chat, a context is a user's message, and its continuation
+    begins the assistant's turn. Whole texts without context stay unchanged.
     """
 
     lm: LanguageModel
@@ -56,7 +56,7 @@ class HarnessModel:
         return totals
 
     def generate_until(self, requests: Sequence[Any]) -> list[str]:
-        """Greedy continuations up to the task's stop texts. Tasks that sample are answered greedily too."""
+        """Greedy continuations up to the task's stop texts. Tasks that ask for sampling get greedy ones too."""
         arguments = [request.args for request in requests]
         counts = [int(settings.get("max_gen_toks") or NEW_TOKENS) for _, settings in arguments]
         heads = [
@@ -103,7 +103,7 @@ class HarnessModel:
 
     @property
     def _prefix(self) -> int:
-        """What an empty context is replaced with."""
+        """The replacement of an empty context."""
         bos, eos = self.lm.tokenizer.bos_token_id, self.lm.tokenizer.eos_token_id
         return bos if bos is not None else eos
 

@@ -34,9 +34,9 @@ NEAR = "neighborhood"  # the kind of questions that have columns of their own
 
 @dataclass
 class Locality:
-    """Asks the worn model what should not change.
+    """Asks the model questions whose answers should not change.
 
-    What the unedited model answers is remembered for the questions asked last: every lane of a round asks the same.
+    The unedited model's answers to the latest questions are cached: every lane of a round asks the same ones.
     """
 
     lm: LanguageModel
@@ -51,10 +51,10 @@ class Locality:
         answers: Answers | None = None,
         edited: bool = True,
     ) -> dict[str, dict[str, Any] | None]:
-        """What `outside.metrics.averaged` gives, by column of `COLUMNS`; None where there is nothing to ask.
+        """The results of `outside.metrics.averaged`, by column of `COLUMNS`; None if there is no question.
 
-        The ratings of neighbors' answers are added to `answers`, so that scores do not ask for them again. `edited`
-        says whether the worn model is another than the unedited one; if it is not, it is asked once.
+        The ratings of neighbors' answers are added to `answers`, so that scores need not compute them again. `edited`
+        is whether the present weights differ from the unedited ones; if not, the model is asked once.
         """
         queries = [
             replace(query, answers=query.answers[:1])
@@ -77,7 +77,7 @@ class Locality:
         }
 
     def _before(self, pairs: tuple[Pair, ...], beat: Callable[[], None] | None) -> Mapping[Pair, AnswerRating]:
-        """The unedited model's ratings of the same pairs, in the same batches: rounding differs in nothing."""
+        """The unedited model's ratings of the same pairs, in the same batches, so that rounding is the same."""
         if self._unedited[0] != pairs:
             with self.lm.worn({}):
                 self._unedited = pairs, rate_answers(self.lm, pairs, beat)
@@ -85,6 +85,6 @@ class Locality:
 
 
 def alike(now: AnswerRating, before: AnswerRating) -> float:
-    """Share of the answer's positions at which both have the same likeliest token; 0 where `now` is not finite."""
+    """Share of the answer's positions at which both have the same arg-max token; 0 if `now` is not finite."""
     same = [a == other for a, other in zip(now.likeliest, before.likeliest, strict=True)]
     return sum(same) / len(same) if now.finite else 0.0

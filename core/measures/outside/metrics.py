@@ -1,9 +1,9 @@
-"""Three metrics of an answer, all read from one teacher-forced pass.
+"""Three metrics of an answer, all from one teacher-forced pass.
 
-*probability*: the answer has a larger mean log-probability per token than the one that it competes with (CounterFact's
-protocol; ties count 0). *tokens*: the share of the answer's tokens that are the likeliest one (ZsRE's and EasyEdit's
-token accuracy). *exact*: whether all of them are (ROME's accuracy). A probability that is not finite is wrong in every
-metric. Questions are averaged within a fact, then over facts; intervals are bootstrapped over facts.
+*probability*: the answer has a larger mean log-probability per token than its competitor (CounterFact's protocol; ties
+count 0). *tokens*: the share of the answer's tokens that are the arg-max (ZsRE's and EasyEdit's token accuracy).
+*exact*: whether all of them are (ROME's accuracy). A probability that is not finite is wrong in every metric. Questions
+are averaged within a fact, then over facts; intervals are bootstrapped over facts.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ Pair = tuple[str, str]
 class AnswerRating:
     """One answer under teacher forcing.
 
-    `logprob`: mean log-probability per token; `tokens`: share of its tokens that are the likeliest; `exact`: whether
-    all are (of an answer without a finite probability neither counts); `likeliest`: the id of the likeliest token at
-    each of its positions; `argmax`: whether these are the answer's, finite or not.
+    `logprob`: mean log-probability per token; `tokens`: share of its tokens that are the arg-max; `exact`: whether all
+    are (for an answer without a finite probability both are 0); `likeliest`: the id of the arg-max token at each of its
+    positions; `argmax`: whether these are the answer's, finite or not.
     """
 
     logprob: float
@@ -51,8 +51,8 @@ class AnswerRating:
 
 @dataclass(frozen=True)
 class Query:
-    """A question of a fact (its index): what it is asked for (`kind`), the answers that count as right, and the one
-    that they compete with, if any."""
+    """A question of a fact (its index): its `kind`, the answers that count as correct, and the one that they compete
+    with, if any."""
 
     fact: int
     kind: str
@@ -69,7 +69,8 @@ class Query:
 def rate_answers(
     lm: LanguageModel, pairs: Iterable[Pair], beat: Callable[[], None] | None = None
 ) -> dict[Pair, AnswerRating]:
-    """Each (prompt, answer) pair rated once by the model as it is worn, batched by length. `beat`: between passes."""
+    """Each (prompt, answer) pair rated once by the model with its present weights, batched by length. `beat`:
+    between passes."""
     todo = list(dict.fromkeys(pairs))
     rated = score(lm, [prompt for prompt, _ in todo], [answer for _, answer in todo], pass_size(lm), beat)
     ratings = {}
@@ -82,7 +83,7 @@ def rate_answers(
 
 
 def metric_values(query: Query, ratings: Mapping[Pair, AnswerRating]) -> dict[str, float | None]:
-    """How right the model is in each of `METRICS`, by the best of the accepted answers; None where nothing competes."""
+    """The value of each of `METRICS`, by the best of the accepted answers; None if no answer competes."""
     rated = [ratings[query.prompt, answer] for answer in query.answers]
     wins = None
     if query.other is not None:
@@ -140,7 +141,7 @@ def not_finite(ratings: Mapping[Pair, AnswerRating]) -> list[str]:
 
 
 def about_edit(index: int, fact: Fact, paraphrases: int | None = None) -> list[Query]:
-    """The fact itself ("edit") and its paraphrases: the new object, against the old one where it is known."""
+    """The fact itself ("edit") and its paraphrases: the new object, against the old one if it is known."""
     other = fact.truth if fact.truth != fact.target else None
     kinds = [("edit", fact.text), *(("paraphrase", text) for text in fact.paraphrases[:paraphrases])]
     return [Query(index, kind, prompt, (fact.target, *fact.aliases), other) for kind, prompt in kinds]
@@ -163,8 +164,8 @@ def about_portability(index: int, fact: Fact, most: int | None = None) -> list[Q
 
 
 def counted(queries: Sequence[Query], answers: str) -> list[Query]:
-    """Questions where any of their accepted answers counts ("any"), or the first alone ("first"), as the R_k paper has
-    it for records with several gold answers."""
+    """Questions with any of their accepted answers ("any"), or with the first alone ("first"), as in the R_k paper
+    for records with several gold answers."""
     return [replace(each, answers=each.answers[:1]) if answers == "first" else each for each in queries]
 
 

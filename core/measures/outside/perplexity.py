@@ -1,4 +1,4 @@
-"""Perplexity on text that no edit concerns: when it rises, the model forgets its language before its tasks tell."""
+"""Perplexity on text that no edit concerns: it rises before task scores fall."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ def perplexity(
     most_tokens: int | None = MOST_TOKENS,
     beat: Callable[[], None] | None = None,
 ) -> float:
-    """exp of the mean negative log-probability (nats) per predicted token, of the model as it is worn.
+    """exp of the mean negative log-probability (nats) per predicted token, of the model with its present weights.
 
-    The texts' first `most_tokens` tokens are predicted (None: all), each from what stands before it in its text; the
-    first token of a text (BOS where there is one) is given. Texts longer than the model reads are cut into windows,
-    each of which begins anew. NaN if there is nothing to predict or a probability is not finite. `beat` is called
-    between passes.
+    The texts' first `most_tokens` tokens are predicted (None: all), each from the tokens before it in its text; the
+    first token of a text (BOS if there is one) is given. Texts longer than the model's context are cut into separate
+    windows. NaN if there is nothing to predict or a probability is not finite. `beat` is called between passes.
     """
     windows = rows(lm, texts, most_tokens)
     scores = score_ids(lm, [row[:1] for row in windows], [row[1:] for row in windows], pass_size(lm), beat)

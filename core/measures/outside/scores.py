@@ -1,9 +1,9 @@
 """Efficacy, paraphrase, neighborhood, and recall of unedited facts.
 
-Two metrics of every question, told apart by name. *Probability comparison* (MEMIT's CounterFact protocol): does the
+Two metrics of every question, with different names. *Probability comparison* (MEMIT's CounterFact protocol): does the
 new object have a larger mean log-probability per token than the old one (for neighbors: the true one than the new)?
-Ties count 0. *Exact* (ROME's accuracy; `_exact`): is every token of the wanted answer the likeliest one under teacher
-forcing? Wanted is the new object for the fact and its paraphrases, the true one for neighbors and unedited facts.
+Ties count 0. *Exact* (ROME's accuracy; `_exact`): is every token of the correct answer the arg-max under teacher
+forcing? Correct is the new object for the fact and its paraphrases, the true one for neighbors and unedited facts.
 Questions are averaged within a fact, then over facts.
 """
 
@@ -27,13 +27,13 @@ CPU_PASS = 512  # tokens of a pass on a CPU: more would only add padding, and ke
 
 
 def pass_size(lm: LanguageModel) -> int:
-    """Tokens to run at a time: rows of like length together, a heartbeat between passes."""
+    """Tokens per pass: rows of similar length together, a heartbeat between passes."""
     return CPU_PASS if lm.device.type == "cpu" else lm.token_budget
 
 
 @dataclass(frozen=True)
 class Rated:
-    """One answer as the model rates it."""
+    """The model's rating of one answer."""
 
     logprob: float
     exact: bool
@@ -41,7 +41,7 @@ class Rated:
 
 @dataclass
 class Answers:
-    """Rates each (prompt, answer) once, however often it is asked for; the model must stay as it is meanwhile."""
+    """Rates each (prompt, answer) pair once and caches the rating. The model's weights must not change meanwhile."""
 
     lm: LanguageModel
     heartbeat: Callable[[], None] | None = None
@@ -114,7 +114,7 @@ def wins_over(answers: Answers, prompt: str, wanted: str, other: str) -> bool:
 
 
 def recall(answers: Answers, facts: Sequence[Fact]) -> list[float]:
-    """1.0 for every fact whose `target` is said exactly, else 0.0. For facts that no edit was asked to change."""
+    """1.0 for every fact whose `target` is exactly reproduced, else 0.0. For facts that were not edited."""
     return [float(rated.exact) for rated in answers.rate([(fact.text, fact.target) for fact in facts])]
 
 
@@ -151,5 +151,5 @@ def spread_sample(items: Sequence[int], count: int | None, seed: int) -> list[in
 
 
 def mean(values: Sequence[float | bool | None]) -> float | None:
-    """The mean, or None of nothing."""
+    """The mean; None for an empty sequence."""
     return sum(float(v) for v in values if v is not None) / len(values) if values else None

@@ -1,4 +1,4 @@
-"""Tasks in files: a row a line, of multiple choice or in the form of a paper."""
+"""Tasks in files: one row per line, multiple choice or in the form of a paper."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def task_rows(file: Path) -> tuple[Form | None, list[dict[str, Any]]]:
 
 
 def _parsed(file: Path) -> Iterator[tuple[int, Any, str]]:
-    """(number of a line, what it holds, why it is wrong if it is)."""
+    """(line number, its content, the error if there is one)."""
     try:
         lines = file.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:

@@ -1,8 +1,8 @@
-"""Tasks in the form of a paper: its prompt and its metric, over data from the hub or from a file.
+"""Tasks in the form of a paper: its prompt and its metric, with data from the hub or from a file.
 
-MOSE asks RTE, Natural Questions (with the passage), SAMSum and SST-2 by the prompts of its Table 5; FastEdit asks SST-2
-by the prompt of its App. B.2. A form is asked by its name, then its data come from the hub; or a folder of JSONL files
-has rows with its fields, which tell it.
+MOSE uses the prompts of its Table 5 for RTE, Natural Questions (with the passage), SAMSum and SST-2; FastEdit uses the
+prompt of its App. B.2 for SST-2. A form requested by name takes its data from the hub; a folder of JSONL files has rows
+with the form's fields, which identify it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ SENTIMENTS, TRUTHS = ["negative", "positive"], ["True", "False"]
 
 @dataclass(frozen=True)
 class Form:
-    """`prompt` has the fields of a row in braces. What is chosen has `choices` and the index `answer`; what is
-    generated is rated by `rate` against `wanted`, in at most `tokens`. `data` is (dataset, subset, split) on the hub.
-    """
+    """`prompt` has the fields of a row in braces. Multiple choice has `choices` and the index `answer`; generated
+    text, of at most `tokens`, is rated by `rate` against `wanted`. `data` is (dataset, subset, split) on the hub."""
 
     prompt: str
     metric: str
@@ -38,7 +37,7 @@ class Form:
         return [*re.findall(r"{(\w+)}", self.prompt), self.answer]
 
     def fits(self, row: Row) -> bool:
-        """Whether a row has them, of their kinds."""
+        """Whether a row has the fields, with the right types."""
         *inputs, answer = self.fields
         if not all(isinstance(row.get(name), str) for name in inputs):
             return False
@@ -47,12 +46,12 @@ class Form:
         return bool(self.wanted(row)) and all(isinstance(text, str) for text in self.wanted(row))
 
     def wanted(self, row: Row) -> list[Any]:
-        """The texts that what is generated is rated against."""
+        """The reference answers of generated text."""
         answer = row.get(self.answer)
         return list(answer) if isinstance(answer, (list, tuple)) else [] if answer is None else [answer]
 
     def config(self, name: str, rows: Any | None) -> dict[str, Any]:
-        """The harness's configuration; `rows` is its data where they are at hand."""
+        """The harness's configuration; `rows` are its data if they are available."""
         shared: dict[str, Any] = {
             "task": name,
             "doc_to_text": lambda row: self.prompt.format(**row),

@@ -66,7 +66,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Tasks:
-    """Tasks ready to be asked again and again. `info` says, per column, what stands behind its number."""
+    """Tasks that can be evaluated repeatedly. `info` describes, per column, how its number is computed."""
 
     model: HarnessModel
     parts: list[Part]
@@ -76,8 +76,8 @@ class Tasks:
 
     @property
     def remarks(self) -> list[str]:
-        """What should be known of the tasks' numbers: where they are not accuracies throughout, in which units they are
-        and over which of them the mean is; how they are asked."""
+        """Remarks on the tasks' numbers: their units if not all are accuracies, the tasks in the mean, and the chat
+        template."""
         units: dict[str, list[str]] = defaultdict(list)
         for column, about in self.info.items():
             units[about["called"]].append(column)
@@ -105,13 +105,13 @@ class Tasks:
         seed: int = 0,
         heartbeat: Callable[[], None] | None = None,
     ) -> Tasks:
-        """Tasks by name: a folder of JSONL tasks, "standard" (SST-2, MRPC, CoLA, RTE, MNLI, MMLU), or what the harness
-        knows (its tasks and groups, YAML files or folders of them; the data of these is wherever they say, and cached
-        by `datasets`).
+        """Tasks by name: a folder of JSONL tasks, "standard" (SST-2, MRPC, CoLA, RTE, MNLI, MMLU), or tasks of the
+        harness (its tasks and groups, YAML files or folders of them; their data are where they say, and cached by
+        `datasets`).
 
-        `limit` items of each name are drawn with `seed`, of a group over all its members; the same ones are asked every
+        `limit` items of each name are drawn with `seed`, of a group over all its members; the same ones are used every
         time. Tasks that do not ask for examples get none (`shots` in `info`). Raises `UserError` for unknown names and
-        for tasks whose data cannot be had.
+        for tasks whose data cannot be loaded.
         """
         harness = load_harness()
         parts, info, chat = [], {}, lm.frame != Frame()
@@ -146,8 +146,7 @@ class Tasks:
 
     @property
     def prompts(self) -> list[str]:
-        """What stands before the answer of each asked item, without spaces at its end; items that begin with nothing
-        are left out."""
+        """The text before the answer of each item, without trailing spaces; items without such text are left out."""
         texts: dict[tuple[int, int], str] = {}
         for place, part in enumerate(self.parts):
             for request in part.task.instances:
@@ -155,7 +154,8 @@ class Tasks:
         return [text for text in texts.values() if text]
 
     def evaluate(self, heartbeat: Callable[[], None] | None = None) -> dict[str, float]:
-        """{column: score} of the model as it is now worn; a group of tasks is the mean over its members' items."""
+        """{column: score} of the model with its present weights; a group of tasks is the mean over its members'
+        items."""
         self.model.heartbeat = heartbeat
         requests: dict[str, list[Any]] = defaultdict(list)
         for part in self.parts:
@@ -178,7 +178,7 @@ class Tasks:
 
 
 def guessing(parts: Sequence[Part]) -> float | None:
-    """The share of these items that is right by choosing blindly: 1/choices, averaged. None where nothing is chosen."""
+    """The chance level of these items: 1/choices, averaged. None if they are not multiple choice."""
     if any(part.metric != "acc" or part.task.OUTPUT_TYPE != "multiple_choice" for part in parts):
         return None
     shares = [1 / len(part.task.doc_to_choice(doc)) for part in parts for _, doc in part.docs]
@@ -200,7 +200,8 @@ def _judge(part: Part) -> float:
 
 
 def draw(sizes: Sequence[int], limit: int | None, seed: str) -> list[list[int]]:
-    """Which items of tasks of these sizes are asked: `limit` of all of them together (None: all), each as likely."""
+    """The items of tasks of these sizes: `limit` of all of them together (None: all), each with the same
+    probability."""
     total = sum(sizes)
     chosen = range(total) if limit is None or limit >= total else random.Random(seed).sample(range(total), limit)
     drawn: list[list[int]] = [[] for _ in sizes]
@@ -241,7 +242,7 @@ def _part(column: str, task: Any, chosen: list[int], seed: int) -> Part:
 
 
 def _form_task(harness: Harness, name: str, form: Form, rows: Any | None = None) -> Any:
-    """A task in the form of a paper; `UserError` where its data are not given and cannot be had."""
+    """A task in the form of a paper. Raises `UserError` if its data are not given and cannot be loaded."""
     if rows is None and form.data is None:
         raise UserError(
             f'task "{name}" ({form.source}): its data are not on the hub in this form; name a folder that holds'
@@ -277,7 +278,7 @@ def _local_task(harness: Harness, file: Path) -> Any:
 
 
 def _chances(folder: Path) -> Mapping[str, float]:
-    """What guessing gets right, by task, from the folder's index.json if it has one."""
+    """The chance level by task, from the folder's index.json if it has one."""
     index = folder / "index.json"
     if not index.exists():
         return {}

@@ -1,4 +1,4 @@
-"""What R_k and the perplexity are read on: texts that no edit concerns, and what they are called."""
+"""The texts for R_k and the perplexity, which no edit concerns, and their names."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ NO_PROSE = f"there is no general text for this model; give {WHERE} in the spec: 
 
 @dataclass(frozen=True)
 class Texts:
-    """`drift`: what R_k is read on, the most wanted first; `prose`: what the perplexity is; the same, by name.
+    """`drift`: texts for R_k, the preferred ones first; `prose`: texts for the perplexity; and their names.
 
-    Either may be empty: then that is not measured.
+    If one is empty, its measure is left out.
     """
 
     drift: Sequence[str] = ()
@@ -30,11 +30,11 @@ class Texts:
 
 
 def texts_for(lm: LanguageModel, config: MeasureConfig, unedited: Sequence[Fact], assets: Path) -> Texts:
-    """The texts that `config` names; without any, what is at hand.
+    """The texts that `config` names; without any, the available ones.
 
-    At hand are statements of the unedited facts, and for the pocket model sentences of its world that it was not
-    trained on. No other model is read on those: its perplexity is not measured then. Raises `UserError` for a file or
-    dataset that cannot be read.
+    Available are statements of the unedited facts, and for the pocket model sentences of its world that it was not
+    trained on. Other models are not measured on those sentences: they have no perplexity then. Raises `UserError` for a
+    file or dataset that cannot be read.
     """
     statements = [f"{fact.text} {fact.target}." for fact in unedited]
     name = f"statements of {len(statements):,} facts that no edit concerns"
@@ -71,12 +71,12 @@ def first_texts(lm: LanguageModel, texts: Iterable[str], tokens: int) -> list[st
 
 
 def held_out(assets: Path) -> list[str]:
-    """Text of the embedded world that the pocket model was not trained on; none where it was not made."""
+    """Text of the embedded world that the pocket model was not trained on; empty if it does not exist."""
     path = assets / "pocket" / "world" / "heldout.txt"
     return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()] if path.exists() else []
 
 
 def public(dataset: str) -> str:
-    """A dataset's hub id, or of a folder of this computer only its name."""
+    """A dataset's hub id; of a local folder only its name."""
     path = Path(dataset).expanduser()
     return path.name if path.is_dir() else dataset

@@ -1,4 +1,4 @@
-"""The model's own words: how it continues a prompt before and after the edits, and whether that says the fact."""
+"""Generated text: continuations of a prompt before and after the edits, and whether they give the fact."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ ENDED = 2  # tokens past a target: a quotation mark before it, and what shows th
 
 @dataclass
 class Words:
-    """Continuations of facts' prompts, of `tokens` tokens, or more where a target is longer. The base model's are
-    remembered: they never change."""
+    """Continuations of facts' prompts, of `tokens` tokens, or more if a target is longer. The base model's are
+    cached."""
 
     lm: LanguageModel
     facts: Sequence[Fact]
@@ -30,7 +30,7 @@ class Words:
     counts: dict[int, int] = field(default_factory=dict)
 
     def before(self, indices: Sequence[int], beat: Beat | None = None) -> list[str]:
-        """What the base model says after these facts' prompts."""
+        """The base model's continuations of these facts' prompts."""
         new = [i for i in dict.fromkeys(indices) if i not in self.base]
         if new:
             with self.lm.worn({}):
@@ -62,7 +62,7 @@ class Words:
     def after(
         self, weights: Mapping[int, torch.Tensor], prompts: Sequence[str], beat: Beat | None = None
     ) -> list[dict[str, str]]:
-        """What the model says after other prompts: a row `prompt, text` each."""
+        """Continuations of other prompts: a row `prompt, text` each."""
         if not prompts:
             return []
         with self.lm.worn(weights):
@@ -78,7 +78,7 @@ class Words:
         return [texts[i].strip() for i in indices]
 
     def _counted(self, indices: Sequence[int]) -> list[int]:
-        """How many tokens tell whether each of these facts is said."""
+        """The number of tokens needed to see whether each of these facts is given."""
         new = [i for i in dict.fromkeys(indices) if i not in self.counts]
         lengths = answer_lengths(self.lm, [(self.facts[i].text, self.facts[i].target) for i in new])
         self.counts.update((i, max(self.tokens, length + ENDED)) for i, length in zip(new, lengths, strict=True))

@@ -30,7 +30,7 @@ def free_case(plain_case):
 def wearing(case, at, weights):
     """The lane, with other weights after a round."""
     made = replace(case)
-    made._kept[at] = weights
+    made.weights = lambda round_: weights if round_ == at else case.weights(round_)
     return made
 
 

@@ -21,7 +21,7 @@ def first_word(lm, prompt):
 def wearing(case, at, weights):
     """The lane, with other weights after a round."""
     made = replace(case)
-    made._kept[at] = weights
+    made.weights = lambda round_: weights if round_ == at else case.weights(round_)
     return made
 
 
