@@ -1,9 +1,9 @@
-"""Early warning: from signs that cost next to nothing, whether a lane is on its way to collapse. Needs no torch.
+"""Early warning: from cheap signs, whether a lane is about to collapse. Needs no torch.
 
-Two kinds of signs. *Outside*: perplexity of held-out text, recall of facts that no edit is about. One of them past its
-limit is enough. *Inside*: how far the weights have moved, whether they move faster and faster, LS, overlap of keys.
-None of these harms by itself (under a guard LS falls too, and W may move far where it is not used), so it takes two of
-them. A number that was finite and is not any more flags at once, and asks to stop.
+Two kinds of signs. *Outside*: perplexity of held-out text, recall of unedited facts. One of them past its limit is
+enough. *Inside*: how far the weights have moved, whether they move faster and faster, LS, overlap of keys. None of
+these is harmful by itself (under a guard LS falls too, and W may move far where it is not used), so it takes two of
+them. A number that was finite before and is not any more raises a flag at once, with `stop`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Signs:
 
     @classmethod
     def of(cls, round: int, scores: Mapping[str, Any], layers: Sequence[Mapping[str, Any]] = ()) -> Signs:
-        """The signs that a row of rounds.csv and its rows of layers.csv hold."""
+        """The signs in a row of rounds.csv and its rows of layers.csv."""
         moved = [row["change"] for row in layers if finite(row.get("change"))]
         alike = [row["ls"] for row in _moved(layers) if finite(row.get("ls"))]
         shared = [row["key_overlap"] for row in layers if finite(row.get("key_overlap"))]
@@ -61,8 +61,8 @@ class Signs:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Where a sign counts. The defaults come from runs of 2,000 edits of the pocket model, and lie before the collapse
-    of every lane that collapsed there; for another model they are a first guess."""
+    """The limits of the signs. The defaults come from runs of 2,000 edits of the pocket model, and are reached
+    before the collapse of every lane that collapsed there; for another model they are a first guess."""
 
     perplexity: float = 1.5  # times the unedited model's
     unedited_recall: float = 0.75  # of the unedited model's: halfway to half
@@ -74,7 +74,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Flag:
-    """A warning about the last of the rounds that were looked at. `stop`: its numbers are not finite any more."""
+    """A warning about the last of the given rounds. `stop`: its numbers are not finite any more."""
 
     round: int
     reasons: tuple[str, ...]
@@ -82,16 +82,16 @@ class Flag:
 
     @property
     def message(self) -> str:
-        """One sentence for the person."""
+        """One sentence for the user."""
         what = "is broken" if self.stop else "is on its way to collapse"
         return f"After round {self.round} the model {what}: {'; '.join(self.reasons)}."
 
 
 def early_warning(history: Sequence[Signs], limits: Limits | None = None) -> Flag | None:
-    """The flag that the last round of a lane's history deserves; None if all is well.
+    """The flag for the last round of a lane's history; None if all is well.
 
-    `history` is ascending and begins with the unedited model (round 0), without which nothing can be compared. Rounds
-    need not be consecutive.
+    `history` is ascending and begins with the unedited model (round 0), with which rounds are compared. Rounds need not
+    be consecutive.
     """
     if len(history) < 2 or history[0].round != 0:
         return None
@@ -107,7 +107,7 @@ def early_warning(history: Sequence[Signs], limits: Limits | None = None) -> Fla
 
 
 def first_flag(history: Sequence[Signs], limits: Limits | None = None) -> Flag | None:
-    """The flag of the first round that deserved one. A live run warns when this is the flag of its last round."""
+    """The flag of the first round that has one. A live run warns when this is the flag of its last round."""
     flags = (early_warning(history[: count + 1], limits) for count in range(1, len(history)))
     return next((flag for flag in flags if flag is not None), None)
 
@@ -138,7 +138,8 @@ def crossed(history: Sequence[Signs], limits: Limits | None = None) -> dict[str,
 
 
 def pace(history: Sequence[Signs]) -> float | None:
-    """How much faster `change` grows now than in its slowest step before, per round; None while that cannot be told.
+    """How much faster `change` grows now than in its slowest step before, per round; None if that cannot be determined
+    yet.
 
     Independent updates of one size let ‖W_t − W0‖ grow like √t, ever more slowly. When it speeds up, each round has to
     undo what the last ones did.
@@ -153,10 +154,11 @@ def pace(history: Sequence[Signs]) -> float | None:
 def collapses(
     history: Sequence[Signs], tasks: Mapping[int, float | None], chance: float = 0.0
 ) -> dict[str, int | None]:
-    """The first round in which a lane had collapsed, by two definitions; None: it had not, or that was not measured.
+    """The first round in which a lane had collapsed, by two definitions; None if it had not, or if that was not
+    measured.
 
-    "tasks": the mean of the tasks has lost half of its distance to `chance`; "unedited": the recall of facts that no
-    edit is about is at most half of the unedited model's. `tasks` holds that mean by round, from round 0 on.
+    "tasks": the mean of the tasks has lost half of its distance to `chance`; "unedited": the recall of unedited facts
+    is at most half of the unedited model's. `tasks` holds that mean by round, from round 0 on.
     """
     recall = {signs.round: signs.unedited_recall for signs in history}
     return {
@@ -188,7 +190,7 @@ def _below(values: Mapping[int, float | None], limit: Callable[[float], float]) 
 
 
 def _broken(history: Sequence[Signs]) -> list[str]:
-    """What was a number in every round before and is not finite, or gone, in the last one."""
+    """Numbers that were finite in every earlier round and are not finite, or missing, in the last one."""
     now, before = history[-1], history[:-1]
     lost = []
     for name, what in NUMBERS.items():

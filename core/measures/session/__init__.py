@@ -1,8 +1,8 @@
-"""Measuring a run: a session is built once, and measures after every round of every lane.
+"""Measurements of a run: a session is built once, and measures after every round of every lane.
 
-All that concerns the base model alone (decompositions of W0, hidden states of the probe texts, the base model's words,
-the tasks' requests) is computed once. A measurement depends on nothing but its arguments: a resumed run measures the
-same numbers as one never stopped.
+Everything that concerns the base model alone (decompositions of W0, hidden states of the probe texts, the base model's
+continuations, the tasks' requests) is computed once. A measurement depends only on its arguments: a resumed run
+measures the same numbers as one that was never stopped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The part of a measurement that looks inside the edited layers: spectra, similarity and R_k."""
+"""The part of a measurement inside the edited layers: spectra, similarity and R_k."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ TOP = 64  # of the dominant singular vectors that are drawn
 
 @dataclass(frozen=True)
 class InsideMeasures:
-    """Compares the edited layers with `references` (W0), and their states with those of `probe` (or says why not)."""
+    """Compares the edited layers with `references` (W0), and their states with those of `probe` (or gives the reason
+    if there is none)."""
 
     lm: LanguageModel
     config: MeasureConfig
@@ -35,7 +36,7 @@ class InsideMeasures:
     def measure(
         self, result: Measurement, weights: Weights, layers: Sequence[int], share: tuple[float, str], step: Steps
     ) -> None:
-        """Add spectra, similarity and R_k of the lane's layers; `share`: τ, and what it is a share of."""
+        """Add spectra, similarity and R_k of the lane's layers; `share` is τ, with its definition."""
         tau, by = share
         states = self.probe.read(weights, layers, step.beat) if isinstance(self.probe, Probe) else {}
         note = self.probe.note() if isinstance(self.probe, Probe) else self.probe
@@ -66,7 +67,7 @@ class InsideMeasures:
 
 
 def _similarity_item(layer: int, k: int, right: Tensor, left: Tensor) -> dict[str, Any]:
-    """What the similarity plots of one layer need."""
+    """The data for the similarity plots of one layer."""
     first_right, first_left = binned(right[0]), binned(left[0])
     shown = thin(k, TOP)
     return {

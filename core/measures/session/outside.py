@@ -1,4 +1,4 @@
-"""The part of a measurement that asks the model: scores of facts, recall, locality, perplexity and tasks."""
+"""The part of a measurement on the model's outputs: scores of facts, recall, locality, perplexity and tasks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WHEN_EDITED = 50  # facts of a round that are scored right after it for `efficac
 
 @dataclass(frozen=True)
 class OutsideMeasures:
-    """What is asked of the worn model after each measured round."""
+    """The measures of the model's outputs after each measured round."""
 
     lm: LanguageModel
     facts: Sequence[Fact]

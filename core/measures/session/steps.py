@@ -1,4 +1,4 @@
-"""Between the pieces of a measurement: say that the work goes on, and how far it is."""
+"""Heartbeat and progress between the parts of a measurement."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Progress = Callable[[str, int, int], None]  # phase (scores, tasks, inside, maps
 
 @dataclass
 class Steps:
-    """Calls the heartbeat and reports progress. A heartbeat may make the model wear other weights."""
+    """Calls the heartbeat and reports progress. A heartbeat may set other weights for a while."""
 
     heartbeat: Beat | None
     progress: Progress | None

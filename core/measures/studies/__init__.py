@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent
 
 
 def names() -> list[str]:
-    """The studies there are."""
+    """The names of all studies."""
     return registry.names(FOLDER)
 
 

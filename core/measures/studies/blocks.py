@@ -1,4 +1,4 @@
-"""The guard's view: where each round's update lies, between what is dominant in the weight and the rest."""
+"""Blocks: the energy of each round's update in the dominant directions of the weight and outside of them."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Blocks:
 
 
 def _parts(case: Case, update: LayerUpdates, weight: Tensor, layer: int) -> dict[str, LowRank]:
-    """The update before and after the guards, and all that the lane wears."""
+    """The update before and after the guards, and the lane's whole change."""
     from core.editing.linalg.lowrank import LowRank
 
     guarded = update.updates[layer]
@@ -136,7 +136,8 @@ def _rows(
 
 
 def _removed(energies: dict[str, dict[str, float]], rank: int) -> dict[str, Any]:
-    """One layer's row: norms, what the guards took, and what the raw and worn changes have outside of rest → rest."""
+    """One layer's row: norms, the share that the guards removed, and the energy of the raw and total changes outside
+    of rest → rest."""
     totals = {name: sum(blocks.values()) for name, blocks in energies.items()}
     touched = {name: totals[name] - energies[name]["rest → rest"] for name in totals}
     return {

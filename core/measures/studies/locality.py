@@ -1,4 +1,4 @@
-"""Locality: does the lane still answer as the unedited model does, token by token, and is that still right?"""
+"""Locality: does the lane still answer as the unedited model does, token by token, and is that still correct?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Locality:
-    """Neighbors and locality questions by kind: against the unedited model's words, and against the true answer."""
+    """Neighbors and locality questions by kind: compared with the unedited model's continuations, and with the true
+    answer."""
 
     title: ClassVar[str] = "Locality"
     question: ClassVar[str] = "Do answers that no edit concerns stay, word for word, and do they stay right?"

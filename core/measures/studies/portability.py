@@ -1,4 +1,4 @@
-"""Portability: does what follows from an edited fact follow in the model?"""
+"""Portability: does the model answer questions that follow from an edited fact?"""
 
 from __future__ import annotations
 

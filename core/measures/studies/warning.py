@@ -1,4 +1,4 @@
-"""Early warning, looked at afterwards: in which round would a lane have been flagged, and in which had it collapsed?"""
+"""Early warning in retrospect: in which round would a lane have been flagged, and in which had it collapsed?"""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class EarlyWarning:
 
 
 def _notes(case: Case, history: Sequence[Signs], tasks: Mapping[int, float | None], flag: Flag | None) -> list[str]:
-    """What could not be told, and what is broken."""
+    """What could not be determined, and what is broken."""
     from core.measures.outside.texts import NO_PROSE
 
     notes = [flag.message] if flag and flag.stop else []

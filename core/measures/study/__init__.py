@@ -1,1 +1,1 @@
-"""What every study stands on: a lane as it sees it, the loop over rounds, and what it gives back."""
+"""The basis of all studies: a lane, the loop over rounds, and the result."""

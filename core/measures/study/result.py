@@ -1,4 +1,4 @@
-"""What a study found: named tables, how they are best drawn, and the protocol that the numbers follow. Torch-free."""
+"""The result of a study: named tables, their charts, and the protocol of the numbers. Torch-free."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from core.measures.study.case import Case, Weights
 
 
 def walk(case: Case, rounds: Sequence[int]) -> Iterator[tuple[int, Weights]]:
-    """(t, what the lane wears after round t) for these rounds, ascending; nothing is worn after round 0.
+    """(t, the lane's weights after round t) for these rounds, ascending; empty after round 0.
 
     Raises `UserError` for a round that the lane does not have.
     """
@@ -32,5 +32,5 @@ def edited_rounds(case: Case, rounds: Sequence[int]) -> list[int]:
 
 
 def broken(weights: Weights) -> list[int]:
-    """The layers whose weights are not all finite: nothing inside them can be measured."""
+    """The layers whose weights are not all finite: nothing can be measured inside them."""
     return [layer for layer, weight in weights.items() if not bool(torch.isfinite(weight).all())]

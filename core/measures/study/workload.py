@@ -1,4 +1,4 @@
-"""How much a study will have the model read: what its estimate of the time rests on."""
+"""The number of tokens that the model reads in a study, for the estimate of its time."""
 
 from __future__ import annotations
 

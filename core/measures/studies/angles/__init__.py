@@ -32,7 +32,7 @@ Rows = list[dict[str, Any]]
 class Angles:
     """Principal angles, similarities of all dominant directions with all of W_0's, norms and condition, and controls.
 
-    A random orthogonal matrix leaves every singular value as it is: norms and condition say nothing of direction.
+    A random orthogonal matrix leaves every singular value unchanged: norms and condition do not depend on direction.
     """
 
     title: ClassVar[str] = "Angles between dominant subspaces"
@@ -120,7 +120,7 @@ class Angles:
         )
 
     def _bases(self, case: Case, layer: int) -> dict[str, Tensor]:
-        """A Haar-random orthogonal matrix for each side that is turned."""
+        """A Haar-random orthogonal matrix for each rotated side."""
         from core.lazy import torch
         from core.measures.studies.angles.random_rotation import haar
 
@@ -132,7 +132,7 @@ class Angles:
     def _weights(
         self, reference: Reference, bases: dict[str, Tensor], weights: Weights, last: bool, notes: list[str]
     ) -> Iterator[tuple[str, Tensor]]:
-        """(what, weight): the lane's, and what it is compared with."""
+        """(name, weight): the lane's, and those that it is compared with."""
         from core.measures.studies.angles.random_rotation import rotated_as_far
 
         before = reference.weight
@@ -178,7 +178,7 @@ class Angles:
 
 @dataclass(frozen=True)
 class _Compared:
-    """What one weight's comparison with W_0 gave, by side."""
+    """The results of one weight's comparison with W_0, by side."""
 
     row: dict[str, Any]
     radians: dict[str, Tensor]

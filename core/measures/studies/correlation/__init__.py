@@ -1,4 +1,4 @@
-"""Does R_k tell how well edits work? Rank correlation over a run's measured rounds, and what such a number is worth."""
+"""Does R_k predict how well edits work? Rank correlation over a run's measured rounds, with its significance."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Correlation:
         return (work + passes(case.lm, n).times(len(rounds) + 2)).seconds(case.lm)
 
     def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
-        """Tables `spearman` (a row per summary and score) and `rounds` (what was correlated)."""
+        """Tables `spearman` (a row per summary and score) and `rounds` (the correlated values)."""
         from core.measures.cost.cost_model import announcement
         from core.measures.studies.correlation.rank_correlation import holm
 
@@ -95,7 +95,7 @@ class Correlation:
         )
 
     def _layers(self, case: Case, rounds: Sequence[int]) -> list[int]:
-        """Whose R_k: the same at every round, and none that no round has edited by then."""
+        """The layers of R_k: the same at every round, without those that no round has edited by then."""
         return list(self.layers or case.edited_layers(max(rounds, default=0)))
 
     def _tokens(self, case: Case) -> int:
@@ -177,7 +177,7 @@ def _row(
 def _rounds(
     finite: Sequence[int], summaries: Mapping[tuple[str, str], Sequence[float]], scores: Mapping[str, Sequence[float]]
 ) -> Rows:
-    """What was correlated, in long form: a row per round and score, with one summary of R_k."""
+    """The correlated values in long form: a row per round and score, with one summary of R_k."""
     return [
         {"round": t, "edits": int(summaries[EDITS, ""][i]), "rk": summaries["median", "mean"][i], "score": name}
         | {"value": values[i]}
@@ -187,7 +187,7 @@ def _rounds(
 
 
 def _cautions(n: int, tests: int, scores: Mapping[str, Sequence[float]]) -> list[str]:
-    """What a reader should know before believing a ρ."""
+    """Warnings on the interpretation of ρ."""
     from math import factorial
 
     notes = []

@@ -1,4 +1,4 @@
-"""Rank correlation over a handful of rounds, with the p-values that so few allow and a correction for many tests."""
+"""Rank correlation over a few rounds, with p-values for small samples and a correction for many tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a lane costs: seconds per round, latency against the unedited model, peak memory."""
+"""Cost of a lane: seconds per round, latency relative to the unedited model, peak memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ TIMED = {  # columns of rounds.csv
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Seconds to say a number of tokens, by the lane and the unedited model in turn; memory; seconds of the rounds."""
+    """Seconds to generate a number of tokens, by the lane and the unedited model in turn; memory; seconds of the
+    rounds."""
 
     title: ClassVar[str] = "Time and memory"
     question: ClassVar[str] = "Is the edited model slower than the unedited one, and what did the rounds take?"
@@ -126,7 +127,7 @@ def _rows(at: int, base: Sequence[float], lane: Sequence[float], count: int, see
 
 
 def _round_seconds(case: Case) -> list[dict[str, Any]]:
-    """What the run itself noted at each measured round."""
+    """The times that the run recorded at each measured round."""
     return [
         {"round": at, "what": phase, "seconds": scores[name]}
         for at, scores in sorted(case.scores.items())
@@ -136,7 +137,7 @@ def _round_seconds(case: Case) -> list[dict[str, Any]]:
 
 
 def _phases(case: Case) -> list[dict[str, Any]]:
-    """Where each round's edits spent their time, and all of it that is the lane's own."""
+    """The time of each round's edits by phase, and the total charged to the lane."""
     rows = []
     for at, seconds in sorted(case.seconds.items()):
         edits = len(case.cohorts[at - 1])

@@ -1,4 +1,4 @@
-"""How long a model takes to say a number of tokens, and how much memory was ever in use."""
+"""Latency of generation, and peak memory."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ WARM_UP = 2
 
 
 def seconds(lm: LanguageModel, prompts: Sequence[str], count: int) -> list[float]:
-    """Wall-clock seconds for `count` greedy tokens after each prompt, one prompt at a time, by the worn model.
+    """Wall-clock seconds for `count` greedy tokens after each prompt, one prompt at a time, with the model's present
+    weights.
 
-    A text that would end earlier goes on, so that every prompt costs the same number of steps.
+    A text that would end earlier continues, so that every prompt costs the same number of steps.
     """
     chooser = Chooser(lm, forced=True)
     return [_timed(lm, ids, count, chooser) for ids in lm.encode_all([lm.asked(p) for p in prompts])]
@@ -38,8 +39,8 @@ def _timed(lm: LanguageModel, ids: Sequence[int], count: int, chooser: Chooser) 
 def side_by_side(
     lm: LanguageModel, states: Sequence, prompts: Sequence[str], count: int, beat: Callable[[], None] | None = None
 ) -> list[list[float]]:
-    """`seconds` of each state (what the model wears), its prompts in turn with the others' so that a slow moment of the
-    computer meets all alike. The first prompts are run before, untimed."""
+    """`seconds` of each state (a set of weights). The states take turns on each prompt, so that a slow moment of the
+    computer affects all of them. The first prompts are run before, untimed."""
     times: list[list[float]] = [[] for _ in states]
     for number, prompt in enumerate([*prompts[:WARM_UP], *prompts]):
         for index, weights in enumerate(states):
@@ -53,7 +54,7 @@ def side_by_side(
 
 
 def peak_memory(device: torch.device) -> dict[str, float]:
-    """The most memory in use so far, in MiB: of this process, and allocated on its GPU if the model is on one."""
+    """Peak memory so far, in MiB: of this process, and allocated on its GPU if the model is on one."""
     unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss counts bytes there, KiB elsewhere
     peaks = {"process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
     if device.type == "cuda":
@@ -62,6 +63,6 @@ def peak_memory(device: torch.device) -> dict[str, float]:
 
 
 def _wait(lm: LanguageModel) -> None:
-    """Until the GPU has done what it was given."""
+    """Wait for the GPU's pending work."""
     if lm.device.type == "cuda":
         torch.cuda.synchronize(lm.device)

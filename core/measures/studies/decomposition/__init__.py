@@ -1,4 +1,5 @@
-"""Without editing: what the model still does when its weights are cut to their strongest directions, or disturbed."""
+"""Decomposition, without editing: task scores when weights are truncated to their strongest directions, or
+disturbed."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ Rows = list[dict[str, Any]]
 class Decomposition:
     """Tasks on W_0 rebuilt from its top n % of singular energy, and with one tenth of the energy disturbed.
 
-    The rounds that are asked for do not matter: nothing is edited.
+    The requested rounds are ignored: nothing is edited.
     """
 
     title: ClassVar[str] = "Which directions carry the tasks"
@@ -132,7 +133,7 @@ class Decomposition:
         return list(case.layers) if self.matrices == "edited" else list(range(case.lm.n_layers))
 
     def _names(self, case: Case) -> list[str]:
-        """The tasks that are asked: named ones, or those that come with the model."""
+        """The tasks: named ones, or those of the embedded world."""
         names = [name.strip() for name in self.tasks.split(",") if name.strip()]
         if not names:
             folder = Path(case.assets or "") / "pocket" / "tasks"
@@ -142,7 +143,7 @@ class Decomposition:
         return names
 
     def _evaluations(self) -> int:
-        """How often the model is asked all tasks and facts."""
+        """The number of evaluations of all tasks and facts."""
         return 1 + self.points + self._disturbances()
 
     def _disturbances(self) -> int:
@@ -228,7 +229,7 @@ class Decomposition:
 
 
 class _Scorer:
-    """Tasks and true facts on given weights, and how many of the evaluations are done."""
+    """Scores of tasks and true facts on given weights, with the number of finished evaluations."""
 
     def __init__(self, case: Case, tasks: Tasks, facts: int, total: int):
         from core.measures.outside.scores import spread_sample
@@ -252,7 +253,7 @@ class _Scorer:
         return _known({MEAN: average, FACTS: mean([math.exp(answer.logprob) for answer in rated])}) | scores
 
     def skip(self, count: int) -> None:
-        """So many evaluations fall away."""
+        """Count evaluations that are not needed as done."""
         self.done += count
 
 
@@ -263,7 +264,7 @@ def _sizes(folder: Path) -> list[int]:
 
 
 def _known(scores: Mapping[str, float | None]) -> dict[str, float]:
-    """The scores that there are."""
+    """The scores that are not None."""
     return {name: value for name, value in scores.items() if value is not None}
 
 
@@ -279,7 +280,7 @@ def _over_seeds(values: Sequence[float], intact: float) -> dict[str, float | Non
 
 
 def _about(tasks: Tasks, name: str, chance: float | None, facts: int) -> dict[str, Any]:
-    """What stands behind a task's number."""
+    """Details of a task's number."""
     if name == FACTS:
         return {"chance": None, "items": facts, "version": ""}
     info = tasks.info.get(name, {"chance": chance, "items": sum(i["items"] for i in tasks.info.values())})

@@ -1,4 +1,4 @@
-"""A weight cut along its singular directions by their energy: rebuilt from the strongest, or disturbed in one group.
+"""A weight decomposed along its singular directions by energy: rebuilt from the strongest, or disturbed in one group.
 
 REVIVE, Figures 2 and 11 (https://arxiv.org/abs/2601.11042). Energy is Σσ_i, as in `core.measures.inside.spectrum`.
 """
@@ -66,7 +66,7 @@ class Directions:
 
     @classmethod
     def of(cls, reference: Reference, groups: int) -> Directions:
-        """All directions whose singular value float64 tells from zero."""
+        """All directions whose singular value is distinguishable from zero in float64."""
         svd = reference.spectrum
         members = energy_groups(svd.sigma[: svd.rank], groups)
         vectors = svd.u[:, : svd.rank], svd.vh[: svd.rank]

@@ -1,4 +1,4 @@
-"""Free generation: what the lane says by itself, whether that is the answer, fluent, and about the right things."""
+"""Free generation: whether the lane's answers are correct, fluent, and on the subject."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Generation:
         return Judge(self.judge, str(case.lm.device), case.assets or ASSETS) if self.judge else None
 
     def _answers(self, case: Case, chosen: Sequence[int], beat: Callable[[], None]) -> tuple[list[dict[str, Any]], int]:
-        """A row per fact: its greedy answer and whether that is, or holds, an accepted one; how many broke off."""
+        """A row per fact: its greedy answer and whether it is, or contains, an accepted one; how many were cut off."""
         from core.measures.outside.greedy import answer_lengths, decoded, greedy_ids
         from core.measures.studies.generation.free_text import contains_match, exact_match, first_line
 

@@ -1,4 +1,4 @@
-"""What free text is worth: does it say the answer, is it fluent, is it about what its references are about?"""
+"""Metrics of free text: does it contain the answer, is it fluent, is it about the same things as its references?"""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _of_a_number(text: str, at: int) -> bool:
 
 
 def first_line(text: str) -> str:
-    """The first line that holds anything."""
+    """The first line that is not blank."""
     return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 

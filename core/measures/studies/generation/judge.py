@@ -1,4 +1,4 @@
-"""A second model that is asked whether an answer agrees with the expected one, by one fixed question."""
+"""A second model as the judge: does an answer agree with the expected one? One fixed question."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Judge:
     def verdicts(
         self, triples: Sequence[tuple[str, str, str]], beat: Callable[[], None] | None = None
     ) -> tuple[list[bool], list[str]]:
-        """(whether each (prompt, expected, given) agrees, notes): "yes" must be likelier than "no", by mean
-        log-probability per token. What is not finite, and an empty answer, does not agree. Raises `UserError` where a
-        question is longer than the judge reads."""
+        """(whether each (prompt, expected, given) agrees, notes): "yes" must be more likely than "no", by mean
+        log-probability per token. Probabilities that are not finite, and an empty answer, do not agree. Raises
+        `UserError` if a question is longer than the judge's context."""
         questions = [self.question(*each) for each in triples]
         longest = max((len(ids) for ids in self.lm.encode_all(questions)), default=0)
         if longest >= self.lm.max_length:

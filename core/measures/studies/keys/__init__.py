@@ -1,4 +1,4 @@
-"""Keys: where a change acts relative to what layers usually read, and how many directions the edited keys span."""
+"""Keys: how a change acts on the layers' usual inputs, and how many directions the edited keys span."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ class Keys:
         )
 
     def _known(self, case: Case) -> tuple[dict[int, Factors], list[str]]:
-        """U of each edited layer, from C0 alone: the same for all lanes that edit the layer, whatever their prior; and
-        why there is none."""
+        """U of each edited layer, from C0 alone: the same for all lanes that edit the layer, whatever their prior;
+        and the reason if there is none."""
         from core.editing.failure import EditFailure
         from core.editing.priors.lowrank import LowRankPrior
 
@@ -118,7 +118,7 @@ class Keys:
     def _spectra(
         self, case: Case, chosen: Sequence[int], notes: list[str]
     ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Spectra of K = [k_1 … k_n] after the asked rounds, to draw, and what they say."""
+        """Spectra of K = [k_1 … k_n] after the requested rounds, for drawing, with their summaries."""
         from core.errors import UserError
         from core.measures.inside.ranks import effective_ranks, smallest
         from core.measures.inside.spectrum import cumulative_energy, thin

@@ -1,6 +1,6 @@
-"""FastEdit's s_t: how much of a change acts on the inputs that a low-rank model of the keys knows, and how much not.
+"""FastEdit's s_t: how much of a change acts on the inputs in a low-rank model of the keys, and how much outside of it.
 
-s_t = ‖ΔW U‖_F ,   s̄_t = ‖ΔW V‖_F with V the orthogonal complement of U's span ,   s_t* = s_t + s̄_t
+s_t = ‖ΔW U‖_F , s̄_t = ‖ΔW V‖_F with V the orthogonal complement of U's span , s_t* = s_t + s̄_t
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def split_norms(
 ) -> Norms:
     """(s, s̄) of one layer, for orthonormal columns; with `scale` s is ‖ΔW U diag(scale)‖_F. float64.
 
-    s̄ is the norm of what is left without the columns' part, which needs no basis of the complement.
+    s̄ is the norm of the remainder without the columns' part, which needs no basis of the complement.
     """
     delta, columns = change.double(), vectors.double()
     along = delta @ columns

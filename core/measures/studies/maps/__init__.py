@@ -145,7 +145,7 @@ class _Panel:
         )
 
     def states(self, weights: Weights, rows: Sequence[int] | None = None) -> Tensor:
-        """States of all prompts, or of some, of the model that wears `weights`."""
+        """States of all prompts, or of some, of the model with these `weights`."""
         from core.measures.outside.scores import pass_size
         from core.models.forward import activations
 
@@ -160,7 +160,7 @@ class _Panel:
         return [i for i, fact in enumerate(self.facts) if self.round_of[fact] == t]
 
     def group(self, row: int, t: int) -> str:
-        """What a row is about, after round t."""
+        """The group of a row, after round t."""
         if row >= len(self.facts):
             return "unedited"
         return "edited" if self.round_of[self.facts[row]] <= t else "to be edited"
@@ -168,7 +168,7 @@ class _Panel:
 
 @dataclass
 class _Book:
-    """The tables as they grow. `own[i]` is the state of row i with nothing but its own round's update."""
+    """The tables of the study while it runs. `own[i]` is the state of row i with only its own round's update."""
 
     panel: _Panel
     base: Tensor
@@ -182,12 +182,12 @@ class _Book:
     distance: Rows = field(default_factory=list)
 
     def alone(self, t: int, weights: Weights) -> None:
-        """Note the states of the facts of round t under its own update."""
+        """Store the states of the facts of round t under its own update."""
         if rows := self.panel.edited_in(t):
             self.own |= dict(zip(rows, self.panel.states(weights, rows), strict=True))
 
     def compared(self, t: int, after: Tensor) -> None:
-        """The map of round t, and how far its clouds are apart."""
+        """The map of round t, and the distance between its clouds."""
         from core.measures.inside.maps import joint_layout
 
         groups = [self.panel.group(i, t) for i in range(len(self.base))]
@@ -205,7 +205,7 @@ class _Book:
         self._densities(where, {BEFORE: old, "after": new})
 
     def joined(self, after: Tensor) -> list[str]:
-        """Base, single and cumulative states of the edited facts in one layout; what was left out."""
+        """Base, single and cumulative states of the edited facts in one layout; returns notes on what was left out."""
         from core.lazy import torch
         from core.measures.inside.maps import joint_layout
 
@@ -266,7 +266,7 @@ class _Book:
 
 
 def _states(case: Case, last: int, single: str) -> Iterator[tuple[int, Weights, Weights]]:
-    """(t, W_t, W_0 with nothing but round t) for every round up to the last."""
+    """(t, W_t, W_0 with only the update of round t) for every round up to the last."""
     from core.editing.linalg.orthogonal import accumulated
     from core.measures.study.loop import each_state
 

@@ -1,4 +1,4 @@
-"""Retention: every round's facts, scored at every asked round; the forgetting curve and its half-life."""
+"""Retention: every round's facts, scored at every requested round; the forgetting curve and its half-life."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
-    """How well a round's facts are still said at each later round, by three metrics."""
+    """How well the facts of a round are still reproduced after later rounds, by three metrics."""
 
     title: ClassVar[str] = "Retention"
     question: ClassVar[str] = "How long do edits last: what is each round's cohort of facts worth at every later round?"

@@ -1,4 +1,4 @@
-"""How long edits last: every round's facts (a cohort), scored whenever the lane is looked at.
+"""How long edits last: every round's facts (a cohort), scored at several rounds.
 
 `Outcomes` holds, for (cohort, round), one score per scored fact of the cohort. A cohort's age is the number of rounds
 since its own: 0 right after its edit, negative before it.

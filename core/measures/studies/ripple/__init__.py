@@ -1,4 +1,4 @@
-"""Ripples: which facts that no edit was about are answered otherwise now, and how they are tied to the edits."""
+"""Ripples: unedited facts whose answers changed, and how they are related to the edits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ripples: facts that no edit was about and that are answered otherwise now, and what ties them to the edits."""
+"""Ripples: unedited facts whose answers changed, and their ties to the edits."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Edits:
 
 
 def relation(fact: Fact) -> str:
-    """What names a fact's relation: its `relation`, else the words of its prompt."""
+    """The name of a fact's relation: its `relation`, or else the words of its prompt."""
     return fact.relation or normalised(fact.prompt)
 
 

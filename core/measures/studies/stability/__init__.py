@@ -26,7 +26,7 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Stability:
-    """R_k, ‖Δh‖ and principal-component stability at the down-projection's output, beside what no edit gives."""
+    """R_k, ‖Δh‖ and principal-component stability at the down-projection's output, with controls without an edit."""
 
     title: ClassVar[str] = "Hidden states before and after"
     question: ClassVar[str] = "How far do hidden states move, along which directions, and how much is an artefact?"
@@ -90,7 +90,7 @@ class Stability:
         )
 
     def _layers(self, case: Case, rounds: Sequence[int]) -> list[int]:
-        """Whose states: the same at every round, those that rounds have edited by the last one."""
+        """The layers of the states: the same at every round, those that rounds have edited by the last one."""
         return list(self.layers or case.edited_layers(max(rounds, default=0)))
 
     def _tokens(self, case: Case) -> int:
@@ -101,7 +101,7 @@ class Stability:
 
 @dataclass
 class _Book:
-    """The tables as they grow."""
+    """The tables of the study while it runs."""
 
     case: Case
     probe: Probe
@@ -112,7 +112,7 @@ class _Book:
     notes: list[str] = field(default_factory=list)
 
     def controls(self, layers: Sequence[int]) -> None:
-        """What a second reading, other inputs and a narrower type give without any edit."""
+        """The results of a second pass, of other inputs and of a narrower type, without any edit."""
         from core.lazy import torch
         from core.measures.inside import drift
         from core.measures.studies.stability.subspaces import halves

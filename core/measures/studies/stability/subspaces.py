@@ -55,6 +55,7 @@ def perturbation(change: Float[Tensor, "n d"], states: Float[Tensor, "n d"]) -> 
 
 
 def halves(samples: int, seed: int = 0) -> tuple[Int[Tensor, " a"], Int[Tensor, " b"]]:
-    """Two disjoint random halves of the samples: what resampled inputs do to principal directions without any edit."""
+    """Two disjoint random halves of the samples: the effect of other inputs on principal directions without any
+    edit."""
     order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed))
     return order[: samples // 2], order[samples // 2 :]

@@ -1,4 +1,4 @@
-"""Values: what each edit aimed at, and what the model has there now."""
+"""Values: the target value of each edit, and the model's present value."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ Cloud = tuple[str, int, Rows, Any]  # state, round, what each point is of, the p
 
 @dataclass(frozen=True, kw_only=True)
 class Values:
-    """The target value of each fact against the present state at its subject, and W_t k_j for the keys of its edit.
+    """The target value of each fact compared with the present state at its subject, and W_t k_j for the keys of its
+    edit.
 
-    The first tells whether the model still has what was aimed at; the second whether the weights still give it for the
-    very same key. Where the second holds and the first does not, keys have drifted under the edit. Keys of task texts
-    stand beside those of edits. Maps of all lanes and rounds share one embedding.
+    The first shows whether the model still has the target value; the second whether the weights still give it for the
+    same key. If only the second holds, keys have drifted. Keys of task texts are compared too. Maps of all lanes and
+    rounds share one embedding.
     """
 
     title: ClassVar[str] = "Values at edit time and now"
@@ -73,7 +74,7 @@ class Values:
         }
 
     def _gathered(self, case: Case, chosen: Sequence[int]) -> tuple[Aims, str]:
-        """(what a lane's rounds aimed at and what is there after the chosen ones; why there are no task texts)."""
+        """(the target and present values of a lane's rounds; the reason if there are no task texts)."""
         from core.measures.inside.maps import spread
         from core.measures.outside.scores import spread_sample
         from core.measures.studies.values.aims import Aims, task_keys
@@ -183,7 +184,7 @@ def _embedded(clouds: Mapping[str, list[Cloud]]) -> dict[str, Rows]:
 
 
 def _layers_apart(books: Mapping[str, Aims]) -> str:
-    """A caution where what shares an embedding was read at several layers."""
+    """A warning if an embedding contains values read at several layers."""
     layers = {lane: sorted({*book.layer.values()}) for lane, book in books.items()}
     if len({layer for own in layers.values() for layer in own}) < 2:
         return ""

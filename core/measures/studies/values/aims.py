@@ -1,7 +1,8 @@
-"""What a lane's edits aimed at and wrote, and what is there later: gathered round by round for the study of values.
+"""Target values and written outputs of a lane's edits, and their later values: gathered round by round for the study of
+values.
 
 A method may edit other layers in each round (MOSE chooses them), and its values are at the last of those that the round
-edited. So everything about a round's facts is read at that round's own last layer.
+edited. So all values of a round's facts are read at that round's own last layer.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ EDITED, TASKS = "of the edits", "of task texts"
 
 @dataclass
 class Aims:
-    """Of each cohort the facts in `chosen` (places in the cohort): start, target and present value, key, what the
-    weights made of the key before any edit, after its own, and now. All float64, a column per fact.
+    """For the facts in `chosen` (indices in the cohort) of each cohort: start, target and present value, key, and the
+    weights' outputs for the key before any edit, after its own, and now. All float64, a column per fact.
 
-    `drawn` are the rounds whose present values and outputs are kept. `tasks` are keys of task texts [d_in, n] at
+    `drawn` are the rounds whose present values and outputs are stored. `tasks` are keys of task texts [d_in, n] at
     `task_layer`, read in the unedited model.
     """
 
@@ -55,7 +56,7 @@ class Aims:
     task_outputs: dict[int, Tensor] = field(default_factory=dict)
 
     def edited(self, t: int, before: Weights, after: Weights) -> None:
-        """Note what round t aimed at and wrote."""
+        """Store the targets and written outputs of round t."""
         columns, size, update = self.chosen[t], len(self.case.cohorts[t - 1]), self.case.update(t)
         if not columns:
             return
@@ -78,7 +79,7 @@ class Aims:
         self.step[t] = self.written[t] - before.get(layer, original).double() @ key
 
     def measured(self, t: int, weights: Weights) -> None:
-        """Compare every cohort so far, and the task texts, with what there is after round t."""
+        """Compare every cohort so far, and the task texts, with the values after round t."""
         now, outputs = self._states(t, weights), {}
         for cohort, value in now.items():
             distance = (self.target[cohort] - self.start[cohort]).norm(dim=0)
@@ -102,7 +103,7 @@ class Aims:
             self.now[t], self.outputs[t] = now, outputs
 
     def tasks_unedited(self) -> Float[Tensor, "d n"]:
-        """What W_0 makes of the keys of task texts."""
+        """The outputs of W_0 for the keys of task texts."""
         assert self.tasks is not None
         return self.case.lm.original(self.task_layer).double() @ self.tasks
 
