@@ -165,7 +165,7 @@ def test_only_whose_run_it_is_deletes_results(lab):
     async def scene() -> None:
         for visitor, user in (("", None), ("another", None), ("the owner’s browser", "somebody logged in")):
             told = (await forget(Desk(lab), run, number, visitor, user))["told"]
-            assert told == {"message": "Only the owner of a run can delete its results.", "wrong": True}
+            assert told == {"message": "Only whose run it is may delete what its studies found.", "wrong": True}
         assert lab.store.studies.get(number) is not None
         assert (await forget(Desk(lab), run, number, "the owner’s browser"))["told"] == {"message": ""}
         assert lab.store.studies.get(number) is None
@@ -179,7 +179,7 @@ def test_only_whose_run_it_is_deletes_results(lab):
         ({"name": "kyes", "lanes": ["a"]}, "There is no study 'kyes'"),
         ({"name": "keys", "lanes": ["a"], "options": {"energy": 2}}, "energy should be ≤ 1"),
         ({"name": "keys", "lanes": ["a"], "options": {"keys": "many"}}, "should be of type int"),
-        ({"name": "keys", "lanes": []}, "Choose at least one lane."),
+        ({"name": "keys", "lanes": []}, "Choose a lane or more."),
     ],
 )
 def test_what_cannot_be_studied_is_told_at_once(store, tmp_path, given, message):
