@@ -81,7 +81,7 @@ def test_a_card_fits_a_phone_in_the_dark(visit: Any, served: Any) -> None:
     page = visit(f"?run={record(served.store, rounds=4)}&__theme=dark", (390, 844), "dark")
     page.wait_for_selector("#lab-words button.ask")
     call(page, "facts/card.js", "openFact", 2, True)
-    page.wait_for_selector(f"{CARD}[open] .proof >> text=unedited facts")
+    page.wait_for_selector(f"{CARD}[open] .proof >> text=left alone")
     box = page.locator(CARD).bounding_box()
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= 390

@@ -326,7 +326,7 @@ def test_cells_are_checked_as_they_are_typed(visit):
         assert page.locator("#lab-facts .fact").last.locator("[data-column=truth]").input_value() == "Rome"
     last = page.locator("#lab-facts .fact").last
     last.locator("[data-column=subject]").fill("France")
-    last.locator(".hint >> text=Same question as row 1").wait_for()
+    last.locator(".hint >> text=Row 1 asks the same").wait_for()
 
 
 def test_a_file_an_order_and_the_spec(visit, served, tmp_path):

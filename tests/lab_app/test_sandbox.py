@@ -75,7 +75,7 @@ def test_questions_are_answered_or_told_why_not(tmp_path, monkeypatch):
     monkeypatch.setattr(sandbox, "PATIENCE", 0.1)
     assert ask(run, lane=LANES[0], round=1, guard=None)["value"]["message"] == sandbox.LATER
     assert not lab.store.waiting()  # the page asks anew
-    assert "queued" in commit(run, lane="MEMIT", round=1, guard=REVIVE)["added"]["message"]
+    assert "as soon as" in commit(run, lane="MEMIT", round=1, guard=REVIVE)["added"]["message"]
     monkeypatch.setattr(sandbox, "PATIENCE", 20.0)
     with ScriptedWorker(lab.store):
         found = ask(run, number=7, lane="MEMIT", round=2, guard=REVIVE)["value"]
