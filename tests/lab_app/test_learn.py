@@ -184,7 +184,7 @@ def test_a_lesson_from_its_question_to_its_answer(learn, served):
     page.wait_for_selector(f"{SHOWN} .sentences p")
     said = page.inner_text(f"{SHOWN} .sentences")
     assert "After 500 edits MEMIT still knows" in said
-    mine = "The guard preserves more than smaller updates: direction matters"
+    mine = "The guard, more than smaller updates do: it is the direction"
     assert mine in page.inner_text(f"{SHOWN} .verdict .mine")
     page.wait_for_function(f"(document.querySelector('{SHOWN} .plot').data || []).length === 4")
     run = re.search(r"run=([\w-]+)", page.url)[1]
