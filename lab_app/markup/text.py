@@ -6,14 +6,14 @@ PHASES = {
     "loading": "loading the model",
     "statistics": "collecting layer statistics",
     "contexts": "sampling contexts",
-    "values": "optimizing values",
+    "values": "looking for values",
     "layers": "writing layers",
-    "scores": "scoring facts",
-    "tasks": "running tasks",
-    "inside": "analyzing weights and states",
+    "scores": "asking facts",
+    "tasks": "doing tasks",
+    "inside": "looking inside",
     "maps": "drawing maps",
 }
-COUNTED = {"values": "optimizing values, step {} of {}", "layers": "writing layer {} of {}"}
+COUNTED = {"values": "looking for values, step {} of {}", "layers": "writing layer {} of {}"}
 STATES = {
     "queued": "waiting",
     "running": "running",
@@ -25,10 +25,10 @@ STATES = {
 
 
 def doing(phase: str, done: int | float = 0, total: int | float = 0) -> str:
-    """The current phase of a run, with the step where steps are counted.
+    """What a run is doing, with the step that it is at where steps are counted.
 
     >>> doing("values"), doing("values", 7, 25), doing("tasks", 1, 4)
-    ('optimizing values', 'optimizing values, step 7 of 25', 'running tasks')
+    ('looking for values', 'looking for values, step 7 of 25', 'doing tasks')
     """
     if phase in COUNTED and done and total:
         return COUNTED[phase].format(done, total)

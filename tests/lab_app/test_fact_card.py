@@ -59,7 +59,7 @@ def test_a_fact_is_opened_read_and_closed(visit: Any, served: Any) -> None:
     page.keyboard.press("Enter")
     page.wait_for_selector(f"{CARD}[open] .answers-over-rounds tbody tr")
     text = page.inner_text(CARD)
-    for part in ("Paraphrases", "Neighbors", "round 4", "edited", "0" * 16, "12.5 %", "75.0 %", MARKUP):
+    for part in ("In other words", "Neighbors", "round 4", "edited", "0" * 16, "12.5 %", "75.0 %", MARKUP):
         assert part in text
     assert page.evaluate(f"document.querySelector('{CARD}').contains(document.activeElement)")
     page.click(f"{CARD} .of-lane button >> nth=1")

@@ -111,8 +111,8 @@ def test_a_sweep_is_the_same_lane_at_other_values():
         ({"values": [float("nan")]}, "numbers"),
         ({"field": "method"}, "choose the number"),
         ({"field": "guards.1.tau"}, "choose the number"),
-        ({"field": "guards.0.name"}, "choose the hyperparameter"),
-        ({"field": None}, "choose the hyperparameter"),
+        ({"field": "guards.0.name"}, "choose the number"),
+        ({"field": None}, "choose the number"),
         ({"values": [0.1]}, "has all these lanes"),
     ]
     for change, message in refused:

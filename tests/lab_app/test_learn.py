@@ -52,7 +52,7 @@ def test_a_run_is_followed_to_its_end(store, world):
     at = {"done": 3, "total": 25, "eta_seconds": 62.0, "run_done": 6, "run_total": 28}
     store.set_progress(run, Progress(phase="values", lane=guard.PLAIN, round=2, **at))
     state = reader.look()
-    assert state["says"] == "MEMIT: optimizing values, step 3 of 25, round 2 of 6"
+    assert state["says"] == "MEMIT: looking for values, step 3 of 25, round 2 of 6"
     assert state["left"] == "62 s"
     assert state["part"] == pytest.approx(6 / 28, abs=1e-3)
     assert state["seen"]["sentences"] == []
@@ -135,7 +135,7 @@ def test_a_run_of_something_else_is_left_alone(store, world):
     other = record(store, rounds=2)
     assert "another experiment" in Standing(store, SPECTRUM, other).look()["says"]
     assert not store.waiting()
-    assert "does not exist" in Standing(store, SPECTRUM, "nothing").look()["says"]
+    assert "not here" in Standing(store, SPECTRUM, "nothing").look()["says"]
     gone = begun(store, GUARD, world)
     reader = Standing(store, GUARD, gone)
     reader.look()
@@ -234,5 +234,5 @@ def test_a_lesson_can_be_started_by_keys_and_stopped(learn, served, world):
 
 def test_a_wrong_address_says_so(learn):
     page = learn("?lesson=1&run=nothing")
-    page.wait_for_selector(f"{SHOWN} .problem >> text=does not exist")
+    page.wait_for_selector(f"{SHOWN} .problem >> text=not here")
     assert page.is_visible(f"{SHOWN} [data-do=begin]")

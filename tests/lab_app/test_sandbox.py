@@ -69,8 +69,8 @@ def test_questions_are_answered_or_told_why_not(tmp_path, monkeypatch):
         return run_apart(all_of(desk.ask(run, SimpleNamespace(_data=data), PAGE)))[-1]
 
     run = record(lab.store, rounds=3)
-    assert "No run is open" in ask("", number=4)["value"]["message"]
-    assert "no longer exists" in commit("gone")["added"]["message"]
+    assert "No run is shown" in ask("", number=4)["value"]["message"]
+    assert "not here any more" in commit("gone")["added"]["message"]
     assert "no such lane" in commit(run, lane="x")["added"]["message"]
     monkeypatch.setattr(sandbox, "PATIENCE", 0.1)
     assert ask(run, lane=LANES[0], round=1, guard=None)["value"]["message"] == sandbox.LATER

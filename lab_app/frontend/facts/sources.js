@@ -64,7 +64,7 @@ export function factSources({ element, props, watch, trigger, add, choose, chose
           ? `${truth} is what the pocket model was taught: type another answer.`
           : `The pocket model was taught ${truth}.`
         : subject.value && all <= subjects.length
-          ? "Not in the pocket world: the model knows nothing about it."
+          ? "Not in the pocket world: the model was taught nothing of it."
           : "";
     }
     function enter() {
@@ -115,7 +115,7 @@ export function factSources({ element, props, watch, trigger, add, choose, chose
     if (first.size > MOST)
       return say(
         `${first.name}: ${(first.size / 1e6).toFixed(0)} MB, at most 16 MB are taken. Upload a part, ` +
-          "or use python -m core run.",
+          "or run it by python -m core run.",
         true,
       );
     say("reading…");
@@ -167,10 +167,9 @@ export function factSources({ element, props, watch, trigger, add, choose, chose
     paint();
   });
   const ORDERS = {
-    shuffled: "All facts, shuffled by the seed.",
-    clustered: "Grouped by relation.",
-    adversarial:
-      "Facts that share a subject, relation or object follow each other, so that a round edits them together.",
+    shuffled: "All facts mixed by the seed.",
+    clustered: "Relation after relation.",
+    adversarial: "Facts that share subject, relation or object back to back, so that they meet in a round.",
   };
   form.source = () => chosen.source || "";
   function paint() {
@@ -203,9 +202,9 @@ export function factSources({ element, props, watch, trigger, add, choose, chose
         kind && `${kind.title} is edited alone: rows above wait. The worker fetches ${where} when the run starts.`,
         kind &&
           (chosen.shuffle
-            ? "Sampled records, shuffled by the seed."
+            ? "As many of its records as are sampled, mixed by the seed."
             : "The first records of the file, as in the papers."),
-        taught && `New answers: ${taught}.`,
+        taught && `What is taught is ${taught}.`,
         ORDERS[chosen.order],
       ]
         .filter(Boolean)
