@@ -58,7 +58,7 @@ def counted(monkeypatch):
     def load(*args, **options):
         lm = loading.load_model(*args, **options)
         lm.layers[-1].register_forward_pre_hook(lambda *_: control.did("passes"))
-        lm.token_budget, lm.packs = 16, False  # whether it packs would be tried, on a few rows
+        lm.token_budget, lm.takes_trees = 16, False  # whether it takes prefix trees would be tried
         return lm
 
     monkeypatch.setattr(laboratory_module, "load_model", load)
