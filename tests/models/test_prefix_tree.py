@@ -65,7 +65,7 @@ def test_passes_stay_within_the_budget(toy):
 def test_a_model_that_does_not_take_packs_gets_padded_rows(toy, family, monkeypatch):
     lm = toy(family)
     expected = score_ids(lm, HEADS, TARGETS)
-    monkeypatch.setattr(lm, "trees", None)
+    monkeypatch.setattr(lm, "takes_trees", None)
     forward = type(lm.model).forward
 
     def deaf(self, *args, position_ids=None, **kwargs):  # takes positions, and does not use them
@@ -86,7 +86,7 @@ def test_rows_longer_than_a_sliding_window_are_not_packed(toy, monkeypatch):
 
 def test_what_is_asked_while_edits_are_worn_is_tried_on_the_unedited_model(toy, monkeypatch):
     lm = toy("llama")
-    monkeypatch.setattr(lm, "trees", None)
+    monkeypatch.setattr(lm, "takes_trees", None)
     broken = {1: torch.full_like(lm.original(1), float("nan"))}
     with lm.worn(broken):
         assert torch.isnan(score_ids(lm, HEADS, TARGETS).logprob).all()

@@ -3,13 +3,14 @@ from dataclasses import replace
 import pytest
 
 from core.measures.study.loop import each_round, each_state
+from core.recent import Recent
 
 
 @pytest.fixture
 def told(case):
-    """The lane, and what it reports."""
+    """The lane, none of whose states is cached, and what it reports."""
     steps = []
-    return replace(case, progress=lambda *step: steps.append(step)), steps
+    return replace(case, progress=lambda *step: steps.append(step), recent=Recent()), steps
 
 
 def test_each_round_is_told_before_its_work_and_the_end_after_the_last(told):
