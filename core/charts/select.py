@@ -108,12 +108,12 @@ def picks(plot: Plot, data: Data, view: View) -> dict[str, Any]:
 def resolved(declared: T, made: Mapping[str, Any]) -> T:
     """A chart, rule or figure with its `Chosen` fields filled in; "" where an option has no value."""
     changes: dict[str, Any] = {}
-    for entry in fields(declared):  # type: ignore[arg-type]
+    for entry in fields(declared):  # type: ignore[arg-type]  # every T is a dataclass
         value = getattr(declared, entry.name)
         if isinstance(value, Chosen):
             key = made.get(value.choice)
             changes[entry.name] = key if value.of is None else value.of.get(str(key), "")
-    return replace(declared, **changes)  # type: ignore[type-var]
+    return replace(declared, **changes)  # type: ignore[type-var]  # as above
 
 
 def chosen_rows(plot: Plot, data: Data, view: View, table: str, where: Mapping[str, Any], at_round: bool) -> list[Row]:

@@ -285,7 +285,7 @@ def test_a_run_is_deleted_by_whose_it_is_alone(client, served):
         client.predict(run, KEY, api_name="/delete_run")
 
 
-@pytest.mark.skipif(find_spec("mcp") is None, reason='needs the package mcp: pip install "mcp>=1.21,<2"')
+@pytest.mark.skipif(find_spec("mcp") is None, reason='needs the package mcp: pip install ".[mcp]"')
 def test_the_same_as_tools_for_mcp_clients(served):
     from mcp import ClientSession
     from mcp.client.streamable_http import streamable_http_client

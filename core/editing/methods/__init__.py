@@ -17,4 +17,4 @@ def names() -> list[str]:
 
 def get(name: str) -> type[Method]:
     """A method's configuration class; raises `UserError` for a name that is not one of `names()`."""
-    return registry.get(__name__, FOLDER, name, "METHOD", Method)  # type: ignore[type-abstract]
+    return registry.get(__name__, FOLDER, name, "METHOD", Method)  # type: ignore[type-abstract]  # only compared with

@@ -18,4 +18,4 @@ def names() -> list[str]:
 
 def get(name: str) -> type[Prior]:
     """A prior's configuration class; raises `UserError` for a name that is not one of `names()`."""
-    return registry.get(__name__, FOLDER, name, "PRIOR", Prior)  # type: ignore[type-abstract]
+    return registry.get(__name__, FOLDER, name, "PRIOR", Prior)  # type: ignore[type-abstract]  # only compared with
