@@ -33,6 +33,11 @@ SPEC = {
     ],
 }
 
+CURVE = """() => {
+    const { x, y, customdata } = document.querySelector("#lab-sandbox .plot").data[0];
+    return [[...x], [...(customdata || y)]];
+}"""
+
 
 def test_only_guards_of_one_update_are_offered():
     found = {guard["name"]: guard for guard in offered()}
@@ -166,6 +171,8 @@ def test_the_dial_moves_the_shares_at_once_and_the_score_follows(visit, served):
     page.wait_for_function("!document.querySelector('#lab-sandbox .sandbox').dataset.waiting")
     page.wait_for_selector("#lab-sandbox tr.predicted >> text=70.0 %")  # .95 − .4 · mean(1 … 4) / 4
     assert len(asked) == 1  # three moves, one question
+    curve = weighed({"lane": LANES[0], "round": 4, "guard": REVIVE})["curve"]
+    assert page.evaluate(CURVE) == [curve["x"], curve["removed"]]
     page.evaluate("r = document.querySelector('#lab-dock input'); r.value = 2; r.dispatchEvent(new Event('input'))")
     page.wait_for_selector("#lab-sandbox .at >> text=Round 2 of 4")
     page.click("#lab-sandbox .each summary")
