@@ -200,7 +200,7 @@ def test_sigterm_ends_a_worker_in_a_call_that_does_not_return(tmp_path, make_spe
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as worker:
         until(lambda: (store.progress(run) or {}).get("message") == "hanging", "the call")
         worker.terminate()
-        said = worker.communicate()[1]
+        said = worker.communicate(timeout=60)[1]
     assert worker.returncode == 1
     assert "hanging.py" in said  # where it hung, for the log
     assert (store.get(run).status, store.get(run).message) == ("paused", CLOSED)
@@ -217,7 +217,7 @@ def test_a_worker_ends_with_its_app_though_a_call_holds_its_interpreter(tmp_path
     ):
         until(lambda: (store.progress(run) or {}).get("message") == "hanging", "the call")
         app.kill()
-        said = worker.communicate()[1]
+        said = worker.communicate(timeout=60)[1]
     assert worker.returncode == -signal.SIGKILL
     assert "its app has been gone" in said
     assert [left.id for left in store.left_running()] == [run]

@@ -61,7 +61,9 @@ class Worker:
     def run(self, ends: Collection[int] = ()) -> None:
         """Work until `leave` is called. In the main thread of a process, the signals `ends` call it too."""
         bell, before = Bell(ends), self.store.worker()
-        beater = threading.Thread(target=self._beat, args=(bell,), name="sign of life", daemon=True)
+        # Started before any work: a call that keeps the interpreter would keep another thread from starting it.
+        sentinel = Sentinel(self._parent, self._limits) if self._limits else None
+        beater = threading.Thread(target=self._beat, args=(bell, sentinel), name="sign of life", daemon=True)
         beater.start()
         try:
             self._take_over()
@@ -75,6 +77,8 @@ class Worker:
             self._ended.set()
             bell.ring()
             beater.join()
+            if sentinel is not None:
+                sentinel.close()
             bell.close()
             with suppress(UserError):
                 self.store.beat(0, "closed")
@@ -214,12 +218,10 @@ class Worker:
         except UserError as error:  # the store cannot be used; later work reports it
             print(f"{time.strftime('%F %T')} not warmed up: {error}", file=sys.stderr, flush=True)
 
-    def _beat(self, bell: Bell) -> None:
+    def _beat(self, bell: Bell, sentinel: Sentinel | None) -> None:
         """The thread of heartbeats. It also ends the worker while the main thread is in a call that does not return."""
-        watched = self._limits is not None
         limits = self._limits or Limits(look=BEAT_SECONDS)
         watchdog = Watchdog(self.store, self.handler, self.laboratory.patience, lambda: self._doing, limits)
-        sentinel = Sentinel(self._parent, limits) if watched else None
         while not self._ended.is_set():
             with suppress(UserError):
                 self.store.beat(os.getpid(), self._doing, self.handler.active)
@@ -229,12 +231,10 @@ class Worker:
                 self.leave()
             if self._leaving:
                 watchdog.leaving()
-            if watched and watchdog.look():
+            if self._limits is not None and watchdog.look():
                 self.leave()
             for _ in bell.wait(limits.look):
                 self.leave()
-        if sentinel is not None:
-            sentinel.close()
 
 
 def main(arguments: list[str] | None = None) -> int:
