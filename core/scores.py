@@ -1,8 +1,8 @@
 """The scores of a measured round, one declaration each: tables, panels, comparisons and documentation read them here.
 
-A score that `core.measures` computes under a name of this list is a column of `rounds.csv`, a curve of the panel "What
-it says", a row of a comparison of runs and, if it has `kept`, a choice of the frontier. The order is that of the
-columns. All scores are shares, 0..1.
+A score that `core.measures` computes under a name of this list is a column of `rounds.csv`, a curve of the panel
+"Editing scores", a row of a comparison of runs and, if it measures what was preserved, a choice of the
+frontier. The order is that of the columns. All scores are shares, 0..1.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 PROTOCOLS = ("probability", "exact", "when edited")
-FIRST = "every token first"
+FIRST = "every token the arg-max"
 NOT_SO = "not measured so"
 
 
@@ -45,7 +45,7 @@ def in_all(wears: str) -> dict[str, str]:
 SCORES = (
     Score(
         name="efficacy",
-        meaning="edited facts whose new object is likelier than the old one",
+        meaning="edited facts whose new object is more likely than the old one",
         group="efficacy",
         title="Efficacy",
         drawn={"probability": "P(new) > P(old)"},
@@ -54,7 +54,7 @@ SCORES = (
     ),
     Score(
         name="paraphrase",
-        meaning="paraphrases at which the new object is likelier than the old one",
+        meaning="paraphrases for which the new object is more likely than the old one",
         group="paraphrase",
         title="Paraphrase",
         drawn={"probability": "P(new) > P(old)"},
@@ -63,7 +63,7 @@ SCORES = (
     ),
     Score(
         name="neighborhood",
-        meaning="neighbors whose own object is likelier than the new one",
+        meaning="neighbors whose own object is more likely than the new one",
         group="neighborhood",
         title="Neighbors",
         drawn={"probability": "P(old) > P(new)"},
@@ -72,25 +72,25 @@ SCORES = (
     ),
     Score(
         name="efficacy_exact",
-        meaning="edited facts of whose new object every token is the likeliest one",
+        meaning="edited facts for which every token of the new object is the arg-max",
         group="efficacy",
         drawn={"exact": FIRST},
         compared="Efficacy, exact",
     ),
     Score(
         name="paraphrase_exact",
-        meaning="paraphrases at which every token of the new object is the likeliest one",
+        meaning="paraphrases for which every token of the new object is the arg-max",
         group="paraphrase",
         drawn={"exact": FIRST},
         compared="Paraphrase, exact",
     ),
     Score(
         name="neighborhood_exact",
-        meaning="neighbors of whose own object every token is the likeliest one",
+        meaning="neighbors for which every token of their own object is the arg-max",
         group="neighborhood",
         drawn={"exact": FIRST},
         compared="Neighborhood, exact",
-        kept=("neighbors", "neighbors’ old answers still said, exact"),
+        kept=("neighbors", "neighbors’ old answers preserved, exact"),
     ),
     Score(
         name="efficacy_when_edited",
@@ -105,7 +105,7 @@ SCORES = (
     ),
     Score(
         name="locality",
-        meaning="locality questions whose answer is likelier than the new object",
+        meaning="locality questions whose answer is more likely than the new object",
         group="locality",
         title="Locality",
         drawn={"probability": "P(answer) > P(new)"},
@@ -113,12 +113,12 @@ SCORES = (
     ),
     Score(
         name="locality_exact",
-        meaning="locality questions of whose answer every token is the likeliest one",
+        meaning="locality questions for which every token of the answer is the arg-max",
         group="locality",
         drawn={"exact": FIRST},
         always=False,
     ),
-    Score(name="locality_tokens", meaning="tokens of those answers that are the likeliest one", always=False),
+    Score(name="locality_tokens", meaning="tokens of those answers that are the arg-max", always=False),
     Score(
         name="locality_kept",
         meaning="tokens of answers about neighbors and locality that the unedited model would choose too",
@@ -129,20 +129,20 @@ SCORES = (
     ),
     Score(
         name="unedited_recall",
-        meaning="facts that no edit concerns of whose object every token is the likeliest one",
+        meaning="facts that no edit concerns for which every token of the object is the arg-max",
         group="unedited",
         title="Unedited facts",
         drawn=in_all("exact"),
         compared="Unedited facts, exact",
         curve=True,
-        kept=("unedited facts", "unedited facts still said, exact"),
+        kept=("unedited facts", "unedited facts preserved, exact"),
     ),
     Score(
         name="task_mean",
         meaning="the mean of the tasks that are shares",
         compared="Tasks, mean",
         curve=True,
-        kept=("tasks", "mean task accuracy, the likeliest choice counts"),
+        kept=("tasks", "mean task accuracy, the most likely choice counts"),
     ),
 )
 GROUPS = ("efficacy", "paraphrase", "neighborhood", "unedited", "locality", "kept")  # in the order of the page

@@ -1,4 +1,4 @@
-"""Inside: which of W₀'s singular directions are the dominant ones of an edited matrix now?"""
+"""Inside: which of W₀'s singular directions dominate an edited matrix now?"""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ def chart(x: str, curve: str, x_title: str) -> Chart:
 PANEL = Panel(
     key="directions",
     place=6,
-    title="Where the dominant directions went (SS<sub>j</sub>)",
-    protocol="|cosine| of singular vectors; of each stretch of j the highest",
-    promise="Which directions of the unedited matrix are the strongest ones now?",
-    explanation="On the left the first direction of the edited matrix beside every direction j of the unedited one: a "
-    "peak of 1 at j = 1 is a direction that stayed, one further right a direction that was weaker before, and no peak "
-    "at all a new one. On the right every dominant direction i with its best match: what falls has left the subspace "
-    "that the unedited matrix had.",
+    title="Where the dominant directions moved (SS<sub>j</sub>)",
+    protocol="|cosine| of singular vectors; the maximum of each interval of j",
+    promise="Which directions of the unedited matrix are the strongest now?",
+    explanation="Left: the first direction of the edited matrix compared with every direction j of the unedited one. A "
+    "peak of 1 at j = 1 is a direction that stayed; a peak further right, one that was weaker before; no peak, a new "
+    "direction. Right: every dominant direction i with its best match. Low values have left the subspace of the "
+    "unedited matrix.",
     equation=formula(
         sub("SS", "j"),
         "=",

@@ -50,12 +50,12 @@ PANEL = Panel(
     key="drift",
     place=5,
     title="Activation drift R<sub>k</sub>",
-    protocol="same tokens before and after, centred per feature",
-    promise="How far edits move the activations, against how far they move by themselves.",
+    protocol="same tokens before and after, centered per feature",
+    promise="How far edits move the activations, relative to their natural spread.",
     explanation="For each principal direction k of the unedited activations: how far an edit moves them along it, in "
-    "units of how far they spread by themselves. Below 1 an edit hides inside natural variation; a direction above 1 "
-    "carries something that the model never saw. Two grey lines say what no edit gives: a second pass of the unedited "
-    "model (null edit: 0, drawn at the foot of the axis, which has no zero), and states of other inputs, about 2/√π.",
+    "units of their natural spread. Below 1 the shift is within natural variation; above 1 the activations leave the "
+    "range that the model knew. Two grey lines are controls without an edit: a second pass of the unedited model (null "
+    "edit: 0, drawn at the bottom of the log axis), and activations on other inputs, about 2/√π.",
     equation=R_K,
     plot=Plot(
         charts=(

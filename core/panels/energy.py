@@ -57,11 +57,11 @@ PANEL = Panel(
     place=3,
     title="Singular-value energy",
     protocol="plain sums of σ, not of their squares",
-    promise="How much of each matrix lies in its first directions, and what edits add to them.",
-    explanation="A few directions carry much of a matrix: the first k hold a share τ of all its singular values, and "
-    "those of W₀ are the ones that REVIVE protects (shaded). Edits that raise a lane's curve over the grey one of the "
-    "unedited matrix add new strong directions that then compete with the old, and so move the k of the edited matrix "
-    "itself (dotted).",
+    promise="How much of each matrix lies in its first directions, and what edits add to it.",
+    explanation="A few directions carry much of a matrix: the first k hold a share τ of the sum of its singular "
+    "values. REVIVE protects those of W₀ (shaded). Where a lane's curve rises above the grey one of the unedited "
+    "matrix, edits have added strong directions that compete with the old ones and change the k of the edited "
+    "matrix (dotted).",
     equation=formula(
         "k",
         "=",

@@ -1,4 +1,4 @@
-"""Is it worth it? What edits achieve against what they cost, a point per lane and measured round."""
+"""Is it worth it? What edits achieve and what they cost, one point per lane and measured round."""
 
 from __future__ import annotations
 
@@ -125,13 +125,13 @@ PANEL = Panel(
     key="frontier",
     place=7,
     title="Is it worth it?",
-    protocol="exact (every token is the arg-max), all facts edited so far, asked now; a point per lane and round",
-    promise="What the edits achieve against what they cost, and the exchange at which a guard buys one with the other.",
-    explanation="To the right more of the edits are said, upwards more of everything else is kept: a guard is worth "
-    "it where its lane lies above the others, and above controls (hollow stars) that shrink every update or cut at "
-    "random. Drag the ruler to read the lanes off at the same efficacy, where each was there last, by straight lines "
-    "between its rounds; lanes that differ in one number alone are joined by dots at the round looked at, and on such "
-    "a line all have made the same edits.",
+    protocol="exact (every token is the arg-max), all facts edited so far, asked now; one point per lane and round",
+    promise="What the edits achieve and what they cost: the trade-off that each guard makes.",
+    explanation="Further right, more edits succeed; further up, more of everything else is kept. A guard is worth it "
+    "where its lane lies above the others and above the controls (hollow stars), which shrink every update or remove "
+    "random directions. Drag the ruler to compare the lanes at the same efficacy, where each reached it last, "
+    "interpolated linearly between its rounds. Dots join lanes that differ in one number only, at the selected round: "
+    "all of them have made the same edits.",
     equation=formula(
         words("kept"),
         "(",
@@ -155,7 +155,7 @@ PANEL = Panel(
                 x=scores.SAID,
                 y=Chosen("kept", {name: name for name in KEPT}),
                 title="",
-                x_title="edits said, exact",
+                x_title="efficacy, exact",
                 y_title=Chosen("kept", {name: f"kept: {kept[1]}" for name, kept in KEPT.items()}),
                 through="families",
                 hollow="controls",

@@ -1,4 +1,4 @@
-"""Inside: prompts as points, before and after the edits, in one plane."""
+"""Inside: prompts as points in one plane, before and after the edits."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ PANEL = Panel(
     place=8,
     title="Map of representations",
     protocol="hidden states at the subject’s last token",
-    promise="Where prompts lie inside the model, before and after.",
-    explanation="Every point is a prompt after the last layer that any lane may edit; the line shows where the edits "
-    "carried it, hollow is before and solid after. PCA keeps distances honest and shares its axes between before and "
-    "after; t-SNE and UMAP, on request, keep neighbors together but not distances.",
+    promise="Where prompts lie inside the model, before and after the edits.",
+    explanation="Each point is a prompt's hidden state after the last layer that any lane may edit. The line shows how "
+    "the edits moved it: hollow is before, solid after. PCA is linear and uses the same axes before and after; t-SNE "
+    "and UMAP, on request, preserve neighborhoods but not distances.",
     equation=formula(
         sub("z", "i"), "=", row(power("P", "⊤"), "(", sub("h", "i"), "−", "<mover><mi>h</mi><mo>¯</mo></mover>", ")")
     ),

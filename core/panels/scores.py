@@ -1,4 +1,4 @@
-"""Outside: is the fact said, do paraphrases follow, do neighbors stay, is the rest still known?"""
+"""Outside: efficacy, paraphrases, neighborhood, and facts that were never edited."""
 
 from __future__ import annotations
 
@@ -65,15 +65,15 @@ def figure(group: list[Score]) -> Figure:
 PANEL = Panel(
     key="scores",
     place=1,
-    title="What it says",
+    title="Editing scores",
     protocol="all facts edited so far, asked now",
-    promise="Are the new answers said, also in other words, and do all the others stay?",
-    explanation="After each round every fact edited so far is asked again: in its own words (efficacy), in other words "
-    "(paraphrase), about its neighbors, whose answers must stay, and about facts that nobody edited. "
-    "<em>Probability</em> asks whether the new answer is likelier than the old one, <em>exact</em> whether every "
-    "token of it comes first, <em>when edited</em> shows each round right after its own edits; bands are 95 % "
-    "bootstrap intervals over the facts asked. Locality is what a dataset asks besides its neighbors, against its own "
-    "answer; <em>as before</em> is the share of tokens of all these answers that the unedited model would choose too.",
+    promise="Does the model give the new answers, also to paraphrases, and do all other answers stay?",
+    explanation="After each round, every fact edited so far is tested again: with its own prompt (efficacy), with "
+    "paraphrases, with neighborhood prompts, whose answers must stay, and with facts that were never edited. "
+    "<em>Probability</em>: the new answer is more likely than the old one. <em>Exact</em>: every token of it is the "
+    "arg-max. <em>When edited</em>: each round right after its own edits. Bands are 95 % bootstrap intervals over the "
+    "facts tested. Locality is a dataset's further prompts, tested against its own answers; <em>as before</em> is the "
+    "share of tokens of all these answers that the unedited model would choose too.",
     equation=formula(
         words("efficacy"),
         "=",

@@ -1,4 +1,4 @@
-"""Inside: has the dominant subspace of an edited matrix turned away from that of W₀?"""
+"""Inside: has the dominant subspace of an edited matrix rotated away from that of W₀?"""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ PANEL = Panel(
     key="similarity",
     place=4,
     title="Subspace similarity",
-    protocol="k fixed by W₀ at this lane’s τ (0.1 without guard)",
-    promise="Do the strongest directions of a matrix stay what they were?",
-    explanation="LS compares the strongest part of the edited matrix with that of the unedited one, SS asks whether "
-    "its first singular direction is still found there: 1 is untouched, 0 is unrelated. Both can fall under a guard "
-    "that holds, because directions grown elsewhere outrank the old ones; so the drift inside the protected block "
-    "stands beside them, on the right (inputs) and on the left (outputs), and only a leak moves it from zero.",
+    protocol="k fixed by W₀ at this lane’s τ (0.1 without a guard)",
+    promise="Do the strongest directions of a matrix stay the same?",
+    explanation="LS compares the dominant part of the edited matrix with that of the unedited one. SS tests whether "
+    "its first singular direction is still present in it. 1 is unchanged, 0 is unrelated. Both can fall under a "
+    "guard that holds, because new directions can outrank the old ones. The drift inside the protected block is "
+    "therefore shown too, on the right (inputs) and on the left (outputs): it is zero unless the guard leaks.",
     equation=formula(
         words("LS"),
         "=",

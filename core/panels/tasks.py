@@ -1,4 +1,4 @@
-"""Outside: what the model could do before, and can it still?"""
+"""Outside: does the model keep its abilities?"""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ TASK = Chosen("task")
 PANEL = Panel(
     key="tasks",
     place=2,
-    title="What it can still do",
-    protocol="each task in its own unit; of choices the likeliest counts",
+    title="General abilities",
+    protocol="each task in its own unit; the most likely choice counts",
     promise="Can the model still do what it could before?",
-    explanation="None of these questions is about an edited fact, so a line that falls is damage done in passing. "
-    "Each choice is scored by the probability that the model gives to its text; the dotted line is the model before "
-    "any edit, the dashed one what guessing gets right.",
+    explanation="None of these questions is about an edited fact, so a falling line is a side effect of editing. Each "
+    "choice is scored by the probability that the model gives to its text. The dotted line is the unedited model, the "
+    "dashed line is chance.",
     equation=formula(
         words("accuracy"),
         "=",

@@ -1,4 +1,4 @@
-"""Export: the run that is shown, or one of its lanes at a round, as a file to take away. The worker makes it."""
+"""Export: the run that is shown, or one of its lanes at a round, as a file. The worker makes it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from lab_app.server.downloads import address
 
 PATIENCE = 900.0  # seconds without news that a page waits for a file: a large model takes minutes to be written
 NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?([eE]-?\d{1,3})?")
-LATER = "The worker is busy: the file will stand below when it is made. Open this again later."
-ASKING = "The worker makes it as soon as it comes to it…"
+LATER = "The worker is busy. The file will be listed below when it is ready; open this again later."
+ASKING = "Waiting for the worker…"
 TEMPLATE = """
 <dialog class="sheet export" aria-labelledby="export-title">
   <header><h2 id="export-title">Export</h2>
@@ -34,23 +34,23 @@ TEMPLATE = """
   <form>
     <fieldset><legend>The whole run</legend>
       <label class="kind"><input type="radio" name="kind" value="zip" checked>
-        <span><b>Zip</b> of its spec, tables, events and versions</span></label>
+        <span><b>Zip</b> with its spec, tables, events and versions</span></label>
       <div class="options" data-of="zip">
-        <label><input type="checkbox" name="figures" checked> with the figures as they are drawn here (SVG)</label>
+        <label><input type="checkbox" name="figures" checked> with the figures as drawn here (SVG)</label>
         <label><input type="checkbox" name="ledger"> with the ledger: every round’s update, as safetensors</label></div>
       <label class="kind"><input type="radio" name="kind" value="snippet">
-        <span><b>Python file</b> that repeats the run without a page</span></label>
+        <span><b>Python file</b> that repeats the run without the page</span></label>
     </fieldset>
     <fieldset><legend>A lane’s weights</legend>
       <div class="where"><label>Lane <select name="lane"></select></label>
         <label>after round <select name="round"></select></label></div>
       <label class="kind"><input type="radio" name="kind" value="lora">
-        <span><b>LoRA adapter</b> for peft: the change ΔW alone, on the base model</span></label>
+        <span><b>LoRA adapter</b> for peft: only ΔW, on the base model</span></label>
       <div class="options" data-of="lora">
-        <label>columns a layer <select name="cut"><option value="">all: exact</option>
-          <option value="rank">at most</option><option value="error">as few as keep the error within</option></select>
+        <label>columns per layer <select name="cut"><option value="">all: exact</option>
+          <option value="rank">at most</option><option value="error">minimum for an error of at most</option></select>
         </label><input type="text" name="number" inputmode="decimal"
-          aria-label="How many columns, or what error" hidden>
+          aria-label="Number of columns, or error" hidden>
         <label>as <select name="dtype"></select></label></div>
       <label class="kind"><input type="radio" name="kind" value="factors">
         <span><b>Factors</b> of ΔW (safetensors), exact</span></label>
@@ -60,9 +60,9 @@ TEMPLATE = """
     <div class="go"><button type="submit" class="main">Make the file</button>
       <button type="button" data-do="stop" hidden>Stop</button>
       <p class="note" role="status" dir="auto"></p>
-      <div class="bar" role="progressbar" aria-label="How much of the file is made" hidden><i></i></div></div>
+      <div class="bar" role="progressbar" aria-label="Progress of the export" hidden><i></i></div></div>
   </form>
-  <section class="made" aria-label="Made files"></section>
+  <section class="made" aria-label="Exported files"></section>
 </dialog>"""
 
 
@@ -103,7 +103,7 @@ class Exports:
         try:
             found = await asyncio.to_thread(self.lab.store.get, run) if run else None
             if found is None:
-                raise UserError("open a run first: an export is of one")
+                raise UserError("open a run first: there is nothing to export")
             payload = await asyncio.to_thread(self.payload, found, event._data)
             to_take(self.lab.offer(request), found, payload["kind"])
             command = await asyncio.to_thread(self.lab.store.command, run, "export", payload)
@@ -158,7 +158,7 @@ class Exports:
         if kind not in KINDS:
             raise UserError("choose what to export")
         if (waiting := len(self.lab.store.commands.waiting(run.id, "export"))) >= KEPT:
-            raise UserError(f"{waiting} exports of this run wait already: each may hold figures. Wait for them")
+            raise UserError(f"{waiting} exports of this run are waiting already. Wait until they are done")
         options = options_of(kind, given)
         if kind not in OF_A_RUN:
             return {"kind": kind, "lane": given.get("lane"), "round": given.get("round"), "options": options}

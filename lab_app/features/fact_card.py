@@ -1,7 +1,7 @@
-"""A fact looked at closely: what its questions are answered over the rounds of each lane, and proof of its edit.
+"""The fact card: the answers to one fact's questions over the rounds of each lane, and proof of its edit.
 
-Any element of the page with `data-fact` (its index; `data-unedited` for a fact that was left alone) opens the card when
-it is pressed. The worker computes what stands on it.
+Any element of the page with `data-fact` (its index; `data-unedited` for a fact that was left alone) opens the card
+when it is pressed. The worker computes its content.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lab_app.lab import Lab
 from lab_app.markup.widgets import widget
 
 PATIENCE = 60.0  # seconds
-LATER = "The worker is busy or starting; ask again in a moment."
+LATER = "The worker is busy or starting. Try again in a moment."
 TEMPLATE = """
 <dialog class="fact-card" aria-labelledby="fact-card-title">
   <div class="top"><h2 id="fact-card-title" dir="auto"></h2>

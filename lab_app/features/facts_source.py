@@ -26,10 +26,10 @@ LONGEST_SPEC = 4_000_000  # characters that a page is sent
 LARGEST, LONGEST_NAME = 16_000_000, 100  # bytes of a file, characters of its name
 SPEC = """
 <dialog class="spec" aria-labelledby="spec-title">
-  <header><h3 id="spec-title">What Run would send</h3>
+  <header><h3 id="spec-title">Experiment spec</h3>
     <button type="button" data-do="close" aria-label="Close">×</button></header>
   <p class="problem" role="alert" dir="auto"></p>
-  <p class="about">The same run without a browser: save this as spec.json, then
+  <p class="about">To run it without a browser, save this as spec.json and run
   <code>python -m core run spec.json --out DIR</code></p>
   <pre tabindex="0" aria-label="Spec as JSON"></pre>
   <div class="ends"><span class="left" role="status"></span>
@@ -91,7 +91,7 @@ class Desk:
             with TemporaryDirectory(prefix="edit-lab-") as folder:
                 added, problems, words = sources.uploaded(received(event._data, Path(folder)))
             if len(rows) + len(added) > MOST:
-                raise UserError(f"{len(rows) + len(added):,} rows together; at most {MOST:,} facts fit one run.")
+                raise UserError(f"{len(rows) + len(added):,} rows in total; a run takes at most {MOST:,} facts.")
         except UserError as error:
             return told(message=f"{str(error)[:1].upper()}{str(error)[1:]}")
         items = [problem | {"row": problem["row"] + len(rows)} for problem in problems]
@@ -112,7 +112,7 @@ class Desk:
             wrong = str(error)
         text = "" if spec is None else json.dumps(spec, ensure_ascii=False, indent=2)
         if len(text) > LONGEST_SPEC:
-            wrong = f"{len(text):,} characters: too long to be shown; use fewer rows, or a file of facts as the source"
+            wrong = f"{len(text):,} characters: too long to show; use fewer rows, or a file of facts as the source"
             text = ""
         return {"text": text, "wrong": wrong, "facts": 0 if spec is None else len(spec["facts"].get("items") or ())}
 
@@ -125,9 +125,9 @@ def received(sent: Any, folder: Path) -> Path:
     try:
         data = b64decode(content, validate=True)
     except ValueError:
-        raise UserError("the file did not arrive whole; choose it again") from None
+        raise UserError("the upload was incomplete; choose the file again") from None
     if len(data) > LARGEST:
-        raise UserError(f"{len(data) / 1e6:,.0f} MB, at most {LARGEST / 1e6:.0f} MB are taken; upload a part")
+        raise UserError(f"{len(data) / 1e6:,.0f} MB; at most {LARGEST / 1e6:.0f} MB can be uploaded. Upload a part")
     plain = "".join(letter for letter in name if letter.isprintable() and letter not in '/\\:*?"<>|')[-LONGEST_NAME:]
     path = folder / (plain.lstrip(".") or "facts")
     path.write_bytes(data)

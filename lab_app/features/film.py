@@ -1,4 +1,4 @@
-"""The film strip: prompts that are asked again at every measured round, and how their answers changed.
+"""The film strip: prompts that are repeated at every measured round, and how their continuations change.
 
 A run is asked what its spec's `measure.probes` say; a prompt that was saved later is asked of all measured rounds by
 the worker, from the states that the ledger gives back.
@@ -18,12 +18,12 @@ from lab_app.lab import Lab
 from lab_app.markup.widgets import widget
 
 PATIENCE = 120.0  # seconds
-LATER = "The worker is busy or starting; ask again in a moment."
+LATER = "The worker is busy or starting. Try again in a moment."
 TEMPLATE = """
 <section class="film" aria-labelledby="film-title" hidden>
   <h2 id="film-title">Film strip</h2>
-  <p class="lead">Saved prompts, continued by the model at every measured round; what differs from before any edit is
-  marked. A star beside a prompt that you ask saves it for the next run.</p>
+  <p class="lead">Saved prompts, continued by the model at every measured round. Differences from the unedited model
+  are marked. Press the star beside a prompt to save it for the next run.</p>
   <p class="note" role="status" dir="auto"></p>
   <div class="strips"></div>
 </section>"""

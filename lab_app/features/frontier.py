@@ -61,11 +61,11 @@ def swept(spec: Mapping[str, Any], asked: Mapping[str, Any]) -> list[dict[str, A
     if not isinstance(values, list) or not 1 <= len(values) <= MOST or not all(map(number, values)):
         raise UserError(f"a sweep takes 1 to {MOST} numbers")
     if not isinstance(key, str) or not fits(plain, key):
-        raise UserError("choose the number that is to differ")
+        raise UserError("choose the number to vary")
     known = [{name: value for name, value in one.items() if name != "name"} for one in spec["lanes"]]
     made = [changed(plain, key, value) for value in dict.fromkeys(values)]
     if not (new := [one for one in made if one not in known]):
-        raise UserError("this run has all these lanes already")
+        raise UserError("this run already has all these lanes")
     return new
 
 

@@ -1,4 +1,4 @@
-"""Runs: all that a visitor has, to be found again, renamed, noted on, resumed, deleted, and compared with any other."""
+"""Runs: a list of all the runs of a visitor, to search, rename, annotate, resume, delete and compare."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lab_app.markup.widgets import widget
 SHOWN = 200  # runs in the list; a search finds the others
 PATIENCE = 20.0  # seconds that the worker has to delete a run or take it on again
 CAN_RESUME = ("paused", "stopped", "failed")
-LATER = "The worker is busy or starting: it is done as soon as the worker comes to it."
+LATER = "The worker is busy or starting. The request is queued."
 ADDRESS = re.compile(r"run=([\w-]{1,64})")
 TEMPLATE = """
 <dialog class="sheet history" aria-labelledby="history-title">
@@ -35,23 +35,23 @@ TEMPLATE = """
       <button type="button" data-do="compare" class="main" disabled>Compare</button></div>
     <p class="note" role="status" dir="auto"></p>
     <ul class="runs-list"></ul>
-    <form class="by-address"><label>Compare with a run that somebody shared
-      <input type="text" placeholder="its address" autocomplete="off" spellcheck="false"></label>
+    <form class="by-address"><label>Compare with a shared run
+      <input type="text" placeholder="address of the run" autocomplete="off" spellcheck="false"></label>
       <button type="submit">Add</button></form>
     <details class="programs"><summary>Runs started by a program</summary>
-      <p>A program that gives this key puts its runs into this list. Whoever has the key sees them all.</p>
+      <p>Runs that a program starts with this key appear in this list. Anyone who has the key can see all of them.</p>
       <code class="key" tabindex="0"></code></details>
   </div>
   <div class="comparing" hidden>
     <button type="button" data-do="back" class="back">‹ All runs</button>
     <p class="note" role="status" dir="auto"></p>
     <div class="choices" role="group" aria-label="What the curves show"></div>
-    <p class="protocol">each lane’s facts edited so far, asked at each measured round; shares of those asked</p>
-    <div class="plot" role="img" aria-label="Scores over edits, a curve per lane"></div>
+    <p class="protocol">all facts edited so far in each lane, tested at each measured round</p>
+    <div class="plot" role="img" aria-label="Scores over edits, one curve per lane"></div>
     <h3>Last scores</h3>
     <div class="as-table scores" tabindex="0"></div>
     <div class="under"><h3>Settings</h3>
-      <label class="only"><input type="checkbox" checked> only differences</label></div>
+      <label class="only"><input type="checkbox" checked> differences only</label></div>
     <div class="as-table settings" tabindex="0"></div>
   </div>
 </dialog>"""
@@ -139,9 +139,9 @@ class History:
         """The run that an event is about; raises `UserError` if it is not this visitor's."""
         found = self.lab.store.get(str(event._data.get("run", "")), spec=False)
         if found is None:
-            raise UserError("this run is no longer there")
+            raise UserError("this run no longer exists")
         if not found.owner or found.owner != owner(visitor, request):
-            raise UserError("this run is somebody else’s: only they can change it")
+            raise UserError("this run belongs to somebody else: only its owner can change it")
         return found
 
     def _changed(
@@ -174,7 +174,7 @@ def row_of(run: Run) -> dict[str, Any]:
     """One run as the list shows it."""
     says = text.STATES.get(run.status, run.status)
     if run.position > 1:
-        says = f"waiting, {run.position - 1} before it"
+        says = f"waiting, {run.position - 1} ahead"
     found = {"id": run.id, "title": run.title, "notes": run.notes, "status": run.status, "says": says}
     return found | {"message": run.message, "created": run.created, "resumes": run.status in CAN_RESUME}
 

@@ -33,7 +33,7 @@ TEMPLATE = """
   <header><h2 id="branch-title">Branch a lane</h2>
     <button type="button" data-do="close" aria-label="Close">×</button></header>
   <div class="switch" role="group" aria-label="What to do">
-    <button type="button" data-mode="recipe" aria-pressed="true">Go on with another recipe</button>
+    <button type="button" data-mode="recipe" aria-pressed="true">Continue with another recipe</button>
     <button type="button" data-mode="undo" aria-pressed="false">Undo facts of a round</button></div>
   <div class="where"><label><span>Lane</span><select class="lane" dir="auto"></select></label>
     <label><span class="round-says">after round</span><select class="round"></select></label></div>
@@ -88,7 +88,7 @@ class Desk:
         places = missing(chosen, (found.spec or {})["lanes"] if found is not None else [])
         try:
             if not places:
-                raise UserError("this run has all these lanes: change one, or add another" if found else NO_RUN)
+                raise UserError("this run already has all these lanes: change one, or add another" if found else NO_RUN)
             lanes = [experiment.lane(chosen[place]) for place in places]
             answer = await add(self.lab, found, lanes, self.lab.offer(request))
         except SpecError as error:
@@ -162,7 +162,7 @@ def branched(spec: Mapping[str, Any], parent: str, round_: Any, lane: Any) -> di
     """A lane of the form that begins where `parent` stands after a round. Raises `UserError`."""
     of_lane(spec, parent)
     if not isinstance(round_, int) or not isinstance(lane, Mapping):
-        raise UserError("choose a round to begin after, and a recipe")
+        raise UserError("choose a round to branch after, and a recipe")
     made = {key: value for key, value in experiment.lane(lane).items() if key not in ("from", "without")}
     return made | {"from": {"lane": parent, "round": round_}}
 

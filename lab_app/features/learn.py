@@ -77,7 +77,7 @@ class Teacher:
         said: Value = {"lesson": number, "seed": seed}
         try:
             if self.lab.world is None:
-                raise UserError("The pocket world is not here; make it with: python -m core pocket build")
+                raise UserError("The pocket world is missing. Build it with: python -m core pocket build")
             run = self.lab.start(lesson.spec(seed, self.lab.world), owner(visitor, request), self.lab.offer(request))
             self.lab.store.rename(run, f"Lesson {number}: {lesson.title}")
         except UserError as error:

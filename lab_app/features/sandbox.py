@@ -21,15 +21,15 @@ from lab_app.markup.widgets import widget
 
 PATIENCE, PATIENCE_AHEAD = 30.0, 600.0  # seconds without news; of a round ahead, in which a step may take minutes
 NEXT = "next"  # in the place of a round: the one that is edited next
-NO_RUN = "No run is shown: start one, or open one of yours."
-LATER = "The worker is busy or starting; asking again."
-LATER_ADDED = "The worker is busy or starting: the lane is added as soon as it comes to it."
+NO_RUN = "No run is open. Start one, or open one of yours."
+LATER = "The worker is busy or starting. Retrying."
+LATER_ADDED = "The worker is busy or starting. The lane is queued."
 CURVE = Chart(
     table="curve",
     kind="line",
     x="x",
     y="removed",
-    title="Share of ‖ΔW‖² that would go",
+    title="Share of ‖ΔW‖² removed",
     x_title="",
     y_title="share of ‖ΔW‖²",
     unit="share",
@@ -38,8 +38,8 @@ TEMPLATE = """
 <section class="sandbox" aria-labelledby="sandbox-title">
   <header><h2 id="sandbox-title">Guard sandbox</h2>
     <button type="button" data-do="open" aria-expanded="false" aria-controls="sandbox-body">Open</button></header>
-  <p class="lead">What would another guard take from a round? Read off the update that the round asks for, be it one
-  that was edited or, while a run is paused, the next one; nothing is edited until you add it as a lane.</p>
+  <p class="lead">What would another guard remove from a round's update? Choose an edited round or, while a run is
+  paused, the next one. Nothing is edited until you add the guard as a lane.</p>
   <div class="card" id="sandbox-body" hidden>
     <div class="settings">
       <label><span>Lane</span><select class="lane"></select></label>
@@ -51,14 +51,14 @@ TEMPLATE = """
     <p class="note" role="status" dir="auto"></p>
     <div class="ahead" hidden><p role="status" dir="auto"></p>
       <button type="button" data-do="stop" disabled>Stop</button>
-      <div class="bar" role="progressbar" aria-label="How much of the round is computed"><i></i></div></div>
+      <div class="bar" role="progressbar" aria-label="Progress of the round"><i></i></div></div>
     <div class="findings">
-      <figure class="taken"><figcaption>Share of ‖ΔW‖² that would go</figcaption>
+      <figure class="taken"><figcaption>Share of ‖ΔW‖² removed</figcaption>
         <p class="big"><b>–</b><span class="own"></span></p><div class="plot"></div></figure>
-      <figure class="blocks"><figcaption>Where the update lies, and what stays of it</figcaption>
+      <figure class="blocks"><figcaption>Where the update lies, and what is kept</figcaption>
         <div class="square"></div><p class="k"></p></figure>
-      <figure class="predicted"><figcaption>The round’s facts, just after it</figcaption>
-        <table><thead><tr><th scope="col"></th><th scope="col">said</th><th scope="col">probability</th></tr></thead>
+      <figure class="predicted"><figcaption>The round’s facts, right after it</figcaption>
+        <table><thead><tr><th scope="col"></th><th scope="col">exact</th><th scope="col">probability</th></tr></thead>
         <tbody></tbody></table><p class="k"></p></figure>
     </div>
     <details class="each"><summary>Fact by fact</summary><div class="scroll"></div></details>
@@ -67,13 +67,13 @@ TEMPLATE = """
       <button type="button" data-do="commit">Add the lane</button>
       <span class="added" role="status" dir="auto"></span></div>
     <details class="why"><summary>What is predicted, and what is not?</summary>
-    <p>The ledger keeps each round’s update before the guards acted. A guard is applied to that, and the model wears
-    W<sub>t−1</sub> + guarded ΔW while the round’s facts are asked: <em>said</em> is the share whose every token is
-    the model’s arg-max, <em>probability</em> the mean over facts of the geometric mean per token. In a run, layers
-    after the first would be asked for more where an earlier one gave less, and later rounds would follow another
-    path: add the lane to see that. The next round of a run that is paused is computed for this as the run itself will
-    compute it, and recorded nowhere. Dominant are the first k singular directions of the weight at τ; an update is
-    split by its inputs and outputs, and REVIVE keeps what is rest on both sides.</p></details>
+    <p>The ledger stores each round’s update before the guards. The guard is applied to it, and the round’s facts are
+    tested on W<sub>t−1</sub> + guarded ΔW. <em>Exact</em> is the share of facts for which every token is the model’s
+    arg-max; <em>probability</em> is the mean over facts of the geometric mean per token. In a real run, later layers
+    would make up for what the guard removes from earlier ones, and later rounds would take another path: add the lane
+    to see that. The next round of a paused run is computed exactly as the run will compute it, and is not stored. The
+    first k singular directions of the weight at τ are called dominant. An update is split by inputs and outputs;
+    REVIVE keeps what is non-dominant on both sides.</p></details>
   </div>
 </section>"""
 
@@ -163,7 +163,7 @@ class Desk:
         """The guard as a new lane of the run: of the same method, from a round on or from where its lane began."""
         found = self.lab.store.get(run) if run else None
         if found is None or found.spec is None:
-            return gr.update(added={"message": "This run is not here any more."})
+            return gr.update(added={"message": "This run no longer exists."})
         try:
             made = lane(found.spec, self.placed(run, event._data))
             check(self.lab, found, [made], self.lab.offer(request))

@@ -1,7 +1,7 @@
-"""Look closer: measures made on request on a run that has begun, listed by the question that each answers.
+"""Look closer: studies of a run on request, listed by the question that each answers.
 
-The worker makes them one after the other; this module asks for them, follows how far they are and hands over what they
-found. That stays with the run.
+The worker computes them one after the other. This module requests them, follows their progress and returns their
+results, which are stored with the run.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ PATIENCE = 30.0  # seconds that the worker has to take a study on
 SHOWN = 40  # studies of one run, the newest
 MOST_ROWS = 150_000  # of one table that a page is sent: the heat maps of a few lanes and rounds
 MOST_READ = 500  # files of the command line whose heads are remembered
-LATER = "The worker is busy or starting: it is taken on as soon as the worker comes to it."
-SAYS = {"queued": "waiting", "running": "going on", "done": "done", "stopped": "stopped", "failed": "could not be made"}
+LATER = "The worker is busy or starting. The request is queued."
+SAYS = {"queued": "waiting", "running": "running", "done": "done", "stopped": "stopped", "failed": "failed"}
 TEMPLATE = """
 <section class="studies" aria-labelledby="studies-title">
   <h2 id="studies-title">Look closer</h2>
-  <p class="lead">Measures that take longer than a round should. Ask for one, on any lanes and rounds of this run;
-  what it finds stays with the run.</p>
+  <p class="lead">Studies that take too long to run after every round. Choose lanes and rounds of this run; the
+  results are stored with the run.</p>
   <div class="desk"><nav class="questions" aria-label="Studies, by their question"></nav>
     <form class="asking" aria-label="What to study"></form></div>
   <p class="note" role="status" dir="auto"></p>
@@ -109,9 +109,9 @@ class Desk:
         rounds = str(given.get("rounds") or "last").replace(" ", "")
         try:
             if self.lab.store.get(run, spec=False) is None:
-                raise UserError("start a run first: a study looks at one")
+                raise UserError("start a run first: a study needs one")
             if not isinstance(lanes, list) or not lanes:
-                raise UserError("choose a lane or more")
+                raise UserError("choose at least one lane")
             study = built(name, options if isinstance(options, dict) else {})
             self.lab.offer(request).admit(in_options(study))
             past = await asyncio.to_thread(past_of, self.lab, run)
@@ -134,7 +134,7 @@ class Desk:
         try:
             there = await asyncio.to_thread(self.lab.store.get, run, False)
             if there is None:
-                raise UserError("this run is no longer there")
+                raise UserError("this run no longer exists")
             check_owner(there, owner(visitor, request))
             if isinstance(study, str):
                 await asyncio.to_thread(forget_file, there, study)
@@ -148,7 +148,7 @@ class Desk:
         number = event._data.get("study")
         found = await asyncio.to_thread(found_of, self.lab, run, number)
         if found is None:
-            return gr.update(found={"id": number, "message": "What this study found is no longer there."})
+            return gr.update(found={"id": number, "message": "The result of this study no longer exists."})
         return gr.update(found={"id": number, **packed(found)})
 
     def _of_command_line(self, run: str) -> list[dict[str, Any]]:
@@ -211,7 +211,7 @@ def standing(state: StudyState) -> dict[str, Any]:
         "created": state.created,
     }
     if state.status == "queued" and state.position > 1:
-        found["says"] = f"waiting, {state.position - 1} before it"
+        found["says"] = f"waiting, {state.position - 1} ahead"
     if state.status == "running":
         done, total = progress.get("done") or 0, progress.get("total") or 0
         found["says"] = progress.get("message") or SAYS["running"]
@@ -241,7 +241,7 @@ def found_of(lab: Lab, run: str, study: Any) -> dict[str, Any] | None:
 def check_owner(run: Run, whose: str) -> None:
     """Results are deleted by whose run it is, and where it is nobody's by whoever has its id; else a `UserError`."""
     if run.owner and run.owner != whose:
-        raise UserError("only whose run it is may delete what its studies found")
+        raise UserError("only the owner of a run can delete its results")
 
 
 def forget_file(run: Run, key: str) -> None:

@@ -35,7 +35,7 @@ CONTROLS = {  # which of pause, step, undo, stop can be pressed, and what the fi
     "failed": (True, True, True, False, "Resume"),
     "done": (False, False, True, False, "Pause"),
 }
-LATER = "The worker is busy or starting; ask again in a moment."
+LATER = "The worker is busy or starting. Try again in a moment."
 
 
 class Actions:
@@ -110,7 +110,7 @@ class Actions:
         try:
             added = pasted.parse(str(event._data.get("text", "")))
             if len(rows) + len(added) > MOST:
-                raise UserError(f"{len(rows) + len(added):,} rows together; at most {MOST:,} facts fit one run.")
+                raise UserError(f"{len(rows) + len(added):,} rows in total; a run takes at most {MOST:,} facts.")
         except UserError as error:
             return told(message=str(error))
         kept = [row for row in rows if any(str(row.get(name) or "").strip() for name in ("subject", "target"))]
@@ -181,13 +181,13 @@ class Actions:
         events = await asyncio.to_thread(self.lab.store.events, run)
         last = Past(event for _, event in events).last_round
         if not last:
-            raise UserError("there is nothing to undo: no round is edited")
+            raise UserError("there is nothing to undo: no round has been edited")
         command = self.lab.store.command(run, "undo", {"to": max(0, last - max(1, rounds))})
         async for _, found in self.lab.answers({"undo": command}, PROBE_PATIENCE):
             if found.state == "failed":
                 raise UserError(str((found.answer or {}).get("message", "the round could not be undone")))
             return found.answer
-        raise UserError("the worker is busy or starting: the round is undone as soon as it comes to it")
+        raise UserError("the worker is busy or starting: the undo is queued")
 
     # -- questions
 
@@ -249,7 +249,7 @@ class Actions:
         if not names or method not in ("tsne", "umap"):
             return
         kept: list[dict[str, Any]] = []
-        yield gr.update(asked={"maps": kept, "message": f"{method} is being drawn; the first time takes longer."})
+        yield gr.update(asked={"maps": kept, "message": f"{method} is being computed; the first time takes longer."})
         commands = {
             name: self.lab.store.command(run, "map", {"lane": name, "round": round_, "method": method})
             for name in names
@@ -262,7 +262,7 @@ class Actions:
                 kept.append({"lane": name} | drawn_map({"method": method} | (command.answer or {})))
             yield gr.update(asked={"maps": kept, "message": trouble})
         if len(kept) < len(names) and not trouble:
-            yield gr.update(asked={"maps": kept, "message": "The map is drawn when the worker has time; ask again."})
+            yield gr.update(asked={"maps": kept, "message": "The worker is busy. Request the map again later."})
 
     def lane_names(self, run: str) -> list[str]:
         """The labels of a run's lanes, once it has started; those that were added among them."""

@@ -153,7 +153,7 @@ class Reader:
     def _state(self) -> Value:
         run = self.store.get(self.run, spec=False)
         if run is None:
-            return {"status": "missing", "message": "This run is not here: it was deleted, or its address is wrong."}
+            return {"status": "missing", "message": "This run does not exist: it was deleted, or the address is wrong."}
         state: Value = {
             "status": run.status,
             "says": text.STATES.get(run.status, run.status),
@@ -177,7 +177,7 @@ class Reader:
             return {"notice": trouble}
         gone = worker is not None and self.rows["status"]
         return {
-            "notice": "The worker went away; a new one goes on from the last round."
+            "notice": "The worker stopped. A new one continues from the last round."
             if gone
             else "The worker is starting."
         }

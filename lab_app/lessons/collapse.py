@@ -64,8 +64,8 @@ def early(state: Any) -> str:
     """The first measurement after an edit."""
     edits = int(score(state, "edits") or 0)
     return (
-        f"After {edits:,} edits {percent(score(state, 'efficacy_exact'))} of them were said, and "
-        f"{percent(score(state, 'unedited_recall'))} of the facts that nobody edited were still known."
+        f"After {edits:,} edits {percent(score(state, 'efficacy_exact'))} of them were answered as edited, and "
+        f"{percent(score(state, 'unedited_recall'))} of the unedited facts were still known."
     )
 
 
@@ -76,18 +76,18 @@ def lost(rows: Rows, count: int) -> str:
     if half is not None:
         edited = crossing(curve(rows, EDITED), HALF)
         latest = (
-            "while more than half of the edited facts were still said to the end"
+            "while more than half of the edited facts were still answered at the end"
             if edited is None
             else f"and half of the edited ones by about {edited:,.0f}"
         )
-        return f"Half of the facts that nobody edited were lost by about {half:,.0f} edits, {latest}."
+        return f"Half of the unedited facts were lost by about {half:,.0f} edits, {latest}."
     if never and never[-1][1] < KEPT * never[0][1]:
         return (
-            f"By {count:,} edits facts that nobody edited had worn from {percent(never[0][1])} to "
+            f"After {count:,} edits, recall of unedited facts had fallen from {percent(never[0][1])} to "
             f"{percent(never[-1][1])}: damage, but no collapse in this run."
         )
     known = percent(never[-1][1] if never else None)
-    return f"No collapse shows: after {count:,} edits {known} of the facts that nobody edited are still known."
+    return f"No collapse in this run: after {count:,} edits, {known} of the unedited facts are still known."
 
 
 def spared(rows: Rows, count: int) -> str:
@@ -104,7 +104,7 @@ def spared(rows: Rows, count: int) -> str:
         return f"{said}: they fell although facts did not."
     order = "later than" if fell > before else "earlier than" if fell < before else "as early as"
     return (
-        f"{said}. They lost a tenth by about {fell:,.0f} edits, {order} the facts that nobody edited "
+        f"{said}. They lost a tenth by about {fell:,.0f} edits, {order} the unedited facts "
         f"(about {before:,.0f}): a test of abilities alone {'misses' if fell > before else 'shows'} the first damage."
     )
 
@@ -114,15 +114,15 @@ LESSON = Lesson(
     place=2,
     title="A hundred edits and collapse",
     short="Collapse",
-    question="A hundred or two edits seem to do no harm. What about two thousand?",
-    lead="Each round of edits is solved as if it were the first: it keeps its own facts and disturbs the others a "
-    "little. Small disturbances add up, and nothing in the solution for one round looks at their sum.",
+    question="One or two hundred edits seem harmless. What about two thousand?",
+    lead="Each round of edits is solved as if it were the first. It writes its own facts and disturbs the others a "
+    "little. Small disturbances add up, and no round's solution takes their sum into account.",
     predict=Slider(
-        says="After 2,000 edits, which share of the facts that nobody edited will the model still know?",
+        says="After 2,000 edits, what share of the unedited facts will the model still know?",
         ends=("none of them", "all of them"),
     ),
-    does="MEMIT edits 2,000 facts in rounds of 100. After every second round 100 of the edited facts, their "
-    "neighbors, 200 facts that are never edited and eight small tasks are asked.",
+    does="MEMIT edits 2,000 facts in rounds of 100. After every second round, the model is tested on 100 of the "
+    "edited facts, their neighbors, 200 facts that are never edited and eight small tasks.",
     takes="110 s",
     again="with other facts",
     spec=spec,
@@ -134,17 +134,17 @@ LESSON = Lesson(
             x="edits",
             y="share",
             by="what",
-            title="What is still right",
+            title="Answers that are still correct",
             x_title="edits so far",
-            y_title="share right",
+            y_title="share correct",
             unit="share",
         ),
     ),
     series=tuple(zip((name for _, name in CURVES), (1, 4, 2, 3), strict=True)),
-    promise="Four curves over 2,000 edits: what was edited, what stands beside it, what nobody touched, and tasks.",
-    protocol="all facts edited so far, asked now (a sample of 100); every token of the answer comes first; tasks: "
-    "accuracy of the likeliest choice, 25 items each",
+    promise="Four curves over 2,000 edits: edited facts, their neighbors, unedited facts, and tasks.",
+    protocol="all facts edited so far, tested now (a sample of 100); correct: every token of the answer is the "
+    "arg-max; tasks: accuracy of the most likely choice, 25 items each",
     equation=formula(sub("W", "t"), "=", sub("W", "0"), "+", total("s ≤ t", sub("ΔW", "s"))),
-    where="W₀ is the unedited weight, ΔW the change of round s. Each ΔW is small for its own sake; their sum is not.",
+    where="W₀ is the unedited weight, ΔW the change of round s. Each ΔW is small by itself; their sum is not.",
     paper="Gupta et al. 2024, Model Editing at Scale leads to Gradual and Catastrophic Forgetting, arXiv 2401.07453",
 )

@@ -92,7 +92,7 @@ def gained(kept: Mapping[str, Interval], edits: int) -> str:
     """The guard against plain MEMIT."""
     guarded, plain = kept[GUARDED], kept[PLAIN]
     both = (
-        f"After {edits:,} edits MEMIT still knows {percent(plain[0])} of the facts that nobody edited, with REVIVE at "
+        f"After {edits:,} edits MEMIT still knows {percent(plain[0])} of the unedited facts, with REVIVE at "
         f"τ = 0.1 {percent(guarded[0])}"
     )
     how = clearly(guarded, plain)
@@ -133,16 +133,16 @@ LESSON = Lesson(
     place=4,
     title="The guard and τ",
     short="The guard and τ",
-    question="A guard takes a part of every update away. Is it the direction that helps, or only the smaller size?",
+    question="A guard removes a part of every update. Does the direction help, or only the smaller size?",
     lead="REVIVE removes from each update what touches the strongest directions of the unedited weight: as many as "
-    "hold the share τ of its singular energy. What is left is smaller, too. So its rival is the plain update, only "
-    "made smaller: multiplied by one number.",
+    "hold the share τ of its singular energy. The remaining update is also smaller. The control is therefore the "
+    "plain update multiplied by one number.",
     predict=Choice(
-        says="After 500 edits, which keeps more of the facts that nobody edited?",
+        says="After 500 edits, which recipe preserves more of the unedited facts?",
         options=(
-            ("direction", "The guard, more than smaller updates do: it is the direction"),
-            ("size", "Smaller updates as much as the guard: it is the size"),
-            ("neither", "The guard no more than plain MEMIT: neither helps"),
+            ("direction", "The guard preserves more than smaller updates: direction matters"),
+            ("size", "Smaller updates preserve as much as the guard: size matters"),
+            ("neither", "The guard preserves no more than plain MEMIT: neither helps"),
         ),
     ),
     does="The same 500 facts, in the same order, under four recipes: MEMIT, REVIVE at τ = 0.1 and at 0.3, and MEMIT "
@@ -161,16 +161,16 @@ LESSON = Lesson(
             y_low="low",
             y_high="high",
             text="text",
-            title="After the last round that all four have",
+            title="After the last round that all four completed",
             x_title="",
-            y_title="share right",
+            y_title="share correct",
             unit="share",
         ),
     ),
     series=tuple(zip(LANES, (1, 2, 3, 0), strict=True)),
-    promise="Three groups of bars: what was edited, its neighbors, and what nobody touched, under four recipes.",
-    protocol="all facts edited so far, asked now; edited and unedited facts: every token first, neighbors: the old "
-    "answer likelier than the new; whiskers: 95 % bootstrap over facts",
+    promise="Three groups of bars: edited facts, their neighbors, and unedited facts, under four recipes.",
+    protocol="all facts edited so far, tested now; edited and unedited facts: every token is the arg-max; "
+    "neighbors: the old answer is more likely than the new one; whiskers: 95 % bootstrap over facts",
     equation=GUARD,
     where="U and V are the first k singular vectors of the unedited weight on its two sides; τ sets k. The control "
     f"multiplies ΔW by {FACTOR} instead.",

@@ -28,10 +28,10 @@ LESSON = """
     <p class="lead">{lead}</p>
     <section class="step predict" aria-label="Predict"><fieldset><legend><i>1</i>{says}</legend>{predict}</fieldset>
     </section>
-    <section class="step run" aria-label="Run"><h3><i>2</i>Run it, and see</h3><p>{does}</p>
+    <section class="step run" aria-label="Run"><h3><i>2</i>Run the experiment</h3><p>{does}</p>
       <div class="deed"><button type="button" class="primary" data-do="begin" disabled>Run the experiment</button>
         <button type="button" data-do="stop" hidden>Stop</button>
-        <button type="button" data-do="resume" hidden>Go on</button>
+        <button type="button" data-do="resume" hidden>Continue</button>
         <button type="button" data-do="again" hidden>Again, {again}</button><span class="takes">{takes}</span></div>
       <div class="progress"><div class="meter" role="progressbar" aria-label="Progress" aria-valuemin="0"
         aria-valuemax="100"><i></i></div>
@@ -40,13 +40,13 @@ LESSON = """
     <section class="equations" aria-label="Equation and paper"><div class="equation">{equation}</div>
       <p>{where}</p><p class="paper">{paper}</p></section>
   </div>
-  <section class="shows" aria-label="What was seen">
+  <section class="shows" aria-label="Results">
     <div class="verdict" aria-live="polite"></div>
     <div class="charts">{charts}</div>
     <div class="sentences" aria-live="polite"></div>
     <p class="protocol">{protocol}</p>
     <p class="links" hidden><a data-do="open" href="./">Open this run in the lab</a>
-      <a data-do="address" href="./">Address of what is seen here</a></p>
+      <a data-do="address" href="./">Link to this result</a></p>
   </section>
 </article>"""
 

@@ -98,14 +98,14 @@ LESSON = Lesson(
     place=5,
     title="Why Rₖ can mislead",
     short="Rₖ",
-    question="Rₖ says how far activations moved, in units of their own spread. When does it say so although nothing "
+    question="Rₖ measures how far activations moved, in units of their own spread. When is it large although nothing "
     "moved?",
-    lead="Rₖ above 1 is read as “the edit pushed the model outside of what it knew”. That holds only if before and "
-    "after are read on the same inputs, and if the spread is measured around the right mean.",
+    lead="Rₖ above 1 is read as “the edit moved activations outside their natural range”. That holds only if both "
+    "readings use the same inputs, and if the spread is measured around the correct mean.",
     predict=Slider(
-        says="The model is not edited at all, but the second reading uses other inputs. In which share of the "
-        "directions will Rₖ lie above 1?",
-        ends=("in none", "in all of them"),
+        says="The model is not edited at all, but the second reading uses other inputs. For what share of the "
+        "directions will Rₖ be above 1?",
+        ends=("none", "all"),
     ),
     does="MEMIT edits 50 facts. Then Rₖ is measured four ways at the edited layers: after the edits; without an edit "
     "on the same inputs; without an edit on other inputs; after the edits with wrong centring.",

@@ -157,10 +157,10 @@ LESSON = Lesson(
     title="One edit and its neighbors",
     short="One edit",
     question="You teach a model one false fact. Which of its other answers move?",
-    lead="Editing writes a new answer into the weights of a few layers. Those weights hold other facts as well, so the "
-    "question is never only whether the edit worked, but what else it touched.",
+    lead="Editing writes a new answer into the weights of a few layers. Those weights hold other facts as well, so "
+    "the question is never only whether the edit worked, but what else it touched.",
     predict=Choice(
-        says="Besides the edited fact, what will be answered otherwise?",
+        says="Besides the edited fact, which answers will change?",
         options=(
             ("none", "Nothing else"),
             ("subject", "Only other facts about the same subject"),
@@ -168,8 +168,8 @@ LESSON = Lesson(
             ("all", "Answers that have nothing in common with it too"),
         ),
     ),
-    does="One fact about a country is changed by MEMIT. The model is then asked for it, for the same in other words, "
-    "for the country’s other facts, and for 240 facts about others, before and after.",
+    does="MEMIT changes one fact about a country. Before and after, the model is tested on this fact, its "
+    "paraphrases, the country’s other facts, and 240 facts about other subjects.",
     takes="5 s",
     again="with another fact",
     spec=spec,
@@ -182,15 +182,15 @@ LESSON = Lesson(
             x="what",
             y="changed",
             text="text",
-            title="Answers that are different now",
+            title="Answers that changed",
             x_title="",
             y_title="share of the answers",
             unit="share",
         ),
     ),
     promise="The share of answers that changed, by what they have in common with the edit.",
-    protocol="greedy answers, as many tokens as the true answer has; the edit and its paraphrases count when every "
-    "token of the new answer comes first",
+    protocol="greedy answers, as many tokens as the true answer has; the edit and its paraphrases count if every "
+    "token of the new answer is the arg-max",
     equation=formula(
         "ΔW",
         "=",
@@ -201,8 +201,8 @@ LESSON = Lesson(
         words(" "),
         row(power(norm("Δ", power(sub("C", "0"), frac("1", "2"))), "2")),
     ),
-    where="k∗ is what the layer is given at the subject’s last token, v∗ what it should answer there; C₀, the second "
-    "moment of other keys, is the price of moving anything else.",
+    where="k∗ is the layer’s input at the subject’s last token, v∗ the desired output there; C₀, the second moment "
+    "of other keys, penalizes changes to anything else.",
     paper="Meng et al. 2023, Mass-Editing Memory in a Transformer (MEMIT), arXiv 2210.07229; the neighbors as in "
     "CounterFact, Meng et al. 2022, arXiv 2202.05262",
 )

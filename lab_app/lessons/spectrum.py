@@ -116,22 +116,24 @@ LESSON = Lesson(
     place=3,
     title="Where abilities live in the spectrum",
     short="The spectrum",
-    question="A weight matrix is a sum of directions, strong ones and weak ones. Which of them carry what it can do?",
+    question="A weight matrix is a sum of strong and weak directions. Which of them carry the model’s abilities?",
     lead="Singular values say how strongly a matrix acts along each of its directions. If abilities live in a few "
-    "strong ones, an edit that stays out of these should do less harm: that is the idea behind guards such as REVIVE.",
+    "strong ones, an edit that stays out of these should do less harm: that is the idea behind guards such as "
+    "REVIVE.",
     predict=Slider(
-        says="Keep only the strongest directions that hold a tenth of the singular energy, in every layer. Which share "
-        "of its confidence in true facts is left?",
+        says="Keep only the strongest directions that hold a tenth of the singular energy, in every layer. What "
+        "share of the model’s confidence in true facts remains?",
         ends=("none", "all of it"),
     ),
-    does="The down-projections of all eight layers are cut to their top 10, 20, … 100 % of singular energy; then each "
-    "fifth of the energy is disturbed by the same amount. Each time 100 true facts and eight tasks are asked.",
+    does="The down-projections of all eight layers are cut to their top 10, 20, … 100 % of singular energy; then "
+    "each fifth of the energy is perturbed by the same amount. Each time, the model is tested on 100 true facts and "
+    "eight tasks.",
     takes="25 s",
-    again="with other disturbances",
+    again="with other perturbations",
     spec=spec,
     study=Study(
         name="decomposition",
-        does="cutting and disturbing weights",
+        does="truncating and perturbing weights",
         options={"points": 10, "groups": GROUPS, "smallest": 3.0, "sizes": 1, "seeds": 2, "sides": "input"}
         | {"matrices": "all", "items": 25, "facts": 100},
     ),
@@ -143,7 +145,7 @@ LESSON = Lesson(
             x="percent",
             y="share",
             by="what",
-            title="Cut to the strongest directions",
+            title="Truncated to the strongest directions",
             x_title="singular energy kept (% of Σσ)",
             y_title="of the intact model’s",
             unit="share",
@@ -156,16 +158,16 @@ LESSON = Lesson(
             by="what",
             y_low="low",
             y_high="high",
-            title="One fifth of the energy disturbed",
+            title="One fifth of the energy perturbed",
             x_title="which fifth",
             y_title="of the intact model’s",
             unit="share",
         ),
     ),
     series=((FACTS, 2), (TASKS, 1)),
-    promise="What is left when weak directions are cut away, and when one fifth is disturbed.",
-    protocol="no edit; 100 true facts by probability per token, eight tasks by mean accuracy over 25 items each, both "
-    "as a share of the intact model’s; bars: mean, least and most of two random disturbances",
+    promise="What remains when weak directions are removed, and when one fifth is perturbed.",
+    protocol="no edit; 100 true facts by probability per token, eight tasks by mean accuracy over 25 items each, "
+    "both as a share of the intact model’s; bars: mean, minimum and maximum of two random perturbations",
     equation=formula(
         "W",
         "=",

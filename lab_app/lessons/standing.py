@@ -14,8 +14,8 @@ from lab_app.lessons.lesson import STUDIED, Lesson
 from lab_app.markup import text
 
 LIVE = ("queued", "running")
-MISSING = "This run is not here: it was deleted, or its address is wrong."
-ANOTHER = "The run of this address belongs to another experiment than this lesson’s."
+MISSING = "This run does not exist: it was deleted, or the address is wrong."
+ANOTHER = "The run at this address belongs to another experiment."
 State = dict[str, Any]
 
 
@@ -80,7 +80,7 @@ class Standing:
             if not any(event["kind"] == STUDIED for event in self.events):
                 result = self.store.studies.result(found.folder, study)
                 if result is None:
-                    return {"status": "failed", "says": "What the study found is not on the disk any more."}
+                    return {"status": "failed", "says": "The result of the study no longer exists."}
                 self.events.append({"kind": STUDIED, "tables": result["tables"]})
             return {"status": "done", "says": text.STATES["done"]}
         if study.status not in LIVE and self._waits("study"):

@@ -1,4 +1,4 @@
-"""The constant markup of the page's parts; everything that changes is put in by the scripts as text."""
+"""The constant markup of the page's parts. The scripts insert everything that changes, as text."""
 
 HEADER = """
 <div class="bar">
@@ -6,10 +6,10 @@ HEADER = """
   <div class="legend" role="group" aria-label="Lanes"></div>
   <div class="right">
     <details class="menu" hidden><summary>Runs</summary><nav class="runs" aria-label="Your runs"></nav></details>
-    <button type="button" data-do="export" title="Take this run or its weights away" hidden>Export</button>
+    <button type="button" data-do="export" title="Export this run or its weights" hidden>Export</button>
     <button type="button" data-do="fold" aria-pressed="true"
-      title="Show the experiment, or give its room to the plots">Experiment</button>
-    <button type="button" data-do="theme" title="Light or dark" aria-label="Light or dark">◐</button>
+      title="Show or hide the experiment">Experiment</button>
+    <button type="button" data-do="theme" title="Light or dark theme" aria-label="Light or dark theme">◐</button>
   </div>
 </div>"""
 
@@ -22,13 +22,13 @@ DOCK = """
   <div class="line scrub"><button type="button" class="play" aria-label="Play the rounds" hidden>▶</button>
     <input type="range" min="0" max="0" value="0" aria-label="Round" disabled>
     <span class="at"></span><button type="button" class="live" aria-pressed="true" hidden>Live</button>
-    <button type="button" class="branch-off" title="A new lane from a round, or an edit undone" hidden>Branch…</button>
+    <button type="button" class="branch-off" title="New lane from a round, or undo an edit" hidden>Branch…</button>
     </div>
 </div>"""
 
 EXPERIMENT = """
 <div class="experiment-title"><h2>Experiment</h2>
-  <button type="button" data-do="spec" title="What Run would send, as JSON">{ } Spec</button></div>"""
+  <button type="button" data-do="spec" title="The experiment as JSON, as Run submits it">{ } Spec</button></div>"""
 
 FACTS = """
 <div class="facts-form">
@@ -48,14 +48,14 @@ FACTS = """
       placeholder="France, The capital of {} is, Lyon, Paris"></textarea>
     <div class="buttons"><button type="button" data-do="read">Add these rows</button>
     <button type="button" data-do="upload">Upload a file</button></div>
-    <p>A file: .csv, .json or .jsonl up to 16 MB, also one of CounterFact, ZsRE, KnowEdit, MQuAKE, ConceptEdit or ELKEN.
-    It may be dropped on the table.</p>
+    <p>Files: .csv, .json or .jsonl up to 16 MB, including CounterFact, ZsRE, KnowEdit, MQuAKE, ConceptEdit and ELKEN.
+    You can also drop a file on the table.</p>
     <input type="file" hidden tabindex="-1" aria-label="A file of facts"></details>
   <div class="chosen">
     <label><span>Sample from</span><select class="source" aria-label="Sample from"></select></label>
     <label><span>Order</span><select class="order" aria-label="Order of the facts"></select></label>
-    <label class="mixed" hidden title="Off: the first records of the file, as in the papers"><span>Records mixed by the
-    seed</span><input type="checkbox" aria-label="Records mixed by the seed"></label></div>
+    <label class="mixed" hidden title="Off: the first records of the file, as in the papers"><span>Shuffle records by
+    seed</span><input type="checkbox" aria-label="Shuffle records by seed"></label></div>
   <p class="hint source-hint" dir="auto"></p>
 </div>"""
 
@@ -63,21 +63,21 @@ LANES = """
 <div class="lanes-form"><div class="cards"></div>
   <button type="button" data-do="add">+ Lane</button>
   <button type="button" data-do="settings" title="Settings of this run’s lanes side by side" hidden>Compare</button>
-  <details class="why"><summary>What do method and guard do?</summary>
-  <p>MEMIT writes all facts of a round into a few layers at once, by least squares against what those layers hold
-  already. REVIVE then takes from that change whatever touches the first k singular directions of the original
-  matrix.</p><div class="equation">%s</div>
-  <p>Not here: AdaEdit (neither algorithm nor code could be found), memories and routers (GRACE, WISE, MELO, SERAC, SCR,
-  in-context editing), adapters and hyper-networks (LoRA, AdaLoRA, MEND), UltraEdit and LocFT.</p></details>
+  <details class="why"><summary>What do the method and the guard do?</summary>
+  <p>MEMIT writes all facts of a round into a few layers at once, by least squares against what those layers already
+  store. REVIVE then removes from that update every component that touches the first k singular directions of the
+  original matrix.</p><div class="equation">%s</div>
+  <p>Not included: AdaEdit (no published algorithm or code was found), memories and routers (GRACE, WISE, MELO, SERAC,
+  SCR, in-context editing), adapters and hypernetworks (LoRA, AdaLoRA, MEND), UltraEdit and LocFT.</p></details>
 </div>"""
 
 WORDS = """
-<section class="said-panel" aria-label="The model’s own words"><h3>In its own words <span></span></h3>
-  <p class="empty">Here stands what the model says of the facts just edited, before and after.</p>
+<section class="said-panel" aria-label="Model continuations"><h3>Model continuations <span></span></h3>
+  <p class="empty">The model’s continuations for the facts just edited, before and after.</p>
   <div class="said" tabindex="0"></div></section>"""
 
 PROBE = """
-<section class="probe-panel" aria-label="Ask the model"><h3>Ask it yourself</h3>
+<section class="probe-panel" aria-label="Ask the model"><h3>Ask the model</h3>
   <form><input type="text" dir="auto" maxlength="500" placeholder="The capital of France is"
     aria-label="The beginning of a sentence" autocomplete="off" spellcheck="false">
     <button type="button" class="star" aria-pressed="false" aria-label="Save this prompt">☆</button>

@@ -6,14 +6,14 @@ PHASES = {
     "loading": "loading the model",
     "statistics": "collecting layer statistics",
     "contexts": "sampling contexts",
-    "values": "looking for values",
+    "values": "optimizing values",
     "layers": "writing layers",
-    "scores": "asking facts",
-    "tasks": "doing tasks",
-    "inside": "looking inside",
+    "scores": "scoring facts",
+    "tasks": "running tasks",
+    "inside": "analyzing weights and states",
     "maps": "drawing maps",
 }
-COUNTED = {"values": "looking for values, step {} of {}", "layers": "writing layer {} of {}"}
+COUNTED = {"values": "optimizing values, step {} of {}", "layers": "writing layer {} of {}"}
 STATES = {
     "queued": "waiting",
     "running": "running",
@@ -25,10 +25,10 @@ STATES = {
 
 
 def doing(phase: str, done: int | float = 0, total: int | float = 0) -> str:
-    """What a run is doing, with the step that it is at where steps are counted.
+    """The current phase of a run, with the step where steps are counted.
 
     >>> doing("values"), doing("values", 7, 25), doing("tasks", 1, 4)
-    ('looking for values', 'looking for values, step 7 of 25', 'doing tasks')
+    ('optimizing values', 'optimizing values, step 7 of 25', 'running tasks')
     """
     if phase in COUNTED and done and total:
         return COUNTED[phase].format(done, total)

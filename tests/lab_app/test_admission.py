@@ -243,7 +243,7 @@ def test_what_waits_is_limited(lab, monkeypatch):
     asked = {"kind": "zip", "pictures": {"scores": "<svg>a</svg>"}}
     for _ in range(KEPT):
         lab.store.command(run, "export", desk.payload(lab.store.get(run), asked))
-    with pytest.raises(UserError, match="exports of this run wait already"):
+    with pytest.raises(UserError, match="exports of this run are waiting already"):
         desk.payload(lab.store.get(run), asked)
     assert len(list((lab.store.get(run).folder / "exports").iterdir())) == KEPT
     monkeypatch.setattr(commands, "MOST_WAITING", KEPT)

@@ -194,7 +194,7 @@ def test_results_of_studies_are_listed_and_deleted_by_whose_run_it_is(client, se
     assert client.predict(run, 0, "keys-wide", api_name="/study_result")["found"]["tables"] == found["tables"]
     for which in ({"study": numbers[0]}, {"result": "keys-wide"}):
         for key in ("", KEY + " of another"):
-            with pytest.raises(Exception, match="whose run it is"):
+            with pytest.raises(Exception, match="owner of a run"):
                 client.predict(run, key=key, api_name="/delete_study", **which)
         assert client.predict(run, key=KEY, api_name="/delete_study", **which) == {"deleted": True}
     for key in ("../../keys", "keys-wide"):

@@ -59,7 +59,7 @@ def test_a_fact_is_opened_read_and_closed(visit: Any, served: Any) -> None:
     page.keyboard.press("Enter")
     page.wait_for_selector(f"{CARD}[open] .answers-over-rounds tbody tr")
     text = page.inner_text(CARD)
-    for part in ("In other words", "Neighbors", "round 4", "edited", "0" * 16, "12.5 %", "75.0 %", MARKUP):
+    for part in ("Paraphrases", "Neighbors", "round 4", "edited", "0" * 16, "12.5 %", "75.0 %", MARKUP):
         assert part in text
     assert page.evaluate(f"document.querySelector('{CARD}').contains(document.activeElement)")
     page.click(f"{CARD} .of-lane button >> nth=1")
@@ -81,7 +81,7 @@ def test_a_card_fits_a_phone_in_the_dark(visit: Any, served: Any) -> None:
     page = visit(f"?run={record(served.store, rounds=4)}&__theme=dark", (390, 844), "dark")
     page.wait_for_selector("#lab-words button.ask")
     call(page, "facts/card.js", "openFact", 2, True)
-    page.wait_for_selector(f"{CARD}[open] .proof >> text=left alone")
+    page.wait_for_selector(f"{CARD}[open] .proof >> text=unedited facts")
     box = page.locator(CARD).bounding_box()
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= 390

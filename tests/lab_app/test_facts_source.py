@@ -178,7 +178,7 @@ def sending(name: Any, content: Any) -> Any:
     [
         (event(), "Choose a file"),
         (event(name=3, content="eA=="), "Choose a file"),
-        (event(name="a.csv", content="x"), "did not arrive whole"),
+        (event(name="a.csv", content="x"), "upload was incomplete"),
         (sending("a.csv", "x" * 16_000_001), "at most 16 MB"),
         (sending("../../../etc/a.txt", "x"), "tca.txt: facts are uploaded as"),
         (sending("..", "x"), "acts: facts are uploaded as"),
@@ -326,7 +326,7 @@ def test_cells_are_checked_as_they_are_typed(visit):
         assert page.locator("#lab-facts .fact").last.locator("[data-column=truth]").input_value() == "Rome"
     last = page.locator("#lab-facts .fact").last
     last.locator("[data-column=subject]").fill("France")
-    last.locator(".hint >> text=Row 1 asks the same").wait_for()
+    last.locator(".hint >> text=Same question as row 1").wait_for()
 
 
 def test_a_file_an_order_and_the_spec(visit, served, tmp_path):

@@ -50,8 +50,8 @@ def test_everybody_sees_and_finds_their_own(lab):
     assert (shown["found"], shown["all"], shown["key"]) == (1, 1, BERT)
     assert history.look(ANNA, event(), SimpleNamespace(username="bert"))["key"] == ""  # who logs in needs no key
     assert shown["runs"][0]["says"] == "waiting"
-    assert [run["says"] for run in history.look(ANNA, event(), ASKED)["runs"]] == ["waiting, 2 before it"] + [
-        "waiting, 1 before it"
+    assert [run["says"] for run in history.look(ANNA, event(), ASKED)["runs"]] == ["waiting, 2 ahead"] + [
+        "waiting, 1 ahead"
     ]
 
 
@@ -71,7 +71,7 @@ def test_only_their_own_are_changed(lab):
     value, _ = history.rename(ANNA, event(run=mine, title=" "), ASKED)
     assert value["message"].startswith("A title has 1 to")
     value, _ = history.write(ANNA, event(run="../..", notes="x"), ASKED)
-    assert "no longer there" in value["message"]
+    assert "no longer exists" in value["message"]
 
 
 def test_deleting_and_resuming_are_the_workers(lab, monkeypatch):
@@ -88,7 +88,7 @@ async def deleting_and_resuming(lab, monkeypatch):
         value, _ = await history.forget(ANNA, event(run=theirs), ASKED)
         assert lab.store.waiting() == []
         value, _ = await history.resume(ANNA, event(run=mine), ASKED)
-        assert "as soon as the worker comes to it" in value["message"]
+        assert "The request is queued" in value["message"]
         assert [(command.run, command.kind) for command in lab.store.waiting()] == [(mine, "resume")]
     with ScriptedWorker(lab.store):
         value, header = await history.forget(ANNA, event(run=mine, search="x"), ASKED)

@@ -120,7 +120,9 @@ def test_problems_stand_at_the_lanes_that_have_them(lab, monkeypatch):
     assert [item["lane"] for item in told["problems"]["items"]] == [2]
     assert "steps" in told["problems"]["items"][0]["message"]
     assert message == ""
-    assert run_apart(desk.add(run, {"lanes": form["lanes"][:1]}, VISITOR))[1].startswith("This run has all these lanes")
+    assert run_apart(desk.add(run, {"lanes": form["lanes"][:1]}, VISITOR))[1].startswith(
+        "This run already has all these"
+    )
     assert run_apart(desk.add("", form, VISITOR))[1] == adding.NO_RUN
     assert run_apart(desk.add(run, {"lanes": form["lanes"][:2]}, VISITOR))[1] == adding.SOON  # nobody is at work
     late = GUARDED | {"from": {"lane": "plain", "round": 3}}

@@ -52,7 +52,7 @@ def test_a_run_is_followed_to_its_end(store, world):
     at = {"done": 3, "total": 25, "eta_seconds": 62.0, "run_done": 6, "run_total": 28}
     store.set_progress(run, Progress(phase="values", lane=guard.PLAIN, round=2, **at))
     state = reader.look()
-    assert state["says"] == "MEMIT: looking for values, step 3 of 25, round 2 of 6"
+    assert state["says"] == "MEMIT: optimizing values, step 3 of 25, round 2 of 6"
     assert state["left"] == "62 s"
     assert state["part"] == pytest.approx(6 / 28, abs=1e-3)
     assert state["seen"]["sentences"] == []
@@ -86,7 +86,7 @@ def test_the_study_of_a_lesson_is_asked_for_once(store, world):
     store.studies.claim(number)
     store.studies.set_progress(number, Progress(phase="study", done=4, total=31, eta_seconds=20.0))
     state = second.look()
-    assert (state["stage"], state["says"]) == (2, "cutting and disturbing weights, 4 of 31")
+    assert (state["stage"], state["says"]) == (2, "truncating and perturbing weights, 4 of 31")
     assert state["left"] == "20 s"
     kept = [
         {"lane": "MEMIT", "task": "true facts", "percent": 10.0, "directions": 0.05, "score": 0.6, "relative": 0.75}
@@ -135,7 +135,7 @@ def test_a_run_of_something_else_is_left_alone(store, world):
     other = record(store, rounds=2)
     assert "another experiment" in Standing(store, SPECTRUM, other).look()["says"]
     assert not store.waiting()
-    assert "not here" in Standing(store, SPECTRUM, "nothing").look()["says"]
+    assert "does not exist" in Standing(store, SPECTRUM, "nothing").look()["says"]
     gone = begun(store, GUARD, world)
     reader = Standing(store, GUARD, gone)
     reader.look()
@@ -184,7 +184,7 @@ def test_a_lesson_from_its_question_to_its_answer(learn, served):
     page.wait_for_selector(f"{SHOWN} .sentences p")
     said = page.inner_text(f"{SHOWN} .sentences")
     assert "After 500 edits MEMIT still knows" in said
-    mine = "The guard, more than smaller updates do: it is the direction"
+    mine = "The guard preserves more than smaller updates: direction matters"
     assert mine in page.inner_text(f"{SHOWN} .verdict .mine")
     page.wait_for_function(f"(document.querySelector('{SHOWN} .plot').data || []).length === 4")
     run = re.search(r"run=([\w-]+)", page.url)[1]
@@ -234,5 +234,5 @@ def test_a_lesson_can_be_started_by_keys_and_stopped(learn, served, world):
 
 def test_a_wrong_address_says_so(learn):
     page = learn("?lesson=1&run=nothing")
-    page.wait_for_selector(f"{SHOWN} .problem >> text=not here")
+    page.wait_for_selector(f"{SHOWN} .problem >> text=does not exist")
     assert page.is_visible(f"{SHOWN} [data-do=begin]")

@@ -131,16 +131,16 @@ def long(unedited: list[float], tasks: list[float], exact: list[float]) -> Event
 def test_a_collapse_is_dated():
     seen = collapse.seen(long([1.0, 0.9, 0.6, 0.2], [1.0, 1.0, 0.99, 0.5], [1.0, 1.0, 0.9]))
     assert seen.outcome.value == pytest.approx(20)
-    assert "After 200 edits 100 % of them were said, and 90 %" in seen.sentences[0]
+    assert "After 200 edits 100 % of them were answered as edited, and 90 %" in seen.sentences[0]
     assert "lost by about 450 edits, while more than half of the edited facts" in seen.sentences[1]  # .6 → .2
-    assert "later than the facts" in seen.sentences[2]
+    assert "later than the unedited facts" in seen.sentences[2]
     assert {row["what"] for row in seen.rows} == {name for name, _ in collapse.LESSON.series}
     assert not [row for row in seen.rows if row["what"] == "edited facts" and row["edits"] == 0]
 
 
 def test_no_collapse_is_said_to_be_none():
     seen = collapse.seen(long([1.0, 1.0, 0.99], [1.0, 1.0, 1.0], [1.0, 1.0]))
-    assert seen.sentences[1].startswith("No collapse shows: after 400 edits 99 %")
+    assert seen.sentences[1].startswith("No collapse in this run: after 400 edits, 99 %")
     assert seen.sentences[2].endswith("they held throughout.")
     seen = collapse.seen(long([1.0, 0.9, 0.7], [1.0, 1.0, 0.99], [1.0, 1.0]))
     assert "no collapse in this run" in seen.sentences[1]

@@ -192,7 +192,7 @@ def test_both_k_are_named_on_a_phone(visit: Any, served: Any) -> None:
 
 def test_the_dock_says_at_which_step_an_edit_is(visit: Any, served: Any) -> None:
     page = visit(f"?run={record(served.store, rounds=6, until=2)}")
-    page.wait_for_selector("#lab-dock .says >> text=Round 3 of 6, MEMIT: looking for values, step 12 of 50")
+    page.wait_for_selector("#lab-dock .says >> text=Round 3 of 6, MEMIT: optimizing values, step 12 of 50")
 
 
 def test_problems_stand_where_they_are(visit: Any) -> None:
@@ -322,7 +322,7 @@ def test_nothing_moves_while_numbers_arrive(visit: Any, served: Any, size: tuple
 
 def test_a_wrong_address_says_so(visit: Any) -> None:
     page = visit("?run=nothing-here")
-    page.wait_for_selector("#lab-dock .says >> text=not here")
+    page.wait_for_selector("#lab-dock .says >> text=does not exist")
 
 
 def test_a_round_of_news_is_small(visit: Any) -> None:

@@ -74,13 +74,13 @@ def test_questions_are_answered_or_told_why_not(tmp_path, monkeypatch):
         return run_apart(all_of(desk.ask(run, SimpleNamespace(_data=data), PAGE)))[-1]
 
     run = record(lab.store, rounds=3)
-    assert "No run is shown" in ask("", number=4)["value"]["message"]
-    assert "not here any more" in commit("gone")["added"]["message"]
+    assert "No run is open" in ask("", number=4)["value"]["message"]
+    assert "no longer exists" in commit("gone")["added"]["message"]
     assert "no such lane" in commit(run, lane="x")["added"]["message"]
     monkeypatch.setattr(sandbox, "PATIENCE", 0.1)
     assert ask(run, lane=LANES[0], round=1, guard=None)["value"]["message"] == sandbox.LATER
     assert not lab.store.waiting()  # the page asks anew
-    assert "as soon as" in commit(run, lane="MEMIT", round=1, guard=REVIVE)["added"]["message"]
+    assert "queued" in commit(run, lane="MEMIT", round=1, guard=REVIVE)["added"]["message"]
     monkeypatch.setattr(sandbox, "PATIENCE", 20.0)
     with ScriptedWorker(lab.store):
         found = ask(run, number=7, lane="MEMIT", round=2, guard=REVIVE)["value"]

@@ -70,7 +70,7 @@ def test_a_study_that_goes_on_says_how_far_it_is(store):
     store.studies.set_progress(first, Progress(phase="study", done=1, total=4, **message))
     said = {state.id: standing(state) for state in store.studies.of(run)}
     assert (said[first]["says"], said[first]["part"], said[first]["left"]) == ("Keys of MEMIT: 1 of 4", 0.25, "2 min")
-    assert (said[second]["says"], said[third]["says"]) == ("waiting", "waiting, 1 before it")
+    assert (said[second]["says"], said[third]["says"]) == ("waiting", "waiting, 1 ahead")
     store.studies.end(first, "failed", "there are too few rounds")
     assert standing(store.studies.get(first))["message"] == "There are too few rounds."
 
@@ -120,7 +120,7 @@ def test_ask_follow_fetch_forget(lab):
         assert "tables" not in (await desk.fetch(other, pressed(study=number)))["found"]  # of its own run alone
         assert (await forget(desk, run, number))["told"] == {"message": ""}
         assert desk.standing(run)["studies"] == []
-        assert "no longer there" in (await desk.fetch(run, pressed(study=number)))["found"]["message"]
+        assert "no longer exists" in (await desk.fetch(run, pressed(study=number)))["found"]["message"]
 
     run_apart(scene())
 
@@ -147,7 +147,7 @@ def test_results_of_the_command_line_stand_beside_those_of_the_page(lab):
         shown = (await desk.fetch(run, pressed(study="keys-2")))["found"]
         assert (shown["id"], shown["tables"]["s"]["rows"]) == ("keys-2", 1)
         for key in ("keys-3", "../study-keys", "broken"):
-            assert "no longer there" in (await desk.fetch(run, pressed(study=key)))["found"]["message"]
+            assert "no longer exists" in (await desk.fetch(run, pressed(study=key)))["found"]["message"]
         assert "no result" in (await forget(desk, run, "../spec"))["told"]["message"]
         gone = await forget(desk, run, "keys-2")
         assert [one["id"] for one in gone["value"]["studies"]] == ["keys"]
@@ -165,7 +165,7 @@ def test_only_whose_run_it_is_deletes_results(lab):
     async def scene() -> None:
         for visitor, user in (("", None), ("another", None), ("the owner’s browser", "somebody logged in")):
             told = (await forget(Desk(lab), run, number, visitor, user))["told"]
-            assert told == {"message": "Only whose run it is may delete what its studies found.", "wrong": True}
+            assert told == {"message": "Only the owner of a run can delete its results.", "wrong": True}
         assert lab.store.studies.get(number) is not None
         assert (await forget(Desk(lab), run, number, "the owner’s browser"))["told"] == {"message": ""}
         assert lab.store.studies.get(number) is None
@@ -179,7 +179,7 @@ def test_only_whose_run_it_is_deletes_results(lab):
         ({"name": "kyes", "lanes": ["a"]}, "There is no study 'kyes'"),
         ({"name": "keys", "lanes": ["a"], "options": {"energy": 2}}, "energy should be ≤ 1"),
         ({"name": "keys", "lanes": ["a"], "options": {"keys": "many"}}, "should be of type int"),
-        ({"name": "keys", "lanes": []}, "Choose a lane or more."),
+        ({"name": "keys", "lanes": []}, "Choose at least one lane."),
     ],
 )
 def test_what_cannot_be_studied_is_told_at_once(store, tmp_path, given, message):
@@ -270,7 +270,7 @@ def test_two_results_of_a_study_are_compared(visit: Any, served: Any) -> None:
     rows = page.locator(f"{HERE} .differences tbody tr")
     assert [row.split() for row in rows.all_inner_texts()][-1] == ["energy", "0.7", "0.5"]
     assert rows.first.inner_text().startswith("rounds")
-    assert "this page has no more" not in page.inner_text(f"{HERE} .pair")
+    assert "the page receives no more" not in page.inner_text(f"{HERE} .pair")
     assert page.locator(f"{HERE} .pair > section").count() == 2
     page.locator(f"{HERE} .pair .charts .panel").first.scroll_into_view_if_needed()
     plots = f"[...document.querySelectorAll('{HERE} .pair > section')].map(side => side.querySelector('.charts .plot'))"
@@ -289,7 +289,7 @@ def test_a_study_is_stopped(visit: Any, served: Any) -> None:
     page.wait_for_selector(f"{HERE} .ask-study:enabled")
     page.evaluate("r = document.querySelector('#lab-dock input'); r.value = 2; r.dispatchEvent(new Event('input'))")
     page.click(f"{HERE} .questions button[data-study=cost]")
-    page.wait_for_selector(f"{HERE} .rounds >> text=the one looked at (2)")
+    page.wait_for_selector(f"{HERE} .rounds >> text=the selected one (2)")
     page.click(f"{HERE} .ask-study")
     page.wait_for_selector(f"{HERE} .study[data-status=running] .left >> text=left")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -107,9 +107,9 @@ def test_what_the_page_says_of_a_run(store):
     store.beat(0, "")  # how a worker signs off
     state = Reader(store, run).poll()["status"]["state"]
     assert state["status"] == "running"
-    assert state["phase"] == "looking for values, step 12 of 50"
+    assert state["phase"] == "optimizing values, step 12 of 50"
     assert state["left"] == "2 min"
-    assert state["notice"] == "The worker went away; a new one goes on from the last round."
+    assert state["notice"] == "The worker stopped. A new one continues from the last round."
     assert state["warnings"][0]["message"] == "LS of layer 5 fell under .5"
     store.beat(1, "editing", run)
     assert "notice" not in Reader(store, run).poll()["status"]["state"]

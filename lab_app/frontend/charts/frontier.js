@@ -27,14 +27,14 @@ function readings({ at, ways, families, kept, controls, box }) {
     if (found) return h("td", {}, h("b", {}, whole(found.y)), h("span", {}, says(found)));
     if (!way.length) return h("td", {}, h("span", {}, "not measured yet"));
     const more = way.every(({ x }) => x > at);
-    return h("td", {}, "never", h("span", {}, `always ${more ? "more" : "less"}`));
+    return h("td", {}, "never reached", h("span", {}, `always ${more ? "above" : "below"}`));
   };
   const row = (head, cells) => h("tr", {}, h("th", { scope: "row" }, head), cells);
   const mark = (lane) => (controls.includes(lane) ? h("i", { class: "control", title: "a control" }, "☆") : null);
   const edits = ({ edits: count, round }) =>
     `${Math.round(count).toLocaleString("en")} edits, round ${Number(round.toFixed(1))}`;
   box.replaceChildren(
-    h("caption", {}, "Where ", h("b", {}, whole(at)), ` of the edits are said, kept of ${kept}:`),
+    h("caption", {}, "At efficacy ", h("b", {}, whole(at)), `, preserved of ${kept}:`),
     h(
       "tbody",
       {},
@@ -71,7 +71,7 @@ function furnish(context) {
       readings(context.read);
       context.redraw();
     },
-    (at) => `${whole(at)} of the edits said`,
+    (at) => `efficacy ${whole(at)}`,
   );
   let listening = false;
   context.furnished = () => {

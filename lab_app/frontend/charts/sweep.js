@@ -41,7 +41,7 @@ function around(key, value, whole, [least, most]) {
  */
 export function form(started, send) {
   const lane = h("select", { "aria-label": "Lane to vary" }),
-    field = h("select", { "aria-label": "Number to vary" });
+    field = h("select", { "aria-label": "Hyperparameter to vary" });
   const number = (label) => h("input", { type: "number", step: "any", "aria-label": label });
   const from = number("From"),
     to = number("To"),
@@ -126,7 +126,7 @@ export function form(started, send) {
   /** What came of the last sweep. */
   function answered({ message = "", wrong = false, added = 0 } = {}) {
     note.classList.toggle("error", wrong);
-    note.textContent = message || (added ? `${added} ${added === 1 ? "lane is" : "lanes are"} computed next.` : "");
+    note.textContent = message || (added ? `${added} ${added === 1 ? "lane" : "lanes"} added; computed next.` : "");
     tell();
   }
   return { element: box, paint, answered };

@@ -23,7 +23,7 @@ export function openFact(fact, unedited = false) {
 export function card({ element, props, watch, trigger }) {
   const dialog = element.querySelector("dialog"),
     find = (selector) => dialog.querySelector(selector);
-  const KINDS = { edit: "", paraphrase: "In other words", neighbor: "Neighbors", portability: "What follows" };
+  const KINDS = { edit: "", paraphrase: "Paraphrases", neighbor: "Neighbors", portability: "Portability" };
   let place = 0,
     asked = /** @type {{ fact: number, unedited?: boolean } | null} */ (null),
     lane = /** @type {string | null} */ (null);
@@ -55,7 +55,7 @@ export function card({ element, props, watch, trigger }) {
       "span",
       { class: `${kind}${exact ? " first" : ""}`, title },
       h("i", { style: `width:${Math.round(100 * value)}%` }),
-      h("b", {}, share(value), exact ? h("span", { "aria-label": "said first" }, " ✓") : null),
+      h("b", {}, share(value), exact ? h("span", { "aria-label": "arg-max" }, " ✓") : null),
     );
   }
   function answers(found) {
@@ -118,12 +118,12 @@ export function card({ element, props, watch, trigger }) {
   }
   function proof(found) {
     if (found.unedited)
-      return [h("p", { class: "small" }, "No lane edits this fact: it is one of those that are left alone.")];
+      return [h("p", { class: "small" }, "No lane edits this fact. It is one of the unedited facts.")];
     if (!found.proof) return [h("p", { class: "small" }, "This lane has not edited this fact.")];
     const number = (value) => (value === 0 ? "0" : value.toPrecision(3));
     const whole = found.proof.layers.every((row) => row.same);
     return [
-      h("h3", {}, `What round ${found.proof.round} did`),
+      h("h3", {}, `Update of round ${found.proof.round}`),
       h(
         "table",
         {},
@@ -133,7 +133,9 @@ export function card({ element, props, watch, trigger }) {
           h(
             "tr",
             {},
-            ["layer", "‖ΔW‖", "of ‖W₀‖", "taken by guards", "hash of W"].map((name) => h("th", { scope: "col" }, name)),
+            ["layer", "‖ΔW‖", "of ‖W₀‖", "removed by guards", "hash of W"].map((name) =>
+              h("th", { scope: "col" }, name),
+            ),
           ),
         ),
         h(
@@ -152,7 +154,7 @@ export function card({ element, props, watch, trigger }) {
                 {},
                 h("code", {}, row.hash),
                 row.same
-                  ? h("span", { class: "same", title: "as noted when it was edited" }, " ✓")
+                  ? h("span", { class: "same", title: "as recorded when it was edited" }, " ✓")
                   : row.same === false
                     ? h("span", { class: "other" }, " differs")
                     : null,
@@ -165,8 +167,8 @@ export function card({ element, props, watch, trigger }) {
         "p",
         { class: "small" },
         whole
-          ? "Rebuilt from the ledger; ✓ the bits are those noted when the round was edited."
-          : "Rebuilt from the ledger. A hash that differs: other bits than those noted when the round was edited.",
+          ? "Rebuilt from the ledger. ✓: identical, bit for bit, to the hash recorded at the edit."
+          : "Rebuilt from the ledger. Where the hash differs, the bits are not those recorded at the edit.",
       ),
     ];
   }
@@ -243,7 +245,7 @@ export function card({ element, props, watch, trigger }) {
           document.querySelector("#lab-panel-map")?.scrollIntoView({ block: "center" });
         },
       },
-      "Show it on the map",
+      "Show on the map",
     );
     find(".end").replaceChildren(...(shown && onMap() ? [map] : []));
   }

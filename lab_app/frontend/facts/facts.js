@@ -90,7 +90,7 @@ export function facts(context) {
     const truth = line.querySelector("[data-column=truth]");
     truth.placeholder = looked?.truth || HINTS.truth;
     const twice = cells.begun(row) ? cells.same(rows(), index) : -1;
-    const hint = twice >= 0 ? `Row ${twice + 1} asks the same: the later edit wins.` : looked?.hint || "";
+    const hint = twice >= 0 ? `Same question as row ${twice + 1}: the later edit wins.` : looked?.hint || "";
     line
       .querySelector(".problem")
       .replaceChildren(
@@ -122,7 +122,7 @@ export function facts(context) {
     if (text.length > 16e6) {
       area.value = text.slice(0, 2000);
       say(
-        `That is ${Math.round(text.length / 1e6)} MB of text: at most 20,000 facts fit one run. ` +
+        `That is ${Math.round(text.length / 1e6)} MB of text: a run takes at most 20,000 facts. ` +
           "Save it as a file for the command line, or paste a part.",
         true,
       );

@@ -64,7 +64,7 @@ export function factSources({ element, props, watch, trigger, add, choose, chose
           ? `${truth} is what the pocket model was taught: type another answer.`
           : `The pocket model was taught ${truth}.`
         : subject.value && all <= subjects.length
-          ? "Not in the pocket world: the model was taught nothing of it."
+          ? "Not in the pocket world: the model knows nothing about it."
           : "";
     }
     function enter() {
@@ -115,7 +115,7 @@ export function factSources({ element, props, watch, trigger, add, choose, chose
     if (first.size > MOST)
       return say(
         `${first.name}: ${(first.size / 1e6).toFixed(0)} MB, at most 16 MB are taken. Upload a part, ` +
-          "or run it by python -m core run.",
+          "or use python -m core run.",
         true,
       );
     say("reading…");
@@ -167,9 +167,10 @@ export function factSources({ element, props, watch, trigger, add, choose, chose
     paint();
   });
   const ORDERS = {
-    shuffled: "All facts mixed by the seed.",
-    clustered: "Relation after relation.",
-    adversarial: "Facts that share subject, relation or object back to back, so that they meet in a round.",
+    shuffled: "All facts, shuffled by the seed.",
+    clustered: "Grouped by relation.",
+    adversarial:
+      "Facts that share a subject, relation or object follow each other, so that a round edits them together.",
   };
   form.source = () => chosen.source || "";
   function paint() {
@@ -202,9 +203,9 @@ export function factSources({ element, props, watch, trigger, add, choose, chose
         kind && `${kind.title} is edited alone: rows above wait. The worker fetches ${where} when the run starts.`,
         kind &&
           (chosen.shuffle
-            ? "As many of its records as are sampled, mixed by the seed."
+            ? "Sampled records, shuffled by the seed."
             : "The first records of the file, as in the papers."),
-        taught && `What is taught is ${taught}.`,
+        taught && `New answers: ${taught}.`,
         ORDERS[chosen.order],
       ]
         .filter(Boolean)

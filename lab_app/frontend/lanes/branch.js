@@ -72,10 +72,10 @@ export function branch({ element, props, watch, trigger }) {
     facts.hidden = !undoing();
     if (!undoing()) recipe.replaceChildren(card(state.lane, 0));
     lead.textContent = !known.length
-      ? "No round is left to go on from: this run has one round."
+      ? "There is no round to branch from: this run has one round."
       : undoing()
-        ? `Round ${now} of ${chosen} is replayed without the facts chosen here, and all rounds after it follow. ` +
-          "Compare the two lanes to see what comes back."
+        ? `Round ${now} of ${chosen} is replayed without the selected facts, followed by all later rounds. ` +
+          "Compare the two lanes to see what recovers."
         : `The new lane is ${chosen} up to the end of round ${now}; ` +
           (now + 1 === run.rounds ? `round ${run.rounds} is` : `rounds ${now + 1} to ${run.rounds} are`) +
           " edited by the recipe below.";

@@ -127,7 +127,7 @@ export function laneCard(props, at) {
               { class: "fields" },
               h(
                 "label",
-                { title: "What this lane is called in the plots" },
+                { title: "Name of this lane in the plots" },
                 h("span", {}, "name"),
                 h("input", {
                   type: "text",

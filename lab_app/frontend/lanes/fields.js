@@ -185,7 +185,7 @@ export function laneFields(props, at) {
         ([value, text]) => h("option", { value }, text),
       ),
     );
-    const help = "Guards act in the order given: REVIVE last, or what it keeps is not kept.";
+    const help = "Guards act in the order given. Put REVIVE last, or later guards undo its protection.";
     return lane.guard ? [...rows, h("label", { title: help }, h("span", {}, "then guard"), select)] : [];
   }
   /** All of them, in the order of the card. */
@@ -193,8 +193,8 @@ export function laneFields(props, at) {
     ...(entry("guards", lane.guard)?.fields || []).map((one) => field(lane, index, one, { of: "guard_options" })),
     ...then(lane, index),
     ...entry("methods", lane.method).fields.map((one) => field(lane, index, one)),
-    ...part(lane, index, "priors", "prior", "statistics", "full C₀", "What stands for the layer's statistics."),
-    ...part(lane, index, "wrappers", "wrapper", "wrapper", "none", "What is made of the method's edit."),
+    ...part(lane, index, "priors", "prior", "statistics", "full C₀", "What is used as the layer's statistics."),
+    ...part(lane, index, "wrappers", "wrapper", "wrapper", "none", "How the method's edit is post-processed."),
   ];
   return { settings, settle };
 }

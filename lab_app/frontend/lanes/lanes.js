@@ -107,7 +107,7 @@ export function lanes({ element, props, watch, trigger }) {
   function paint() {
     list.replaceChildren(...lanes().map(card));
     add.disabled = lanes().length >= MOST;
-    add.title = add.disabled ? `Up to ${MOST} lanes stand in this form; a sweep or a branch adds more to a run` : "";
+    add.title = add.disabled ? `This form takes up to ${MOST} lanes. A sweep or a branch adds more to a run` : "";
     keep();
     offer();
   }

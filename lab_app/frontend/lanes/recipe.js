@@ -72,7 +72,7 @@ export function tauSays(lane, catalogue, curves) {
   const found = ranks(curves, lane.tau ?? known(catalogue, "guards", lane.guard)?.tau ?? 0.1, by);
   if (!found.length)
     return by === "count"
-      ? "protects this share of the singular directions, the first ones"
+      ? "protects this share of the singular directions, the strongest ones"
       : "protects the first singular directions that hold this share of the energy";
   const same = new Set(found.map(([, k]) => k)).size === 1;
   const ks = same ? found[0][1] : found.map(([, k]) => k).join(", ");

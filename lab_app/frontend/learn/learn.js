@@ -107,7 +107,7 @@ export function learn({ element, props, watch, trigger }) {
       ? "asking…"
       : !begun()
         ? predicted() === null
-          ? "Predict first: then you will see how far off you were."
+          ? "Predict first, then compare."
           : ""
         : stage + (state.says ?? "reading…");
     find(".progress .left").textContent = state.left ? `${state.left} left` : "";
@@ -120,7 +120,7 @@ export function learn({ element, props, watch, trigger }) {
     const value = predicted(),
       { options } = lessons[number - 1];
     const line = (name, kind, text) => h("div", { class: kind }, h("span", {}, name), h("b", {}, text));
-    const came = (text, note) => line(["It was", note].filter(Boolean).join(" — "), "came", text);
+    const came = (text, note) => line(["Measured", note].filter(Boolean).join(" — "), "came", text);
     const mine = (text) => line("You predicted", "mine", value === null ? "nothing, in this browser" : text);
     if (options) {
       const right = value !== null && outcome.value === value ? "as you predicted" : "";
@@ -138,7 +138,7 @@ export function learn({ element, props, watch, trigger }) {
       sentences = over ? seen.sentences || [] : [];
     const early = over && state.status !== "done" && sentences.length > 0;
     find(".sentences").replaceChildren(
-      ...(early ? [h("p", { class: "early" }, "It ended early: this is what had been measured by then.")] : []),
+      ...(early ? [h("p", { class: "early" }, "The run ended early. These are the measurements up to then.")] : []),
       ...sentences.map((text) => h("p", { dir: "auto" }, text)),
     );
     find(".verdict").replaceChildren(...(over && seen.outcome ? verdict(seen.outcome) : []));

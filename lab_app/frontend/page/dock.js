@@ -12,7 +12,7 @@ import { foldExperiment, listen, run, tell, view } from "../shared/state.js";
 export function dock({ element, props, watch, trigger }) {
   const REST = 30000, // ms that nobody looks at the page, after which it is not fed
     SILENT = 20000, // ms without a word, after which a page that is fed every 10 s says that it hears nothing
-    LOST = "This page has lost its connection to the lab. What runs goes on, and the page catches up by itself.";
+    LOST = "This page has lost its connection to the lab. Runs continue, and the page will reconnect by itself.";
 
   const read = reader();
   const find = (selector) => element.querySelector(selector);
@@ -104,7 +104,7 @@ export function dock({ element, props, watch, trigger }) {
     const waiting =
       state.status === "queued"
         ? state.position > 1
-          ? `waiting, ${state.position - 1} before it`
+          ? `waiting, ${state.position - 1} ahead`
           : "waiting for the worker"
         : null;
     says.textContent =

@@ -45,7 +45,7 @@ export function spec({ element, props, watch }) {
       said.textContent = "Copied.";
     } catch {
       getSelection()?.selectAllChildren(find("pre")); // no clipboard without https: then at least it is selected
-      said.textContent = "Selected: press Ctrl C.";
+      said.textContent = "Selected. Press Ctrl+C to copy.";
     }
   });
 }

@@ -157,7 +157,7 @@ export function exporting({ element, props, watch, trigger }) {
     options();
     if (focused && stop.hidden) submit.focus();
     made.replaceChildren(
-      ...(files.length ? [h("h3", {}, "Made of this run")] : []),
+      ...(files.length ? [h("h3", {}, "Exports of this run")] : []),
       ...files.map((file) =>
         h(
           "div",

@@ -52,7 +52,7 @@ export function history({ element, props, watch, trigger }) {
       beside.wait();
       weigh();
     } else {
-      if (!chosen.size && view.run) chosen.set(view.run, "the run that is shown");
+      if (!chosen.size && view.run) chosen.set(view.run, "the open run");
       paint();
       look();
     }
@@ -129,7 +129,7 @@ export function history({ element, props, watch, trigger }) {
           ? h(
               "p",
               { class: "sure", role: "alert" },
-              "Delete this run with all its tables and weights? It cannot be brought back. ",
+              "Delete this run with all its tables and weights? This cannot be undone. ",
               button("Delete", () => change("forget", run.id), { class: "danger" }),
               button("Keep it", () => {
                 editing = null;
@@ -169,7 +169,7 @@ export function history({ element, props, watch, trigger }) {
     list.replaceChildren(
       ...(runs.length
         ? runs.map(row)
-        : [h("li", { class: "none" }, all ? "No run matches." : "No runs of yours yet: those you start stand here.")]),
+        : [h("li", { class: "none" }, all ? "No run matches." : "No runs yet. Runs that you start are listed here.")]),
     );
   }
 

@@ -72,7 +72,7 @@ export function blocksAt(found, at) {
  * @returns {string}
  */
 export function fate(raw, left) {
-  if (Math.max(raw, left) < LEAST) return "nothing there";
+  if (Math.max(raw, left) < LEAST) return "empty";
   if (left < LEAST && raw > left) return "goes";
   return Math.abs(raw - left) < LEAST ? "stays" : `${oneDecimal(left)} stays`;
 }

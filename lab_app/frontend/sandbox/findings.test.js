@@ -47,7 +47,7 @@ test("on the curve all but the last block goes", () => {
 });
 
 test("what becomes of a block", () => {
-  assert.equal(fate(0.0001, 0), "nothing there");
+  assert.equal(fate(0.0001, 0), "empty");
   assert.equal(fate(0.3, 0), "goes");
   assert.equal(fate(0.3, 0.3), "stays");
   assert.equal(fate(0.3, 0.123), "12.3 % stays");

@@ -72,12 +72,12 @@ export function sandbox({ element, props, watch, trigger }) {
     which.looked.disabled = !edited();
     which.next.disabled = !follows();
     which.next.title = follows()
-      ? "The worker computes it as the run will, and records it nowhere"
+      ? "Computed exactly as the run will compute it, and not stored"
       : "Pause the run to look ahead";
     which.looked.setAttribute("aria-pressed", String(!ahead));
     which.next.setAttribute("aria-pressed", String(ahead));
     work.hidden = !ahead;
-    commit.textContent = ahead ? "Add the lane and go on" : "Add the lane";
+    commit.textContent = ahead ? "Add the lane and continue" : "Add the lane";
     const starts = [...(ahead || Number(at) > 1 ? [[at, `from ${number} on`]] : []), [0, "from the first round on"]];
     const kept = from.value === "0" ? "0" : String(at);
     from.replaceChildren(
@@ -96,9 +96,9 @@ export function sandbox({ element, props, watch, trigger }) {
     work.querySelector("p").textContent = computing
       ? doing
       : there
-        ? `Round ${found.round} of ${run.rounds} as the run will edit it when it goes on; nothing is recorded of it.`
+        ? `Round ${found.round} of ${run.rounds} as the run will edit it when it continues. Nothing is stored.`
         : waiting
-          ? "The worker computes the next round as soon as it comes to it…"
+          ? "Waiting for the worker to compute the next round…"
           : "";
     stop.disabled = !computing;
     work.classList.toggle("computing", Boolean(computing));
@@ -143,7 +143,7 @@ export function sandbox({ element, props, watch, trigger }) {
     find(".big b").textContent = oneDecimal(Math.max(0, removed));
     const guards = found.given.guards.map(({ name, tau }) => `${name}${tau ? ` τ = ${tau}` : ""}`).join(", ");
     find(".big .own").textContent = guards
-      ? `its own guard (${guards}) ${found.pending ? "takes" : "took"} ${oneDecimal(found.given.removed)}`
+      ? `its own guard (${guards}) ${found.pending ? "removes" : "removed"} ${oneDecimal(found.given.removed)}`
       : "this lane has no guard";
     const { blocks, ks, closed } = blocksAt(found, live ? Number(range.value) : null);
     find(".square").classList.toggle("unsure", !(closed || settled || !live));
@@ -206,7 +206,7 @@ export function sandbox({ element, props, watch, trigger }) {
     if (!card.hidden) {
       controls();
       turn();
-      note.textContent = view.run && (edited() || ahead) ? "" : "A round has to be edited first.";
+      note.textContent = view.run && (edited() || ahead) ? "" : "Edit a round first.";
       ask(0);
     }
   });

@@ -28,7 +28,7 @@ export function asTable(columns, rows, link = () => null) {
   if (rows.length > MOST) {
     const counts = [MOST, rows.length].map((count) => count.toLocaleString("en"));
     found.push(
-      h("p", { class: "wanted" }, `The first ${counts[0]} of ${counts[1]} rows; saved as CSV are all of them.`),
+      h("p", { class: "wanted" }, `The first ${counts[0]} of ${counts[1]} rows. The CSV file has all of them.`),
     );
   }
   return found;

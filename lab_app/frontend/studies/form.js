@@ -20,7 +20,7 @@ export function studyForm(form, choice, about) {
   const SOME = 5; // rounds, evenly, where a study is about how something goes on
   const begun = () => run.measured.length > 0;
   const looked = () => view.round ?? run.measured.at(-1) ?? 0;
-  const lookedAt = () => (begun() ? `the one looked at (${looked()})` : "the one looked at");
+  const lookedAt = () => (begun() ? `the selected one (${looked()})` : "the selected one");
   const someRounds = () => evenly(run.measured, SOME).join(",");
   /** How rounds are chosen for this study: as a person chose them, or as suits its question. */
   const roundsOf = (study) =>
@@ -136,7 +136,7 @@ export function studyForm(form, choice, about) {
         "div",
         { class: "go" },
         h("button", { type: "submit", class: "ask-study", disabled: !begun() }, "Run this study"),
-        h("span", {}, begun() ? "" : "There is no measured round to look at yet."),
+        h("span", {}, begun() ? "" : "No round has been measured yet."),
       ),
     ];
     form.replaceChildren(...parts.filter((part) => part !== null));

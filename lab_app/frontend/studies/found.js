@@ -33,7 +33,8 @@ export function studyFound(body, id, result, run, other = null) {
   function placed(chart, place) {
     const key = `${result.study}-${id}${other ? "-beside" : ""}-${place + 1}`;
     const says = chart.kind === "heat" ? `${chart.y_title}, by ${chart.x_title || chart.x}` : chart.y_title;
-    const cutOff = cut(chart.table) && `Of the table’s first ${cut(chart.table)} rows: this page has no more.`;
+    const cutOff =
+      cut(chart.table) && `Drawn from the first ${cut(chart.table)} rows of the table; the page receives no more.`;
     const notes = cutOff ? [h("p", { class: "small" }, cutOff)] : [];
     const holder = h("div", { class: "holder" }, frame(symbols(chart.title), symbols(says), notes));
     const value = { run, feed: key, rows: {} };
@@ -68,7 +69,7 @@ export function studyFound(body, id, result, run, other = null) {
   /** Facts in a table open their card; those of ripples are facts that were left alone. */
   const linked = (column, value) =>
     column === "fact" && Number.isInteger(value) && value >= 0
-      ? { "data-fact": value, "data-unedited": result.study === "ripple", title: "Look at this fact" }
+      ? { "data-fact": value, "data-unedited": result.study === "ripple", title: "Open this fact" }
       : null;
   function tableOf(name) {
     const { columns, values, rows } = result.tables[name];
@@ -180,7 +181,7 @@ export function studiesBeside(body, results, run, written) {
               ),
             ),
           )
-        : h("p", { class: "small" }, "Both were asked the same."),
+        : h("p", { class: "small" }, "Both used the same options."),
     ),
     h(
       "div",

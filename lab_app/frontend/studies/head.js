@@ -33,11 +33,11 @@ export function studyHead(study, { title, open, others, beside, wears }, acts) {
       h("span", { class: "when" }, when(study.created), study.by ? ` · ${study.by}` : null),
       ready && others.length && beside === undefined
         ? button("beside", "Compare…", () => acts.compare(others[0].id), {
-            title: "See another result of this study beside it",
+            title: "Show another result of this study beside it",
           })
         : null,
       going ? button("stop", "Stop", acts.stop) : null,
-      going ? null : button("again", "Again…", acts.again, { title: "Take these choices into the form" }),
+      going ? null : button("again", "Again…", acts.again, { title: "Copy these options into the form" }),
       going ? null : button("forget", "Delete", (event) => sure(event.currentTarget, acts.forget)),
     ),
     h("p", { class: "wears", dir: "auto" }, wears(study)),
@@ -57,7 +57,7 @@ function besideChoice(others, beside, wears, compare) {
     "div",
     { class: "with" },
     h("label", {}, "beside ", h("select", { "data-do": "with", onchange: choose }, options)),
-    button("alone", "By itself", () => compare()),
+    button("alone", "Single view", () => compare()),
   );
 }
 

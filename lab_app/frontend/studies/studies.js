@@ -152,7 +152,7 @@ export function studies({ element, props, watch, trigger }) {
       free = !wanted.length;
     if (!missing.length) return fill(id);
     held.drawn = "";
-    held.body.replaceChildren(h("p", { class: "empty" }, "Fetching what it found…"));
+    held.body.replaceChildren(h("p", { class: "empty" }, "Loading the result…"));
     wanted.push(...missing.filter((one) => !wanted.includes(one)));
     if (free && wanted.length) trigger("fetch", { study: wanted[0] });
   }

@@ -116,7 +116,7 @@ export function film({ element, props, watch, trigger }) {
               paint();
             },
           },
-          going.has(prompt) ? "asking…" : "Ask it of all measured rounds",
+          going.has(prompt) ? "asking…" : "Run at all measured rounds",
         ),
       ),
     );

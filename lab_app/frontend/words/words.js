@@ -68,7 +68,7 @@ export function words({ element, props, watch }) {
           {},
           h(
             "button",
-            { type: "button", class: "ask", dir: "auto", "data-fact": found.fact, title: "Look at this fact" },
+            { type: "button", class: "ask", dir: "auto", "data-fact": found.fact, title: "Open this fact" },
             found.prompt,
             " ",
             h("span", { class: "wanted" }, "→ ", h("b", { dir: "auto" }, found.target)),
@@ -141,13 +141,13 @@ export function probe({ element, props, watch, trigger }) {
     star.setAttribute("aria-pressed", String(saved));
     star.textContent = saved ? "★" : "☆";
     star.title = saved
-      ? "Saved for the next run; press to take it back"
-      : "Save for the next run: asked at every measured round";
+      ? "Saved for the next run. Press to remove it"
+      : "Save for the next run, to be continued at every measured round";
   }
   star.addEventListener("click", () => {
     const prompt = input.value.trim(),
       saved = savedProbes();
-    if (!prompt || prompt.length > 200) hint.textContent = "A prompt of 1 to 200 letters can be saved.";
+    if (!prompt || prompt.length > 200) hint.textContent = "Prompts of 1 to 200 characters can be saved.";
     else if (saved.includes(prompt)) savedProbes(saved.filter((one) => one !== prompt));
     else if (saved.length >= MOST) hint.textContent = `${MOST} prompts are saved already; take one back first.`;
     else savedProbes([...saved, prompt]);
