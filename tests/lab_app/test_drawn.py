@@ -16,9 +16,9 @@ from lab_app.frontend import address
 from lab_app.handlers.compare import PLOT, compared
 from lab_app.lessons import lessons
 from tests.lab_app.checks import check
+from tests.lab_app.looking import DONE
 from tests.lab_app.studied import CHARTS, studied
 from tests.lab_app.synthetic import LANES, measured, record
-from tests.lab_app.test_page import DONE
 from tests.panels.stored import CASES, Stored, drawn
 
 ROUNDS, LOOKED = 6, 4

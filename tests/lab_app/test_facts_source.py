@@ -23,9 +23,9 @@ from lab_app.handlers.actions import FORM
 from lab_app.lab import Lab, admit
 from tests.facts.records import ZSRE
 from tests.lab_app.apart import OWNER, OWNER_KEY
+from tests.lab_app.looking import DONE, run
 from tests.lab_app.modules import call
 from tests.lab_app.test_experiment import TYPED, world  # noqa: F401
-from tests.lab_app.test_page import DONE, run
 
 COUNTERFACT = {
     "case_id": 3,

@@ -17,9 +17,9 @@ from lab_app.features.frontier import MOST, Desk, swept
 from lab_app.frontend import address
 from lab_app.lab import Lab
 from tests.lab_app.apart import VISITOR, run_apart
+from tests.lab_app.looking import DONE, drawn
 from tests.lab_app.modules import call
 from tests.lab_app.synthetic import LANES, measured, record
-from tests.lab_app.test_page import DONE, drawn
 from tests.lab_app.worker import ScriptedWorker
 
 PLOT = "document.querySelector('#lab-panel-frontier .plot')"

@@ -19,8 +19,8 @@ from lab_app.form import experiment
 from lab_app.handlers import adding
 from lab_app.lab import Lab
 from tests.lab_app.apart import VISITOR, run_apart
+from tests.lab_app.looking import DONE
 from tests.lab_app.synthetic import record, started
-from tests.lab_app.test_page import DONE
 from tests.lab_app.worker import ScriptedWorker
 
 FACTS = [

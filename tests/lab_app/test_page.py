@@ -1,46 +1,18 @@
-"""The page in a browser, fed by a scripted worker."""
+"""The page in a browser, fed by a scripted worker: a run from start to end, its controls, and questions to it."""
 
 from __future__ import annotations
 
-import json
-import re
-from dataclasses import replace
 from typing import Any
 
-import pytest
+from tests.lab_app.looking import DONE, LIVE, SCORES, drawn, run
+from tests.lab_app.synthetic import LANES, measured, record
 
-from tests.lab_app.synthetic import LANES, measured, record, scripted, started
-
-LIVE = "#lab-dock .dock[data-status=running]"
-DONE = "#lab-dock .dock[data-status=done]"
 PASTE = """(text) => {
     const data = new DataTransfer();
     data.setData("text/plain", text);
     const event = new ClipboardEvent("paste", { clipboardData: data, cancelable: true });
     document.querySelector("#lab-facts textarea").dispatchEvent(event);
 }"""
-SCORES = "document.querySelector('#lab-panel-scores .plot')"
-
-
-def lines(page: Any, panel: str) -> int:
-    """How many curves a panel draws."""
-    return page.evaluate(f"(document.querySelector('#lab-panel-{panel} .plot').data || []).length")
-
-
-def drawn(page: Any, panel: str) -> None:
-    page.locator(f"#lab-panel-{panel}").scroll_into_view_if_needed()
-    page.wait_for_function(f"(document.querySelector('#lab-panel-{panel} .plot').data || []).length > 0")
-
-
-def run(page: Any, count: int = 30, size: int = 10) -> str:
-    """Press Run; returns the run's id, as the address has it."""
-    before = page.url
-    page.fill("#count input", str(count))
-    page.fill("#round-size input", str(size))
-    page.press("#round-size input", "Tab")
-    page.click("#start")
-    page.wait_for_function(f"location.href !== {json.dumps(before)}")
-    return re.search(r"run=([\w-]+)", page.url)[1]
 
 
 def test_a_run_from_the_first_page(visit: Any, served: Any) -> None:
@@ -176,20 +148,6 @@ def test_a_round_can_be_left_out_of_an_answer(visit: Any, served: Any) -> None:
     assert "without round 3" in page.inner_text("#lab-probe .answers")
 
 
-def test_both_k_are_named_on_a_phone(visit: Any, served: Any) -> None:
-    page = visit(f"?run={record(served.store, rounds=3)}", (390, 844))
-    drawn(page, "energy")
-    legend = page.locator("#lab-panel-energy .numbers")
-    assert "k of W₀ at τ = 0.1 (shaded)" in legend.inner_text()
-    assert "k of Wₜ (dotted)" in legend.inner_text()
-    box = legend.bounding_box()
-    assert box["x"] >= 0
-    assert box["x"] + box["width"] <= 390
-    shapes = page.evaluate("document.querySelector('#lab-panel-energy .plot').layout.shapes.map(s => s.type)")
-    assert shapes == ["rect", "line", "line"]
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-
-
 def test_the_dock_says_at_which_step_an_edit_is(visit: Any, served: Any) -> None:
     page = visit(f"?run={record(served.store, rounds=6, until=2)}")
     page.wait_for_selector("#lab-dock .says >> text=Round 3 of 6, MEMIT: optimizing values, step 12 of 50")
@@ -233,93 +191,6 @@ def test_two_quick_edits_are_both_kept(visit: Any, served: Any) -> None:
     assert [row["subject"] for row in served.store.get(started).spec["facts"]["items"][:3]] == ["Aaa", "Bbb", "Ccc"]
 
 
-SPILLS = """() => [...document.querySelectorAll("section, article, form, .panel, .card")].filter((each) =>
-    each.checkVisibility() && each.scrollHeight > each.clientHeight + 2 &&
-    getComputedStyle(each).overflowY === "visible"
-).map((each) => `${each.className || each.tagName} ${each.scrollHeight} > ${each.clientHeight}`)"""
-
-
-def test_light_and_dark_wide_and_narrow(visit: Any, served: Any) -> None:
-    finished = record(served.store, rounds=2)
-    light, dark = visit(f"?run={finished}"), visit(f"?run={finished}&__theme=dark", (390, 844), "dark")
-    for page in (light, dark):
-        page.wait_for_selector(DONE)
-        drawn(page, "scores")
-        page.wait_for_selector("#lab-words article")
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert page.evaluate(SPILLS) == []  # nothing lies over what comes below it
-    grids = [page.evaluate(f"{SCORES}.layout.xaxis.gridcolor") for page in (light, dark)]
-    assert grids[0] != grids[1]
-    light.click("#lab-header [data-do=theme]")
-    light.wait_for_function(f"{SCORES}.layout.xaxis.gridcolor === {json.dumps(grids[1])}")
-
-
-NAMELESS = """() => {
-    const name = (each) => each.getAttribute("aria-label") || each.title || each.textContent.trim() ||
-        [...(each.labels || [])].map((label) => label.textContent).join(" ").trim();
-    const all = document.querySelectorAll("button, input, select, textarea, a[href], summary, [role=slider]");
-    return [...all].filter((each) => each.checkVisibility() && !name(each)).map((each) => each.outerHTML.slice(0, 120));
-}"""
-
-
-def test_all_that_is_pressed_or_filled_has_a_name(visit: Any, served: Any) -> None:
-    finished = record(served.store, rounds=2)
-    for query in ("", f"?run={finished}", "?view=runs"):
-        page = visit(query)
-        if query.startswith("?run"):
-            page.wait_for_selector(DONE)
-        page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
-        page.wait_for_timeout(300)
-        assert page.evaluate(NAMELESS) == []
-
-
-WATCH_SHIFTS = """() => {
-    window.shifts = [];
-    new PerformanceObserver((list) => {
-        for (const shift of list.getEntries())
-            if (!shift.hadRecentInput)
-                window.shifts.push([shift.value, ...shift.sources.map(({ node, previousRect, currentRect }) =>
-                    `${node?.id || node?.className} ${previousRect.y} → ${currentRect.y}`)]);
-    }).observe({ type: "layout-shift" });
-}"""
-
-
-STILL = """() => new Promise((done) => {
-    let frames = 0;
-    new PerformanceObserver(() => { frames = 0; }).observe({ type: "layout-shift" });
-    const next = () => (++frames > 30 ? done() : requestAnimationFrame(next));
-    next();
-})"""
-
-
-@pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
-def test_nothing_moves_while_numbers_arrive(visit: Any, served: Any, size: tuple[int, int]) -> None:
-    """By the browser's own measure: the share of the view that moved, times how far. A panel's plot that comes late and
-    pushes the others down makes .1 to .4.
-
-    The page looks at a run that has begun and has no numbers yet: what moves because Run was pressed (on a phone the
-    header gets its legend) is not meant, and a busy machine shows that late. It has settled when 30 frames in a row
-    moved nothing, however long frames take."""
-    run = served.store.create_run(served.store.get(record(served.store, rounds=3)).spec)
-    served.store.set_status(run, "running")
-    begins, *numbers = scripted(3)
-    served.store.append(run, [begins])
-    page = visit(f"?run={run}", size)
-    page.wait_for_selector(LIVE)
-    page.wait_for_selector("#lab-header .legend .lane")
-    page.evaluate("document.querySelector('#panels').scrollIntoView()")
-    page.evaluate(STILL)
-    page.evaluate(WATCH_SHIFTS)
-    for event in numbers:
-        served.store.append(run, [event])
-    served.store.set_status(run, "done")
-    page.wait_for_selector(DONE)
-    page.wait_for_function("[...document.querySelectorAll('[id^=lab-panel-] .plot')].every((plot) => plot.data)")
-    page.evaluate(STILL)
-    shifts = page.evaluate("window.shifts")
-    assert sum(value for value, *_ in shifts) < 0.02, shifts
-
-
 def test_a_wrong_address_says_so(visit: Any) -> None:
     page = visit("?run=nothing-here")
     page.wait_for_selector("#lab-dock .says >> text=does not exist")
@@ -342,81 +213,3 @@ def test_a_round_of_news_is_small(visit: Any) -> None:
     page.wait_for_selector(DONE)
     assert 30 * 1_000 < sizes["plain"] < 30 * 40_000  # what differs, not all rows again
     assert 0 < sizes["sent"] < 30 * 10_000
-
-
-def test_what_no_edit_gives_is_drawn_as_it_was_measured(visit: Any, served: Any) -> None:
-    """R_k of a second pass and of other inputs, what guessing gets, and SS over j: each beside its stored numbers."""
-    finished = record(served.store, rounds=3)
-    events = [event for _, event in served.store.events(finished)]
-    started, last = events[0], [event for event in events if event["kind"] == "measured"][-1]
-    page = visit(f"?run={finished}")
-    page.wait_for_selector(DONE)
-    drawn(page, "drift")
-    traces = page.evaluate(
-        "document.querySelector('#lab-panel-drift .plot').data.map(({ x, y, customdata, name }) =>"
-        " ({ x, y, customdata, name }))"
-    )
-    found = {trace["name"]: trace for trace in traces}
-    control, layer = started["controls"][-1], last["drift"][-1]  # of the last layer, which is shown at first
-    still, others = "null edit", "other inputs, no edit"
-    for name, stored in ((still, control["null"]), (others, control["resampled"]), (LANES[1], layer["rk"])):
-        wanted = [float(f"{stored[k - 1]:.4g}") for k in found[name]["x"]]
-        assert found[name]["customdata"] == wanted
-        above = min(value for trace in traces for value in trace["customdata"] if value > 0)
-        assert found[name]["y"] == [value if value > 0 else found[still]["y"][0] for value in wanted]
-        assert 0 < found[still]["y"][0] < above  # the axis has no zero: at its foot
-    assert "null edit: 0" in page.text_content("#lab-panel-drift .plot")
-    assert started["reads"]["drift"] in page.inner_text("#lab-panel-drift .protocol")
-    drawn(page, "tasks")
-    at = page.evaluate("document.querySelector('#lab-panel-tasks .plot').layout.shapes.map(({ y0 }) => y0)")
-    assert at[1] == sum(info["chance"] for info in started["tasks"].values()) / len(started["tasks"])
-    assert "guessing: 37.5 %" in page.text_content("#lab-panel-tasks .plot")
-    drawn(page, "directions")
-    j, first = page.evaluate(
-        "(({ x, y }) => [x, y])(document.querySelector('#lab-panel-directions .plot').data"
-        f".find(({{ lane }}) => lane === {json.dumps(LANES[0])}))"
-    )
-    plain = [event for event in events if event["kind"] == "measured" and event["lane"] == LANES[0]][-1]["similarity"][
-        -1
-    ]
-    stored = dict(zip(plain["index_right"], plain["ss_right_first"], strict=True))
-    assert first == [round(stored[one - 1], 3) for one in j]
-    assert j[first.index(max(first))] == 40  # where the first direction has gone
-    kept = page.evaluate("document.querySelector('#lab-panel-scores .plot').data.filter(({ lane }) => lane).at(-1).y")
-    assert kept[-1] == float(f"{last['scores']['locality_kept']:.4g}")
-
-
-def test_a_task_that_is_no_share_has_an_axis_of_its_own(visit: Any, served: Any, monkeypatch: Any) -> None:
-    """A correlation is drawn from −1 to 1, named at its number, and not among the tasks that the mean is over."""
-
-    def with_cola(*given: Any, **options: Any) -> Any:
-        named = {"chance": 0.5, "in_mean": True, "metric": "acc", "called": "accuracy"}
-        cola = {"chance": None, "in_mean": False, "metric": "mcc", "called": "Matthews correlation, −1 to 1"}
-        tasks = {"sentiment": named, "entailment": cola, "arithmetic": named}
-        return replace(started(*given, **options), tasks=tasks)
-
-    monkeypatch.setattr("tests.lab_app.synthetic.started", with_cola)
-    page = visit(f"?run={record(served.store, rounds=3)}")
-    page.wait_for_selector(DONE)
-    drawn(page, "tasks")
-    axis = "document.querySelector('#lab-panel-tasks .plot').layout.yaxis.range"
-    panel = page.locator("#lab-panel-tasks")
-    assert "mean of 2 tasks" in panel.inner_text()
-    assert page.evaluate(axis) == [-0.03, 1.03]
-    panel.get_by_role("button", name="entailment").click()
-    page.wait_for_function(f"{axis}[0] === -1.03")
-    assert "Matthews correlation" in panel.inner_text()
-
-
-def test_a_panel_without_numbers_says_why(visit: Any, served: Any) -> None:
-    run = served.store.create_run(served.store.get(record(served.store, rounds=1)).spec)
-    served.store.set_status(run, "stopped")  # at once, or the worker takes it
-    event = started(1, 50)
-    served.store.append(
-        run, [replace(event, reads={}, controls=[], lacking={"drift": "R_k was left out: few tokens."})]
-    )
-    served.store.append(run, [replace(measured(LANES[0], 0, 1, 50), drift=[])])
-    served.store.set_status(run, "stopped")
-    page = visit(f"?run={run}")
-    page.locator("#lab-panel-drift").scroll_into_view_if_needed()
-    page.wait_for_selector("#lab-panel-drift .empty >> text=R_k was left out: few tokens.")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.lab_app.conftest import Served
+from tests.lab_app.looking import DONE, LIVE, SCORES, drawn, run
 from tests.lab_app.synthetic import record
-from tests.lab_app.test_page import DONE, LIVE, SCORES, drawn, run
 
 POINTS = f"{SCORES}.data?.at(-1).x.length"
 

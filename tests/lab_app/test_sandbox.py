@@ -18,8 +18,8 @@ from lab_app.features import sandbox
 from lab_app.features.sandbox import Desk, lane, offered
 from lab_app.lab import Lab
 from tests.lab_app.apart import VISITOR, run_apart
+from tests.lab_app.looking import DONE
 from tests.lab_app.synthetic import LANES, record, weighed
-from tests.lab_app.test_page import DONE
 from tests.lab_app.worker import ScriptedWorker
 
 REVIVE = {"name": "revive", "tau": 0.3}
