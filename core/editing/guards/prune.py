@@ -40,7 +40,7 @@ class Prune(Guard[float]):
         " logarithm, with which AlphaEdit's comparison runs it.",
     )
     linear: bool = param(False, help="σ̂ / 2 + σ_max / 2 instead of the logarithm.")
-    every_round: bool = param(False, help="Go on editing from the pruned weights.")
+    every_round: bool = param(False, help="Continue editing from the pruned weights.")
     alphaedit_repo_bug: bool = param(
         False, help="As in AlphaEdit's repository: the pruned change is added to weights that have the change already."
     )

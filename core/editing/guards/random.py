@@ -26,7 +26,9 @@ class Random(Guard[Basis]):
     when = WITHIN  # as REVIVE, whose control it is
     inside: ClassVar[bool] = False
 
-    tau: float = param(0.1, symbol="τ", gt=0, lt=1, in_label=True, help="The τ at which REVIVE would protect as many.")
+    tau: float = param(
+        0.1, symbol="τ", gt=0, lt=1, in_label=True, help="The τ at which REVIVE protects the same number."
+    )
     by: str = param("energy", choices=("energy", "count"), help="As in REVIVE.")
     seed: int = param(0, ge=0, le=ceiling.SEED, help="Seed of the random directions.")
 

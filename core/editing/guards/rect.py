@@ -26,16 +26,14 @@ class Rect(Guard["torch.Tensor"]):
     paper: ClassVar[str] = "arXiv 2401.04700"
     inside: ClassVar[bool] = False
 
-    keep: float = param(0.4, symbol="k", gt=0, le=1, in_label=True, help="The share of entries that stays.")
-    epsilon: float = param(
-        1e-8, symbol="ε", gt=0, le=ceiling.RATIO, help="Added to |W|, so that weights of 0 do no harm."
-    )
+    keep: float = param(0.4, symbol="k", gt=0, le=1, in_label=True, help="Share of entries that are kept.")
+    epsilon: float = param(1e-8, symbol="ε", gt=0, le=ceiling.RATIO, help="Added to |W|, to avoid division by zero.")
     when: str = param(
         AFTER,
         choices=(AFTER, WITHIN),
         before=WITHIN,
-        help="After all layers are solved, as in both authors' codes; or within each layer, so that the next ones make"
-        " up for what was cut.",
+        help="After all layers are solved, as in both authors' codes; or within each layer, so that the"
+        " next ones compensate for what was removed.",
     )
 
     @property

@@ -31,12 +31,12 @@ class Revive(Guard[Basis]):
         gt=0,
         lt=1,
         in_label=True,
-        help="How much of the weight is protected: the share of Σσ in its dominant directions.",
+        help="Protected share of the weight: the share of Σσ in its dominant directions.",
     )
     basis: str = param(
         ORIGINAL,
         choices=(ORIGINAL, CURRENT),
-        help="Whose directions: the unedited weight's, decomposed once, or the current weight's, every round.",
+        help="Directions of the unedited weight, decomposed once, or of the current weight, every round.",
     )
     by: str = param(
         ENERGY,

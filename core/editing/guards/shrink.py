@@ -22,9 +22,9 @@ class Shrink(Guard[None]):
     when = WITHIN  # as REVIVE, whose control it is
     inside: ClassVar[bool] = True
 
-    factor: float | None = param(None, symbol="c", ge=0, le=1, help="What each update is multiplied by.")
+    factor: float | None = param(None, symbol="c", ge=0, le=1, help="Factor that multiplies each update.")
     match: str | None = param(
-        None, names=Names.TEXT, help="The label of the lane whose exact efficacy is matched instead."
+        None, names=Names.TEXT, help="Instead: the label of the lane whose exact efficacy is matched."
     )
 
     def __post_init__(self) -> None:

@@ -28,14 +28,12 @@ class LayerMethod(Method):
     flat_mean: ClassVar[bool] = False  # all prompts have equal weight; else the bare one has half of the weight
     mean_states: ClassVar[bool] = False  # the residual is relative to the mean state, not the bare prompt's
 
-    steps: int = param(25, ge=1, le=ceiling.STEPS, help="Evaluations of the value's loss; the last one does not step.")
-    lr: float = param(0.1, gt=0, le=ceiling.RATIO, help="Adam's step size in the value optimisation.")
-    relative_lr: bool = param(
-        False, help="Take the step size relative to each fact's state: lr · ‖h0‖ / √d instead of lr."
-    )
-    clamp: float = param(0.75, gt=0, le=ceiling.RATIO, help="The largest ‖δ‖ / ‖h0‖.")
+    steps: int = param(25, ge=1, le=ceiling.STEPS, help="Evaluations of the value loss; no step follows the last.")
+    lr: float = param(0.1, gt=0, le=ceiling.RATIO, help="Adam's learning rate in the value optimization.")
+    relative_lr: bool = param(False, help="Scale the learning rate by each fact's state: lr · ‖h0‖ / √d instead of lr.")
+    clamp: float = param(0.75, gt=0, le=ceiling.RATIO, help="Maximum ‖δ‖ / ‖h0‖.")
     weight_decay: float = param(
-        0.5, symbol="w", ge=0, le=ceiling.WEIGHT, help="Weight of ‖δ‖ / ‖h0‖² in the value's loss."
+        0.5, symbol="w", ge=0, le=ceiling.WEIGHT, help="Weight of ‖δ‖ / ‖h0‖² in the value loss."
     )
     kl: float = param(
         0.0625,
@@ -45,13 +43,13 @@ class LayerMethod(Method):
         help="Weight of KL(edited ‖ original) at the subject in “{subject} is a”.",
     )
     stop_loss: float = param(0.05, ge=0, le=ceiling.RATIO, help="A fact is done when its loss is below this.")
-    contexts: int = param(5, ge=0, le=50, help="Sampled prefixes besides the bare prompt.")
-    context_length: int = param(10, ge=2, le=100, help="Their length in tokens.")
+    contexts: int = param(5, ge=0, le=50, help="Number of sampled prefixes, besides the bare prompt.")
+    context_length: int = param(10, ge=2, le=100, help="Length of a prefix in tokens.")
     context_seeds: str = param(
-        "words", choices=("words", "bos"), help="What they start from: five common words, or nothing."
+        "words", choices=("words", "bos"), help="How prefixes start: with one of five common words, or with nothing."
     )
     guard_aware: bool = param(
-        False, help="Seek values and solve for updates inside what the guards leave, instead of cutting them after."
+        False, help="Optimize values and solve for updates within what the guards allow, not projected afterwards."
     )
 
     def samples(self) -> tuple[tuple[int, int], ...]:

@@ -77,15 +77,17 @@ class AlphaEdit(LocateThenEdit):
     paper: ClassVar[str] = "arXiv 2410.02355"
 
     threshold: float = param(
-        0.02, gt=0, le=ceiling.RATIO, help="Directions of C0 with less variance than this may change."
+        0.02, gt=0, le=ceiling.RATIO, help="Only directions of C0 with less variance than this may change."
     )
-    relative: bool = param(False, help="The threshold is a share of the mean variance, whatever the activations' size.")
+    relative: bool = param(
+        False, help="The threshold is a share of the mean variance, independent of the activations' scale."
+    )
     beta: float | None = param(
         10.0,
         symbol="β",
         gt=0,
         le=ceiling.WEIGHT,
-        help="Weight of ‖Δ‖²: 10 in the authors' code, 1 in FastEdit's; null: what P leaves of a typical key's square.",
+        help="Weight of ‖Δ‖²: 10 in the authors' code, 1 in FastEdit's; null: ‖P k‖² of a typical key k.",
     )
     history: bool = param(True, help="Protect the keys of earlier rounds.")
 

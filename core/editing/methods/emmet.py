@@ -50,10 +50,10 @@ class Emmet(LocateThenEdit):
         symbol="λ",
         gt=0,
         le=ceiling.WEIGHT,
-        help="Weight of C0 against ρ and earlier keys, cancels without both; null: the size of a typical key.",
+        help="Weight of C0 relative to ρ and earlier keys; cancels without both; null: the size of a typical key.",
     )
     rho: float = param(
-        0.0, symbol="ρ", ge=0, le=ceiling.WEIGHT, help="Softens the equality; 0: the new facts are met exactly."
+        0.0, symbol="ρ", ge=0, le=ceiling.WEIGHT, help="Relaxes the equality constraint; 0: it holds exactly."
     )
     ridge: float = param(
         0.0, symbol="ε", ge=0, le=ceiling.RATIO, help="Share of the mean variance added to every direction of C0."

@@ -50,11 +50,11 @@ class FtL(Method):
     paper: ClassVar[str] = "arXiv 2012.00363"
     teacher_forced: ClassVar[bool] = False
 
-    steps: int = param(25, ge=1, le=ceiling.STEPS, help="Passes over the round's facts, at most.")
-    lr: float = param(5e-4, gt=0, le=ceiling.RATIO, help="Adam's step size.")
+    steps: int = param(25, ge=1, le=ceiling.STEPS, help="Maximum number of passes over the round's facts.")
+    lr: float = param(5e-4, gt=0, le=ceiling.RATIO, help="Adam's learning rate.")
     stop_loss: float = param(0.01, ge=0, le=ceiling.RATIO, help="Training ends when the mean loss is below this.")
     bound: float | None = param(
-        None, symbol="ε", gt=0, le=ceiling.RATIO, help="The largest change of an entry in a round; null: any."
+        None, symbol="ε", gt=0, le=ceiling.RATIO, help="Maximum change of an entry per round; null: no limit."
     )
     batch: int = param(64, ge=1, le=ceiling.FACTS, help="Facts per step of Adam.")
 

@@ -33,7 +33,7 @@ class Memit(LocateThenEdit):
         symbol="λ",
         gt=0,
         le=ceiling.WEIGHT,
-        help="How much old associations weigh against the new ones; null: the size of a typical key, as measured.",
+        help="Weight of old associations relative to new ones; null: the measured size of a typical key.",
     )
     ridge: float = param(
         0.0, symbol="ε", ge=0, le=ceiling.RATIO, help="Share of the mean variance added to every direction of C0."

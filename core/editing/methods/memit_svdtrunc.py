@@ -24,9 +24,11 @@ class MemitSvdTrunc(Memit):
     title: ClassVar[str] = "MEMIT, SVD-truncated"
     paper: ClassVar[str] = ""
 
-    energy: float = param(0.9, symbol="γ", gt=0, le=1, in_label=True, help="The share of the update that is kept.")
+    energy: float = param(0.9, symbol="γ", gt=0, le=1, in_label=True, help="Share of the update's energy that is kept.")
     energy_of: str = param(
-        "squares", choices=("squares", "values"), help="Energy: the sum of squared singular values, or of them."
+        "squares",
+        choices=("squares", "values"),
+        help="Energy: the sum of squared singular values, or of singular values.",
     )
 
     def update(

@@ -63,13 +63,13 @@ class Mose(LocateThenEdit):
     paper: ClassVar[str] = "Multiplicative Orthogonal Sequential Editing"
 
     ratio: float = param(
-        1.0, symbol="ρ", gt=0, le=ceiling.RATIO, help="How much keeping old outputs weighs: λ = ρ ‖W K‖² / tr(W C0 Wᵀ)."
+        1.0, symbol="ρ", gt=0, le=ceiling.RATIO, help="Weight of preserving old outputs: λ = ρ ‖W K‖² / tr(W C0 Wᵀ)."
     )
-    absolute: bool = param(False, help="ρ is λ itself, whatever the sizes of keys and statistics.")
+    absolute: bool = param(False, help="Use ρ as λ, without scaling by keys and statistics.")
     preserve: str = param(
-        "current", choices=("current", "original"), help="Old outputs to keep: the current weight's, or the original's."
+        "current", choices=("current", "original"), help="Outputs to preserve: the current weight's, or the original's."
     )
-    match_norms: bool = param(False, help="Give each new value the norm of the output that it replaces.")
+    match_norms: bool = param(False, help="Scale each new value to the norm of the output that it replaces.")
     select: str = param(
         "neighbors",
         choices=("fixed", "selected", "neighbors"),
@@ -79,13 +79,13 @@ class Mose(LocateThenEdit):
         1,
         ge=0,
         le=ceiling.LAYERS,
-        help="Neighbors in L that are edited too, so many on each side of the selected layer.",
+        help="Number of neighbors in L, on each side of the selected layer, that are edited too.",
     )
     fixed_layer: int | None = param(
-        None, ge=0, le=ceiling.LAYERS, help="The layer that is edited when it is fixed (ROME's), one of L."
+        None, ge=0, le=ceiling.LAYERS, help="The layer to edit if it is fixed (ROME's), one of L."
     )
     select_steps: int = param(
-        5, ge=1, le=ceiling.STEPS, help="Evaluations of the value's loss at each layer when one is selected."
+        5, ge=1, le=ceiling.STEPS, help="Evaluations of the value loss per layer when a layer is selected."
     )
 
     @classmethod

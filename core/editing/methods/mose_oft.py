@@ -35,13 +35,13 @@ class MoseOft(Method):
     paper: ClassVar[str] = "Multiplicative Orthogonal Sequential Editing (released code)"
     teacher_forced: ClassVar[bool] = True
 
-    blocks: int = param(4, symbol="g", ge=1, le=ceiling.WIDTH, help="Blocks of Q; they divide the layer's inputs.")
-    steps: int = param(25, ge=1, le=ceiling.STEPS, help="Passes over the round's facts, at most.")
-    lr: float = param(5e-4, gt=0, le=ceiling.RATIO, help="Adam's step size.")
+    blocks: int = param(4, symbol="g", ge=1, le=ceiling.WIDTH, help="Blocks of Q; must divide the layer's input size.")
+    steps: int = param(25, ge=1, le=ceiling.STEPS, help="Maximum number of passes over the round's facts.")
+    lr: float = param(5e-4, gt=0, le=ceiling.RATIO, help="Adam's learning rate.")
     stop_loss: float = param(0.01, ge=0, le=ceiling.RATIO, help="Training ends when the mean loss is below this.")
-    cap: float | None = param(None, gt=0, le=ceiling.RATIO, help="The largest norm of S in each block; null: any.")
+    cap: float | None = param(None, gt=0, le=ceiling.RATIO, help="Maximum norm of S in each block; null: no limit.")
     batch: int = param(64, ge=1, le=ceiling.FACTS, help="Facts per step of Adam.")
-    persistent: bool = param(True, help="Train one Q on from round to round; else each round turns by a new one.")
+    persistent: bool = param(True, help="Continue training one Q over rounds; otherwise each round uses a new one.")
 
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:

@@ -41,17 +41,17 @@ class Nse(Memit):
     title: ClassVar[str] = "NSE"
     paper: ClassVar[str] = "arXiv 2410.04045"
 
-    neurons: float = param(1.0, symbol="p", gt=0, le=1, help="The share of Σ |k| that the selected inputs hold.")
-    passes: int = param(2, ge=1, le=10, help="How often facts that lack something are edited, at most.")
+    neurons: float = param(1.0, symbol="p", gt=0, le=1, help="Share of Σ |k| that the selected inputs hold.")
+    passes: int = param(2, ge=1, le=10, help="Maximum number of passes over facts that miss their values.")
     bounds: str = param(
         "relative",
         choices=("relative", "absolute"),
-        help="Bounds of ‖z − current‖: as shares of ‖δ‖, or as they are (published, they fit one model's states).",
+        help="Bounds of ‖z − current‖: relative to ‖δ‖, or absolute (as published, for one model's states).",
     )
     lower: float = param(
-        0.1, symbol="α_N", ge=0, le=ceiling.RATIO, help="A fact that lacks less is not edited (again)."
+        0.1, symbol="α_N", ge=0, le=ceiling.RATIO, help="A fact that misses its value by less is not edited (again)."
     )
-    upper: float = param(10.0, gt=0, le=ceiling.RATIO, help="A fact that lacks more is never edited.")
+    upper: float = param(10.0, gt=0, le=ceiling.RATIO, help="A fact that misses its value by more is never edited.")
     history: bool = param(True, help="Protect the keys of earlier rounds as well.")
 
     @classmethod

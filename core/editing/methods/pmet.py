@@ -43,10 +43,10 @@ class Pmet(Memit):
     paper: ClassVar[str] = "arXiv 2308.08742"
     site: ClassVar[str] = "ffn"
 
-    steps: int = param(30, ge=1, le=ceiling.STEPS, help="Evaluations of the value's loss; the last one does not step.")
-    lr: float = param(0.2, gt=0, le=ceiling.RATIO, help="Adam's step size in the value optimisation.")
+    steps: int = param(30, ge=1, le=ceiling.STEPS, help="Evaluations of the value loss; no step follows the last.")
+    lr: float = param(0.2, gt=0, le=ceiling.RATIO, help="Adam's learning rate in the value optimization.")
     clamp: float = param(
-        0.75, gt=0, le=ceiling.RATIO, help="The largest ‖δ‖ / ‖h0‖, of the FFN's output and of the attention's."
+        0.75, gt=0, le=ceiling.RATIO, help="Maximum ‖δ‖ / ‖h0‖, for the FFN output and for the attention output."
     )
     kl: float = param(
         1.0,
@@ -55,7 +55,7 @@ class Pmet(Memit):
         le=ceiling.WEIGHT,
         help="Weight of KL(edited ‖ original) at the subject in “{subject} is a”.",
     )
-    eased: float = param(0.1, ge=0, le=1, help="Weight of the targets' loss while every target is the arg-max already.")
+    eased: float = param(0.1, ge=0, le=1, help="Weight of the target loss once every target is the arg-max.")
     enough_kl: float = param(
         0.01, ge=0, le=ceiling.RATIO, help="A fact is done when its targets are the arg-max and κ KL is this small."
     )
@@ -65,7 +65,7 @@ class Pmet(Memit):
         symbol="λ",
         gt=0,
         le=ceiling.WEIGHT,
-        help="How much old associations weigh against the new ones; null: the size of a typical key, as measured.",
+        help="Weight of old associations relative to new ones; null: the measured size of a typical key.",
     )
 
     @classmethod

@@ -56,14 +56,14 @@ class Rome(LocateThenEdit):
     site: ClassVar[str] = "ffn"
     flat_mean: ClassVar[bool] = True
 
-    steps: int = param(20, ge=1, le=ceiling.STEPS, help="Evaluations of the value's loss; the last one does not step.")
-    lr: float = param(0.5, gt=0, le=ceiling.RATIO, help="Adam's step size in the value optimisation.")
-    clamp: float = param(4.0, gt=0, le=ceiling.RATIO, help="The largest ‖δ‖ / ‖v0‖, v0 the FFN's output.")
-    contexts: int = param(20, ge=0, le=50, help="Sampled prefixes besides the bare prompt; half of them half as long.")
+    steps: int = param(20, ge=1, le=ceiling.STEPS, help="Evaluations of the value loss; no step follows the last.")
+    lr: float = param(0.5, gt=0, le=ceiling.RATIO, help="Adam's learning rate in the value optimization.")
+    clamp: float = param(4.0, gt=0, le=ceiling.RATIO, help="Maximum ‖δ‖ / ‖v0‖; v0 is the FFN's output.")
+    contexts: int = param(20, ge=0, le=50, help="Number of sampled prefixes; half of them have half the length.")
     moment: bool = param(
         True,
         symbol="C0",
-        help="Weigh inputs by C0; off: Δ lies along k̄ itself, as is configured for Llama-like models.",
+        help="Weight inputs by C0; off: Δ lies along k̄, as configured for Llama-like models.",
     )
     ridge: float = param(
         0.0, symbol="ε", ge=0, le=ceiling.RATIO, help="Share of the mean variance added to every direction of C0."

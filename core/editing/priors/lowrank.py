@@ -72,7 +72,11 @@ class LowRankPrior(Prior):
         0.05, symbol="α", ge=0, le=1, help="Share of the weight's own directions; 0 with abundant statistics."
     )
     energy: float = param(
-        0.8, symbol="γ₀", gt=0, le=1, help="U takes the fewest directions that hold this share of C_fused's energy."
+        0.8,
+        symbol="γ₀",
+        gt=0,
+        le=1,
+        help="U consists of the fewest directions that hold this share of C_fused's energy.",
     )
     energy_of: str = param(
         "variance",
@@ -80,18 +84,20 @@ class LowRankPrior(Prior):
         help="Energy: the sum of eigenvalues (the trace), or of their squares.",
     )
     rank: int | None = param(
-        None, symbol="r₀", ge=1, le=ceiling.WIDTH, help="The number of U's directions, instead of the energy."
+        None, symbol="r₀", ge=1, le=ceiling.WIDTH, help="Number of U's directions, instead of the energy share."
     )
     weights: str = param(
         "variance", choices=("variance", "identity"), help="Λ: the weight's squared singular values, or ones."
     )
-    floor: float = param(1e-6, gt=0, lt=1, help="The least D, as a share of the mean variance of a key's entry.")
-    gamma: float = param(0.99, symbol="γ", gt=0, le=1, help="Energy of earlier keys that a compression keeps.")
+    floor: float = param(1e-6, gt=0, lt=1, help="Minimum of D, as a share of the mean variance of a key's entry.")
+    gamma: float = param(
+        0.99, symbol="γ", gt=0, le=1, help="Share of the earlier keys' energy that a compression keeps."
+    )
     interval: int | None = param(
-        500, symbol="τ", ge=1, le=ceiling.FACTS, help="Compress after so many keys; null: never."
+        500, symbol="τ", ge=1, le=ceiling.FACTS, help="Compress after this many keys; null: never."
     )
     max_rank: int = param(
-        3000, symbol="r_max", ge=1, le=ceiling.WIDTH, help="The most directions that a compression keeps."
+        3000, symbol="r_max", ge=1, le=ceiling.WIDTH, help="Maximum number of directions that a compression keeps."
     )
 
     @classmethod

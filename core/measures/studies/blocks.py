@@ -42,7 +42,7 @@ class Blocks:
     basis: str = param(
         "original",
         choices=("original", "current"),
-        help="Whose directions: the unedited weight's, or the weight's before the round.",
+        help="Directions of the unedited weight, or of the weight before the round.",
     )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
@@ -78,7 +78,7 @@ class Blocks:
             if bad:
                 notes.append(f"round {t}: layers {bad} hold numbers that are not finite and were left out")
             if update.corrections:
-                notes.append(f"round {t}: its guard acts on the accumulated change, which shows in “worn” only")
+                notes.append(f"round {t}: its guard acts on the accumulated change, so it shows only in “worn”")
             for layer in sorted(set(update.updates) - set(bad)):
                 if self.basis == "current":
                     bases[layer] = own.basis(svd(before.get(layer, case.lm.original(layer))))
@@ -102,7 +102,7 @@ class Blocks:
                 " has a block's share by its size (`by_chance`)."
             ),
             notes=notes,
-            empty=dict.fromkeys(("blocks", "removed"), "the asked rounds edited no layer whose numbers are all finite"),
+            empty=dict.fromkeys(("blocks", "removed"), "these rounds edited no layer with finite weights"),
         )
 
 
@@ -172,7 +172,7 @@ def _charts() -> list[Chart]:
             x="round",
             y="removed_share",
             by="layer",
-            title="What the guards took",
+            title="Removed by the guards",
             x_title="round",
             y_title="share of ‖ΔW‖² removed",
             unit="share",

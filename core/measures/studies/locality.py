@@ -23,11 +23,13 @@ class Locality:
     answer."""
 
     title: ClassVar[str] = "Locality"
-    question: ClassVar[str] = "Do answers that no edit concerns stay, word for word, and do they stay right?"
+    question: ClassVar[str] = (
+        "Do answers that no edit concerns stay the same, token by token, and do they stay correct?"
+    )
     source: ClassVar[str] = "R_k paper, Table 40 (token-level locality); CounterFact, ZsRE, KnowEdit"
 
     facts: int | None = param(
-        100, ge=1, le=ceiling.FACTS, help="Facts whose questions are asked, spread over all edited so far; none: all."
+        100, ge=1, le=ceiling.FACTS, help="Number of facts tested, spread over all edited so far; none: all."
     )
     most: int | None = param(2, ge=1, le=ceiling.PER_FACT, help="Questions of each kind per fact; none: all.")
     answers: str = answers_option()
@@ -35,7 +37,7 @@ class Locality:
         None,
         ge=1,
         le=ceiling.WORD_TOKENS,
-        help="Tokens of the greedy continuations that are compared; none: as many as the true answer has.",
+        help="Tokens of the greedy continuations to compare; none: as many as the true answer has.",
     )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
@@ -79,7 +81,7 @@ class Locality:
                 ratings = rate_answers(case.lm, (pair for each in queries for pair in each.pairs), beat)
             notes += [f"round {at}: {note}" for note in not_finite(ratings)]
             if broken:
-                notes.append(f"round {at}: {broken:,} continuations broke off, their logits were not finite")
+                notes.append(f"round {at}: {broken:,} continuations stopped early: their logits were not finite")
             pairs = list(zip(queries, before, after, strict=True))
             for kind in dict.fromkeys(each.kind for each in queries):
                 of = [(each.fact, old, new) for each, old, new in pairs if each.kind == kind]
@@ -97,9 +99,9 @@ class Locality:
             ],
             protocol=(
                 f"Neighbors and locality questions of facts edited so far. Kept: greedy continuations of {length} by"
-                " the unedited model and by the lane; match ratio: share of the unedited model's tokens that stand at"
-                " the same place (missing ones differ), exact match: all equal. Right: against the dataset's answer,"
-                " which the unedited model need not have given; probability compares it with the edit's new object."
+                " the unedited model and by the lane; match ratio: share of the unedited model's tokens found at the"
+                " same position (missing ones differ), exact match: all equal. Right: against the dataset's answer,"
+                " which the unedited model may not have given; probability compares it with the edit's new object."
                 f" {answers_protocol(self.answers)} Means within a fact, then over facts; 95 % bootstrap over facts."
             ),
             notes=notes,

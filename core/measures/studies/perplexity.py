@@ -22,11 +22,11 @@ class Perplexity:
     """exp of the mean negative log-probability per token of text from the model's own domain."""
 
     title: ClassVar[str] = "Perplexity"
-    question: ClassVar[str] = "Does the model still expect the language that it was made for?"
+    question: ClassVar[str] = "Does the model still predict ordinary text as well as before?"
     source: ClassVar[str] = "Held-out perplexity, as in studies of collapse under sequential edits"
 
     tokens: int | None = param(
-        2000, ge=1, le=ceiling.READ_TOKENS, help="Tokens that are predicted; none: all of the text."
+        2000, ge=1, le=ceiling.READ_TOKENS, help="Number of tokens to predict; none: the whole text."
     )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
@@ -72,7 +72,7 @@ class Perplexity:
             ],
             protocol=(
                 f"exp of the mean negative log-probability (nats) of {count:,} tokens of {case.texts.prose_name},"
-                " each predicted from what stands before it in its text."
+                " each predicted from the text before it."
             ),
             notes=[f"not finite after round {', '.join(broken)}"] if broken else [],
         )

@@ -21,14 +21,14 @@ class Portability:
     """Questions that need the edited fact (aliases of the subject, one step of reasoning, …), by kind."""
 
     title: ClassVar[str] = "Portability"
-    question: ClassVar[str] = "Can the model use an edited fact: under another name, a step further, turned around?"
+    question: ClassVar[str] = "Can the model use an edited fact: with an alias, in a reasoning step, in reverse?"
     source: ClassVar[str] = "KnowEdit's portability lists"
 
     facts: int | None = param(
         100,
         ge=1,
         le=ceiling.FACTS,
-        help="Facts whose questions are asked, spread over those edited so far that have any; none: all.",
+        help="Number of facts tested, spread over those edited so far that have such questions; none: all.",
     )
     most: int | None = param(3, ge=1, le=ceiling.PER_FACT, help="Questions of each kind per fact; none: all.")
     answers: str = answers_option()
@@ -82,10 +82,10 @@ class Portability:
                 )
             ],
             protocol=(
-                "Portability questions of facts edited so far, asked after the round and of the unedited model."
-                f" {answers_protocol(self.answers)} Tokens: share of the answer's tokens that are the likeliest"
-                " under teacher forcing; exact: all of them. No answer competes, so there is no comparison of"
-                " probabilities. Means within a fact, then over facts, by kind; 95 % bootstrap over facts."
+                "Portability questions of facts edited so far, for the lane after the round and for the unedited model."
+                f" {answers_protocol(self.answers)} Tokens: share of the answer's tokens that are the arg-max"
+                " under teacher forcing; exact: all of them. No answer competes, so probabilities are not"
+                " compared. Means within a fact, then over facts, by kind; 95 % bootstrap over facts."
             ),
             notes=notes,
             empty={"portability": "these facts have no portability questions"},

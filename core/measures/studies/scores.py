@@ -29,10 +29,10 @@ class Scores:
     source: ClassVar[str] = "MEMIT (probabilities), MEND and EasyEdit (token accuracy), ROME (exact)"
 
     facts: int | None = param(
-        100, ge=1, le=ceiling.FACTS, help="Facts scored, spread over all edited so far; none: all."
+        100, ge=1, le=ceiling.FACTS, help="Number of facts scored, spread over all edited so far; none: all."
     )
-    paraphrases: int | None = param(2, ge=0, le=ceiling.PER_FACT, help="Paraphrases asked per fact; none: all.")
-    neighbors: int | None = param(10, ge=0, le=ceiling.PER_FACT, help="Neighbors asked per fact; none: all.")
+    paraphrases: int | None = param(2, ge=0, le=ceiling.PER_FACT, help="Paraphrases per fact; none: all.")
+    neighbors: int | None = param(10, ge=0, le=ceiling.PER_FACT, help="Neighbors per fact; none: all.")
     answers: str = answers_option()
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
@@ -107,7 +107,7 @@ class Scores:
                 f"All facts edited so far (before the first round: all to be edited), {self.facts or 'all'} of them,"
                 " scored after the round. Probability: the wanted answer has the larger mean log-probability per token"
                 " than the other one (new against old object; for neighbors the true answer against the new object);"
-                " ties count 0. Tokens: share of the answer's tokens that are the likeliest under teacher forcing"
+                " ties count 0. Tokens: share of the answer's tokens that are the arg-max under teacher forcing"
                 " (ZsRE). Exact: all of them are. Questions are averaged within a fact, then over facts; 95 % bootstrap"
                 f" over facts. {answers_protocol(self.answers)}"
             ),

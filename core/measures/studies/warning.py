@@ -27,25 +27,25 @@ class EarlyWarning:
     """The cheap signs of each asked round, the first flag that they raise, and how long before the collapse it came."""
 
     title: ClassVar[str] = "Early warning"
-    question: ClassVar[str] = "Would cheap signs have told that this lane was going to collapse, and how early?"
+    question: ClassVar[str] = "Would cheap signs have predicted the collapse of this lane, and how early?"
     source: ClassVar[str] = "This lab"
 
     tokens: int = param(512, ge=1, le=ceiling.READ_TOKENS, help="Tokens of held-out text for perplexity.")
-    facts: int | None = param(100, ge=1, le=ceiling.FACTS, help="Unedited facts asked; none: all.")
+    facts: int | None = param(100, ge=1, le=ceiling.FACTS, help="Number of unedited facts tested; none: all.")
     perplexity: float = param(
-        1.5, gt=1, le=ceiling.RATIO, help="Flag at so many times the unedited model's perplexity."
+        1.5, gt=1, le=ceiling.RATIO, help="Flag at this multiple of the unedited model's perplexity."
     )
     unedited_recall: float = param(0.75, gt=0, lt=1, help="Flag at this share of the unedited model's recall.")
-    change: float = param(2.0, gt=0, le=ceiling.RATIO, help="A layer's ‖W_t − W₀‖ / ‖W₀‖ that counts as a sign.")
+    change: float = param(2.0, gt=0, le=ceiling.RATIO, help="The ‖W_t − W₀‖ / ‖W₀‖ of a layer that counts as a sign.")
     pace: float = param(
-        1.5, gt=1, le=ceiling.RATIO, help="Times the slowest pace of change before that count as a sign."
+        1.5, gt=1, le=ceiling.RATIO, help="The multiple of the slowest earlier pace of change that counts as a sign."
     )
     ls: float = param(0.1, ge=0, lt=1, help="LS that counts as a sign.")
     key_overlap: float = param(
-        1.5, gt=1, le=ceiling.RATIO, help="Times the first overlap of keys that count as a sign."
+        1.5, gt=1, le=ceiling.RATIO, help="The multiple of the first overlap of keys that counts as a sign."
     )
     chance: float | None = param(
-        None, ge=0, lt=1, help="What guessing gets in the tasks, in the mean; none: as the embedded tasks say."
+        None, ge=0, lt=1, help="Mean chance level of the tasks; none: that of the embedded tasks."
     )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
@@ -101,12 +101,12 @@ class EarlyWarning:
                 )
             ],
             protocol=(
-                f"Signs after each asked round: perplexity of {self.tokens} tokens of held-out text, exact recall of"
+                f"Signs after each chosen round: perplexity of {self.tokens} tokens of held-out text, exact recall of"
                 f" {self.facts or 'all'} facts never edited, ‖W_t − W₀‖/‖W₀‖ of the layer that moved most and its pace,"
                 " LS and the overlap of the round's keys with earlier ones (means over layers). Flag: perplexity or"
                 " recall past its limit, or two of the others. Collapse of tasks: their mean, as the run measured it,"
                 f" has lost half of its distance to chance ({chance:.3g}); of unedited facts: recall at most half of"
-                " the unedited model's. Rounds that were not asked are not looked at."
+                " the unedited model's. Other rounds are not examined."
             ),
             notes=_notes(case, history, tasks, flag),
         )
@@ -155,11 +155,11 @@ def _notes(case: Case, history: Sequence[Signs], tasks: Mapping[int, float | Non
 
     notes = [flag.message] if flag and flag.stop else []
     if tasks.get(0) is None or not any(value is not None for at, value in tasks.items() if at):
-        notes.append("the run did not measure tasks before and after edits, so their collapse cannot be told")
+        notes.append("the run did not measure tasks before and after edits, so their collapse cannot be dated")
     if not case.texts.prose:
         notes.append(f"no perplexity: {NO_PROSE}")
     if history[0].unedited_recall is None:
-        notes.append("there are no unedited facts to ask")
+        notes.append("there are no unedited facts to test")
     return notes
 
 

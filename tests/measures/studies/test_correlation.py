@@ -53,7 +53,7 @@ def test_few_rounds_are_told_and_many_tests_corrected(scored):
     found = Correlation().run(scored, [1, 2, 3])
     tests = [row for row in found.tables["spearman"] if row["over_k"] != EDITS]
     assert len(tests) == 4 * 3 * 3
-    assert "n = 3 rounds is few: the smallest p that so many can give is 0.33" in found.notes[0]
+    assert "n = 3 rounds is a small sample: the smallest possible p is 0.33" in found.notes[0]
     assert "never changed" in found.notes[-1]
     counted = [row for row in tests if row["score"] != "task_mean"]
     assert all(row["p_holm"] == 1 for row in counted)  # p is at least 1/3, times 24

@@ -74,7 +74,7 @@ def test_a_judge_is_a_model_of_its_own(free_case, tmp_path):
 def test_what_the_facts_lack_is_said(plain_case):
     found = Generation(facts=2, tokens=2, length=8, prompts=1).run(plain_case, [0, 1])
     assert [note.split(":")[0] for note in found.notes] == [
-        "these facts come with no references",
+        "these facts have no references",
         "these facts have no generation prompts",
     ]
     assert {row["measure"] for row in found.tables["generation"]} == {"exact", "contains", "fluency"}
@@ -84,6 +84,6 @@ def test_what_the_facts_lack_is_said(plain_case):
 def test_a_broken_lane_says_nothing(free_case):
     broken = {layer: torch.full_like(free_case.lm.original(layer), math.nan) for layer in free_case.layers}
     found = Generation(facts=3, tokens=3, length=8).run(wearing(free_case, 1, broken), [1])
-    assert found.notes == ["round 1: 3 answers broke off, their logits were not finite"]
+    assert found.notes == ["round 1: 3 answers stopped early: their logits were not finite"]
     assert [row["said"] for row in found.tables["answers"]] == ["", "", ""]
     assert [r["value"] for r in found.tables["generation"] if r["measure"] in ("exact", "contains")] == [0.0, 0.0]

@@ -107,7 +107,7 @@ def test_broken_weights_are_wrong_and_noted(asked_case):
     found = Locality(tokens=2).run(case, [1])
     assert all(row["value"] == 0.0 for table in found.tables.values() for row in table)
     assert "no finite probability" in found.notes[0]
-    assert "broke off" in found.notes[1]
+    assert "stopped early" in found.notes[1]
     scores = Scores().run(case, [1])
     assert all(row["value"] == 0.0 for row in scores.tables["scores"])
     assert scores.notes
@@ -117,4 +117,4 @@ def test_broken_weights_are_wrong_and_noted(asked_case):
 def test_which_answers_count_is_an_option_and_said_where_the_number_is(asked_case, study):
     free, first = (study(facts=3, answers=answers).run(asked_case, [1]) for answers in ("any", "first"))
     assert "any counts" in free.protocol
-    assert "the first alone counts, as in the R_k paper" in first.protocol
+    assert "only the first counts, as in the R_k paper" in first.protocol

@@ -42,5 +42,5 @@ def test_no_unedited_facts(plain_case):
     from dataclasses import replace
 
     found = Ripple().run(replace(plain_case, unedited=[]), [1])
-    assert found.notes == ["this run has no unedited facts to ask"]
+    assert found.notes == ["this run has no unedited facts to test"]
     assert found.tables["counts"] == []

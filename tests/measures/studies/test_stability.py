@@ -97,7 +97,7 @@ def test_other_layers_and_too_few_tokens(plain_case):
         Stability(tokens=10).run(plain_case, [3])
     few = Stability(tokens=40).run(replace(plain_case), [3])
     assert "40 tokens for 32 directions" in few.notes[0]
-    assert "too few tokens to compare principal directions of two halves" in few.notes[1]
+    assert "too few tokens to compare the principal directions of their two halves" in few.notes[1]
     assert not rows(few.tables["subspaces"], what=UNPAIRED)
 
 

@@ -80,4 +80,4 @@ def test_broken_weights_stop(plain_case):
     assert "is broken: the perplexity of held-out text is not finite" in found.notes[0]
     assert found.tables["verdict"][0]["flagged"] == 2
     bare = EarlyWarning().run(replace(plain_case, texts=Texts(), unedited=()), [1])
-    assert bare.notes[1:] == [f"no perplexity: {NO_PROSE}", "there are no unedited facts to ask"]
+    assert bare.notes[1:] == [f"no perplexity: {NO_PROSE}", "there are no unedited facts to test"]

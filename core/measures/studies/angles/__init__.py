@@ -45,17 +45,17 @@ class Angles:
     turn: str = param(
         "output",
         choices=("output", "input", "both"),
-        help="The side on which the controls turn W_0: Q W_0 (as MOSE does), or W_0 Q.",
+        help="The side on which the controls rotate W_0: Q W_0 (as MOSE does), or W_0 Q.",
     )
     cutoff: float | None = param(
-        None, gt=0, lt=1, help="κ₂ counts only singular values above this times σ_1; none: all of them."
+        None, gt=0, lt=1, help="κ₂ uses only singular values above this fraction of σ_1; none: all."
     )
 
     cells: int = param(
         10_000,
         ge=1,
         le=ceiling.CELLS,
-        help="Most similarities of a layer's side, over all asked rounds, kept one by one; beyond: binned.",
+        help="Most similarities stored per layer and side, over all chosen rounds; more are binned.",
     )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
@@ -108,14 +108,14 @@ class Angles:
                 f"W_t against W_0; k is the rank at which W_0 reaches {self.tau:g} of Σσ, for both. κ₂ in float64 over"
                 f" {'all singular values' if self.cutoff is None else f'singular values above {self.cutoff:g} of σ_1'}"
                 " (`counted` of them); empty where it is infinite. `numerical_rank`: singular values above"
-                " `rank_tolerance` = max(rows, columns) · eps of the weights' type, times σ_1. Controls: W_0 turned by"
-                " a random orthogonal matrix (Haar), and by random turns of all planes by one angle so that ‖W − W_0‖"
-                f" is the lane's; on the {self.turn} side, in the weights' type. Of more than {DRAWN} principal angles"
-                f" {DRAWN} are kept, evenly on a log scale. {_about_heat_maps(similarity)}"
+                " `rank_tolerance` = max(rows, columns) · eps of the weights' type, times σ_1. Controls: W_0 rotated by"
+                " a random orthogonal matrix (Haar), and by random rotations of all planes by one angle at which"
+                f" ‖W − W_0‖ equals the lane's; on the {self.turn} side, in the weights' type. Of more than {DRAWN}"
+                f" principal angles {DRAWN} are kept, evenly on a log scale. {_about_heat_maps(similarity)}"
             ),
             notes=list(dict.fromkeys(notes)),
             empty=dict.fromkeys(
-                ("angles", "layers", "similarity"), "at no asked round is any edited layer's weight all finite"
+                ("angles", "layers", "similarity"), "no edited layer has a finite weight at any of these rounds"
             ),
         )
 
@@ -144,7 +144,9 @@ class Angles:
             name = f", {side} side" if self.turn == "both" else ""
             turned = rotated_as_far(original, distance, basis.to(before.device))
             if turned is None:
-                notes.append(f"layer {reference.layer}: no turn goes as far as the edits did, so there is none")
+                notes.append(
+                    f"layer {reference.layer}: no rotation goes as far as the edits did, so this control is left out"
+                )
             else:
                 yield TURNED + name, _oriented(turned, side)
             if last:

@@ -28,15 +28,13 @@ Rows = list[dict[str, Any]]
 class Correlation:
     """Spearman's ρ between summaries of R_k and scores, over the asked rounds that the run measured."""
 
-    title: ClassVar[str] = "Does R_k go with the scores?"
-    question: ClassVar[str] = (
-        "Do rounds with a larger R_k have worse scores, more than they would just by coming later?"
-    )
+    title: ClassVar[str] = "Correlation of R_k with the scores"
+    question: ClassVar[str] = "Do rounds with a larger R_k have worse scores, beyond what comes from being later?"
     source: ClassVar[str] = "Revisiting parameter-based knowledge editing: Tables 2, 25-28"
 
-    layers: tuple[int, ...] | None = param(None, help="Whose R_k; none: that of the edited layers.")
+    layers: tuple[int, ...] | None = param(None, help="Layers whose R_k is used; none: the edited layers.")
     tokens: int | None = param(
-        None, ge=8, le=ceiling.PROBE_ROWS, help="Tokens that R_k is measured on; none: 4 per dimension, 1024 to 16384."
+        None, ge=8, le=ceiling.PROBE_ROWS, help="Number of tokens for R_k; none: 4 per dimension, 1024 to 16384."
     )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
@@ -84,7 +82,7 @@ class Correlation:
             protocol=(
                 f"Spearman's ρ over {len(finite)} measured rounds. R_k on {case.texts.drift_name} is summarised over"
                 f" k, then over layers {self._layers(case, measured)}; scores are those of the run, over all facts"
-                " edited so far. p: over all orders of the rounds (20,000 drawn ones beyond eight rounds); p_t:"
+                " edited so far. p: over all orders of the rounds (20,000 random ones beyond eight rounds); p_t:"
                 " Student's t with n − 2 degrees of freedom, as in the paper; p_holm: Holm's correction of p for the"
                 f" {len(tests)} tests of this table."
             ),
@@ -194,15 +192,14 @@ def _cautions(n: int, tests: int, scores: Mapping[str, Sequence[float]]) -> list
     if n < FEW:
         least = f"{2 / factorial(n):.2g}"
         notes.append(
-            f"n = {n} rounds is few: the smallest p that so many can give is {least}, before correcting for {tests}"
-            " tests"
+            f"n = {n} rounds is a small sample: the smallest possible p is {least}, before correcting for {tests} tests"
         )
     notes.append(
-        "rounds of one run are no independent samples: R_k and scores both change as edits add up. Compare each ρ with"
-        f" the row “{EDITS}”: what merely grows with the edits correlates as much."
+        "rounds of one run are not independent samples: R_k and scores both change as edits add up. Compare each ρ"
+        f" with the row “{EDITS}”: any quantity that only grows with the edits correlates as strongly."
     )
     if flat := [name for name, values in scores.items() if len(set(values)) == 1]:
-        notes.append(f"{', '.join(flat)} never changed: no correlation")
+        notes.append(f"{', '.join(flat)} never changed, so there is no correlation")
     return notes
 
 
@@ -226,7 +223,7 @@ def _charts() -> list[Chart]:
             y="value",
             by="score",
             text="round",
-            title="Median R_k (mean over layers) and scores, a point per measured round",
+            title="Median R_k (mean over layers) and scores, one point per measured round",
             x_title="median R_k",
             y_title="score",
         ),

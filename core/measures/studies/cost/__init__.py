@@ -29,11 +29,11 @@ class Cost:
     rounds."""
 
     title: ClassVar[str] = "Time and memory"
-    question: ClassVar[str] = "Is the edited model slower than the unedited one, and what did the rounds take?"
+    question: ClassVar[str] = "Is the edited model slower than the unedited one, and how long did the rounds take?"
     source: ClassVar[str] = "R_k paper, Fig. 5 (latency ratio over 50 greedy tokens)"
 
     tokens: int = param(50, ge=1, le=ceiling.SAMPLED, help="Greedy tokens per prompt.")
-    prompts: int = param(10, ge=3, le=ceiling.SAMPLED, help="Prompts, of facts spread over the run.")
+    prompts: int = param(10, ge=3, le=ceiling.SAMPLED, help="Number of prompts, from facts spread over the run.")
 
     def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """Tables `latency`, `memory`, `rounds` (by measured round) and `phases` (of every round, seconds per edit)."""
@@ -87,18 +87,18 @@ class Cost:
             protocol=(
                 f"{count} greedy tokens after each of {len(prompts)} prompts, one prompt at a time, the unedited model"
                 " and the lane in turn, after a warm-up; medians, and the median of the prompts' ratios with a 95 %"
-                " bootstrap interval. The lane wears edited matrices in the place of the original ones, of the same"
-                " shape and type, so a ratio of 1 must come out: what differs from it is the noise of the clock."
-                " Memory: the most that this process ever held (on a GPU: that PyTorch ever allocated there), loading"
-                " included. Seconds per edit: all that a round took by the facts that it edited, without waiting and"
-                " without set-up (statistics, decompositions and factors that are made once and shared), which no lane"
-                " is charged with; `edit_seconds` is the sum over the rounds since the last measurement."
+                " bootstrap interval. Edited matrices replace the original ones and have the same shape and type, so"
+                " the ratio must be 1 up to timing noise. Memory: the peak of this process (on a GPU: PyTorch's"
+                " peak allocation), including loading. Seconds per edit: a round's duration divided by its facts,"
+                " without waiting and without set-up (statistics, decompositions and factors that are computed once"
+                " and shared), which is not charged to any lane; `edit_seconds` is the sum over the rounds since the"
+                " last measurement."
             ),
             notes=notes,
             empty={
-                "latency": f"no prompt of this run leaves room for {count} tokens in what the model reads",
-                "memory": "this machine does not tell how much memory a process has held",
-                "rounds": "the run has measured no round, so it noted no seconds",
+                "latency": f"no prompt of this run leaves room for {count} tokens in the model's context",
+                "memory": "this machine does not report the peak memory of a process",
+                "rounds": "the run has measured no round, so it recorded no times",
             },
         )
 

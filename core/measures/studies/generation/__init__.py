@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 NO_REFERENCES = (
-    "these facts come with no references: no consistency (CounterFact keeps such texts in a file of their own, by"
-    " relation and new object; give those of a record as its references)"
+    "these facts have no references, so there is no consistency (CounterFact keeps such texts in a separate file, by"
+    " relation and new object; give a record's texts as its references)"
 )
 
 
@@ -31,18 +31,22 @@ class Generation:
     """Greedy answers matched with the accepted ones; sampled texts for fluency and consistency; a judge if named."""
 
     title: ClassVar[str] = "Free generation"
-    question: ClassVar[str] = "Does the model say the new fact in its own words, fluently and to the point?"
+    question: ClassVar[str] = "Does the model state the new fact in free text, fluently and consistently?"
     source: ClassVar[str] = "R_k paper (free generation, judge); ROME and MEMIT (fluency, consistency)"
 
-    facts: int | None = param(30, ge=1, le=ceiling.FACTS, help="Facts asked, spread over all edited so far; none: all.")
-    tokens: int = param(50, ge=1, le=ceiling.WORD_TOKENS, help="Most tokens of a greedy answer.")
-    length: int = param(100, ge=2, le=ceiling.WORD_TOKENS, help="Tokens of a sampled text, its prompt included.")
+    facts: int | None = param(
+        30, ge=1, le=ceiling.FACTS, help="Facts tested, spread over all edited so far; none: all."
+    )
+    tokens: int = param(50, ge=1, le=ceiling.WORD_TOKENS, help="Maximum length of a greedy answer in tokens.")
+    length: int = param(
+        100, ge=2, le=ceiling.WORD_TOKENS, help="Length of a sampled text in tokens, including the prompt."
+    )
     prompts: int = param(3, ge=1, le=ceiling.PER_FACT, help="Sampled texts per fact.")
     answers: str = answers_option()
     judge: str | None = param(
         None,
         names=Names.MODEL,
-        help="A causal language model that is asked whether answers agree: a folder, a hub id or pocket.",
+        help="A causal language model that judges whether answers agree: a folder, a hub id or pocket.",
     )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
@@ -66,7 +70,7 @@ class Generation:
         answers: list[dict[str, Any]] = []
         notes = [] if references else [NO_REFERENCES]
         if not any(fact.generation for fact in case.facts):
-            notes.append("these facts have no generation prompts: fluency is of texts that continue their own prompts")
+            notes.append("these facts have no generation prompts: fluency is measured on continuations of such prompts")
         for at, beat in each_round(case, rounds):
             chosen = facts_at(case, at, self.facts)
             with case.lm.worn(case.weights(at)):
@@ -99,7 +103,7 @@ class Generation:
             ],
             protocol=self._protocol(len(references)),
             notes=notes,
-            empty=dict.fromkeys(("generation", "answers"), "the run has no facts to ask"),
+            empty=dict.fromkeys(("generation", "answers"), "the run has no facts to test"),
         )
 
     def _judge(self, case: Case) -> Judge | None:
@@ -174,7 +178,9 @@ class Generation:
         ]
 
     def _protocol(self, references: int) -> str:
-        judged = f" Judge: {self.judge} finds yes likelier than no when asked whether both agree." if self.judge else ""
+        judged = (
+            f" Judge: {self.judge} gives yes a higher probability than no, asked if both agree." if self.judge else ""
+        )
         about = (
             f" Consistency: cosine of TF-IDF vectors of a fact's sampled texts and its references, fitted on the"
             f" references of {references:,} facts."

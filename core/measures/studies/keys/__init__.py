@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class Keys:
     """FastEdit's s_t, s̄_t and s_t*, and the spectrum of the keys that were edited."""
 
-    title: ClassVar[str] = "Keys and what the change does to them"
+    title: ClassVar[str] = "Keys, and how the change acts on them"
     question: ClassVar[str] = (
-        "Does the change act on inputs that the layer knows, and how many directions do keys span?"
+        "Does the change act on inputs that the layer already knows, and how many directions do keys span?"
     )
     source: ClassVar[str] = "FastEdit, Figures 1, 9, 12 and 13"
 
@@ -35,15 +35,15 @@ class Keys:
         None, symbol="r₀", ge=1, le=ceiling.WIDTH, help="The number of U's directions, instead of that share."
     )
     change: str = param(
-        "accumulated", choices=("accumulated", "per round"), help="ΔW: W_t − W_0, or what round t added by itself."
+        "accumulated", choices=("accumulated", "per round"), help="ΔW: W_t − W_0, or the update of round t alone."
     )
-    scaled: bool = param(False, help="Scale U's directions by the root of their variance, as the prior itself does.")
-    keys: int = param(5000, ge=1, le=ceiling.SAMPLED, help="The first so many edited keys are decomposed.")
+    scaled: bool = param(False, help="Scale U's directions by the square root of their variance, as the prior does.")
+    keys: int = param(5000, ge=1, le=ceiling.SAMPLED, help="Number of keys to decompose, from the first edit on.")
     layer: int | None = param(
         None,
         ge=0,
         le=ceiling.LAYERS,
-        help="Whose keys; none: those of the layer that most rounds edited, of equal ones the last.",
+        help="Layer of the keys; none: the layer that most rounds edited, the last of several.",
     )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
@@ -162,7 +162,7 @@ class Keys:
 
     def _protocol(self, known: dict[int, Factors]) -> str:
         ranks = ", ".join(f"{layer}: {factors.vectors.shape[1]}" for layer, factors in known.items())
-        what = "W_t − W_0" if self.change == "accumulated" else "the update of round t by itself"
+        what = "W_t − W_0" if self.change == "accumulated" else "the update of round t alone"
         chosen = f"the first {self.rank}" if self.rank else f"as many as hold {self.energy:g} of its trace"
         return (
             f"s = ‖ΔW U‖_F, s̄ = ‖ΔW V‖_F, s* = s + s̄ of {what}, the lane's edited layers joined by squares; U:"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 GRID = 64  # points of a density curve
 FACETS = 6  # rounds that are drawn side by side
 BEFORE, SINGLE, ALL = "before", "its own round's update", "all updates"
-NOT_FINITE = "no asked round leaves states that are all finite"
+NOT_FINITE = "the states are not finite at any of these rounds"
 FEW_ALONE = "too few facts to compare each round's own update with all of them"
 Rows = list[dict[str, Any]]
 
@@ -39,9 +39,9 @@ class Maps:
     )
     source: ClassVar[str] = "MOSE, Figure 5; REVIVE, Figure 10"
 
-    method: str = param("pca", choices=("pca", "tsne", "umap"), help="How states are laid out in two dimensions.")
+    method: str = param("pca", choices=("pca", "tsne", "umap"), help="How states are projected to two dimensions.")
     points: int = param(
-        200, ge=8, le=ceiling.POINTS, help="Prompts on the map, half of them about edited facts, half about others."
+        200, ge=8, le=ceiling.POINTS, help="Prompts on the map, half about edited facts, half about others."
     )
     site: str = param(
         "edited",
@@ -52,7 +52,7 @@ class Maps:
     single: str = param(
         "added",
         choices=("added", "turned"),
-        help="One round alone: W_0 + (W_t − W_{t−1}), or R_t W_0 with the turn R_t that W_{t−1} took (MOSE).",
+        help="One round alone: W_0 + (W_t − W_{t−1}), or R_t W_0 with the rotation R_t of W_{t−1} (MOSE).",
     )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
@@ -86,7 +86,7 @@ class Maps:
             notes += book.joined(after)
         case.report(last, last)
         if len(chosen) > FACETS:
-            notes.append(f"{FACETS} of the {len(chosen)} rounds are drawn; distances are of all")
+            notes.append(f"{FACETS} of the {len(chosen)} rounds are drawn; distances cover all of them")
         about, of = len(panel.facts), len(panel.texts)
         return StudyResult(
             tables={"map": book.map, "single": book.single, "density": book.density, "distance": book.distance},
@@ -94,15 +94,15 @@ class Maps:
             protocol=(
                 f"{of} prompts ({about} about facts edited by round {last}, {of - about} about unedited ones), each a"
                 f" point before and after: the residual stream after layer {panel.layer} at the"
-                f" {'subject’s' if self.at == 'subject' else 'prompt’s'} last token. All states of a map are laid out"
-                f" together ({self.method}, seed {case.seed}, from principal components), and each map is turned onto"
+                f" {'subject’s' if self.at == 'subject' else 'prompt’s'} last token. All states of a map are projected"
+                f" together ({self.method}, seed {case.seed}, from principal components), and each map is aligned with"
                 " the one before. Distance: MMD² with a Gaussian kernel as wide as the median distance, in all"
                 " dimensions; p by 999 random swaps within pairs of the same prompt."
             ),
             notes=notes,
             empty={
                 **dict.fromkeys(("map", "density", "distance"), NOT_FINITE),
-                "single": FEW_ALONE if after is not None else "the last asked round left states that are not finite",
+                "single": FEW_ALONE if after is not None else "the states after the last chosen round are not finite",
             },
         )
 
@@ -319,7 +319,7 @@ def _charts(method: str, with_single: bool) -> list[Chart]:
             y="mmd2",
             by="group",
             text="p",
-            title="Distance of the clouds, in all dimensions",
+            title="Distance of the distributions, in all dimensions",
             x_title="",
             y_title="MMD²",
         ),

@@ -22,14 +22,16 @@ class Retention:
     """How well the facts of a round are still reproduced after later rounds, by three metrics."""
 
     title: ClassVar[str] = "Retention"
-    question: ClassVar[str] = "How long do edits last: what is each round's cohort of facts worth at every later round?"
+    question: ClassVar[str] = (
+        "How long do edits last: how does each round's cohort of facts score at every later round?"
+    )
     source: ClassVar[str] = "Forgetting curves; the three metrics as in MEMIT, ZsRE and ROME"
 
     ask: str = param(
-        "edit", choices=("edit", "paraphrase"), help="What is asked: the edited prompt, or the fact's paraphrases."
+        "edit", choices=("edit", "paraphrase"), help="Prompts: the edited prompt, or the fact's paraphrases."
     )
-    facts: int | None = param(20, ge=1, le=ceiling.FACTS, help="Facts asked per cohort, spread over it; none: all.")
-    before: bool = param(False, help="Ask a cohort also at rounds before its own edit.")
+    facts: int | None = param(20, ge=1, le=ceiling.FACTS, help="Facts tested per cohort, spread over it; none: all.")
+    before: bool = param(False, help="Also test a cohort at rounds before its edit.")
     answers: str = answers_option()
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
@@ -62,7 +64,7 @@ class Retention:
             if curve
         ]
         if lives and all(row["at_age_0"] is None for row in lives):
-            notes.append("no cohort was asked right after its edit, so the curve has no age 0 and no half-life")
+            notes.append("no cohort was tested right after its edit, so the curve has no age 0 and no half-life")
         if not lives:
             notes.append(nothing)
         return StudyResult(

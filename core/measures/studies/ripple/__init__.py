@@ -14,7 +14,7 @@ from core.measures.study.result import StudyResult
 if TYPE_CHECKING:
     from core.measures.study.case import Case
 
-NONE_ASKED = "this run has no unedited facts to ask"
+NONE_ASKED = "this run has no unedited facts to test"
 COLUMNS = ("round", "fact", "prompt", "object", "before", "after", "was_right", "is_right", "ties", "edit")
 
 
@@ -26,7 +26,7 @@ class Ripple:
     question: ClassVar[str] = "Which unedited facts changed their answer, and what do they share with the edited ones?"
     source: ClassVar[str] = "This lab"
 
-    facts: int | None = param(200, ge=1, le=ceiling.FACTS, help="Unedited facts asked; none: all.")
+    facts: int | None = param(200, ge=1, le=ceiling.FACTS, help="Number of unedited facts tested; none: all.")
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
@@ -55,7 +55,7 @@ class Ripple:
             with case.lm.worn(case.weights(at)):
                 after, broken = greedy_ids(case.lm, prompts, counts, beat)
             if broken:
-                notes.append(f"round {at}: {broken:,} answers broke off, their logits were not finite")
+                notes.append(f"round {at}: {broken:,} answers stopped early: their logits were not finite")
             edits = Edits.of([case.facts[i] for i in case.edited(at)])
             texts = list(zip(decoded(case.lm, before), decoded(case.lm, after), strict=True))
             rows = ripples(facts, before, after, texts, edits)
@@ -75,23 +75,23 @@ class Ripple:
                     by="tie",
                     y_low="low",
                     y_high="high",
-                    title="Unedited facts with another answer",
+                    title="Unedited facts whose answer changed",
                     x_title="after round",
                     y_title="share of the facts with this tie",
                     unit="share",
                 )
             ],
             protocol=(
-                "Facts that no edit is about, asked after the round. The answer is the greedy continuation, as many"
+                "Unedited facts, tested after the round. The answer is the greedy continuation, as many"
                 " tokens as the true object has; it changed if any token differs from the unedited model's. A fact"
                 f" counts under each tie that it has to any fact edited so far ({', '.join(TIES[:-1])}), or as"
-                " unrelated; an edit's objects are its new and its old one; the edit that is named is the last one of"
-                " the first tie. Lost: right before, wrong now. 95 % bootstrap over facts."
+                " unrelated; an edit's objects are its new one and its old one; the named edit is the last one with the"
+                " first tie. Lost: correct before, wrong now. 95 % bootstrap over facts."
             ),
             notes=notes,
             empty={
                 "counts": NONE_ASKED,
-                "changed": "no fact that was asked has another answer than before the edits" if facts else NONE_ASKED,
+                "changed": "no tested fact changed its answer" if facts else NONE_ASKED,
             },
         )
 

@@ -32,9 +32,9 @@ class Stability:
     question: ClassVar[str] = "How far do hidden states move, along which directions, and how much is an artefact?"
     source: ClassVar[str] = "Revisiting parameter-based knowledge editing: Figures 2 and 6, Tables 1, 5-24"
 
-    layers: tuple[int, ...] | None = param(None, help="Whose states are read; none: those of the edited layers.")
+    layers: tuple[int, ...] | None = param(None, help="Layers whose states are read; none: the edited layers.")
     tokens: int | None = param(
-        None, ge=8, le=ceiling.PROBE_ROWS, help="Tokens that are read; none: 4 per dimension, 1024 to 16384."
+        None, ge=8, le=ceiling.PROBE_ROWS, help="Number of tokens to read; none: 4 per dimension, 1024 to 16384."
     )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
@@ -130,7 +130,7 @@ class _Book:
             first, second = halves(len(before), self.case.seed)
             if len(first) < before.shape[1]:
                 self.notes.append(
-                    f"layer {layer}: too few tokens to compare principal directions of two halves of them"
+                    f"layer {layer}: too few tokens to compare the principal directions of their two halves"
                 )
                 continue
             of_first, of_second = drift.factorise(before[first]), drift.factorise(before[second])

@@ -33,11 +33,11 @@ class Values:
 
     title: ClassVar[str] = "Values at edit time and now"
     question: ClassVar[str] = (
-        "Is what an edit wrote still there, for its own key and for the key that the model now has?"
+        "Is the value that an edit wrote still there, for its own key and for the model's current key?"
     )
     source: ClassVar[str] = "MOSE, Figure 22"
 
-    points: int = param(200, ge=3, le=ceiling.SHOWN, help="The most facts, and task texts, that are looked at.")
+    points: int = param(200, ge=3, le=ceiling.SHOWN, help="Maximum number of facts, and of task texts.")
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
@@ -229,7 +229,7 @@ def _charts(with_values: bool, with_tasks: bool) -> list[Chart]:
         )
 
     values = [
-        heat("reached", "missing", "What is missing of each cohort's values (0: reached)"),
+        heat("reached", "missing", "Missing part of each cohort's values (0: reached)"),
         map_of("map", "States at the subject: before, aimed at, now"),
     ]
     drift = Chart(
@@ -238,13 +238,13 @@ def _charts(with_values: bool, with_tasks: bool) -> list[Chart]:
         x="round",
         y="away",
         by="keys",
-        title="How far the weights send keys away from where they sent them",
+        title="Change of the weights' outputs for recorded keys",
         x_title="after round",
         y_title="‖W_t k − v‖ / ‖v‖, mean",
     )
     tasks = [map_of("task_keys_map", "W k for the keys of task texts", "text")]
     return values * with_values + [
-        heat("kept", "moved", "How far the weights' answers to each cohort's own keys have moved"),
+        heat("kept", "moved", "Change of the weights' outputs for each cohort's own keys"),
         drift,
         map_of("same_keys_map", "W k for the keys of the edits"),
         *tasks * with_tasks,
