@@ -32,8 +32,8 @@ from lab_app.server.owner import IN_ADDRESS, OwnersKey
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 FIRST_PORT, PORTS = 7860, 100
 EXPOSED = (
-    "This lab asks nobody for a login, and {where}: whoever reaches it can start runs on this computer, of what you "
-    "offer (--models, --datasets). Start it with --auth-file users.txt to let in only whom you know."
+    "This lab has no login, and {where}: anyone who reaches it can start runs on this computer with what you offer "
+    "(--models, --datasets). Start it with --auth-file users.txt to admit only people whom you know."
 )
 
 

@@ -81,7 +81,7 @@ def experiment(lab: Lab) -> dict[str, Any]:
     with gr.Row(elem_classes=["pair"]):
         form["count"] = gr.Number(
             200 if lab.world else 0,
-            label="+ sampled facts",
+            label="+ Sampled facts",
             precision=0,
             minimum=0,
             maximum=20_000,
@@ -89,7 +89,7 @@ def experiment(lab: Lab) -> dict[str, Any]:
             elem_id="count",
             min_width=80,
         )
-        form["seed"] = gr.Number(0, label="seed", precision=0, minimum=0, elem_id="seed", min_width=60)
+        form["seed"] = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="seed", min_width=60)
     gr.HTML("<h3>Lanes</h3>", apply_default_css=False, elem_classes=["lab-widget"])
     form["lanes"] = widget(
         "lanes",
@@ -114,8 +114,8 @@ def experiment(lab: Lab) -> dict[str, Any]:
             min_width=80,
         )
         with gr.Column(elem_classes=["ticks"], min_width=80):
-            form["tasks"] = gr.Checkbox(True, label="do tasks", container=False)
-            form["maps"] = gr.Checkbox(True, label="draw maps", container=False)
+            form["tasks"] = gr.Checkbox(True, label="Run tasks", container=False)
+            form["maps"] = gr.Checkbox(True, label="Draw maps", container=False)
     form["problem"] = problem("run-problem", lab.told(lab.store.notice or ""))
     with gr.Row(elem_id="controls") as form["controls"]:
         form["start"] = gr.Button("Run", variant="primary", elem_id="start", min_width=70)

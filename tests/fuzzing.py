@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 FOREIGN = re.compile(
     r"Traceback|\b[A-Z]\w*(Error|Exception)\b|<class|NoneType|has no attribute|Exceeds the limit|invalid literal|codec"
     r"|not subscriptable|unhashable|positional argument|unsupported operand|sqlite|SQL|pydantic|_rust|object at 0x"
-    r"|list index|too large to convert|fault of its own|expected str|must be str"
+    r"|list index|too large to convert|internal error|expected str|must be str"
 )
 LONGEST = 3_000  # characters of a message
 

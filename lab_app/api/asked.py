@@ -22,8 +22,8 @@ from lab_app.lab import Lab
 from lab_app.markup.text import sentence
 
 SHORTEST_KEY = 16  # characters: fewer could be guessed
-LATER = "the worker is busy or starting: it is done as soon as the worker comes to it; ask for the run's status later"
-FAULT = "The lab could not do this, by a fault of its own; its terminal says which."
+LATER = "the worker is busy or starting: the request is queued; check the run's status later"
+FAULT = "The lab could not do this because of an internal error; see its terminal."
 LONGEST_TEXT, LARGEST = 1_000_000, 2**31  # characters of a parameter, and how large a number is
 ONE = {int: "a whole number", float: "a number", str: "text", bool: "true or false", list: "a list"}
 MANY = {int: "whole numbers", str: "texts"}
@@ -92,7 +92,7 @@ def own(lab: Lab, run: str, key: str, request: gr.Request | None) -> Run:
     """The run of that id, if it is this person's; raises `UserError` if it is not."""
     found, owner = known(lab, run), owner_of(key, request)
     if not found.owner or found.owner != owner:
-        raise UserError("only whose run it is may do that: give the key that it was started with")
+        raise UserError("only the owner of the run can do that: give the key that it was started with")
     return found
 
 
@@ -103,6 +103,6 @@ def owner_of(key: str, request: gr.Request | None) -> str:
         return name
     if key and len(key) < SHORTEST_KEY:
         raise UserError(
-            f"a key has at least {SHORTEST_KEY} characters, so that nobody guesses it: use secrets.token_hex()"
+            f"a key must have at least {SHORTEST_KEY} characters, so that it cannot be guessed: use secrets.token_hex()"
         )
     return key

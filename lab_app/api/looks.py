@@ -47,27 +47,27 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
     async def fact_card(
         run: str, fact: int, lane: str | None = None, round: int | None = None, unedited: bool = False
     ) -> dict:
-        """One fact of a run: how its questions are answered over the rounds of each lane, and proof that it was edited.
+        """One fact of a run: the answers to its questions over the rounds of each lane, and proof that it was edited.
 
         Args:
-            run: The run's id; it has begun.
+            run: Id of a run that has begun.
             fact: Its number, counted from 0 as in events and tables.
             lane: The label of one lane; null: all.
-            round: One that must be among the rounds that it is asked at (a few of each lane's); null: the latest.
-            unedited: Whether the number is that of a fact that the run leaves alone.
+            round: A round to include among the tested rounds (a few of each lane's); null: the latest.
+            unedited: Whether the number is that of an unedited fact.
 
         Returns:
-            {"lanes": [{"lane", "fact": what it says, "edited_in": its round or null, "questions": [{"kind", "prompt", "target", "truth"}], "rounds": [{"round", "target" and "truth": a probability per question, "exact"}], "proof": of each layer ‖ΔW‖, what the guard took, the hash; or null}]}
+            {"lanes": [{"lane", "fact": what it says, "edited_in": its round or null, "questions": [{"kind", "prompt", "target", "truth"}], "rounds": [{"round", "target" and "truth": a probability per question, "exact"}], "proof": of each layer ‖ΔW‖, what the guard removed, the hash; or null}]}
         """  # noqa: E501 (clients are shown these lines as they are)
         payload = {"fact": fact, "unedited": unedited} | ({} if round is None else {"round": round})
         return {"lanes": await of_lanes(run, "fact", lane, payload)}
 
     async def film_strip(run: str, prompt: str = "", lane: str | None = None) -> dict:
-        """What a run's models say after a prompt, round by round: a film strip of each lane.
+        """Continuations of a prompt, round by round: a film strip of each lane.
 
         Args:
-            run: The run's id; it has begun.
-            prompt: The beginning of a sentence; "": the prompts that the run's spec has asked at every measured round ("measure": {"probes": […]}).
+            run: Id of a run that has begun.
+            prompt: The beginning of a sentence; "": the prompts that the run's spec repeats at every measured round ("measure": {"probes": […]}).
             lane: The label of one lane; null: all.
 
         Returns:

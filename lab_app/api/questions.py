@@ -43,14 +43,14 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
     async def ask_run(
         run: str, prompt: str, round: int | None = None, lane: str | None = None, without: list[int] | None = None
     ) -> dict:
-        """What the model says to a prompt: before the edits, and in every lane of a run or one of them.
+        """Continue a prompt with the unedited model and with every lane of a run, or one lane.
 
         Args:
-            run: The run's id; "" asks the unedited pocket model.
+            run: The run's id; "": the unedited pocket model.
             prompt: The beginning of a sentence, such as "The capital of France is".
-            round: After which round; null: the latest; 0: unedited.
+            round: The model after this round; null: the latest; 0: unedited.
             lane: The label of one lane; null: all.
-            without: Rounds to leave out, as if they had not been.
+            without: Rounds to leave out, as if they had not been edited.
 
         Returns:
             {"answers": [{"lane": its label, "base": whether it is the unedited model, "text": the continuation, "next": [[token, probability], …]}], "message": why an answer is missing, if one is}
@@ -67,14 +67,14 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         rounds: str = "last",
         request: gr.Request | None = None,
     ) -> dict:
-        """Ask for a study of a run: a measure that takes longer than a round should. study_result has what it finds.
+        """Start a study of a run: a measurement that takes too long to run after every round. Get it by study_result.
 
         Args:
-            run: The run's id; it has begun.
-            name: Of the study, as list_studies names it.
-            options: Of the study, as list_studies names them; those left out have their defaults.
+            run: Id of a run that has begun.
+            name: Name of the study, from list_studies.
+            options: Options of the study, from list_studies; those left out have their defaults.
             lanes: Labels; null: all.
-            rounds: "last", "all", or numbers with commas such as "0,5,10".
+            rounds: "last", "all", or numbers separated by commas, such as "0,5,10".
 
         Returns:
             {"study": its number in this run}
@@ -98,13 +98,13 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         return state
 
     def run_studies(run: str) -> dict:
-        """The studies of a run, with what each was asked: those that wait or go on, and the results that were kept.
+        """List the studies of a run with their options: those that are waiting or running, and the stored results.
 
         Args:
             run: The run's id.
 
         Returns:
-            {"studies": [{"study": its number, or null, "result": the key of one that the command line made, or null, "name", "options", "lanes", "rounds", "status", "created": seconds since 1970}], the newest 40, newest first}
+            {"studies": [{"study": its number, or null, "result": the key of a command-line result, or null, "name", "options", "lanes", "rounds", "status", "created": seconds since 1970}], the newest 40, newest first}
         """  # noqa: E501 (clients are shown these lines as they are)
         known(lab, run)
         listed = []
@@ -115,12 +115,12 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         return {"studies": listed}
 
     def study_result(run: str, study: int = 0, result: str = "") -> dict:
-        """How a study stands, and what it found once it is done.
+        """The status of a study, and its result once it is done.
 
         Args:
             run: The run's id.
             study: Its number, from study_run.
-            result: Instead of a number, the key of a result that the command line made, from run_studies.
+            result: Instead of a number, the key of a command-line result, from run_studies.
 
         Returns:
             {"status": queued, running, done, stopped or failed; "message", "position": its place in the queue, "progress", "found": {"tables": {name: rows}, "protocol", "notes", …} or null}
@@ -136,14 +136,14 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         return answer | {"found": lab.store.studies.result(home.folder, state)}
 
     async def stop_study(run: str, study: int) -> dict:
-        """Stop a study that waits or goes on.
+        """Stop a study that is waiting or running.
 
         Args:
             run: The run's id.
             study: Its number, from study_run.
 
         Returns:
-            {"status": what it is then; one that goes on stops in a moment}
+            {"status": its new status; a running study stops in a moment}
         """
         await asyncio.to_thread(known, lab, run)
         await asyncio.to_thread(its_study, run, study)
@@ -155,16 +155,16 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
     async def delete_study(
         run: str, study: int = 0, result: str = "", key: str = "", request: gr.Request | None = None
     ) -> dict:
-        """Delete a study that does not go on, and what it found. Only whose run it is may do that.
+        """Delete a study that is not running, and its result. Only the run's owner can do this.
 
         Args:
             run: The run's id.
             study: Its number, from study_run.
-            result: Instead of a number, the key of a result that the command line made, from run_studies.
+            result: Instead of a number, the key of a command-line result, from run_studies.
             key: As it was given to start_run.
 
         Returns:
-            {"deleted": whether it is gone; false: the worker is busy, and deletes it as soon as it comes to it}
+            {"deleted": whether it is gone; false: the worker is busy, and the deletion is queued}
         """
         home = await asyncio.to_thread(known, lab, run)
         check_owner(home, owner_of(key, request))
@@ -175,7 +175,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         return {"deleted": await answered(lab, run, "delete_study", {"study": study}, PATIENCE) is not None}
 
     def list_studies() -> dict:
-        """The studies that can be made of a run, by the question that each answers.
+        """List the studies that are available, with the question that each answers.
 
         Returns:
             {"studies": [{"name", "title", "question", "source", "options": [{"name", "kind", "default", "help", …}]}]}
@@ -183,13 +183,13 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         return {"studies": catalogue()}
 
     def preview_facts(facts: dict) -> dict:
-        """Check facts before a run edits them; nothing is started.
+        """Check facts before a run edits them. Nothing is started.
 
         Args:
             facts: As in a spec: {"items": [{"subject", "prompt" with {} for the subject, "target", "truth"}]} or {"source": "pocket", "count": 20, "seed": 0}; or {"text": lines of CSV or JSON}.
 
         Returns:
-            {"count": how many, "facts": the first 50, "problems": [{"row": from 1, "column", "message"}], "hints": what the pocket model was taught of a row}
+            {"count": number of facts, "facts": the first 50, "problems": [{"row": from 1, "column", "message"}], "hints": what the pocket model was taught about a row}
         """  # noqa: E501 (clients are shown these lines as they are)
         given = dict(facts)
         if "text" in given:

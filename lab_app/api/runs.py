@@ -25,20 +25,20 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
     lab = actions.lab
 
     def start_run(spec: dict, key: str = "", request: gr.Request | None = None) -> dict:
-        """Put a run into the queue: facts edited into a model under several recipes, and measured round by round.
+        """Queue a run: it edits facts into a model under several recipes and measures the model after every round.
 
         Args:
-            spec: As for `python -m core run`: {"model": "pocket", "facts": {"source": "pocket", "count": 200} or {"items": [{"subject", "prompt", "target", "truth"}]}, "round_size": 50, "lanes": [{"method": "memit", "guards": [{"name": "revive", "tau": 0.1}]}]}. It names models, datasets and tasks that the lab offers, and no files of its computer.
-            key: A secret of your own, of at least 16 characters, under which list_runs finds the run again. The page shows a visitor's own key under "All runs".
+            spec: As for `python -m core run`: {"model": "pocket", "facts": {"source": "pocket", "count": 200} or {"items": [{"subject", "prompt", "target", "truth"}]}, "round_size": 50, "lanes": [{"method": "memit", "guards": [{"name": "revive", "tau": 0.1}]}]}. It may name models, datasets and tasks that the lab offers, but no files on its computer.
+            key: Your own secret of at least 16 characters. list_runs finds the run by it. The page shows a visitor's own key under "All runs".
 
         Returns:
-            {"run": its id, "position": its place in the queue}. Keep the id: whoever has it sees the run.
+            {"run": its id, "position": its place in the queue}. Keep the id: anyone who has it can see the run.
         """  # noqa: E501 (clients are shown these lines as they are)
         run = lab.start(spec, owner_of(key, request), lab.offer(request))
         return {"run": run, "position": known(lab, run).position}
 
     def run_status(run: str) -> dict:
-        """How a run stands.
+        """The status of a run.
 
         Args:
             run: Its id.
@@ -51,18 +51,18 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         return answer | {"progress": lab.store.progress(run)}
 
     async def run_events(run: str, after: int = 0, wait: float = 0.0) -> dict:
-        """What happened in a run: started, edited, measured (scores, layers, words), warned, undone, finished.
+        """The events of a run: started, edited, measured (scores, layers, words), warned, undone, finished.
 
-        What is said of rounds past `to` before an event {"kind": "undone", "to"} stands no longer; where there are
-        several "started", the last one stands.
+        An event {"kind": "undone", "to"} invalidates earlier events of rounds after `to`. If there are several
+        "started" events, the last one is valid.
 
         Args:
             run: Its id.
-            after: The number of the last event that you have; 0: from the beginning.
-            wait: Seconds to wait (at most 60) where there is no news: ask again and again to follow a run.
+            after: Number of the last event that you have; 0: from the beginning.
+            wait: Seconds to wait (at most 60) if there are no new events. Call this repeatedly to follow a run.
 
         Returns:
-            {"last": number to give as `after` next time, "events": those past it, oldest first, "status": as in run_status}
+            {"last": number to pass as `after` next time, "events": the new ones, oldest first, "status": as in run_status}
         """  # noqa: E501 (clients are shown these lines as they are)
         until = time.monotonic() + min(max(0.0, wait), LONGEST_WAIT)
         status = known(lab, run).status
@@ -76,7 +76,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         return {"last": last, "events": [event for _, event in events], "status": known(lab, run).status}
 
     def list_runs(key: str = "", request: gr.Request | None = None) -> dict:
-        """The runs that were started with a key, or by the person who logged in.
+        """List the runs that were started with a key, or by the person who is logged in.
 
         Args:
             key: As it was given to start_run.
@@ -90,14 +90,14 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         return {"runs": [{k: v for k, v in row_of(run).items() if k != "resumes"} for run in lab.store.runs(owner)]}
 
     async def steer_run(run: str, action: str) -> dict:
-        """Pause a run, let it go on, let it go on for one round, or stop it (it can be resumed).
+        """Pause a run, resume it, run one round of it, or stop it (it can be resumed).
 
         Args:
             run: Its id.
             action: pause, resume, step or stop.
 
         Returns:
-            {"status": what it is then}
+            {"status": its new status}
         """
         known(lab, run)
         if action not in STEERING:
@@ -107,42 +107,42 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         return {"status": known(lab, run).status}
 
     async def delete_run(run: str, key: str = "", request: gr.Request | None = None) -> dict:
-        """Delete a run with its files, for good; one that goes on is stopped first. Only whose run it is may do that.
+        """Delete a run and its files permanently. An active run is stopped first. Only the run's owner can do this.
 
         Args:
             run: Its id.
             key: As it was given to start_run.
 
         Returns:
-            {"deleted": whether it is gone; false: the worker is busy, and deletes it as soon as it comes to it}
+            {"deleted": whether it is gone; false: the worker is busy, and the deletion is queued}
         """
         await asyncio.to_thread(own, lab, run, key, request)
         await answered(lab, run, "delete", None, PATIENCE)
         return {"deleted": await asyncio.to_thread(lab.store.get, run, False) is None}
 
     async def undo_run(run: str, rounds: int = 1) -> dict:
-        """Take a run that is paused, stopped or done back by so many rounds; it stays paused there, and resumed it goes
-        on to the same numbers.
+        """Undo the last rounds of a run that is paused, stopped or done. It stays paused there; when resumed, it
+        computes the same numbers.
 
         Args:
             run: Its id.
-            rounds: How many.
+            rounds: Number of rounds to undo.
 
         Returns:
-            {"to": the round that it is at the end of, "message"}
+            {"to": the last round that is left, "message"}
         """
         known(lab, run)
         if rounds < 1:
-            raise UserError(f"a run is taken back by one round or more, not by {rounds}")
+            raise UserError(f"at least one round must be undone, not {rounds}")
         return await actions.undone(run, rounds)
 
     async def add_lanes(run: str, lanes: list[dict], request: gr.Request | None = None) -> dict:
-        """Add lanes to a run: they are computed over the same facts, from the unedited model or from a round of another
-        lane, and measured like the others.
+        """Add lanes to a run. They edit the same facts, starting from the unedited model or from a round of another
+        lane, and are measured like the others.
 
         Args:
             run: Its id.
-            lanes: As in a spec: [{"method": "memit", "guards": [{"name": "prune"}]}]; one that branches says "from": {"lane": label, "round": number}.
+            lanes: As in a spec: [{"method": "memit", "guards": [{"name": "prune"}]}]; a lane that branches has "from": {"lane": label, "round": number}.
 
         Returns:
             {"lanes": their labels, "position": the run's place in the queue}

@@ -44,17 +44,17 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         options: dict | None = None,
         request: gr.Request | None = None,
     ) -> dict:
-        """Make a file of a run, or of one lane's weights after a round.
+        """Export a run, or one lane's weights after a round, as a file.
 
         Args:
             run: The run's id.
-            kind: zip (spec, tables, events), snippet (a Python file that repeats the run), or of a lane: factors (the change ΔW as safetensors), lora (an adapter for peft), model (as save_pretrained writes it).
+            kind: zip (spec, tables, events), snippet (a Python file that repeats the run), or, for one lane: factors (ΔW as safetensors), lora (an adapter for peft), model (as save_pretrained writes it).
             lane: The label of the lane; null: the only one.
-            round: After which round; null: the lane's last.
-            options: zip: {"ledger": true} for the updates of all rounds. lora: {"rank": at most so many columns a layer} or {"error": as few as keep the relative error within}, {"dtype": "float32", "bfloat16" or "float16"}.
+            round: The weights after this round; null: the lane's last.
+            options: zip: {"ledger": true} for the updates of all rounds. lora: {"rank": maximum number of columns per layer} or {"error": maximum relative error}, {"dtype": "float32", "bfloat16" or "float16"}.
 
         Returns:
-            {"url": where the file is fetched, below the lab's address; "name", "bytes", "about": what was exported, with each layer's rank and relative error}
+            {"url": path of the file below the lab's address; "name", "bytes", "about": what was exported, with each layer's rank and relative error}
         """  # noqa: E501 (clients are shown these lines as they are)
         await asyncio.to_thread(known, lab, run)
         if kind not in KINDS:
@@ -67,17 +67,17 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         payload = {"kind": kind, "lane": lane, "round": round, "options": given}
         made = await answered(lab, run, "export", payload, PATIENCE)
         if made is None:
-            raise UserError("the worker is busy: the file is made as soon as it comes to it; ask again later")
+            raise UserError("the worker is busy: the export is queued; try again later")
         return {"url": address(run, made["name"]), **made}
 
     def stop_export(run: str) -> dict:
-        """Stop the exports of a run that wait or go on; what was written of them is taken away.
+        """Stop the exports of a run that are waiting or running, and remove their partial files.
 
         Args:
             run: The run's id.
 
         Returns:
-            {"stopped": how many}
+            {"stopped": number of exports}
         """
         found = known(lab, run)
         stopped = [each for each in lab.store.commands.waiting(run, "export") if lab.store.commands.withdraw(each.id)]

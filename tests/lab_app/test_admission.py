@@ -155,7 +155,7 @@ WRONG = [
     ("start_run", ({}, ["key"]), "Key should be text"),
     ("list_runs", ({},), "Key should be text"),
     ("steer_run", ("a", None), "Action should be text, not None"),
-    ("undo_run", ("RUN", 0), "taken back by one round or more, not by 0"),
+    ("undo_run", ("RUN", 0), "at least one round must be undone, not 0"),
     ("undo_run", ("RUN", "2"), "Rounds should be a whole number"),
     ("add_lanes", ("RUN", "memit"), "Lanes should be a list of objects"),
     ("add_lanes", ("RUN", [{"method": "memitt"}]), "did you mean"),
@@ -204,7 +204,7 @@ def test_a_fault_of_the_lab_s_own_is_told_without_its_text(lab, monkeypatch, cap
 
     monkeypatch.setattr(lab.store, "get", broken)
     assert (
-        refused(lab, "run_status", "a") == "The lab could not do this, by a fault of its own; its terminal says which."
+        refused(lab, "run_status", "a") == "The lab could not do this because of an internal error; see its terminal."
     )
     assert "SELECT secret" in capsys.readouterr().err
 

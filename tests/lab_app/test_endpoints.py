@@ -272,10 +272,10 @@ def test_strips_are_of_what_stands():
 def test_a_run_is_deleted_by_whose_it_is_alone(client, served):
     run = client.predict(SPEC, KEY, api_name="/start_run")["run"]
     for key in ("", KEY + " not"):
-        with pytest.raises(Exception, match="whose run it is"):
+        with pytest.raises(Exception, match="owner of the run"):
             client.predict(run, key, api_name="/delete_run")
     nobodys = client.predict(SPEC, api_name="/start_run")["run"]
-    with pytest.raises(Exception, match="whose run it is"):
+    with pytest.raises(Exception, match="owner of the run"):
         client.predict(nobodys, "", api_name="/delete_run")
     folder = served.store.get(run).folder
     assert client.predict(run, KEY, api_name="/delete_run") == {"deleted": True}

@@ -33,7 +33,7 @@ DIED = (
     "make memory free, or ask for less, then ask anew"
 )
 CLOSED = "The lab was closed."
-FAULT = "the worker could not answer this, by a fault of its own; worker.log in the lab's folder says which"
+FAULT = "the worker could not answer this because of an internal error; see worker.log in the lab's folder"
 TOLD_ELSE = "this run was told something else meanwhile; ask again where it stands now"
 
 
