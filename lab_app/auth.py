@@ -46,7 +46,7 @@ def read(path: Path) -> dict[str, str]:
             raise UserError(f"--auth-file {path}, line {number}: {why}; make it with python -m lab_app.auth NAME")
         people[name] = stored
     if not people:
-        raise UserError(f"--auth-file {path}: names nobody; make a line with python -m lab_app.auth NAME")
+        raise UserError(f"--auth-file {path}: has no names; make a line with python -m lab_app.auth NAME")
     return people
 
 

@@ -103,7 +103,7 @@ class Lab:
         checked = RunSpec.from_dict(spec)
         admit(checked, offer or self.offered)
         if (waiting := len(self.store.queue())) >= MOST_WAITING:
-            raise UserError(f"{waiting:,} runs wait already; start another when some are done")
+            raise UserError(f"{waiting:,} runs are waiting already; start another when some are done")
         run = self.store.create_run(checked.as_dict(), owner=owner)
         self._look()
         return run

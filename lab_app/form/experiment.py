@@ -56,7 +56,7 @@ def known(model: str, method: str) -> dict[str, Default]:
     """The settings that a model has of its own, where its name alone tells them."""
     if (info := by_name(model)) is not None:
         return defaults(info, method)
-    return dict.fromkeys(FITTED, Default(None, "fitted to the model when the run begins"))
+    return dict.fromkeys(FITTED, Default(None, "chosen for the model when the run begins"))
 
 
 def _offered(name: str, config: type, own: Mapping[str, Default]) -> dict[str, Any]:
@@ -128,10 +128,10 @@ def facts(rows: Sequence[Any], count: int, seed: int, world: PocketWorld | None)
             typed.append(cells)
             places.append(place)
     if count and world is None:
-        raise UserError("the pocket world is not here; set the number of sampled facts to 0")
+        raise UserError("the pocket world is missing; set the number of sampled facts to 0")
     if not typed:
         if not count:
-            raise UserError("no facts: type one above, or ask for some from the pocket world")
+            raise UserError("no facts: type one above, or sample some from the pocket world")
         return {"source": "pocket", "count": count, "seed": seed, "unedited": LEFT_ALONE}, places
     edit = completed(typed, world)
     if world is None or not count:
@@ -141,7 +141,7 @@ def facts(rows: Sequence[Any], count: int, seed: int, world: PocketWorld | None)
     most = len({row["subject"] for row in world.facts if not row["reserved"]})
     drawn = [fact for fact in world.sample(min(room, most), seed) if fact.subject not in taken]
     if len(drawn) < count:
-        raise UserError(f"{count:,} facts asked, the pocket world has {len(drawn):,} others; ask for fewer")
+        raise UserError(f"{count:,} facts requested, the pocket world has {len(drawn):,} others; request fewer")
     rest = [{**fact.as_dict(), "paraphrases": [], "neighborhood": [], "portability": []} for fact in drawn[count:]]
     items = edit + [_plain(fact.as_dict()) for fact in drawn[:count]] + [_plain(row) for row in rest[:LEFT_ALONE]]
     return {"items": items, "count": len(edit) + count, "unedited": LEFT_ALONE}, places

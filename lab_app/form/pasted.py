@@ -23,7 +23,7 @@ def parse(text: str) -> list[dict[str, Any]]:
         raise UserError("Nothing pasted: copy rows from a spreadsheet, or lines of JSON, and paste them here.")
     rows = _json(text) if text[0] in "[{" else _table(text)
     if len(rows) > MOST:
-        raise UserError(f"{len(rows):,} rows pasted; at most {MOST:,} facts fit one run. Paste a part of them.")
+        raise UserError(f"{len(rows):,} rows pasted; a run takes at most {MOST:,} facts. Paste a part of them.")
     return rows
 
 

@@ -133,13 +133,13 @@ def _few(rows: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
 
 def _limit(count: int, path: Path) -> None:
     if count > MOST:
-        raise UserError(f"{path.name}: {count:,} facts; at most {MOST:,} fit one run. Upload a part of them")
+        raise UserError(f"{path.name}: {count:,} facts; a run takes at most {MOST:,}. Upload a part of them")
 
 
 def _told(path: Path, kind: Dataset, facts: int, reading: Reading) -> str:
     words = f"{path.name} is {kind.title}: {plural(facts, 'fact')} added."
     if kind.taught:
-        words += f" What is taught is {kind.taught[kind.subsets[0]]}."
+        words += f" New answers: {kind.taught[kind.subsets[0]]}."
     for what, left in (("records", reading.problems), ("questions", reading.left_out)):
         if left:
             words += f" {len(left):,} {what} left out: {spelled_out(left)}."

@@ -68,7 +68,7 @@ def route() -> Route:
     def send(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in packed or request.path_params["version"] != version():
-            return PlainTextResponse("This page is of an earlier version of the lab: load it again.", status_code=404)
+            return PlainTextResponse("This page belongs to an earlier version of the lab. Reload it.", status_code=404)
         if "gzip" in request.headers.get("accept-encoding", ""):
             return Response(packed[name], headers={**FOR_GOOD, "content-encoding": "gzip"})
         return Response(modules()[name], headers=FOR_GOOD)

@@ -16,8 +16,8 @@ from core.runs.store.store import Run
 from lab_app.lab import Lab
 
 PATIENCE = 4.0  # seconds; a run that goes on takes lanes in at the end of its round
-NO_RUN = "No run is shown: start one, or open one of yours."
-SOON = "Taken on: the lanes are computed as soon as the worker comes to them."
+NO_RUN = "No run is open: start one, or open one of yours."
+SOON = "The lanes are queued."
 
 
 def check(lab: Lab, run: Run | None, lanes: Sequence[Any], offer: Offer) -> list[str]:

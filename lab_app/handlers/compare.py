@@ -41,9 +41,9 @@ PLOT = Plot(
     choices=(Choice(name="measure", label="Measure", options=tuple((name, SCORES[name]) for name in CURVES)),),
 )
 Resolved = tuple[dict[str, Any], Recipe | None]
-MEASURED, WAITS = "as measured", "fitted when the run begins"
+MEASURED, WAITS = "as measured", "chosen when the run begins"
 OTHER_FACTS = "These runs edit different facts, so their scores answer different questions."
-OTHER_COUNT = "Not all lanes have made as many edits: each score is after its own lane’s last measured round."
+OTHER_COUNT = "The lanes have different numbers of edits: each score is after the lane’s last measured round."
 
 
 def compared(store: Store, runs: Sequence[str]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def route(store: Store) -> Route:
         found = store.get(request.path_params["run"], spec=False)
         file = offered_file(found, request.path_params["name"]) if found is not None else None
         if file is None:
-            return PlainTextResponse("This file is not here (any more): export it again.", status_code=404)
+            return PlainTextResponse("This file does not exist (any more). Export it again.", status_code=404)
         return FileResponse(file, filename=file.name, media_type="application/octet-stream")
 
     return Route(PATH, send, methods=["GET"])

@@ -59,12 +59,12 @@ class Gate:
             await refuse(send, 403, why)
             return
         if is_closed(scope["path"]):
-            await refuse(send, 404, "There is nothing here.")
+            await refuse(send, 404, "Not found.")
             return
         if scope["method"] in CHANGING:
             body = await whole(scope, receive)
             if body is None:
-                await refuse(send, 413, f"At most {LARGEST_BODY // 2**20} MiB are taken at once.")
+                await refuse(send, 413, f"At most {LARGEST_BODY // 2**20} MiB are accepted at once.")
                 return
             if why := await unfit(scope, body):
                 await refuse(send, 400, why)
@@ -80,9 +80,9 @@ def stranger(scope: Scope, hosts: Collection[str]) -> str:
     host, origin = headers.get(b"host", b"").decode("latin-1"), headers.get(b"origin")
     name = hostname(f"//{host}")
     if not (is_loopback(name) or name in hosts):
-        return "This lab answers at the address that its terminal printed. Behind a proxy: give --hostname NAME."
+        return "This lab answers only at the address that its terminal printed. Behind a proxy: give --hostname NAME."
     if origin is not None and not _same(origin.decode("latin-1"), host, hosts):
-        return "This lab answers to its own pages alone. Behind a proxy: give --hostname NAME."
+        return "This lab answers only its own pages. Behind a proxy: give --hostname NAME."
     return ""
 
 
@@ -175,14 +175,14 @@ def unfit_json(body: bytes) -> str:
         if depth > DEEPEST:
             return f"This is nested more than {DEEPEST} levels deep."
         if isinstance(one, str) and not one.isascii() and any("\ud800" <= letter <= "\udfff" for letter in one):
-            return "This holds half of a character (a lone surrogate)."
+            return "This contains half of a character (a lone surrogate)."
         if isinstance(one, int) and abs(one) > LARGEST_WHOLE:
-            return "This holds a whole number larger than 2^53."
+            return "This contains a whole number larger than 2^53."
         if isinstance(one, float) and not math.isfinite(one):
-            return "This holds a number that is not finite."
+            return "This contains a number that is not finite."
         if isinstance(one, dict):
             if is_file(one):
-                return "No files are taken: facts are read by the page and sent as text."
+                return "Files are not accepted: the page reads facts and sends them as text."
             ahead += [(part, depth + 1) for pair in one.items() for part in pair]
         elif isinstance(one, list):
             ahead += [(part, depth + 1) for part in one]
@@ -196,7 +196,7 @@ def is_file(value: dict[str, Any]) -> bool:
 
 
 def _no_number(word: str) -> Any:
-    raise ValueError(f"{word} is no number of JSON")
+    raise ValueError(f"{word} is not a JSON number")
 
 
 async def refuse(send: Send, status: int, why: str) -> None:

@@ -118,7 +118,7 @@ def test_nse_has_bounds_of_the_three_models_that_it_was_published_for_and_shares
 def test_the_label_says_whose_settings_they_are():
     assert defaults(GPT_J, "memit")["lr"].reason == "From the MEMIT authors' configuration for GPT-J-6B."
     same = defaults(LLAMA_31, "memit")["lr"].reason
-    assert "for Llama-3-8B, whose shape this model has" in same
+    assert "for Llama-3-8B, which has the same shape" in same
     assert "for Llama-3-8B, whose" not in defaults(LLAMA_3, "memit")["lr"].reason
     assert defaults(QWEN, "rome")["layers"].reason == "From EasyEdit's configuration of ROME for Qwen2.5-7B."
     assert defaults(QWEN, "alphaedit")["beta"].reason.startswith("Not published for this model")

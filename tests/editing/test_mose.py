@@ -106,7 +106,7 @@ def test_what_no_turn_can_reach_is_told():
     delta = Mose(ratio=1e-9).update(keys, residual, here).dense()
     missed = float((residual - delta @ keys).norm() / residual.norm())
     assert 0.1 < missed < 1
-    assert f"at least {missed:.0%} of what it should add is out of reach" in here.notes[0]
+    assert f"at least {missed:.0%} of the residual is out of reach" in here.notes[0]
     near, along = context(), ORIGINAL @ keys / (ORIGINAL @ keys).norm()
     Mose().update(keys, 1e-3 * (residual - along @ (along.T @ residual)), near)
     assert not near.notes
@@ -311,5 +311,5 @@ def test_the_fixed_layer_is_the_one_that_rome_edits(model):
 
 def test_what_is_known_of_it_on_the_embedded_model():
     (said,) = recipe_from_dict({"method": "mose"}, ModelInfo("pocket", "llama", 8)).cautions
-    assert "says less on the embedded model" in said
+    assert "a lower efficacy on the embedded model" in said
     assert not recipe_from_dict({"method": "mose"}, ModelInfo("own", "llama", 32)).cautions

@@ -157,7 +157,7 @@ def test_the_gradient_is_that_of_the_whole(toy):
 def test_what_does_not_fit_is_told(toy):
     lm = toy("llama")
     recipe = oft_of(lm, blocks=7)
-    with pytest.raises(UserError, match="80 inputs cannot be cut into 7 blocks"):
+    with pytest.raises(UserError, match="80 inputs cannot be split into 7 blocks"):
         edit_round(lm, LaneState.base(lm, recipe.layers), FACTS, recipe, session_of(lm))
 
 

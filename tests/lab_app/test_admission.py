@@ -255,7 +255,7 @@ def test_what_waits_is_limited(lab, monkeypatch):
     monkeypatch.setattr(lab_module, "MOST_WAITING", 2)
     lab.start(SPEC)
     lab.start(SPEC)
-    with pytest.raises(UserError, match="2 runs wait already"):
+    with pytest.raises(UserError, match="2 runs are waiting already"):
         lab.start(SPEC)
 
 

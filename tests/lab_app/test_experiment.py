@@ -62,7 +62,7 @@ def test_what_cannot_be_asked(world):
     for rows, count, known, message in (
         ([], 0, world, "no facts"),
         ([{"prompt": "The capital of {} is"}], 0, world, "no facts"),  # a row begun, nothing in it
-        ([TYPED], 9_999, world, "ask for fewer"),
+        ([TYPED], 9_999, world, "request fewer"),
         ([TYPED], 3, None, "not here"),
     ):
         with pytest.raises(UserError, match=message):

@@ -146,7 +146,7 @@ def test_a_dataset_is_recognised_and_its_bad_records_named(tmp_path):
 
 def test_what_zsre_teaches_is_named_where_it_is_chosen(tmp_path):
     _, _, words = sources.uploaded(file(tmp_path, "zsre.json", [ZSRE]))
-    assert "What is taught is the alternative answer (alt)" in words
+    assert "New answers: the alternative answer (alt)" in words
     offered = next(kind for kind in sources.offered(None, Offer())["datasets"] if kind["name"] == "zsre")
     assert "gold answer" in offered["taught"]["answers"]
     assert all(not kind["taught"] for kind in sources.offered(None, Offer())["datasets"] if kind["name"] != "zsre")

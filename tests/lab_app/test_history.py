@@ -136,7 +136,7 @@ def test_settings_are_those_that_hold_and_a_confounded_comparison_is_told(tmp_pa
     assert any("MEMIT-F: Differs from MEMIT in more than its prior: history" in note for note in found["notes"])
     elsewhere = RunSpec.from_dict({**spec, "model": "no/such-model", "lanes": lanes[:1]}).as_dict()
     waits = compared(store, [store.create_run(elsewhere)])["lanes"][0]["settings"]
-    assert waits["layers"] == waits["lr"] == "fitted when the run begins"
+    assert waits["layers"] == waits["lr"] == "chosen when the run begins"
     store.close()
 
 

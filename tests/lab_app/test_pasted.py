@@ -46,7 +46,7 @@ def test_any_script_and_any_emoji():
         ('[{"target": -Infinity}]', "Row 1, target: -Infinity is no number"),
         ('[{"target": ' + "9" * 5000 + "}]", "Row 1, target: a number of 5,000 digits"),
         ("[{", "not JSON"),
-        ("\n".join(["a\tb\tc"] * 100_000), "100,000 rows pasted; at most 20,000"),
+        ("\n".join(["a\tb\tc"] * 100_000), "100,000 rows pasted; a run takes at most 20,000"),
     ],
 )
 def test_what_cannot_be_read_says_why(text, message):

@@ -47,7 +47,7 @@ def orthogonally_tuned(round_: Round, config: Turning) -> tuple[dict[int, Float[
     """
     lm, before = round_.lm, edited_now(round_)
     if lm.d_ffn % config.blocks:
-        raise UserError(f"{config.title}: {lm.d_ffn} inputs cannot be cut into {config.blocks} blocks of equal size.")
+        raise UserError(f"{config.title}: {lm.d_ffn} inputs cannot be split into {config.blocks} blocks of equal size.")
     bases = {layer: lm.original(layer) if config.persistent else weight for layer, weight in before.items()}
     start = {layer: reached(bases[layer], before[layer], config.blocks, layer) for layer in before}
     free = {layer: skew.to(before[layer].dtype).requires_grad_() for layer, skew in start.items()}
@@ -118,7 +118,7 @@ def skew_of(turn: Float[torch.Tensor, "g n n"]) -> Float[torch.Tensor, "g n n"]:
     generator = skew(torch.cholesky_solve(turn.mT - turn, lower))
     if bool((broke != 0).any()) or not float((cayley(generator) - turn).abs().max()) <= AGAIN:
         raise EditFailure(
-            "What the lane's weights were turned by comes to 180° in some direction, where Cayley's map ends. Turn by"
+            "The lane's accumulated rotation reaches 180° in some direction, where Cayley's map is undefined. Rotate by"
             ' less ("lr", "cap"), or set "persistent": false.'
         )
     return generator

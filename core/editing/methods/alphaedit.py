@@ -33,10 +33,10 @@ from core.lazy import torch
 POCKET = {
     "relative": Default(True, "The variances of the model's layers differ by a factor of ten."),
     "threshold": Default(
-        0.5, "Of the mean variance: the model's keys are sparse, most directions have less than this."
+        0.5, "Relative to the mean variance: keys are sparse, and most directions have less than this."
     ),
     "beta": Default(
-        0.03, "By plain efficacy: the model's keys are small beside a β of 10, which edits nothing, or of 1."
+        0.03, "Chosen by efficacy: the model's keys are small relative to a β of 10, which edits nothing, or of 1."
     ),
 }
 AS_PUBLISHED = {"threshold": 0.02, "relative": False, "beta": 10.0}
@@ -44,19 +44,19 @@ OWN = tuple(Published(model, ALPHA_EDIT, AS_PUBLISHED) for model in (GPT2_XL, GP
 ELSEWHERE = {
     name: Default(
         value,
-        f"{NOT_PUBLISHED} the one of its authors for GPT2-XL, GPT-J and Llama-3-8B. The events say how many directions"
-        ' may change; where that is almost none, or all, set "relative".',
+        f"{NOT_PUBLISHED} its authors' value for GPT2-XL, GPT-J and Llama-3-8B. The events report how many directions"
+        ' may change; if that is almost none, or all, set "relative".',
         "threshold" if name == "relative" else "",
     )
     for name, value in AS_PUBLISHED.items()
 }
 UNKNOWN = {
     "threshold": Default(
-        0.5, f"{NOT_PUBLISHED} half of the mean variance. The published .02 fits the activations of its models."
+        0.5, f"{NOT_PUBLISHED} half of the mean variance. The published .02 is tuned to the activations of its models."
     ),
-    "relative": Default(True, f"{NOT_PUBLISHED} how large its activations are.", "threshold"),
+    "relative": Default(True, f"{NOT_PUBLISHED} the scale of its activations.", "threshold"),
     "beta": Default(
-        None, f"{NOT_PUBLISHED} as measured. The published 10 is large or small beside a key, as the model has them."
+        None, f"{NOT_PUBLISHED} measured. Whether the published 10 is large or small depends on the model's keys."
     ),
 }
 
@@ -104,8 +104,8 @@ class AlphaEdit(LocateThenEdit):
             return ()
         return (
             f"AlphaEdit with β = {self.beta:g} edits little or nothing on the embedded model, whose keys are small"
-            " beside it: of 20 facts it says all exactly with β = .03, .95 of them with .3, .15 with 1 (FastEdit's) and"
-            " none with 10 (the authors'). Leave β open here.",
+            " relative to it: of 20 facts all are exact with β = .03, .95 with .3, .15 with 1 (FastEdit's) and none"
+            " with 10 (the authors'). Leave β empty here.",
         )
 
     def update(
@@ -140,7 +140,9 @@ class AlphaEdit(LocateThenEdit):
 
         key = ("projected key", context.prior, self.threshold, self.relative)
         beta = context.once(key, measure)
-        context.notes.append(f"Layer {context.layer}: β = {beta:.3g}, the measured square of a typical projected key.")
+        context.notes.append(
+            f"Layer {context.layer}: β = {beta:.3g}, the measured squared norm of a typical projected key."
+        )
         return beta
 
     def solved(

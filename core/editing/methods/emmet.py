@@ -84,7 +84,7 @@ class Emmet(LocateThenEdit):
         broken = (~torch.isfinite(gram.diagonal())).nonzero()
         if len(broken) or not bool(torch.isfinite(gram).all()):
             raise EditFailure(
-                f"Layer {context.layer}: its key cannot be weighed against the layer's statistics (it is too large).",
+                f"Layer {context.layer}: its key is too large to be weighted against the layer's statistics.",
                 fact=int(broken[0]) if len(broken) else None,
                 too_large=True,
             )
@@ -92,7 +92,7 @@ class Emmet(LocateThenEdit):
         if float(sizes[0]) > RCOND * float(sizes[-1]):
             return LowRank(residual, by_factor(factor(gram, context.layer), carried.T).T)
         context.notes.append(
-            f'Layer {context.layer}: facts with the same key; fallback "pinv": they are met on average.'
+            f'Layer {context.layer}: several facts have the same key; fallback "pinv": they are satisfied on average.'
         )
         return LowRank(residual, carried @ torch.linalg.pinv(gram, rtol=RCOND, hermitian=True))
 

@@ -64,8 +64,8 @@ class FtL(Method):
         if row := published(model, PUBLISHED):
             return row
         layer = min(round(model.n_layers * 21 / 32), model.n_layers - 1)
-        why = f"No published setting for this model: as deep, among {model.n_layers}, as layer 21 of 32."
-        own = {"lr": Default(0.01, "Weights are larger in a narrow model: at 5e-4 nothing is learned.")}
+        why = "No published setting for this model: the layer at the same relative depth as 21 of 32."
+        own = {"lr": Default(0.01, "A narrow model has larger weights: at 5e-4 nothing is learned.")}
         return {"layers": Default((layer,), why)} | (own if is_pocket(model) else {})
 
     def edit(self, round_: Round) -> RoundUpdate:

@@ -28,23 +28,25 @@ DEPARTED = 1e-4  # ‖W − Q W0‖ / ‖W‖ from which W is no longer a rotate
 POCKET = {
     "layers": Default(
         (0, 1, 2, 3, 4),
-        "Candidates: the layers before the fifth, from which on the model reads what is known.",
+        "Candidates: the layers before the fifth. From the fifth on, the model reads out its knowledge.",
     ),
     "reach": Default(
         4,
-        "All candidates, not three layers: what is to be added is 1.3 (layer 0) to 6 times (layer 2) as long as what is"
-        " turned, which keeps its length.",
+        "All candidates, not three layers: the residual is 1.3 (layer 0) to 6 times (layer 2) as long as the output,"
+        " whose norm a rotation preserves.",
     ),
-    "clamp": Default(1.0, "A turn reaches the direction of a value, not its length: so it is sought further out."),
+    "clamp": Default(
+        1.0, "A rotation reaches a value's direction, not its norm, so values are optimized in a larger radius."
+    ),
     "stop_loss": Default(
-        0.01, "As the clamp: of 50 facts (seed 101) .90 are said exactly then, .78 with MEMIT’s values."
+        0.01, "For the same reason: of 50 facts (seed 101) .90 are then exact, .78 with MEMIT’s values."
     ),
 }
 
 NARROW = (
-    "MOSE says less on the embedded model than in its paper: what a turn can add is bounded by the length of what it"
-    " turns, and 256 outputs hold few facts. Turning five layers instead of the published three, it says .90 of a round"
-    " of 50 facts (.84 exactly), of which MEMIT says all, and .84 of 100 (.67); later rounds wear earlier ones. All"
+    "MOSE has a lower efficacy on the embedded model than in its paper: a rotation preserves norms, which bounds what"
+    " it can add, and 256 outputs hold few facts. With five layers instead of the published three, its efficacy is .90"
+    " for a round of 50 facts (.84 exact; MEMIT: all) and .84 for 100 (.67); later rounds damage earlier ones. All"
     " numbers: python -m tests.bench.mose."
 )
 
@@ -143,7 +145,7 @@ class Mose(LocateThenEdit):
         weight = nearest @ original
         if float((weight - current).norm()) > DEPARTED * float(current.norm()):
             context.notes.append(
-                f"Layer {context.layer}: guards have cut into W, it is no longer a turned W0. Set guard_aware."
+                f"Layer {context.layer}: the guards changed W, so it is no longer a rotation of W0. Set guard_aware."
             )
             weight, turned = current, None
         preserved, strength = self.preserved(weight, turned, whole)
@@ -154,21 +156,21 @@ class Mose(LocateThenEdit):
         )
         if beyond > FAR:
             context.notes.append(
-                f"Layer {context.layer}: at least {beyond:.0%} of what it should add is out of reach: a turned output"
-                " is as long as it was, the values are not."
+                f"Layer {context.layer}: at least {beyond:.0%} of the residual is out of reach: a rotation preserves"
+                " the norms of outputs, and the values have other norms."
             )
         if self.match_norms:
             target = target * (outputs.norm(dim=0) / target.norm(dim=0).clamp(min=1e-300))
         sizes = (float((outputs**2).sum()), strength)
         if not min(sizes) > 0:
-            raise EditFailure(f"Layer {context.layer}: the weight's outputs are zero, so MOSE has nothing to turn.")
+            raise EditFailure(f"Layer {context.layer}: the weight's outputs are zero, so MOSE has nothing to rotate.")
         cost = self.ratio if self.absolute else self.ratio * sizes[0] / sizes[1]
         fixed = fixed_outputs(weight, context.blocked_outputs, context.blocked)
         turn, determined = procrustes(cost * preserved + target @ outputs.T, fixed)
         if not determined:
             context.notes.append(
-                f"Layer {context.layer}: facts and statistics do not determine the turn; where they do not it is none."
-                " A larger ratio would."
+                f"Layer {context.layer}: facts and statistics do not determine the rotation everywhere; there it is"
+                " the identity. A larger ratio determines it."
             )
         return thin(turn @ weight - current, context.weight)
 

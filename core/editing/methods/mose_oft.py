@@ -49,7 +49,7 @@ class MoseOft(Method):
         if row := published(model, PUBLISHED):
             return row
         last = min(max(round(model.n_layers * 21 / 32), 1), model.n_layers - 1)
-        why = f"No published setting for this model: as deep, among {model.n_layers}, as layers 19-21 of 32."
+        why = "No published setting for this model: layers at the same relative depth as 19-21 of 32."
         return {"layers": Default(tuple(range(max(last - 2, 0), last + 1)), why)}
 
     def edit(self, round_: Round) -> RoundUpdate:

@@ -76,7 +76,7 @@ class Rome(LocateThenEdit):
 
     def idle(self) -> dict[str, str]:
         """ε, if inputs are not weighted."""
-        return {} if self.moment else {"ridge": "inputs are not weighed by C0"}
+        return {} if self.moment else {"ridge": "inputs are not weighted by C0"}
 
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:
@@ -85,7 +85,7 @@ class Rome(LocateThenEdit):
             return row
         shared = super().usual(model)
         layers = shared["layers"].value
-        why = f"{shared['layers'].reason} ROME edits one layer: the middle one of those that suit MEMIT."
+        why = f"{shared['layers'].reason} ROME edits one layer: the middle one of MEMIT's."
         return {**shared, "layers": Default((layers[len(layers) // 2],), why)}
 
     def edit(self, round_: Round) -> RoundUpdate:

@@ -109,7 +109,9 @@ class LowRankPrior(Prior):
         column = "ZsRE" if model.facts == "zsre" else "CounterFact"
         rank, energy = RANKS[known][column][METHODS.index(method)]
         where = f"FastEdit, Table 3, for {known.name} on {column} (energy {energy:g})"
-        other = "" if model.facts in ("zsre", "counterfact") else "; these facts are of neither data set in the table"
+        other = (
+            "" if model.facts in ("zsre", "counterfact") else "; these facts belong to neither data set of the table"
+        )
         return {"rank": Default(rank, f"{where}{other}.", unless="energy")}
 
     @classmethod
@@ -124,7 +126,7 @@ class LowRankPrior(Prior):
 
     def idle(self, method: Any) -> dict[str, str]:
         """AlphaEdit's threshold, which U replaces; and fields without effect because of a given rank, α or interval."""
-        reasons = dict.fromkeys(("threshold", "relative"), "U's directions are what is protected")
+        reasons = dict.fromkeys(("threshold", "relative"), "U's directions are protected instead")
         reasons |= dict.fromkeys(("lowrank energy", "lowrank energy_of"), "the rank is given") if self.rank else {}
         reasons |= {} if self.alpha else {"lowrank weights": "α is 0"}
         return reasons | ({} if self.interval else dict.fromkeys(("lowrank gamma", "lowrank max_rank"), "τ is null"))

@@ -73,7 +73,7 @@ class Published:
 
     def reason(self, model: ModelInfo) -> str:
         """The source of the settings, for a matching model."""
-        same = "" if self.model.named(model) else ", whose shape this model has"
+        same = "" if self.model.named(model) else ", which has the same shape"
         return f"From {self.source} for {self.model.name}{same}."
 
 
@@ -107,37 +107,41 @@ PUBLISHED = (
 UNKNOWN: dict[str, Default] = {
     "lr": Default(
         0.1,
-        f"{NOT_PUBLISHED} the cautious one of those that are (Llama-3, Qwen2.5), taken as a share of each fact's"
-        " state.",
+        f"{NOT_PUBLISHED} the more cautious published value (Llama-3, Qwen2.5), relative to each fact's state.",
     ),
-    "relative_lr": Default(True, "How large this model's states are was not published: a step is a share.", "lr"),
+    "relative_lr": Default(True, "The scale of this model's states is unknown, so steps are relative.", "lr"),
     "clamp": Default(
-        0.75, f"{NOT_PUBLISHED} as for GPT2-XL, GPT-J and Llama-3; the careful one of two in use (the other is 4)."
+        0.75,
+        f"{NOT_PUBLISHED} as for GPT2-XL, GPT-J and Llama-3; the more cautious of two values in use (the other is 4).",
     ),
     "weight_decay": Default(0.5, "Published together with this clamp."),
     "lambda": Default(
         None,
-        f"{NOT_PUBLISHED} as measured. Published ones are .8 to 3 times the inputs of their layers, which is the size"
-        " of a typical key, E kᵀ C0⁻¹ k. Here that is taken from the layer's own statistics.",
+        f"{NOT_PUBLISHED} measured. Published values are .8 to 3 times the layer's input size, which is the size of a"
+        " typical key, E kᵀ C0⁻¹ k. Here it is computed from the layer's statistics.",
     ),
 }
 
 POCKET: dict[str, Default] = {
-    "layers": Default((0, 1, 2, 3, 4), "The layers before the fifth, from which on the model reads what is known."),
-    "lr": Default(0.5, "As published for GPT-J. At .05 updates are half as large, and all wears more slowly."),
-    "relative_lr": Default(True, "The model's states differ in size between facts; a step is a share of the state."),
-    "clamp": Default(0.75, "As published for GPT-J; facts are done after 4 steps, inside it."),
-    "weight_decay": Default(1e-3, "As with EasyEdit: the radius limits δ, not the decay."),
-    "contexts": Default(2, "A laptop's time: a round with two prefixes takes half as long as with five."),
-    "context_seeds": Default("bos", "The model knows its own world's sentences only: prefixes are drawn from it."),
-    "lambda": Default(30.0, "With ε: all of a round of 100 plain edits are said, and a thousand of them can be seen."),
+    "layers": Default(
+        (0, 1, 2, 3, 4), "The layers before the fifth. From the fifth on, the model reads out its knowledge."
+    ),
+    "lr": Default(0.5, "As published for GPT-J. At .05 updates are half as large, and damage grows more slowly."),
+    "relative_lr": Default(True, "The norms of the model's states differ between facts, so steps are relative."),
+    "clamp": Default(0.75, "As published for GPT-J; facts converge after 4 steps, within it."),
+    "weight_decay": Default(1e-3, "As in EasyEdit: the radius limits δ, not the decay."),
+    "contexts": Default(2, "To save time: a round with two prefixes takes half as long as with five."),
+    "context_seeds": Default("bos", "The model knows only sentences of its own world, so it samples the prefixes."),
+    "lambda": Default(
+        30.0, "With ε: all of a round of 100 plain edits succeed, and the damage of a thousand is visible."
+    ),
     "ridge": Default(
-        10.0, "Charges for the size of ΔW: without it a round of 100 changes W by more than its norm, with it by .6."
+        10.0, "Penalizes ‖ΔW‖: without it a round of 100 changes W by more than its norm, with it by .6 of it."
     ),
 }
 POCKET_FFN: dict[str, Default] = {
-    "lr": Default(0.5, "As a share of the FFN's output, which is far smaller than the state that it is added to."),
-    "clamp": Default(20.0, "An FFN's output is far smaller than the state; 4 leaves facts unsaid."),
+    "lr": Default(0.5, "Relative to the FFN's output, which is far smaller than the state that it is added to."),
+    "clamp": Default(20.0, "An FFN's output is far smaller than the state; with 4 some edits fail."),
 }
 TOKENS = {"pocket": 10_000}
 MOST_TOKENS = 100_000
@@ -155,7 +159,7 @@ def value_defaults(model: ModelInfo, site: str = "block") -> dict[str, Default]:
     if row := published(model, PUBLISHED):
         return row
     layers = relative_layers(model.n_layers)
-    why = f"No published setting for this model: as deep, among {model.n_layers}, as layers 4-8 of Llama-3-8B."
+    why = "No published setting for this model: layers at the same relative depth as 4-8 of Llama-3-8B."
     return {"layers": Default(layers, why), **(UNKNOWN if site == "block" else {"lambda": UNKNOWN["lambda"]})}
 
 

@@ -44,7 +44,7 @@ class Simie(Wrapper):
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:
         """The embedded model's own λ."""
-        reason = "By plain efficacy: the model's keys are small beside a λ of 10, which edits nothing."
+        reason = "Chosen by efficacy: the model's keys are small relative to a λ of 10, which edits nothing."
         return {"lambda": Default(0.01, reason)} if is_pocket(model) else {}
 
     def edit(self, round_: Round) -> RoundUpdate:
