@@ -1,5 +1,6 @@
-// The front end: its parts by kind, and how Gradio's components get them. `lab_app/markup/widgets.py` imports this module in each
-// component's `js_on_load`, so that a component that is there before the modules waits for them; nothing is global.
+// The front end: its parts by kind, and how Gradio's components mount them. `lab_app/markup/widgets.py` imports this
+// module in each component's `js_on_load`, so that a component that exists before the modules waits for them; there
+// are no globals.
 import { panel } from "./charts/panel.js";
 import { card } from "./facts/card.js";
 import { facts } from "./facts/facts.js";
@@ -41,7 +42,7 @@ const KINDS = {
 };
 
 /**
- * Draw a component of Gradio's.
+ * Draw a Gradio component.
  * @param {string} kind - as in `widgets.py`, with a key behind a colon.
  * @param {Context} context
  */

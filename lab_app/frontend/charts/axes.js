@@ -1,4 +1,4 @@
-// The axes of a small chart: their kind, range and ticks, from the chart and the units of what it draws.
+// The axes of a small chart: kind, range and ticks, from the chart and the units of its data.
 import { css } from "../shared/dom.js";
 import { symbols } from "../shared/format.js";
 import { escape, unitOf } from "./marks.js";
@@ -13,7 +13,7 @@ const smallest = (values) => values.reduce((a, b) => Math.min(a, b), Infinity);
 const largest = (values) => values.reduce((a, b) => Math.max(a, b), -Infinity);
 
 /**
- * Whether an axis has numbers: all that is there is one.
+ * Whether an axis is numeric: all its values are numbers.
  * @param {any[]} rows
  * @param {string} name
  * @returns {boolean}
@@ -23,7 +23,7 @@ export const isNumeric = (rows, name) => rows.every((row) => !known(row[name]) |
 const title = (text) => (text ? { text: escape(symbols(text)), standoff: 4 } : undefined);
 
 /**
- * The axis along which a chart is read. `tilted`: names of categories are written aslant.
+ * The x axis of a chart. `tilted`: names of categories are rotated.
  * @param {Cell} cell
  * @param {{ tilted?: boolean, numeric: boolean, looks: Looks }} context - `tilted`: names of categories are written aslant.
  * @returns {Record<string, any>}
@@ -109,7 +109,7 @@ const blank = () => ({
   showline: true,
 });
 
-/** Powers of ten as ticks; of many every second one. */
+/** Powers of ten as ticks; every second one if there are many. */
 function powers(values) {
   const above = values.filter((value) => value > 0).map(Math.log10),
     step = largest(above) - smallest(above) > 6 ? 2 : 1;
@@ -131,7 +131,7 @@ export function reach(values) {
   return [Math.max(-0.02, Math.floor(20 * low - 0.2) / 20), 1.02];
 }
 
-/** A range that holds all of these rows, with their intervals. */
+/** A range that covers all of these rows, with their intervals. */
 function rangeOf(chart, rows) {
   const ends = [chart.y, chart.y_low, chart.y_high].filter(Boolean);
   const values = rows

@@ -1,15 +1,15 @@
-// The small switches above a plot: which numbers, which layer, which of many small charts.
+// The switches above a plot: its numbers, its layer, and which of many small charts.
 import { h } from "../shared/dom.js";
 import { leftAlone, layerOf } from "./layers.js";
 import { label } from "./marks.js";
 import { distinct, optionsOf, picksOf } from "./select.js";
 
-const FEW = 4, // small charts that are drawn together
-  SWITCH = 5; // options that stand side by side
+const FEW = 4, // small charts that are shown together
+  SWITCH = 5; // options that are shown side by side
 const ALL = "all of them";
 
 /**
- * What is looked at in a plot: the view of the page with its choices made.
+ * What a plot shows: the view of the page with the plot's choices applied.
  * @param {Plot} plot
  * @param {Tables} data
  * @param {{ lanes: any[], round: number | null, layer: number | null, state: Record<string, any> }} page
@@ -56,7 +56,7 @@ function groupsOf(plot, data, view) {
 }
 
 /**
- * Put the switches into `box`; `pick(name, key, shared)` is told of a choice.
+ * Put the switches into `box`; `pick(name, key, shared)` is called with each choice.
  * @param {HTMLElement} box
  * @param {Plot} plot
  * @param {Tables} data

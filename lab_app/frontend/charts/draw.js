@@ -1,4 +1,4 @@
-// A plot as Plotly takes it: the traces and the layout of its small charts. Nothing here touches the page.
+// A plot as Plotly data: the traces and the layout of its small charts. This module does not touch the page.
 import { css } from "../shared/dom.js";
 import { xAxis, yAxis } from "./axes.js";
 import { frameOf, PANEL } from "./frame.js";
@@ -66,7 +66,7 @@ export function drawn(plot, data, view, box, { worn = LANES, looks = PANEL, besi
   return { traces, layout, cells, columns };
 }
 
-/** Which axes a small chart shares with another: those that are read against one another. */
+/** The axes that a small chart shares with another one, so that they can be compared. */
 function alike(plot, cells, i, { together, numeric }) {
   const { chart } = cells[i],
     first = i - (i % together);
@@ -77,7 +77,7 @@ function alike(plot, cells, i, { together, numeric }) {
   return first === i ? {} : { x: numeric ? anchor("x", first) : undefined, y: anchor("y", first) };
 }
 
-/** What stands over a small chart: its facet, and the lane that it shows. */
+/** The heading of a small chart: its facet, and the lane that it shows. */
 function titles({ chart, facet, lanes }, domain, { box, worn, looks, alone }) {
   const lane = isSplit(chart) && (!alone || chart.facet === "lane") ? lanes[0] : null;
   const said = [facet === null ? null : label(chart.facet, facet), lane === null ? null : worn.name(lane)].filter(
@@ -104,7 +104,7 @@ function titles({ chart, facet, lanes }, domain, { box, worn, looks, alone }) {
   ];
 }
 
-/** Across a small chart at a place of one of its axes. */
+/** A line across a small chart at a position on one of its axes. */
 function rule(axis, value, { xaxis, yaxis }, line) {
   const along = axis === "x" ? "y" : "x",
     [own, other] = axis === "x" ? [xaxis, yaxis] : [yaxis, xaxis];
@@ -112,7 +112,7 @@ function rule(axis, value, { xaxis, yaxis }, line) {
   return { type: "line", ...refs, [`${axis}0`]: value, [`${axis}1`]: value, [`${along}0`]: 0, [`${along}1`]: 1, line };
 }
 
-/** A reference line or a shaded area, with what is written beside it. */
+/** A reference line or a shaded area, with its label. */
 function reference(layout, { rule: declared, value, label: text, lane }, { chart, lines, series }, place, context) {
   const { axis, dash, shade } = declared,
     { worn, looks, box, rows } = context;
@@ -128,7 +128,7 @@ function reference(layout, { rule: declared, value, label: text, lane }, { chart
       layer: "below",
     });
   layout.shapes.push(shape);
-  if (!text || (!looks.history && !looks.fixed)) return; // studies say it in their legend
+  if (!text || (!looks.history && !looks.fixed)) return; // studies show it in their legend
   const log = axis === "x" ? chart.log_x : chart.log_y,
     at = log ? Math.log10(value) : value;
   if (axis === "y") {
@@ -164,7 +164,7 @@ function reference(layout, { rule: declared, value, label: text, lane }, { chart
   });
 }
 
-/** Names at the beginning of reference series, with their value where it never changes. */
+/** Labels at the start of reference series, with the value if it is constant. */
 function named(cell, place) {
   const { chart, series } = cell,
     foot = chart.floor ? footOf(cell) : 0;
@@ -187,7 +187,7 @@ function named(cell, place) {
     });
 }
 
-/** The title of all the lower axes at once. */
+/** One title for all bottom axes. */
 const corner = (text) => ({
   text: escape(text),
   xref: "paper",

@@ -1,4 +1,4 @@
-// The numbers at the head of a plot, and what its colours mean.
+// The numbers above a plot, and the legend of its colours.
 import { h } from "../shared/dom.js";
 import { label } from "./marks.js";
 import { distinct, isSplit } from "./select.js";
@@ -22,7 +22,7 @@ export const laneText = (lane, text, title = "", worn = LANES) =>
   );
 
 /**
- * The big numbers of a plot: each with its name and its unit, and how it was taken.
+ * The big numbers of a plot: each with its name, its unit and its protocol.
  * @param {BigNumber[]} numbers
  * @param {Worn} worn
  * @returns {HTMLElement[]}
@@ -49,7 +49,7 @@ export function figures(numbers, worn = LANES) {
 }
 
 /**
- * What colours, marks and lines of a study's chart mean.
+ * The legend of a study's chart: colours, marks and lines.
  * @param {any} chart
  * @param {any[]} lanes
  * @param {Tables} data

@@ -1,4 +1,4 @@
-// Where small charts lie on their canvas: how many stand side by side, how tall they are, and what room names take.
+// The layout of small charts on their canvas: columns, heights, and the space for names.
 import { isNumeric } from "./axes.js";
 import { escape } from "./marks.js";
 import { isSplit } from "./select.js";
@@ -24,7 +24,7 @@ export const SMALL = {
   line: () => 2.4,
 };
 
-/** A category's name in lines of some letters, escaped. */
+/** A category's name, escaped and broken into lines. */
 function broken(text, letters) {
   const found = [""];
   for (const word of String(text).split(" "))

@@ -1,4 +1,4 @@
-// Is it worth it? The ruler over the frontier reads lanes off at equal efficacy; below it a sweep adds lanes.
+// The frontier: a ruler compares lanes at equal efficacy, and a sweep below it adds lanes.
 import { reach } from "./axes.js";
 import { laneText } from "./figures.js";
 import * as ruler from "./ruler.js";
@@ -13,13 +13,13 @@ const whole = (share) => `${(100 * share).toFixed(1).replace(/\.0$/, "")} %`;
 const points = ({ rows, y }, x) =>
   rows.map((row) => ({ x: row[x], y: row[y], round: row.round, edits: row.edits, value: row.value }));
 
-/** The highest share that every lane has reached, for a ruler that nobody has moved. */
+/** The highest efficacy that every lane has reached: the ruler's default position. */
 function level(ways) {
   const tops = ways.filter(({ way }) => way.length).map(({ way }) => Math.max(...way.map(({ x }) => x)));
   return tops.length ? Math.floor(200 * Math.min(...tops) + 1e-9) / 200 : null;
 }
 
-/** The table beside the plot: what is kept where the ruler stands. */
+/** The table beside the plot: what is preserved at the ruler's position. */
 function readings({ at, ways, families, kept, controls, box }) {
   if (at === null) return box.replaceChildren();
   const reading = (way, says) => {
@@ -54,7 +54,7 @@ function readings({ at, ways, families, kept, controls, box }) {
   );
 }
 
-/** What stands in the panel besides its plot: the ruler's handle and the sweep, made once. */
+/** The other parts of the panel, made once: the ruler's handle and the sweep. */
 function furnish(context) {
   const { section, canvas } = context;
   const form = sweep.form(

@@ -1,11 +1,11 @@
-// Heat maps: a grid of colours, on one scale for all that stand side by side.
+// Heat maps, on one colour scale for all that are side by side.
 import { css } from "../shared/dom.js";
 import { escape, hoverText } from "./marks.js";
 import { distinct } from "./select.js";
 import { known } from "./units.js";
 
 /**
- * One scale for these rows: from 0 where nothing is negative, else alike on both sides of 0.
+ * One scale for these rows: from 0 if nothing is negative, otherwise symmetric around 0.
  * @param {any} chart
  * @param {any[]} rows
  * @returns {{ zmin: number, zmax: number, colorscale: [number, string][] }}
@@ -39,7 +39,7 @@ export function scaleOf(chart, rows) {
 }
 
 /**
- * The trace of one heat map; `last`: the colour bar stands beside it.
+ * The trace of one heat map; `last`: the colour bar is beside it.
  * @param {Cell} cell
  * @param {Tables} data
  * @param {{ xaxis: string, yaxis: string }} place - its axes.

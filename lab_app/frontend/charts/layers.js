@@ -1,4 +1,4 @@
-// The choice of a layer, which all panels of the page share: a method may choose others in each round.
+// The choice of a layer, shared by all panels. A method may edit other layers in each round.
 import { shown } from "../shared/lanes.js";
 import { run } from "../shared/state.js";
 
@@ -6,7 +6,7 @@ import { run } from "../shared/state.js";
 const editing = (number) => shown().filter((lane) => run.moved[lane]?.includes(number));
 
 /**
- * Which lanes left a layer alone, to be said behind its number.
+ * The lanes that did not edit a layer, as a note after its number.
  * @param {number} number
  * @returns {string}
  */
@@ -19,7 +19,7 @@ export function leftAlone(number) {
 }
 
 /**
- * The layer that is looked at: the one that was chosen, else the last of those where most lanes can be compared.
+ * The layer to show: the chosen one, else the last of the layers in which most lanes can be compared.
  * @param {number[]} layers
  * @param {number | null} chosen
  * @returns {number | undefined}

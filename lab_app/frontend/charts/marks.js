@@ -1,10 +1,10 @@
-// The traces of a small chart, by its kind of mark: lines and their bands, points, bars, paths, and what moved.
+// The traces of a small chart, by kind: lines with bands, points, bars, paths, and moves.
 import { css } from "../shared/dom.js";
 import { columnOf } from "./select.js";
 import { known, short } from "./units.js";
 import { wornBy } from "./worn.js";
 
-const POINTS = 48; // of a line that still shows its marks
+const POINTS = 48; // the most points of a line that still shows markers
 
 /**
  * @param {unknown} text
@@ -14,7 +14,7 @@ export const escape = (text) =>
   String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "% {");
 
 /**
- * A value of the column that parts a chart: numbers with its name.
+ * A value of the column that splits a chart into series; numbers get the column's name.
  * @param {string | null} name
  * @param {unknown} value
  * @returns {string}
@@ -34,7 +34,7 @@ export function unitOf(chart, data) {
 }
 
 /**
- * What a point says when it is pointed at: whose it is, and its values by their names.
+ * The hover text of a point: its series, and its values by name.
  * @param {any} row
  * @param {any} series
  * @param {Cell} cell
@@ -68,7 +68,7 @@ export function hoverText(row, series, cell, data, worn) {
 }
 
 /**
- * The traces of one small chart on the axes `place`. `at`: the round looked at; `looks`: sizes of type and marks;
+ * The traces of one small chart on the axes `place`. `at`: the selected round; `looks`: sizes of text and markers;
  * `lines` breaks the names of categories.
  * @param {Cell} cell
  * @param {Tables} data
@@ -98,14 +98,14 @@ export function tracesOf(cell, data, place, { worn, looks, round, lines }) {
 }
 
 /**
- * Below all that is more than nothing: where zeros are drawn on a logarithmic axis, which has none.
+ * A value below all positive ones: where zeros are drawn on a logarithmic axis.
  * @param {Cell} cell
  * @returns {number}
  */
 export const footOf = ({ series }) =>
   series.reduce((least, { rows, y }) => rows.reduce((a, row) => (row[y] > 0 ? Math.min(a, row[y]) : a), least), 1) / 3;
 
-/** The area between the ends of a number's intervals. */
+/** The band between the ends of the intervals. */
 function band(series, chart, { colour }, place) {
   const sure = series.rows.filter((row) => known(row[chart.y_low]) && known(row[chart.y_high]));
   if (chart.kind !== "line" || sure.length < 2) return [];
@@ -126,7 +126,7 @@ function band(series, chart, { colour }, place) {
   ];
 }
 
-/** How far an interval goes above and below its number. */
+/** The error bars: how far an interval extends above and below its value. */
 function errors(series, chart, looks) {
   if (!chart.y_low || chart.kind === "line") return {};
   return {
@@ -140,7 +140,7 @@ function errors(series, chart, looks) {
   };
 }
 
-/** Points that are joined, or not; the one of the round looked at is larger, on a path those after it are faint. */
+/** Points, joined or not. The point of the selected round is larger; on a path, later points are faint. */
 function joined(series, chart, /** @type {any} */ { colour, dash, symbol, width }, common, { foot, round, looks }) {
   const { rows, y, reference, family } = series,
     path = chart.kind === "path" && !family,
@@ -178,7 +178,7 @@ function joined(series, chart, /** @type {any} */ { colour, dash, symbol, width 
   };
 }
 
-/** Bars beside one another; with a word in them where the chart has one and there is room for it. */
+/** Grouped bars, with a text in them if the chart has one and it fits. */
 function bars(series, chart, /** @type {any} */ { colour }, common, looks, lines, worn) {
   const { rows, y, lane } = series;
   const written = looks.words && chart.text;
@@ -207,7 +207,7 @@ function bars(series, chart, /** @type {any} */ { colour }, common, looks, lines
   };
 }
 
-/** Where each point came from (hollow), where it is, and the way between. */
+/** Each point before (hollow) and after (solid), joined by a line. */
 function moved({ rows, y }, chart, /** @type {any} */ { colour, symbol }, common) {
   const { text, hovertemplate, lane, column, name, unit, ...place } = common;
   const way = /** @type {{ x: any[], y: any[] }} */ ({ x: [], y: [] });

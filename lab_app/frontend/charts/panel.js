@@ -1,4 +1,4 @@
-// A panel: a plot that keeps its zoom while it grows, the same numbers as a table, and ways to save them.
+// A panel: a plot that keeps its zoom while data arrive, the same numbers as a table, and downloads.
 import { paintChoices, viewOf } from "./choices.js";
 import { drawn } from "./draw.js";
 import { figures, legend } from "./figures.js";
@@ -14,15 +14,15 @@ import { shown } from "../shared/lanes.js";
 import { listen, run, tell, view } from "../shared/state.js";
 import { asCsv, asTable } from "../shared/table.js";
 
-const CALM = 250, // ms between two drawings that nobody asked for
-  SHARE = 10; // and at least so many times what the last one took
+const CALM = 250, // ms between two drawings without a user's action
+  SHARE = 10; // and at least this multiple of the last drawing's duration
 
 /**
- * Draw a panel into its element. `key`: its name. `given`: a plot with all of its data, `{ plot, data, beside,
- * looks }`, where it is not fed through `props`.
+ * Draw a panel into its element. `key`: its name. `given`: a plot with all its data, `{ plot, data, beside,
+ * looks }`, if it does not get data through `props`.
  * @param {Context} context - `plot` and `columns`: what is drawn; `value`: the feed of its rows.
  * @param {string} key - its name.
- * @param {Given | null} given - a plot with all of its data, where it is not fed through `props`.
+ * @param {Given | null} given - a plot with all of its data, if it does not get data through `props`.
  */
 export function panel({ element, props, watch, trigger }, key, given = null) {
   const plot = given?.plot || props.plot,
@@ -53,7 +53,7 @@ export function panel({ element, props, watch, trigger }, key, given = null) {
   const looked = () => viewOf(plot, data, { lanes: shown(), round: view.round, layer: view.layer, state });
   const tables = () => (special.data ? special.data(data, context) : data);
 
-  /** Draw soon: at once when a person asked for it, else so seldom that drawing takes a small part of the time. */
+  /** Schedule a drawing: at once after a user's action, otherwise rarely, so that drawing takes little time. */
   function ask(urgent = false) {
     dirty = true;
     if (!visible && !urgent) return settle();
@@ -63,8 +63,8 @@ export function panel({ element, props, watch, trigger }, key, given = null) {
     asked = setTimeout(() => requestAnimationFrame(draw), Math.max(0, ended + rest - performance.now())) || 1;
   }
 
-  /** What nobody looks at is drawn once all the same, when there is nothing else to do: then it has its height, and the
-   * page does not grow under who scrolls. */
+  /** Panels outside of the view are drawn once, when the browser is idle: then they have their height, and the
+   * page does not grow while somebody scrolls. */
   function settle() {
     if (settling || there || !filled()) return;
     settling = true;
@@ -189,8 +189,8 @@ export function panel({ element, props, watch, trigger }, key, given = null) {
 }
 
 /**
- * The constant parts of a panel that is made here: its tools, and places for what is drawn. `title`, `protocol`
- * and the elements in `notes` are its words.
+ * The constant parts of a panel that is made here: its tools, and places for its content. `title`, `protocol`
+ * and the elements in `notes` are its texts.
  * @param {string} title
  * @param {string} protocol
  * @param {HTMLElement[]} notes - put below the protocol.

@@ -1,8 +1,8 @@
-// Plotly, and nothing else on the page calls it: drawing, pictures, and the template that all plots share.
+// The only module that calls Plotly: drawing, pictures, and the template that all plots share.
 import { css } from "../shared/dom.js";
 
-/** Axes, type and colours from the style sheet, below what a plot says itself. While `revision` is the same, a reader's
- * zoom stays. */
+/** Axes, fonts and colours from the style sheet; a plot's own settings override them. While `revision` is the same, the
+ * zoom is kept. */
 function template(layout, box, revision, size) {
   const font = { family: css("--sans"), size: size || (box.wide ? 15 : 12.5), color: css("--muted") };
   const axis = {
@@ -58,7 +58,7 @@ export function whenReady(then) {
 }
 
 /**
- * Draw into an element, or draw anew. `font`: another size of type.
+ * Draw into an element, or redraw. `font`: another font size.
  * @param {any} element
  * @param {{ traces: any[], layout: Record<string, any> }} picture
  * @param {Box} box
@@ -72,7 +72,7 @@ export function put(element, { traces, layout }, box, revision, { font = 0, stil
 }
 
 /**
- * Take away what was drawn into an element.
+ * Remove what was drawn into an element.
  * @param {any} element
  */
 export function clear(element) {
@@ -82,7 +82,7 @@ export function clear(element) {
 const sizeOf = (plot) => ({ width: Math.max(640, plot.clientWidth), height: Math.max(360, plot.clientHeight) });
 
 /**
- * Hand the person a picture of a plot, "png" or "svg".
+ * Download a picture of a plot, "png" or "svg".
  * @param {any} plot
  * @param {string} format - "png" or "svg".
  * @param {string} filename

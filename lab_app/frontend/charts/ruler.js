@@ -1,11 +1,11 @@
-// A vertical ruler over a plot, dragged by pointer or moved by keys, and what lanes have where it stands.
+// A vertical ruler over a plot, moved by pointer or keys, and the values of the lanes at its position.
 import { h } from "../shared/dom.js";
 
 const STEP = 0.005,
   LEAP = 0.05;
 
 /**
- * Where a lane last stood at a level, by straight lines between its points.
+ * Where a lane was last at a level, by linear interpolation between its points.
  * @param {{ x: number, y: number, round: number, edits: number }[]} points - in the order of rounds.
  * @param {number} level - of x.
  * @returns {{ x: number, y: number, round: number, edits: number } | null} null where it never did.
@@ -23,7 +23,6 @@ export function crossing(points, level) {
   return null;
 }
 
-/** A handle over the line that the plot draws; `get()` is where the ruler stands, `set(value)` is told of a move. */
 /**
  * A handle over the line that the plot draws.
  * @param {any} plot - Plotly's element.

@@ -1,9 +1,9 @@
-// From a plot and its tables to what is drawn: which rows, in which series of which small chart, and which numbers.
-// `core/charts/select.py` says the same of a notebook's figures; tests hold the two against each other.
+// From a plot and its tables to what is drawn: the rows, in which series of which small chart, and the numbers.
+// `core/charts/select.py` does the same for notebook figures; tests compare the two.
 import { known, precise, said } from "./units.js";
 
 /**
- * The values of a column, each once; numbers in order, words as they come.
+ * The distinct values of a column; numbers are sorted, words keep their order.
  * @param {any[]} rows
  * @param {string} name
  * @returns {any[]}
@@ -16,7 +16,7 @@ export function distinct(rows, name) {
 const rowsIn = (data, table) => data.rows[table] || [];
 
 /**
- * A column as it is declared, or a plain one of this name.
+ * The declared column, or a plain one of this name.
  * @param {Tables} data
  * @param {string} table
  * @param {string} name
@@ -26,7 +26,7 @@ export const columnOf = (data, table, name) =>
   (data.columns?.[table] || []).find((one) => one.name === name) || { name, title: "", unit: "", note: "" };
 
 /**
- * What can be chosen: `[key, title]` each.
+ * The options of a choice: `[key, title]` each.
  * @param {Choice} choice
  * @param {Plot} plot
  * @param {Tables} data
@@ -45,7 +45,7 @@ export function optionsOf(choice, plot, data) {
 }
 
 /**
- * The option of each choice: what `view.picks` has, else the first; of shared ones the last.
+ * The chosen option of each choice: that of `view.picks`, else the first; for shared choices the last.
  * @param {Plot} plot
  * @param {Tables} data
  * @param {{ picks?: Record<string, any> }} view
@@ -64,7 +64,7 @@ export function picksOf(plot, data, view) {
 const isChosen = (value) => value !== null && typeof value === "object" && "choice" in value;
 
 /**
- * A chart, rule or number with all that depends on a choice filled in; "" where an option has nothing.
+ * A chart, rule or number with the choices filled in; "" if an option has no value.
  * @param {any} declared
  * @param {Record<string, any>} made - the key of each choice.
  * @returns {any}
@@ -107,7 +107,7 @@ export function chosenRows(plot, data, view, table, where, atRound) {
   );
 }
 
-/** Whether an optional chart or number has no values at all in this run. */
+/** Whether an optional chart or number has no values in this run. */
 function missing(declared, column, data) {
   if (!declared.optional) return false;
   const names = isChosen(column) ? Object.values(column.of || {}) : [column];
@@ -180,7 +180,7 @@ function seriesOf(chart, rows, lanes, data, view) {
   return found;
 }
 
-/** Lanes that are alike but for one number, each where it stands at the round looked at. */
+/** Lanes that differ in one number only, each at the selected round. */
 function familiesOf(chart, rows, lanes, data, view) {
   const members = rowsIn(data, chart.through);
   return distinct(members, "family").flatMap((family) => {
@@ -199,7 +199,7 @@ function familiesOf(chart, rows, lanes, data, view) {
   });
 }
 
-/** The reference lines of a chart: each value once, or once a lane. */
+/** The reference lines of a chart: each value once, or once per lane. */
 function linesOf(chart, plot, data, view) {
   const made = picksOf(plot, data, view);
   const found = known(chart.line)
@@ -228,7 +228,7 @@ function linesOf(chart, plot, data, view) {
 }
 
 /**
- * The numbers at the head of a plot: `{ title, unit, values: [[lane, value, said, of]], wears }` each.
+ * The numbers above a plot: `{ title, unit, values: [[lane, value, said, of]], wears }` each.
  * @param {Plot} plot
  * @param {Tables} data
  * @param {Looked} view
@@ -267,7 +267,7 @@ export function numbersOf(plot, data, view) {
 }
 
 /**
- * The table behind a plot, as rows to read: of plots of one round what is drawn, else all rounds.
+ * The table of a plot, as rows to read: for plots of one round the drawn rows, otherwise all rounds.
  * @param {Plot} plot
  * @param {Tables} data
  * @param {Looked} view

@@ -1,4 +1,4 @@
-// What single panels have besides their plot: where curves are used elsewhere, maps that are asked for, the ruler.
+// What some panels have besides their plot: curves that are used elsewhere, maps on request, the ruler.
 import { frontier } from "./frontier.js";
 import { withBlocks } from "./tables.js";
 import { run, tell, view } from "../shared/state.js";
@@ -14,7 +14,7 @@ const energy = {
   },
 };
 
-/** t-SNE and UMAP are drawn when somebody asks; the fact whose card was opened last wears a ring. */
+/** t-SNE and UMAP are computed on request; a ring marks the fact whose card was opened last. */
 const map = {
   data: (data, { props }) =>
     withBlocks(

@@ -1,11 +1,11 @@
-// The frontier's sweep: one lane again at several values of a number that it is set by.
+// The frontier's sweep: one lane repeated with several values of one hyperparameter.
 import { h } from "../shared/dom.js";
 
 const MOST = 12;
 const rounded = (value, whole) => (whole ? Math.round(value) : Number(value.toPrecision(3)));
 
 /**
- * Values from one end to the other, both included.
+ * Values from one end to the other, including both.
  * @param {number} from
  * @param {number} to
  * @param {number} count - at most 12 are given.
@@ -22,7 +22,7 @@ export function values(from, to, count, logarithmic, whole) {
   return [...new Set(found)];
 }
 
-/** Where a sweep of a number is likely to be wanted: around what it is now, between the limits of its field. */
+/** A sensible range for a sweep: around the current value, within the limits of the field. */
 function around(key, value, whole, [least, most]) {
   if (key.endsWith(".tau")) return { from: 0.05, to: 0.3, log: false };
   if (!(value > 0)) return { from: least ?? 0, to: most ?? 1, log: false };
@@ -37,7 +37,7 @@ function around(key, value, whole, [least, most]) {
  * @param {() => any} started - what the run began with.
  * @param {(payload: object) => void} send - asks for the lanes.
  * @returns {{ element: HTMLFormElement, paint(): void, answered(told?: { message?: string, wrong?: boolean, added?: number }): void }}
- *   the form; the lanes that can be varied painted anew; and what came of the last sweep.
+ *   the form; a function that redraws the lanes that can be varied; and one that shows the result of the last sweep.
  */
 export function form(started, send) {
   const lane = h("select", { "aria-label": "Lane to vary" }),
@@ -86,7 +86,7 @@ export function form(started, send) {
     );
     suggest();
   }
-  /** The lanes that can be varied; those with a guard first come to mind. */
+  /** The lanes that can be varied; those with a guard come first. */
   function paint() {
     const known = Object.keys(started()?.dials || {}),
       state = JSON.stringify(started()?.dials || {});
@@ -123,7 +123,7 @@ export function form(started, send) {
     button.disabled = true;
     send({ lane: lane.value, field: field.value, values: wanted() });
   });
-  /** What came of the last sweep. */
+  /** The result of the last sweep. */
   function answered({ message = "", wrong = false, added = 0 } = {}) {
     note.classList.toggle("error", wrong);
     note.textContent = message || (added ? `${added} ${added === 1 ? "lane" : "lanes"} added; computed next.` : "");

@@ -1,6 +1,7 @@
-// The tables that plots draw: rows out of the small packages that they travel in.
+// The tables that plots draw: rows unpacked from the compact form in which they are sent.
 
-/** Rows of blocks by table, each row with what is `common`. A block's lists are columns; all else holds for its rows. */
+/** Rows of blocks by table, each row with the values of `common`. A block's lists are columns; its other values are
+ * constant. */
 function unpack(blocks, common, into) {
   for (const { table, ...columns } of blocks) {
     const lists = Object.entries(columns).filter(([, values]) => Array.isArray(values)),
@@ -16,7 +17,7 @@ function unpack(blocks, common, into) {
 
 /**
  * Reads the growing rows of a feed into the tables of a panel: `{ rows, columns, lanes, start }`. `declared` are
- * the columns of each table. Rows that were read before are not read again.
+ * the columns of each table. Rows are read only once.
  * @param {Record<string, Column[]>} declared - the columns of each table.
  * @returns {(rows: any[]) => Tables} the tables of all rows so far; those read before are not read again.
  */
@@ -42,7 +43,7 @@ export function gatherer(declared) {
 }
 
 /**
- * The same data with more blocks, such as the maps that were asked for.
+ * The same data with more blocks, such as requested maps.
  * @param {Tables} data
  * @param {any[]} blocks
  * @returns {Tables}
@@ -54,7 +55,7 @@ export function withBlocks(data, blocks) {
 }
 
 /**
- * The rows of a table that is sent as columns, some of them words and where they stand.
+ * The rows of a table that is sent as columns; some columns are words with indices into them.
  * @param {{ columns: string[], values: any[] }} table
  * @returns {any[]}
  */

@@ -1,6 +1,6 @@
-// Numbers in their units, as `core/charts/table.py` says them.
+// Numbers in their units, formatted as in `core/charts/table.py`.
 
-/** By unit: its sign, and by what a stored number is multiplied to be said in it. */
+/** By unit: its sign, and the factor from a stored number to the shown one. */
 export const UNITS = {
   "": ["", 1],
   count: ["", 1],
@@ -22,7 +22,7 @@ export const UNITS = {
 export const known = (value) => value !== null && value !== undefined;
 
 /**
- * A number as it stands at the head of a plot, without the sign of its unit.
+ * A number as shown above a plot, without the sign of its unit.
  * @param {any} value
  * @param {string} unit - a key of `UNITS`.
  * @returns {string}
@@ -53,7 +53,7 @@ export function precise(value, unit = "") {
 }
 
 /**
- * A number or a word in what a point says when it is pointed at.
+ * A number or a word in a hover text.
  * @param {any} value
  * @param {string} unit - a key of `UNITS`.
  * @returns {string}

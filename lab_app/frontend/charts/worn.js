@@ -1,9 +1,9 @@
-// What series wear: the colours, dashes and marks of lanes, of the values of a column, of references and families.
+// The look of series: colours, dashes and marks of lanes, of values of a column, of references and of families.
 import { css } from "../shared/dom.js";
 import * as lanes from "../shared/lanes.js";
 import { distinct } from "./select.js";
 
-export const SERIES = 8; // colours of series that are no lanes
+export const SERIES = 8; // colours of series that are not lanes
 export const MARKERS = ["circle", "square", "diamond", "triangle-up", "cross", "x"];
 
 /** How the lanes of the run on the page look. */
@@ -24,8 +24,8 @@ function mixed(first, last, share) {
 }
 
 /**
- * The colour of a value of the column that parts a chart into series: steps from light to dark for numbers in
- * order, else colours that most eyes tell apart.
+ * The colour of a value of the column that splits a chart into series: steps from light to dark for numbers in
+ * order, otherwise colours that are easy to distinguish.
  * @param {any[]} values - all that the column has.
  * @param {any} value
  * @returns {string}

@@ -1,4 +1,4 @@
-// A fact looked at closely, in a dialog that whatever has data-fact opens.
+// The fact card: a dialog that any element with data-fact opens.
 import { h, target } from "../shared/dom.js";
 import { percent } from "../shared/format.js";
 import { marker, slotOf } from "../shared/lanes.js";
@@ -8,7 +8,7 @@ import { run, tell, view } from "../shared/state.js";
 let show = () => {};
 
 /**
- * Look closely at a fact.
+ * Open the card of a fact.
  * @param {number} fact - its number in the run, or among those that no lane edits.
  * @param {boolean} unedited - whether it is one of those.
  */
@@ -43,7 +43,7 @@ export function card({ element, props, watch, trigger }) {
   });
   find(".close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => {
-    if (event.target === dialog) dialog.close(); // beside the card
+    if (event.target === dialog) dialog.close(); // a click outside of the card
   });
 
   const share = (value) =>
@@ -172,7 +172,7 @@ export function card({ element, props, watch, trigger }) {
       ),
     ];
   }
-  /** Whether the map that is drawn has this fact's point. */
+  /** Whether the map shows a point of this fact. */
   function onMap() {
     const drawn = /** @type {any} */ (document.querySelector("#lab-panel-map .plot"))?.data || [];
     return !asked?.unedited && drawn.some((trace) => trace.facts?.includes(asked?.fact));

@@ -1,5 +1,5 @@
-// What is wrong with the cells of a fact, as far as its form tells: the same rules in the same words as
-// core/facts/typed.py, so that a message does not change when the worker reads the row.
+// Checks of a fact's cells, as far as the form can tell. The rules and messages are those of core/facts/typed.py,
+// so that a message does not change when the worker reads the row.
 
 const LONGEST = 2000,
   SLOT = "{}";
@@ -21,7 +21,7 @@ export const clean = (value) =>
     .trim();
 const times = (text, part) => text.split(part).length - 1;
 
-// Where a word ends, as core/letters.py has it.
+// Word boundaries, as in core/letters.py.
 const SPACELESS =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\u3000-\u303f\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]/u;
 const KATAKANA = /[\u30a0-\u30fa\u30fc-\u30ff]/u,
@@ -32,7 +32,7 @@ const KATAKANA = /[\u30a0-\u30fa\u30fc-\u30ff]/u,
 const WITHIN_NUMBERS = ".,:/'’٫٬",
   SIGNS = "-.";
 
-/** Whether a word, a number or an emoji goes on between letters[at - 1] and letters[at]. */
+/** Whether a word, a number or an emoji continues between letters[at - 1] and letters[at]. */
 function insideWord(letters, at) {
   if (at <= 0 || at >= letters.length) return false;
   const [left, right] = [letters[at - 1], letters[at]];
@@ -47,7 +47,7 @@ function insideWord(letters, at) {
   return LETTERED.test(left) && LETTERED.test(right);
 }
 
-/** How often a text mentions a part as whole words. */
+/** How often a text contains a part as whole words. */
 function mentioned(text, part) {
   const letters = [...text],
     wanted = [...part];
@@ -61,7 +61,7 @@ function mentioned(text, part) {
 }
 
 /**
- * What is wrong with a row: [column, message] for each cell that cannot be used, first what the worker tells first.
+ * The problems of a row: [column, message] for each invalid cell, in the worker's order.
  * @param {FactRow} row
  * @returns {[string, string][]}
  */
@@ -96,14 +96,14 @@ export function problems(row) {
 }
 
 /**
- * Whether a row holds anything but a prompt: rows that were only begun are passed over.
+ * Whether a row has anything but a prompt: rows that were only begun are ignored.
  * @param {FactRow} row
  * @returns {boolean}
  */
 export const begun = (row) => ["subject", "target", "truth"].some((name) => clean(row[name]) !== "");
 
 /**
- * The first row before this one that asks the same with another answer; -1 if there is none.
+ * The first earlier row that asks the same with another answer; -1 if there is none.
  * @param {FactRow[]} rows
  * @param {number} index
  * @returns {number}

@@ -1,4 +1,4 @@
-// The experiment's facts: an editable table that takes pasted rows and checks every cell as it is typed.
+// The experiment's facts: an editable table that accepts pasted rows and checks every cell during typing.
 import { factSources } from "./sources.js";
 import { h } from "../shared/dom.js";
 import * as cells from "./cells.js";
@@ -12,7 +12,7 @@ export function facts(context) {
   const { element, props, watch, trigger } = context;
 
   const SHOWN = 60,
-    AFTER = 450, // milliseconds after the last key until cells are checked
+    AFTER = 450, // milliseconds from the last key press to the check of cells
     NAMES = { prompt: "Prompt", subject: "Subject", target: "New answer", truth: "Old answer" };
   const HINTS = { prompt: "The capital of {} is", subject: "France", target: "Lyon", truth: "Paris (if known)" };
   const list = element.querySelector(".rows"),
@@ -20,9 +20,9 @@ export function facts(context) {
     paste = element.querySelector("details.paste"),
     area = element.querySelector("textarea");
   const CHOICES = ["source", "subset", "order", "shuffle"];
-  const chosen = {}; // what the table says besides its rows: kept when the worker's answer brings rows alone
+  const chosen = {}; // the table's other values: kept when the worker's answer has only rows
   const known = new Map(); // what was looked up, by the row's text
-  let told = [], // problems that came with the answer to Run, an upload or a check of other columns
+  let told = [], // problems from the answer to Run, an upload or a check of other columns
     changed = new Set(),
     timer = 0;
 
@@ -47,7 +47,7 @@ export function facts(context) {
   function change(index, name, text) {
     const next = rows().slice();
     const row = { ...next[index], [name]: text };
-    // What was written for another subject or sentence says nothing about this one.
+    // Results for another subject or sentence are not valid for this one.
     if (name === "subject" || name === "prompt")
       for (const stale of ["paraphrases", "neighborhood", "portability", "relation", "id"]) delete row[stale];
     next[index] = row;
@@ -57,7 +57,7 @@ export function facts(context) {
     line?.querySelector(`[data-column=${name}]`)?.removeAttribute("aria-invalid");
     later(index);
   }
-  /** Check the rows that were changed, once no key was pressed for a moment. */
+  /** Check the changed rows after a pause in typing. */
   function later(index) {
     changed.add(index);
     clearTimeout(timer);
@@ -70,7 +70,7 @@ export function facts(context) {
     const unknown = asked.filter((row) => !known.has(key(row)));
     if (unknown.length) trigger("check", { rows: unknown.slice(0, SHOWN) });
   }
-  /** What is wrong with a row, cell by cell; an empty cell is only wrong once the row is left. */
+  /** The problems of a row, by cell; an empty cell is a problem only after the row has lost focus. */
   function mark(index) {
     const row = rows()[index],
       line = list.children[index];
@@ -206,7 +206,7 @@ export function facts(context) {
     paint();
   });
   area.addEventListener("paste", (event) => {
-    // Browsers take minutes to lay out a text area of many thousand lines: such text goes straight to be read.
+    // Browsers take minutes to lay out a text area of many thousand lines, so such text is read directly.
     const text = event.clipboardData?.getData("text/plain") || "";
     if (text.length < 20000) return;
     event.preventDefault();

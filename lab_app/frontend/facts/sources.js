@@ -1,10 +1,10 @@
-// Below the table of facts: templates of the pocket world, files, the dataset to sample from, and the order.
+// The form below the table of facts: templates of the pocket world, files, the sampled dataset, and the order.
 import { h } from "../shared/dom.js";
 import { form } from "../shared/state.js";
 import * as cells from "./cells.js";
 
 /**
- * What stands below the table.
+ * The form below the table.
  * @param {Context & { add(row: FactRow): void, choose(change: object): void, chosen: Record<string, any>,
  *   say(text: string, error?: boolean): void }} context - of the table, which adds rows and holds what is chosen here.
  * @returns {() => void} paints the choices anew.
@@ -97,7 +97,7 @@ export function factSources({ element, props, watch, trigger, add, choose, chose
   }
   watch("relation", fill);
 
-  // -- files: read here, and sent as what they hold
+  // -- files: read in the browser, and sent as their content
   const file = find("input[type=file]"),
     list = find(".rows");
   file.accept = (offered.suffixes || []).join(",");
@@ -137,7 +137,7 @@ export function factSources({ element, props, watch, trigger, add, choose, chose
     upload(event.dataTransfer.files);
   });
 
-  // -- what is sampled, and in which order all of it is edited
+  // -- the sampled facts, and the order in which all facts are edited
   const source = find(".source"),
     order = find(".order"),
     about = find(".source-hint"),
@@ -174,7 +174,7 @@ export function factSources({ element, props, watch, trigger, add, choose, chose
   };
   form.source = () => chosen.source || "";
   function paint() {
-    form.settle?.(); // some settings are published for a data set
+    form.settle?.(); // some settings are published for a dataset
     const mine = chosen.source && chosen.source !== "pocket" ? `${chosen.source} ${chosen.subset || ""}` : "pocket";
     const now = kinds.has(mine)
       ? mine

@@ -1,4 +1,4 @@
-// A new lane from a round of another one: under another recipe, or with facts of that round left out.
+// A new lane from a round of another lane: with another recipe, or without some facts of that round.
 import { laneCard } from "./card.js";
 import { offered } from "./lanes.js";
 import { h } from "../shared/dom.js";
@@ -22,7 +22,7 @@ export function openBranch(about) {
  * @param {Context} context - `facts`: those of the round that was asked for; `told`: what came of a branch.
  */
 export function branch({ element, props, watch, trigger }) {
-  const MANY = 8; // facts from which on there is a field to find one
+  const MANY = 8; // number of facts from which a search field is shown
   const dialog = element.querySelector("dialog");
   const find = (selector) => dialog.querySelector(selector);
   const parent = find("select.lane"),
@@ -52,7 +52,7 @@ export function branch({ element, props, watch, trigger }) {
   });
   const undoing = () => state.mode === "undo";
   const last = () => run.measured.at(-1) ?? 0;
-  /** Rounds to branch after: all but the run's last. Rounds to undo facts of: all that were edited. */
+  /** Rounds to branch after: all but the run's last. Rounds to undo facts of: all edited rounds. */
   const rounds = () =>
     [...Array(undoing() ? last() : Math.min(last(), run.rounds - 1)).keys()].map((number) => number + 1);
 
@@ -82,7 +82,7 @@ export function branch({ element, props, watch, trigger }) {
     main.disabled = !known.length || (undoing() && !state.without.size);
     if (undoing()) ask(now);
   }
-  /** The facts of the round, asked for once. */
+  /** The facts of the round, requested once. */
   function ask(number) {
     const key = `${view.run} ${number}`;
     if (!number || state.asked === key) return;
@@ -128,7 +128,7 @@ export function branch({ element, props, watch, trigger }) {
         ),
     );
   }
-  /** Open the dialog; a fact that is to be undone, with its lane and round, may be named (by others on the page). */
+  /** Open the dialog. Other parts of the page may pass a fact to undo, with its lane and round. */
   show = ({ lane, round: number, without } = {}) => {
     note.textContent = "";
     note.classList.remove("error");

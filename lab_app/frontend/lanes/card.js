@@ -6,7 +6,7 @@ import { laneFields } from "./fields.js";
 import { beginsSays, known, labelOf, tauSays } from "./recipe.js";
 
 /**
- * The form that cards stand in: its lanes, their defaults that hold, and what is to be said of each.
+ * The form that contains the cards: its lanes, their effective defaults, and the notes on each.
  * @typedef {object} Form
  * @property {() => Lane[]} lanes
  * @property {(index: number, change: object) => void} change
@@ -28,7 +28,7 @@ export function laneCard(props, at) {
   const { lanes, change, paint } = at;
   const { settings, settle } = laneFields(props, at);
   const entry = (kind, name) => known(props().catalogue, kind, name);
-  /** Whether a guard cannot act before something is said in its settings. */
+  /** Whether a guard needs a setting before it can act. */
   const needs = (guard) => entry("guards", guard)?.fields?.[0]?.default === null;
 
   function card(lane, index) {

@@ -1,4 +1,4 @@
-// The fields of a lane's settings: parameters of its method and guards, its prior and wrapper, and the guards that follow.
+// The fields of a lane's settings: parameters of its method and guards, its prior, its wrapper, and further guards.
 import { h } from "../shared/dom.js";
 import { known } from "./recipe.js";
 
@@ -13,7 +13,7 @@ export function laneFields(props, at) {
   const { lanes, change, paint } = at;
   const entry = (kind, name) => known(props().catalogue, kind, name);
 
-  /** A field's default as it holds with the lane's prior, wrapper and model, and what is to be known of it. */
+  /** A field's effective default with the lane's prior, wrapper and model, and its help text. */
   function standing(index, found, of, within = "") {
     const settled = at.settled?.(index) || {};
     const plain =
@@ -26,7 +26,7 @@ export function laneFields(props, at) {
     const idle = settled.idle?.[within ? `${within} ${found.name}` : found.name];
     return { text, help: idle ? `No effect here: ${idle}. ${help}` : help, idle: Boolean(idle) };
   }
-  /** Say anew what holds where nothing is typed; what is being typed stays. */
+  /** Update the shown default of an empty field; typed values stay. */
   function tell(label, { text, help, idle }) {
     const input = label.querySelector("input"),
       first = label.querySelector("select option");
@@ -35,7 +35,7 @@ export function laneFields(props, at) {
     if (input) input.placeholder = text;
     else first.textContent = `${text} (standard)`;
   }
-  const tellers = new WeakMap(); // the label of a field → how it is told anew
+  const tellers = new WeakMap(); // the label of a field → its update function
   /**
    * The field of one parameter.
    * @param {Lane} lane
@@ -104,7 +104,7 @@ export function laneFields(props, at) {
     tellers.set(label, teller);
     return label;
   }
-  /** Tell all fields of a card anew. */
+  /** Update all fields of a card. */
   function settle(element) {
     for (const label of element.querySelectorAll(".fields label")) tellers.get(label)?.();
   }
@@ -129,7 +129,7 @@ export function laneFields(props, at) {
       ...own.map((found) => field(lane, index, found, { of: `${key}_options`, within: lane[key] })),
     ];
   }
-  /** The guards that follow the first, in the order in which they act, and one more to choose. */
+  /** The guards after the first, in the order in which they act, and a choice of one more. */
   function then(lane, index) {
     const more = lane.then || [];
     const put = (next) => change(index, { then: next.length ? next : undefined });

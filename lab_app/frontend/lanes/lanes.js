@@ -1,4 +1,4 @@
-// The experiment's lanes, a card each; and which of them the run that is shown has not.
+// The experiment's lanes, one card each, and which of them the open run does not have.
 import { target } from "../shared/dom.js";
 import { laneCard } from "./card.js";
 import { recipeOf } from "./recipe.js";
@@ -10,7 +10,7 @@ import * as address from "../shared/address.js";
 let offers = () => ({});
 
 /**
- * What lanes are made of: the catalogue of methods and guards, and the curves that say what τ means.
+ * The parts of lanes: the catalogue of methods and guards, and the curves that show the meaning of τ.
  * @returns {Record<string, any>}
  */
 export const offered = () => offers();
@@ -56,9 +56,9 @@ export function lanes({ element, props, watch, trigger }) {
 
   const recipe = (lane) => recipeOf(lane, props.catalogue);
   const ofRun = () => (view.run ? props.has || [] : []).map(recipe);
-  /** By card, whether its lane is one that the run has not. */
+  /** By card: whether the run does not have its lane. */
   const pending = () => lanes().map((lane) => !ofRun().includes(recipe(lane)));
-  /** By card, the place of its lane in the run that is shown, each given once; -1 of one that has none. */
+  /** By card: the index of its lane in the open run, each used once; -1 if it has none. */
   const places = () => {
     const has = ofRun();
     return lanes().map((lane) => {
@@ -67,7 +67,7 @@ export function lanes({ element, props, watch, trigger }) {
       return place;
     });
   };
-  /** The colours of the cards: those of the run's lanes, and for new ones those that they would get. */
+  /** The colours of the cards: those of the run's lanes, and for new lanes the colours that they would get. */
   function colours() {
     const has = view.run ? (props.has || []).length : 0,
       found = places();
@@ -79,9 +79,9 @@ export function lanes({ element, props, watch, trigger }) {
     form.colours = colours();
     ask();
   };
-  // What the lanes come to is known to the server: asked for a moment after the last change.
+  // The server resolves the lanes' settings: requested shortly after the last change.
   let waiting = null,
-    asked = JSON.stringify([lanes(), ""]); // the page brings what the lanes that it opens with come to
+    asked = JSON.stringify([lanes(), ""]); // the page contains the settings of its initial lanes
   function ask() {
     clearTimeout(waiting);
     waiting = setTimeout(() => {
@@ -99,7 +99,7 @@ export function lanes({ element, props, watch, trigger }) {
       element.querySelector(".beware").textContent = beware(index);
     });
   }
-  /** Beside Run stands "Add to this run" while the form has lanes that the run has not. */
+  /** "Add to this run" is shown beside Run while the form has lanes that the run does not have. */
   function offer() {
     document.body.classList.toggle("can-add", ofRun().length > 0 && pending().some(Boolean));
     settings.hidden = run.lanes.length < 2;
@@ -118,7 +118,7 @@ export function lanes({ element, props, watch, trigger }) {
   });
   settings.addEventListener("click", () => address.show("compare", { with: view.run }));
 
-  // Lanes that are added wear the colours that their cards had.
+  // Added lanes keep the colours of their cards.
   let adding = null;
   document.addEventListener("click", (event) => {
     if (!target(event)?.closest("#add-lanes")) return;
@@ -152,7 +152,7 @@ export function lanes({ element, props, watch, trigger }) {
   listen((change) => {
     if ("run" in change) counted = 0;
     if (run.lanes.length !== counted) {
-      if (counted && view.run) trigger("has"); // lanes were added, from here or elsewhere
+      if (counted && view.run) trigger("has"); // lanes were added, here or elsewhere
       counted = run.lanes.length;
       coloured();
       offer();

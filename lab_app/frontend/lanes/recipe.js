@@ -1,7 +1,7 @@
-// What a lane is: its name, what makes two lanes the same, and what its guard's τ means.
+// Recipes of lanes: names, equality of two lanes, and the meaning of a guard's τ.
 
 /**
- * What the catalogue has under a name.
+ * The entry of the catalogue with this name.
  * @param {Record<string, any[]> | undefined} catalogue
  * @param {string} kind - "methods", "guards", "priors" or "wrappers".
  * @param {string} [name]
@@ -10,7 +10,7 @@
 export const known = (catalogue, kind, name) => (catalogue?.[kind] || []).find((found) => found.name === name);
 
 /**
- * The name that a lane will wear: what the person gave it, or method + guards.
+ * The name of a lane: the one that was typed, or method + guards.
  * @param {Lane} lane
  * @param {Record<string, any[]> | undefined} catalogue
  * @returns {string}
@@ -23,7 +23,7 @@ export function labelOf(lane, catalogue) {
 }
 
 /**
- * What a lane is, whatever it is called: two that agree in this are the same.
+ * The identity of a lane without its name: two lanes with equal results are the same.
  * @param {Lane} lane
  * @param {Record<string, any[]> | undefined} catalogue
  * @returns {string}
@@ -44,7 +44,7 @@ export function recipeOf(lane, catalogue) {
 const halfToEven = (x) => (x % 1 === 0.5 ? 2 * Math.round(x / 2) : Math.round(x));
 
 /**
- * How many directions a share τ of the energy (or of their number) is in each layer, read off energy curves.
+ * The number of directions for a share τ of the energy (or of their number) in each layer, from energy curves.
  * @param {{ layer: number, i: number[], share: number[] }[]} curves - of the unedited matrices.
  * @param {number} tau
  * @param {string} by - "energy" or "count".
@@ -80,7 +80,7 @@ export function tauSays(lane, catalogue, curves) {
 }
 
 /**
- * Where a lane begins that does not begin with the unedited model, and the facts that it leaves out, in words.
+ * The start of a lane that does not begin with the unedited model, and the facts that it leaves out, in words.
  * @param {Lane} lane
  * @returns {string} "" where there is nothing to say.
  */

@@ -1,4 +1,4 @@
-// The charts of lessons: few series, large type, so that they can be read from the back of a room.
+// The charts of lessons: few series and large fonts, for a projector.
 import { drawn } from "../charts/draw.js";
 import { LESSON } from "../charts/frame.js";
 import * as plotly from "../charts/plotly.js";
@@ -7,11 +7,11 @@ import { MARKERS } from "../charts/worn.js";
 import { css, h } from "../shared/dom.js";
 import { isDark } from "../shared/theme.js";
 
-const TALL = 330, // px, where the style sheet says nothing else
+const TALL = 330, // px, unless the style sheet says otherwise
   DASHES = ["solid", "dash", "dot", "dashdot"],
-  ONLY = 2; // the slot of a series that has no name
+  ONLY = 2; // the slot of an unnamed series
 
-/** How the series of a lesson look: each has the slot of a lane's colour, 0 is grey. */
+/** The look of a lesson's series: each has the slot of a lane's colour; 0 is grey. */
 function wornOf(series) {
   const slots = new Map(series);
   const slot = (name) => slots.get(name) ?? ONLY,

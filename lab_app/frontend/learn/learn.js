@@ -1,5 +1,5 @@
-// The Learn page: one lesson at a time. What is predicted is kept in this browser; what was seen comes from a run,
-// whose id stands in the address.
+// The Learn page: one lesson at a time. Predictions are kept in this browser; results come from a run, whose id is
+// in the address.
 import { otherTheme } from "../shared/theme.js";
 import { lessonChart } from "./charts.js";
 import { h } from "../shared/dom.js";
@@ -10,7 +10,7 @@ import { listen } from "../shared/state.js";
  * @param {Context} context - `lessons`: all of them; `value`: the state of the one that is looked at.
  */
 export function learn({ element, props, watch, trigger }) {
-  const QUIET = 30000, // ms without news of a run that goes on, after which it is asked for anew
+  const QUIET = 30000, // ms without news of a running run, after which it is requested again
     LOOK = 5000;
   const ENDED = ["done", "stopped", "failed"];
 
@@ -23,10 +23,10 @@ export function learn({ element, props, watch, trigger }) {
   let number = 0,
     run = "",
     state = {},
-    asked = false, // the run was asked for, and has not begun yet
+    asked = false, // the run was requested and has not begun yet
     heard = performance.now();
 
-  // -- what this browser remembers of a lesson: its last run, which facts it took, and what was predicted of which run
+  // -- what this browser stores of a lesson: its last run, that run's facts, and the predictions by run
   const key = (n = number) => `editlab:learn:${n}`;
   const NEW = { run: "", seed: 0, draft: null, predicted: {} };
   const kept = (n = number) => ({ ...NEW, ...JSON.parse(localStorage.getItem(key(n)) || "{}") });
@@ -44,7 +44,7 @@ export function learn({ element, props, watch, trigger }) {
     else found.searchParams.delete("run");
     return found;
   }
-  /** Look at a lesson, and at a run of it: the one that is named, or the last one of this browser. */
+  /** Show a lesson, and a run of it: the given one, or the last one of this browser. */
   function open(n, id, remember = true) {
     number = n;
     run = id ?? kept(n).run;
@@ -114,7 +114,7 @@ export function learn({ element, props, watch, trigger }) {
     find(".problem").textContent = state.status === "missing" ? state.says : (state.problem ?? "");
   }
 
-  // -- seeing
+  // -- results
   const percent = (value) => `${value < 1 && value > 0 ? value.toFixed(1) : Math.round(value)} %`;
   function verdict(outcome) {
     const value = predicted(),
@@ -191,7 +191,7 @@ export function learn({ element, props, watch, trigger }) {
       input = /** @type {HTMLInputElement | null} */ (at.closest(".predict input"));
     if (input) choose(input.type === "radio" ? input.value : Number(input.value));
   });
-  // A slider that is left where it stands predicts that value: a click or a key on it says so.
+  // A click or a key press on a slider confirms its current value as the prediction.
   for (const name of ["change", "pointerup"])
     element.addEventListener(name, (event) => {
       const at = /** @type {HTMLInputElement} */ (event.target);

@@ -1,4 +1,4 @@
-// The dock: where the run stands, what is left, and the scrubber of rounds.
+// The dock: the state of the run, the remaining time, and the scrubber of rounds.
 import { opened } from "../shared/opened.js";
 import { openBranch } from "../lanes/branch.js";
 import { h } from "../shared/dom.js";
@@ -10,8 +10,8 @@ import { foldExperiment, listen, run, tell, view } from "../shared/state.js";
  * @param {Context} context - `value`: the run, its state, and the feed of its rounds.
  */
 export function dock({ element, props, watch, trigger }) {
-  const REST = 30000, // ms that nobody looks at the page, after which it is not fed
-    SILENT = 20000, // ms without a word, after which a page that is fed every 10 s says that it hears nothing
+  const REST = 30000, // ms for which the page is hidden, after which it gets no updates
+    SILENT = 20000, // ms without a message, after which a page that gets one every 10 s reports a lost connection
     LOST = "This page has lost its connection to the lab. Runs continue, and the page will reconnect by itself.";
 
   const read = reader();
@@ -40,7 +40,7 @@ export function dock({ element, props, watch, trigger }) {
     lost = false;
     patience = 30000;
     if (value.run && value.run !== view.run) {
-      // On a phone the run that an address names comes first, not the form of the next one.
+      // On a phone the run of the address comes first, not the form of the next one.
       if (matchMedia("(max-width: 780px)").matches && new URL(location.href).searchParams.get("run") === value.run)
         foldExperiment(true);
       opened(value.run);
@@ -59,8 +59,8 @@ export function dock({ element, props, watch, trigger }) {
         });
       else {
         rounds.add(row.round);
-        run.moved[row.lane] = row.moved || []; // the layers that a lane has edited by then: not all that it may
-        edits[row.round] = Math.max(row.edits ?? 0, edits[row.round] ?? 0); // a lane may leave facts out
+        run.moved[row.lane] = row.moved || []; // the layers that a lane has edited so far, not all that it may edit
+        edits[row.round] = Math.max(row.edits ?? 0, edits[row.round] ?? 0); // a lane may leave out facts
       }
     }
     run.measured = [...rounds].sort((a, b) => a - b);
@@ -152,7 +152,7 @@ export function dock({ element, props, watch, trigger }) {
       state.status === "running" && run.rounds ? `${rounds.at(-1) || 0}/${run.rounds} · Edit Lab` : "Edit Lab";
   }
 
-  // Once a second and by hand: an animation without end has the browser compute styles sixty times a second.
+  // Once a second by a timer: an endless CSS animation makes the browser compute styles sixty times a second.
   setInterval(() => element.querySelector(".dock").classList.toggle("beat"), 1000);
   range.addEventListener("input", () => {
     const round = run.measured[Number(range.value)];
@@ -183,14 +183,14 @@ export function dock({ element, props, watch, trigger }) {
       Math.max(250, Math.min(900, 12000 / run.measured.length)),
     );
   });
-  // A page that slept, or whose connection broke, hears nothing any more: then it asks to be fed again.
+  // A page that was suspended or disconnected gets no more messages, so it requests a new feed.
   const stale = () => {
     if (!view.run || Date.now() - last < patience) return;
     last = Date.now();
     patience = Math.min(patience * 2, 600000);
     trigger("again");
   };
-  // A browser keeps few connections to one address, for all its tabs: one that nobody looks at gives its own free.
+  // A browser has few connections to one address for all its tabs, so a hidden tab releases its own.
   document.addEventListener("visibilitychange", () => {
     clearTimeout(aside);
     if (document.hidden) {
@@ -222,7 +222,7 @@ export function dock({ element, props, watch, trigger }) {
   setInterval(listening, 5000);
   listen((change) => {
     if (!change.missed) return paint();
-    last = Math.min(last, Date.now() - patience + 2000); // all rows again, soon
+    last = Math.min(last, Date.now() - patience + 2000); // request all rows again, soon
   });
   watch("value", take);
   take();

@@ -1,4 +1,4 @@
-// Which line is whose: the lanes by colour and mark; a click hides one everywhere.
+// The legend: lanes by colour and mark. A click hides a lane everywhere.
 import { otherTheme } from "../shared/theme.js";
 import { h } from "../shared/dom.js";
 import { marker, slotOf } from "../shared/lanes.js";
@@ -6,7 +6,7 @@ import { foldExperiment, listen, run, tell, view } from "../shared/state.js";
 import * as address from "../shared/address.js";
 
 /**
- * The page's head.
+ * The header of the page.
  * @param {Context} context - `value`: the visitor's runs.
  */
 export function header({ element, props, watch }) {

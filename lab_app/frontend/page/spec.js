@@ -1,8 +1,8 @@
-// What Run would send, as JSON to copy or save.
+// The spec that Run submits, as JSON to copy or save.
 import { h, save } from "../shared/dom.js";
 
 /**
- * The button that asks for the spec.
+ * The button that requests the spec.
  * @param {Context} context
  */
 export function experimentTitle({ element, trigger }) {
@@ -14,7 +14,7 @@ export function experimentTitle({ element, trigger }) {
  * @param {Context} context - `value`: its text, or what is wrong in the form.
  */
 export function spec({ element, props, watch }) {
-  const SHOWN = 60000; // characters that are laid out
+  const SHOWN = 60000; // characters that are shown
   const dialog = element.querySelector("dialog"),
     find = (selector) => element.querySelector(selector),
     said = find(".left");

@@ -1,4 +1,4 @@
-// Lanes of several runs side by side: their curves on one set of axes, their last scores, and their settings.
+// Lanes of several runs side by side: their curves on common axes, their last scores, and their settings.
 import { drawn } from "../charts/draw.js";
 import { PANEL } from "../charts/frame.js";
 import * as plotly from "../charts/plotly.js";
@@ -40,7 +40,7 @@ export function comparison(element, back) {
     name: (place) => named(value.lanes[place]),
   };
   const names = () => ({ ...value.names, ...COUNTS });
-  /** What can be drawn: `[column, name]` each. */
+  /** The columns that can be drawn: `[column, name]` each. */
   const curves = () =>
     (value.plot?.choices[0].options || []).filter(([name]) => value.lanes.some((lane) => lane.curve[name]?.length));
 

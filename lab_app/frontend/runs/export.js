@@ -1,4 +1,4 @@
-// Export: what to take away of the run that is shown, and the files that were made of it.
+// Export: options for the open run, and the files that were exported.
 import { asSvg, ready } from "../charts/plotly.js";
 import { h, target } from "../shared/dom.js";
 import { listen, run, view } from "../shared/state.js";
@@ -27,7 +27,7 @@ export function exporting({ element, props, watch, trigger }) {
       `from core.editing.deltas.factors import apply_factors\napply_factors(lm, "${stem}.safetensors")`,
   };
 
-  /** What is known of the run that is shown; what comes late about another one is none of it. */
+  /** The data of the open run; late answers about another run are ignored. */
   const told = () => (props.value?.run === view.run ? props.value : {});
   const header = () => /** @type {HTMLElement | null} */ (document.querySelector("#lab-header [data-do=export]"));
   document.addEventListener("click", (event) => {
@@ -49,7 +49,7 @@ export function exporting({ element, props, watch, trigger }) {
     trigger("look", {});
   }
 
-  /** Only what belongs to the chosen kind can be set. */
+  /** Enable only the options of the chosen kind. */
   function options() {
     const kind = fields.kind.value,
       cut = fields.cut.value;
@@ -64,7 +64,7 @@ export function exporting({ element, props, watch, trigger }) {
     submit.disabled = !view.run || Boolean(told().busy);
   }
 
-  /** The panels as they are drawn here, as SVG. */
+  /** The panels as drawn here, as SVG. */
   async function pictures() {
     const found = /** @type {Record<string, string>} */ ({});
     for (const plot of /** @type {NodeListOf<any>} */ (document.querySelectorAll("#panels [id^=lab-panel-] .plot"))) {
@@ -99,7 +99,7 @@ export function exporting({ element, props, watch, trigger }) {
     trigger("stop", { command: told().command });
   });
 
-  /** What is to be known of the file that was made last. */
+  /** Details of the last exported file. */
   function about({ layers, made: name }) {
     const stem = name.replace(/\.\w+$/, ""),
       kind = Object.keys(HOW).find((word) => stem.includes(`-${word}`));

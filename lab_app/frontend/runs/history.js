@@ -1,4 +1,4 @@
-// Runs: the list of a visitor's own, with search, names, notes and deletion. What compares them stands in compare.js.
+// Runs: a visitor's own runs, with search, names, notes and deletion. compare.js compares them.
 import { comparison } from "./compare.js";
 import { h } from "../shared/dom.js";
 import { view } from "../shared/state.js";
@@ -9,8 +9,8 @@ import * as address from "../shared/address.js";
  * @param {Context} context - `value`: the visitor's runs; `compared`: lanes of some; `limits`: of titles and notes.
  */
 export function history({ element, props, watch, trigger }) {
-  const REFRESH = 4000, // ms between two looks while something goes on
-    AGAIN = 1500, // ms until what is not answered is asked again: the page may only just be opening
+  const REFRESH = 4000, // ms between two updates while a run is active
+    AGAIN = 1500, // ms until an unanswered request is repeated: the page may still be loading
     SOON = 180; // ms after the last letter of a search
 
   const dialog = element.querySelector("dialog"),
@@ -60,7 +60,7 @@ export function history({ element, props, watch, trigger }) {
 
   const button = (label, onclick, more = {}) => h("button", { type: "button", onclick, ...more }, label);
 
-  /** A field in the place of what it changes: Enter keeps it, Escape leaves it as it was. */
+  /** A field in place of the text that it edits: Enter saves, Escape cancels. */
   function field(run) {
     const long = editing.what === "notes";
     const keep = () =>
@@ -165,7 +165,7 @@ export function history({ element, props, watch, trigger }) {
       : `${all} ${all === 1 ? "run" : "runs"}${runs.length < found ? `, the newest ${runs.length} shown` : ""}`;
     find(".programs").hidden = !key;
     find(".key").textContent = key;
-    if (typing && list.querySelector(".field")) return; // what is being typed stays under the cursor
+    if (typing && list.querySelector(".field")) return; // do not redraw a field during typing
     list.replaceChildren(
       ...(runs.length
         ? runs.map(row)

@@ -1,8 +1,8 @@
-// What an answer of the sandbox says: shares at the dial's value, the square of blocks, and the facts' scores.
+// The results of the sandbox: shares at the dial's value, the square of blocks, and the facts' scores.
 import { h } from "../shared/dom.js";
 import { percent } from "../shared/format.js";
 
-const LEAST = 0.0005; // of ‖ΔW‖²: what is less is nothing
+const LEAST = 0.0005; // of ‖ΔW‖²: smaller shares count as zero
 const INPUTS = [
     ["dominant", "first k inputs"],
     ["rest", "other inputs"],
@@ -20,7 +20,7 @@ const INPUTS = [
 export const oneDecimal = (share) => `${(100 * share).toFixed(1)} %`;
 
 /**
- * A curve's value between its points, by straight lines; beyond its ends that of the end.
+ * A curve's value by linear interpolation; beyond its ends, the value of the end.
  * @param {number[]} x - ascending.
  * @param {number[]} values
  * @param {number} at
@@ -34,7 +34,7 @@ export function valueAt(x, values, at) {
 }
 
 /**
- * The place of the value that is nearest.
+ * The index of the nearest value.
  * @param {number[]} x
  * @param {number} at
  * @returns {number}
@@ -43,7 +43,7 @@ export const nearest = (x, at) =>
   x.reduce((best, value, i) => (Math.abs(value - at) < Math.abs(x[best] - at) ? i : best), 0);
 
 /**
- * The blocks of an update, and k of each layer: as they were measured, or read off the guard's curve at the dial's value.
+ * The blocks of an update, and k of each layer: measured, or from the guard's curve at the dial's value.
  * @param {any} found - an answer.
  * @param {number | null} at - the dial's value where the curve holds for it.
  * @returns {{ blocks: Record<string, { raw: number, left: number, chance: number }>, ks: [any, number][], closed: boolean }}
@@ -66,7 +66,7 @@ export function blocksAt(found, at) {
 }
 
 /**
- * What becomes of a block, in words.
+ * The fate of a block, in words.
  * @param {number} raw - its share of ‖ΔW‖² before the guard.
  * @param {number} left - and after.
  * @returns {string}
@@ -78,7 +78,7 @@ export function fate(raw, left) {
 }
 
 /**
- * The square: which inputs are sent to which outputs, and what of it goes.
+ * The square: which inputs are mapped to which outputs, and what the guard removes.
  * @param {Record<string, { raw: number, left: number, chance: number }>} blocks
  * @returns {HTMLElement[]}
  */
@@ -105,7 +105,7 @@ export function square(blocks) {
 }
 
 /**
- * Rows of scores: how many of the round's facts are said, and how likely they are.
+ * Rows of scores: the exact share of the round's facts, and their probabilities.
  * @param {any} found - an answer.
  * @param {Record<string, string>} said - the states of the model in words.
  * @returns {HTMLElement[]}
@@ -124,7 +124,7 @@ export function scoreRows(found, said) {
 }
 
 /**
- * The facts one by one, those first that lose most by the guard.
+ * The facts one by one, sorted by their loss under the guard.
  * @param {any} found - an answer.
  * @param {Record<string, string>} said - the states of the model in words.
  * @returns {HTMLElement}

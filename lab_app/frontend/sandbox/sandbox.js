@@ -1,6 +1,6 @@
-// The guard sandbox: the curve of a guard comes with every answer, so that its dial moves all shares at once; the
-// predicted score follows a moment after the dial has come to rest. It looks at the round that the page looks at, or,
-// while the run does not go on, ahead to the one that comes next, which the worker computes first.
+// The guard sandbox. Every answer contains the guard's curve, so the dial updates all shares at once; the predicted
+// score follows shortly after the dial stops. The sandbox shows the selected round or, while the run is not running,
+// the next round, which the worker computes first.
 import { drawn } from "../charts/draw.js";
 import { SMALL } from "../charts/frame.js";
 import * as plotly from "../charts/plotly.js";
@@ -14,7 +14,7 @@ import { blocksAt, factTable, oneDecimal, scoreRows, square, valueAt } from "./f
  * @param {Context} context - `guards`: those to try; `value`: the latest answer; `added`: what came of a lane that was added.
  */
 export function sandbox({ element, props, watch, trigger }) {
-  const REST = 180; // milliseconds without a move before the worker is asked
+  const REST = 180; // milliseconds without a move before a request
   const find = (selector) => element.querySelector(selector);
   const section = find(".sandbox"),
     card = find(".card"),
@@ -37,15 +37,15 @@ export function sandbox({ element, props, watch, trigger }) {
     given: found.pending ? "as the run will edit it" : "as it was edited",
     predicted: "with this guard",
   });
-  const HELD = ["paused", "stopped", "failed"]; // what a run is while a round of it is still to come
-  const turned = {}; // each guard's dial, as it was left
+  const HELD = ["paused", "stopped", "failed"]; // states of a run that may still have a next round
+  const turned = {}; // the last value of each guard's dial
   let number = 0, // of the latest question
     timer = 0,
     waiting = false,
-    ahead = false, // whether the round that comes next is looked at
+    ahead = false, // whether the next round is shown
     computing = null, // the command that computes it
     found = null, // the latest answer
-    asked = ""; // what the latest question was about
+    asked = ""; // the subject of the latest question
   const offered = () => props.guards || [];
   const chosen = () => offered().find(({ name }) => name === guard.value);
   const edited = () => run.measured.some((at) => at > 0);
@@ -84,11 +84,11 @@ export function sandbox({ element, props, watch, trigger }) {
       ...starts.map(([value, text]) => h("option", { value, selected: String(value) === kept }, text)),
     );
   }
-  /** Whether what stands there is of the lane and the round that are chosen. */
+  /** Whether the shown answer belongs to the chosen lane and round. */
   const shown = () =>
     found.lane === lane.value &&
     (ahead ? found.pending && asked === about() : found.round === round() && !found.pending);
-  /** How far the round is that is being computed, or that it is there. */
+  /** The progress of the round that is being computed, or that it is ready. */
   function working() {
     const { doing, part, command, about: of } = props.value || {};
     computing = ahead && waiting && doing !== undefined && of?.lane === lane.value ? command : null;
@@ -116,7 +116,7 @@ export function sandbox({ element, props, watch, trigger }) {
     find(".symbol").textContent = own.symbol;
     output.textContent = Number(range.value).toFixed(2);
   }
-  /** What is asked about: a round that was edited anew is another one. */
+  /** The subject of a question: a round that was edited again is another one. */
   const about = () => JSON.stringify([view.run, lane.value, round()]);
   function ask(wait = REST) {
     if (card.hidden || !view.run || !(edited() || ahead) || !lane.value) return;
@@ -130,7 +130,7 @@ export function sandbox({ element, props, watch, trigger }) {
     }, wait);
   }
 
-  /** A curve of the latest answer at the dial's value. */
+  /** The value of a curve of the latest answer at the dial's value. */
   const read = (values) => valueAt(found.curve.x, values, Number(range.value));
   const fits = () => found?.curve && found.guard?.name === guard.value && asked === about();
 
@@ -185,8 +185,8 @@ export function sandbox({ element, props, watch, trigger }) {
   }
   function answered() {
     const value = props.value || {};
-    if (value.doing !== undefined) return working(); // also of an earlier question: the same round is computed
-    if (value.number !== number) return; // of an earlier question
+    if (value.doing !== undefined) return working(); // also for an earlier question: the same round is computed
+    if (value.number !== number) return; // an answer to an earlier question
     waiting = false;
     delete section.dataset.waiting;
     note.textContent = value.message || "";
@@ -264,7 +264,7 @@ export function sandbox({ element, props, watch, trigger }) {
     controls();
     if (found) draw(); // light or dark
     if (asked !== about() && ("round" in change || "run" in change || "rounds" in change || before !== about())) ask();
-    else if (ahead && "rounds" in change) ask(); // another round comes next
+    else if (ahead && "rounds" in change) ask(); // there is another next round
     if ("status" in change) working();
   });
   new ResizeObserver(() => draw()).observe(plot);

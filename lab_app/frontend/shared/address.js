@@ -1,16 +1,16 @@
-// The page's address says what is looked at: which run, after which round, in which view (an enlarged panel, or a sheet
-// over the page). A reload, a bookmark or a friend finds it again; Back closes a sheet.
+// The page's address names what is shown: the run, the round, and the view (an enlarged panel, or a sheet over the
+// page). Reloads, bookmarks and shared links restore it; Back closes a sheet.
 import { target } from "./dom.js";
 import { listen, run, tell } from "./state.js";
 
-const SOON = 250; // ms: browsers allow few changes of an address in a row
+const SOON = 250; // ms: browsers limit how often an address may change
 /** @type {Map<string | null, { dialog: HTMLDialogElement, shown: (view: string | null) => void }>} by the view's name */
 const sheets = new Map();
 /** @type {string | null} the run that the address named when the page was opened */
 let first = null;
 /** @type {string | null} the view that it named */
 let wide = null;
-let wanted = NaN, // its round, until the run has come that far
+let wanted = NaN, // its round, until the run has reached it
   timer = 0,
   pushed = 0;
 
@@ -22,7 +22,7 @@ let wanted = NaN, // its round, until the run has come that far
 export const get = (name) => new URL(location.href).searchParams.get(name);
 
 /**
- * Set or take away parts of the address.
+ * Set or remove parts of the address.
  * @param {Record<string, any>} parts - null or "": taken away.
  * @param {boolean} step - as a step that Back undoes.
  */
@@ -67,7 +67,7 @@ export function show(name, parts = {}) {
   follow();
 }
 
-/** Show what the address names. */
+/** Show the view that the address names. */
 function follow() {
   const name = get("view"),
     found = sheets.get(name);
@@ -77,7 +77,7 @@ function follow() {
   found.shown(name);
 }
 
-/** Read the address, and keep it in step with what is looked at. */
+/** Read the address, and keep it in sync with what is shown. */
 export function beginAddress() {
   first = get("run");
   wide = get("view");
@@ -94,7 +94,7 @@ export function beginAddress() {
 }
 
 /**
- * What is looked at goes into the address; a round that the address named waits for its run to come that far.
+ * Write what is shown into the address. A round that the address named waits until its run has reached it.
  * @param {Change} change
  */
 function followed(change) {
@@ -116,7 +116,7 @@ function followed(change) {
   enlarge();
 }
 
-/** The panel that the address names, once it has something to show. */
+/** Enlarge the panel that the address names, once it has data. */
 function enlarge() {
   const panel = wide && !sheets.has(wide) && document.getElementById(`lab-panel-${wide}`)?.querySelector(".has-data");
   if (!panel) return;

@@ -1,5 +1,5 @@
-// Elements, colours of the style sheet, and files made in the browser.
-// Text that people typed is only ever set with textContent (h() below), never as markup.
+// Elements, colours of the style sheet, and downloads made in the browser.
+// Typed text is always set with textContent (h() below), never as markup.
 
 /**
  * An element with attributes and children; strings become text, never markup.
@@ -22,7 +22,7 @@ export function h(tag, attributes = {}, ...children) {
 }
 
 /**
- * Where an event happened, to look for what is around it; null where that is no element.
+ * The target of an event; null if it is not an element.
  * @param {Event} event
  * @returns {Element | null}
  */
@@ -36,7 +36,7 @@ export const target = (event) => (event.target instanceof Element ? event.target
 export const css = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
 
 /**
- * Hand the person a file made here.
+ * Download a file that was made here.
  * @param {string} name
  * @param {string} text
  * @param {string} type - its media type.

@@ -1,9 +1,9 @@
-// Feeds: rows that grow with a run, as the parts of the page are given them.
+// Feeds: the growing rows of a run, as the parts of the page receive them.
 import { tell, view } from "./state.js";
 
 /**
- * All rows of a feed, each parsed once. A value holds the latest ones by number; where one is missing between them
- * and those that are here (the page slept), or rows are numbered anew, all are asked for again.
+ * All rows of a feed, each parsed once. A value holds the latest rows by number. If rows between them and the known
+ * ones are missing (the page was suspended), or if the numbering restarts, all rows are requested again.
  * @returns {(value: { run?: string, feed?: string, rows?: Record<string, string> } | null | undefined) => Row[]}
  */
 export function reader() {
@@ -42,7 +42,7 @@ export function byLane(rows) {
 }
 
 /**
- * The row that a lane shows at a round: that round's, or the nearest one before it.
+ * The row of a lane at a round: that round's, or the nearest earlier one.
  * @param {Row[]} rows - in the order of their rounds.
  * @param {number | null} round - null: the latest.
  * @returns {Row | null}

@@ -1,7 +1,7 @@
-// Numbers and symbols as people read them.
+// Numbers and symbols for readers.
 
 /**
- * A share in per cent with one decimal, or none at the ends; a dash for what was not measured.
+ * A share in per cent with one decimal, without decimals at 0 and 100; a dash if not measured.
  * @param {number | null | undefined} share
  * @returns {string}
  */
@@ -16,7 +16,7 @@ export const percent = (share) =>
 export const whole = (share) => (share === null || share === undefined ? "–" : `${Math.round(100 * share)}`);
 
 /**
- * Symbols as one writes them: W_0 with the digit below.
+ * Symbols with subscripts, such as the 0 of W_0.
  * @param {string} text
  * @returns {string}
  */

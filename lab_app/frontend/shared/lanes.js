@@ -1,15 +1,15 @@
-// How lanes look: the colour, mark and dash of each, the same in all charts.
+// The look of lanes: colour, mark and dash, the same in all charts.
 import { css } from "./dom.js";
 import { run, view } from "./state.js";
 
-/** So many colours there are; beyond, a colour comes again with another mark and dash. */
+/** The number of colours; further lanes reuse them with another mark and dash. */
 export const SLOTS = 6;
 const MARKERS = ["circle", "square", "diamond", "triangle-up", "cross", "x"];
 const DASHES = ["solid", "solid", "dash", "dot", "dashdot", "longdash"];
 
 /**
- * The slots (1..6) of so many lanes' colours: as chosen in this browser, else the one that the fewest of the lanes
- * before wear. So lanes that come later change the colour of none.
+ * The slots (1..6) of the colours of this many lanes: as chosen in this browser, else the slot that the fewest earlier
+ * lanes use. So added lanes do not change the colours of others.
  * @param {number} count
  * @returns {number[]}
  */
@@ -37,21 +37,21 @@ const kindOf = (lane, kinds) => kinds[(placeOf(lane) + Math.floor(placeOf(lane) 
 export const slotOf = (lane) => slotsOf(placeOf(lane) + 1)[placeOf(lane)];
 
 /**
- * A lane's colour, as the style sheet has it.
+ * A lane's colour from the style sheet.
  * @param {string} lane
  * @returns {string}
  */
 export const colour = (lane) => css(`--lane-${slotOf(lane)}`);
 
 /**
- * A lane's mark, as Plotly names it.
+ * A lane's mark, by Plotly's name.
  * @param {string} lane
  * @returns {string}
  */
 export const marker = (lane) => kindOf(lane, MARKERS);
 
 /**
- * A lane's dash, as Plotly names it.
+ * A lane's dash, by Plotly's name.
  * @param {string} lane
  * @returns {string}
  */
@@ -64,7 +64,7 @@ export const dash = (lane) => kindOf(lane, DASHES);
 export const shown = () => run.lanes.filter((lane) => !view.hidden.has(lane));
 
 /**
- * Take the colours of a run that are kept in this browser; they change nothing that is measured.
+ * Restore the colours of a run from this browser. They do not affect results.
  * @param {string} id
  * @param {number[] | null | false} [chosen] - the slots to keep from now on.
  */

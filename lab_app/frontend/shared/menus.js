@@ -1,4 +1,4 @@
-// Menus are <details>: a click beside one closes it.
+// Menus are <details>: a click outside closes them.
 import { target } from "./dom.js";
 
 /** Close open menus whenever something else is clicked. */

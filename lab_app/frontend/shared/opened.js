@@ -1,9 +1,9 @@
-// Another run on this page.
+// Opening another run on this page.
 import { keepColours } from "./lanes.js";
 import { form, run, tell, view } from "./state.js";
 
 /**
- * Show another run: its id goes into the address, so that a reload or a friend finds it again.
+ * Open another run. Its id goes into the address, for reloads and shared links.
  * @param {string} id
  */
 export function opened(id) {

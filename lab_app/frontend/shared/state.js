@@ -1,4 +1,4 @@
-// What all parts of the page share: which run, which round, which layer.
+// The state that all parts of the page share: run, round, layer.
 
 /** @type {View} */
 export const view = { run: "", round: null, layer: null, hidden: new Set() };
@@ -13,7 +13,7 @@ export const form = {};
 const listeners = new Set();
 
 /**
- * Tell every part that what is looked at has changed.
+ * Notify every part of a change of this state.
  * @param {Change} change - what is new of it; nothing: something else, such as light or dark.
  */
 export function tell(change = {}) {
@@ -22,7 +22,7 @@ export function tell(change = {}) {
 }
 
 /**
- * Be told whenever what is looked at changes.
+ * Subscribe to changes of this state.
  * @param {(change: Change) => void} listener
  */
 export function listen(listener) {
@@ -30,7 +30,7 @@ export function listen(listener) {
 }
 
 /**
- * Prompts that the next run is asked at every measured round: they travel with its lanes, whose form holds them.
+ * Prompts that the next run repeats at every measured round. They are stored in the form of its lanes.
  * @param {string[]} [next] - those to have from now on.
  * @returns {string[]}
  */
@@ -40,7 +40,7 @@ export function savedProbes(next) {
 }
 
 /**
- * Hide the experiment, or show it.
+ * Hide or show the experiment.
  * @param {boolean} folded
  */
 export function foldExperiment(folded) {

@@ -1,10 +1,10 @@
-// Rows of numbers: as a table to read, and as CSV to save.
+// Rows of numbers as an HTML table and as CSV.
 import { h } from "./dom.js";
 
-const MOST = 1000; // rows that are shown
+const MOST = 1000; // maximum number of rows to show
 
 /**
- * Rows to read: a table, and a word where there are more of them than are shown.
+ * A table, with a note if there are more rows than are shown.
  * @param {string[]} columns
  * @param {any[][]} rows
  * @param {(column: string, value: any) => Attributes | null} link - gives a cell that is a button its attributes.
@@ -35,7 +35,7 @@ export function asTable(columns, rows, link = () => null) {
 }
 
 /**
- * Rows as CSV that a spreadsheet reads as values, never as formulas.
+ * Rows as CSV that a spreadsheet reads as values, not as formulas.
  * @param {string[]} columns
  * @param {any[][]} rows
  * @returns {string}

@@ -1,4 +1,4 @@
-// Light or dark: as the system says, as the address says (?__theme=), or as was chosen here before.
+// Light or dark theme: from the system, the address (?__theme=), or an earlier choice.
 import { tell } from "./state.js";
 
 const KEY = "editlab:theme";
@@ -9,14 +9,14 @@ const KEY = "editlab:theme";
  */
 export const isDark = () => document.body.classList.contains("dark");
 
-/** Change to the other of the two, and keep that in this browser. */
+/** Switch to the other theme, and store the choice in this browser. */
 export function otherTheme() {
   const dark = !isDark();
   document.body.classList.toggle("dark", dark);
   localStorage.setItem(KEY, dark ? "dark" : "light");
 }
 
-/** Put on what was chosen before, and tell the page's parts of every change: charts take their colours from it. */
+/** Apply the stored choice, and notify the page's parts of every change: charts take their colours from it. */
 export function beginTheme() {
   const kept = localStorage.getItem(KEY);
   const forced = new URL(location.href).searchParams.has("__theme");

@@ -1,5 +1,5 @@
-// What a study is to be made of, as a form: its lanes, its rounds and its options. `choice` holds what was chosen so far,
-// `about` gives a study by its name.
+// The form of a study: its lanes, its rounds and its options. `choice` holds the choices so far, `about` returns a
+// study by its name.
 import { symbols } from "../shared/format.js";
 import { h } from "../shared/dom.js";
 import { marker, slotOf } from "../shared/lanes.js";
@@ -17,12 +17,12 @@ import { evenly, limitsOf, valueOf, written } from "./options.js";
  *   words.
  */
 export function studyForm(form, choice, about) {
-  const SOME = 5; // rounds, evenly, where a study is about how something goes on
+  const SOME = 5; // evenly spaced rounds, for studies of a development over rounds
   const begun = () => run.measured.length > 0;
   const looked = () => view.round ?? run.measured.at(-1) ?? 0;
   const lookedAt = () => (begun() ? `the selected one (${looked()})` : "the selected one");
   const someRounds = () => evenly(run.measured, SOME).join(",");
-  /** How rounds are chosen for this study: as a person chose them, or as suits its question. */
+  /** The choice of rounds for this study: the user's, or one that suits its question. */
   const roundsOf = (study) =>
     choice.rounds[study.name] ?? { how: study.rounds === "several" ? "some" : "this", text: null };
   function asked(study) {

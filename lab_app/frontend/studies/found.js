@@ -1,5 +1,5 @@
-// What a study found, written into the body of its card: charts with the tools that panels have, its tables, and what is
-// to be known of them. `run` is the run that it was made of. Where `other` stands beside it, their axes are alike.
+// The result of a study, written into the body of its card: charts with the tools of panels, tables, and notes. `run`
+// is its run. If `other` is shown beside it, both have the same axes.
 import { STUDY } from "../charts/frame.js";
 import { frame, panel } from "../charts/panel.js";
 import { distinct } from "../charts/select.js";
@@ -8,7 +8,7 @@ import { symbols } from "../shared/format.js";
 import { h, save } from "../shared/dom.js";
 import { asCsv, asTable } from "../shared/table.js";
 
-/** A chart of a study with its table, as a panel draws it; `beside` is the same table of another result. */
+/** A chart of a study with its table, drawn as a panel; `beside` is the same table of another result. */
 function studyPlot(chart, table, beside) {
   const rows = rowsOf(table),
     columns = table.columns.map((name) => ({ name, title: "", unit: "", note: "" }));
@@ -21,7 +21,7 @@ function studyPlot(chart, table, beside) {
 }
 
 /**
- * Writes what a study found into the body of its card.
+ * Writes the result of a study into the body of its card.
  * @param {HTMLElement} body
  * @param {number | string} id - of the study.
  * @param {any} result
@@ -29,7 +29,7 @@ function studyPlot(chart, table, beside) {
  * @param {any} other - a result that stands beside it: then their axes are alike.
  */
 export function studyFound(body, id, result, run, other = null) {
-  /** One chart with its tools, as the panels have them. */
+  /** One chart with the tools of a panel. */
   function placed(chart, place) {
     const key = `${result.study}-${id}${other ? "-beside" : ""}-${place + 1}`;
     const says = chart.kind === "heat" ? `${chart.y_title}, by ${chart.x_title || chart.x}` : chart.y_title;
@@ -44,14 +44,14 @@ export function studyFound(body, id, result, run, other = null) {
       () => panel(context, key, studyPlot(chart, result.tables[chart.table], other?.tables[chart.table])),
     ];
   }
-  /** How many rows of a table are here, where they are not all. */
+  /** The number of received rows of a table, if they are not all. */
   function cut(name) {
     const { values, rows } = result.tables[name],
       first = values[0] || [],
       here = (Array.isArray(first) ? first : first.at).length;
     return here < rows ? here.toLocaleString("en") : "";
   }
-  /** Why tables have no rows. */
+  /** The reasons why tables have no rows. */
   function empty() {
     const told = result.empty || [],
       said = new Set(told.map((one) => one.table)),
@@ -66,7 +66,7 @@ export function studyFound(body, id, result, run, other = null) {
       ),
     ].map((text) => h("p", { class: "small why", dir: "auto" }, symbols(text)));
   }
-  /** Facts in a table open their card; those of ripples are facts that were left alone. */
+  /** Facts in a table open their card; those of the ripple study are unedited facts. */
   const linked = (column, value) =>
     column === "fact" && Number.isInteger(value) && value >= 0
       ? { "data-fact": value, "data-unedited": result.study === "ripple", title: "Open this fact" }
@@ -129,7 +129,7 @@ export function studyFound(body, id, result, run, other = null) {
   charts.forEach(([, mount]) => mount());
 }
 
-// Two results of a study side by side: what differs in what they were asked, then each with its charts on like axes.
+// Two results of a study side by side: the differences of their options, then their charts with the same axes.
 /**
  * Writes two results side by side.
  * @param {HTMLElement} body

@@ -1,8 +1,8 @@
-// The head of a study's card: what was asked, how far it is, and what can be done with it.
+// The head of a study's card: its options, its progress, and its buttons.
 import { h } from "../shared/dom.js";
 
 /**
- * When a study was asked for.
+ * When a study was requested.
  * @param {number} created - seconds since 1970.
  * @returns {string}
  */
@@ -71,7 +71,7 @@ const progress = (study) =>
       : null,
   );
 
-/** Ask once more before what was found is deleted. */
+/** Ask for confirmation before a result is deleted. */
 function sure(asked, forget) {
   if (asked.dataset.sure) return forget();
   asked.dataset.sure = "1";

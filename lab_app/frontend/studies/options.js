@@ -1,7 +1,7 @@
-// What a study is asked with: values of its options as they are typed and written, and its rounds.
+// The options of a study, as typed and as shown, and its rounds.
 
 /**
- * So many of the rounds, evenly from the first to the last.
+ * A number of rounds, evenly spaced from the first to the last.
  * @param {number[]} rounds
  * @param {number} count
  * @returns {number[]} each once.
@@ -12,7 +12,7 @@ export function evenly(rounds, count) {
 }
 
 /**
- * Which values an option may have.
+ * The values that an option may have, in words.
  * @param {any} option - as the catalogue has it.
  * @returns {string}
  */
@@ -27,14 +27,14 @@ export function limitsOf({ name, symbol, kind, ge, gt, le, lt, optional }) {
 }
 
 /**
- * A value as the form writes it.
+ * A value as the form shows it.
  * @param {any} value
  * @returns {any}
  */
 export const written = (value) => (Array.isArray(value) ? value.join(", ") : (value ?? ""));
 
 /**
- * What was typed, as the option's kind. What is no number is sent as it is: the answer says what is wrong with it.
+ * The typed value, converted to the option's kind. Invalid numbers are sent unchanged: the answer explains the problem.
  * @param {{ kind: string, optional?: boolean }} option
  * @param {string} text
  * @returns {any}
@@ -48,7 +48,7 @@ export function valueOf({ kind, optional }, text) {
 }
 
 /**
- * What a study was asked with: its lanes, its rounds, and the options that are not the usual ones.
+ * The request of a study in words: its lanes, its rounds, and the options that differ from the defaults.
  * @param {any} study - that was asked for.
  * @param {any} about - the same in the catalogue; undefined where it has none of this name.
  * @param {string[]} lanes - of the run.

@@ -1,4 +1,4 @@
-// Look closer: studies by their question, and those that were asked for: they wait, go on, or have found something.
+// Look closer: studies by their question, and the requested ones: waiting, running or done.
 import { symbols } from "../shared/format.js";
 import { h } from "../shared/dom.js";
 import { slotOf } from "../shared/lanes.js";
@@ -11,7 +11,7 @@ import { studiesBeside, studyFound } from "./found.js";
 /**
  * Look closer.
  * @param {Context} context - `catalogue`: all studies; `value`: those that were asked for; `found`: the result fetched last;
- *   `told`: what came of a question.
+ *   `told`: the answer to a request.
  */
 export function studies({ element, props, watch, trigger }) {
   const find = (selector) => element.querySelector(selector);
@@ -23,11 +23,11 @@ export function studies({ element, props, watch, trigger }) {
   const about = (name) => studies().find((study) => study.name === name);
   const choice = { name: studies()[0]?.name, lanes: null, rounds: {}, options: {} };
   const { paint: paintForm, asked, begun, looked, lookedAt } = studyForm(form, choice, about);
-  const found = new Map(), // by study, once it was fetched
+  const found = new Map(), // results by study, once fetched
     open = new Set(),
-    beside = new Map(), // by study, another of the same question that it is to be compared with
+    beside = new Map(), // by study: another result of the same study to compare with
     cards = new Map(),
-    wanted = []; // studies to be fetched, one at a time
+    wanted = []; // studies to fetch, one at a time
   let shownRun = "",
     painted = "",
     expected = null;
@@ -79,13 +79,13 @@ export function studies({ element, props, watch, trigger }) {
     });
   });
 
-  // -- those that were asked for
+  // -- requested studies
 
   const wears = (study) => askedWith(study, about(study.name), run.lanes);
   const made = () =>
     (props.value?.run === view.run ? props.value.studies || [] : []).filter((study) => study.status === "done");
 
-  /** The card of a study: made once, its head painted anew. */
+  /** The card of a study: made once; its head is redrawn. */
   function card(study) {
     if (!cards.has(study.id)) {
       const body = h("div", { class: "found", hidden: true });
@@ -130,7 +130,7 @@ export function studies({ element, props, watch, trigger }) {
     form.scrollIntoView({ block: "center" });
     form.querySelector("button, input, select")?.focus({ preventScroll: true });
   }
-  /** See another result of the same study beside this one, or this one by itself. */
+  /** Show another result of the same study beside this one, or only this one. */
   function compare(id, other) {
     if (other === undefined) beside.delete(id);
     else beside.set(id, other);
@@ -142,9 +142,9 @@ export function studies({ element, props, watch, trigger }) {
     if (shown) want(id);
   }
 
-  // -- what they found
+  // -- results
 
-  /** The results that the card of a study shows: its own, and the one beside it. */
+  /** The results that a card shows: its own, and the one beside it. */
   const pairOf = (id) => [id, ...(beside.has(id) ? [beside.get(id)] : [])];
   function want(id) {
     const held = cards.get(id),

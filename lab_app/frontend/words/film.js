@@ -1,10 +1,10 @@
-// The film strip: rows of saved prompts, columns of rounds, a strip for each lane.
+// The film strip: rows are saved prompts, columns are rounds; one strip per lane.
 import { h } from "../shared/dom.js";
 import { marker, shown, slotOf } from "../shared/lanes.js";
 import { listen, run, savedProbes, tell, view } from "../shared/state.js";
 
 /**
- * A continuation, marked from where it leaves that of the unedited model.
+ * A continuation, marked from where it differs from that of the unedited model.
  * @param {string | undefined} text
  * @param {string | undefined} before - what the unedited model says.
  * @returns {string | (string | HTMLElement)[]}
@@ -27,7 +27,7 @@ export function film({ element, props, watch, trigger }) {
   const section = element.querySelector(".film"),
     strips = element.querySelector(".strips"),
     note = element.querySelector(".note");
-  const films = new Map(); // prompts asked afterwards, by prompt and lane
+  const films = new Map(); // prompts that were requested afterwards, by prompt and lane
   const going = new Set();
   let shownRun = "",
     painted = "";

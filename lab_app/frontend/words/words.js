@@ -1,4 +1,4 @@
-// The model's own words: before | after, lane beside lane, for the facts of the round looked at and for a typed prompt.
+// Model continuations: before and after, for each lane, for the facts of the selected round and for a typed prompt.
 import { isDark } from "../shared/theme.js";
 import { h } from "../shared/dom.js";
 import { byLane, reader, rowAt } from "../shared/feed.js";
@@ -7,7 +7,7 @@ import { marker, shown, slotOf } from "../shared/lanes.js";
 import { listen, run, savedProbes, tell, view } from "../shared/state.js";
 
 /**
- * A continuation, with the asked answer marked where the model begins with it.
+ * A continuation, with the expected answer marked if the model begins with it.
  * @param {string | null | undefined} said
  * @param {string} [target] - the new answer.
  * @param {string} [truth] - the old one.
@@ -31,7 +31,7 @@ export function continuation(said, target, truth) {
 }
 
 /**
- * What the model says of the facts of the round.
+ * The continuations for the facts of the round.
  * @param {Context} context - `value`: the feed of it.
  */
 export function words({ element, props, watch }) {
@@ -112,7 +112,7 @@ export function words({ element, props, watch }) {
 }
 
 /**
- * Any prompt, asked at the round looked at.
+ * Any prompt, continued by the model at the selected round.
  * @param {Context} context - `value`: the answers.
  */
 export function probe({ element, props, watch, trigger }) {
@@ -133,7 +133,7 @@ export function probe({ element, props, watch, trigger }) {
     hint.textContent = "asking…";
     trigger("ask", { prompt, round: view.round, without: without.checked && !leaving.hidden });
   });
-  // A prompt with a star is asked at every measured round of the next run.
+  // A starred prompt is repeated at every measured round of the next run.
   const star = element.querySelector(".star"),
     MOST = 6;
   function mark() {
@@ -156,10 +156,10 @@ export function probe({ element, props, watch, trigger }) {
   input.addEventListener("input", mark);
   listen((change) => "saved" in change && mark());
   mark();
-  // A round that is looked at can be left out: then the latest model answers as if that round had not been.
+  // The selected round can be left out: then the latest model answers as if it had not been edited.
   listen(() => {
     leaving.hidden = !view.round;
-    leaving.querySelector("span").textContent = `the latest model, as if round ${view.round} had not been`;
+    leaving.querySelector("span").textContent = `the latest model, as if round ${view.round} had not been edited`;
   });
   function paint() {
     const { answers: said = [], message = "", round = null, without = [], prompt = "" } = props.value || {};
