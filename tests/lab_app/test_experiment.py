@@ -63,7 +63,7 @@ def test_what_cannot_be_asked(world):
         ([], 0, world, "no facts"),
         ([{"prompt": "The capital of {} is"}], 0, world, "no facts"),  # a row begun, nothing in it
         ([TYPED], 9_999, world, "request fewer"),
-        ([TYPED], 3, None, "not here"),
+        ([TYPED], 3, None, "pocket world is missing"),
     ):
         with pytest.raises(UserError, match=message):
             experiment.facts(rows, count, 0, known)

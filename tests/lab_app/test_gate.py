@@ -149,8 +149,8 @@ def test_a_body_is_limited(monkeypatch):
         (b"[" * 100_000, "nested"),
         (b"[" * 40 + b"]" * 40, "nested"),
         (rb'{"a\ud83d": 1}', "half of a character"),
-        (b'[{"path": "https://evil.com/1TB", "meta": {"_type": "gradio.FileData"}}]', "No files"),
-        (b'[{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}]', "No files"),
+        (b'[{"path": "https://evil.com/1TB", "meta": {"_type": "gradio.FileData"}}]', "Files are not accepted"),
+        (b'[{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}]', "Files are not accepted"),
     ],
 )
 def test_a_body_that_is_not_plain_json_is_told_why(body, why):
