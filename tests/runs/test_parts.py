@@ -359,10 +359,10 @@ def test_a_run_says_which_of_its_lanes_came_to_the_end():
     assert past.outcome(["a", "b"]) == ALL_DONE
     past.failed["b"] = 3
     assert past.outcome(["a", "b"]).startswith(
-        "All rounds are edited and measured, but for lanes that ended: b in round 3"
+        "All rounds are edited and measured, except for lanes that ended early: b in round 3"
     )
     past.failed["a"] = 1
-    assert past.outcome(["a", "b"]).startswith("No lane came to the end of the run; ended: a in round 1, b in round 3")
+    assert past.outcome(["a", "b"]).startswith("No lane completed the run; ended early: a in round 1, b in round 3")
 
 
 def test_a_run_that_goes_on_elsewhere_says_what_is_different():

@@ -150,7 +150,7 @@ def test_what_the_run_is_told_meanwhile_comes_first(tmp_path, make_spec, monkeyp
         until(lambda: store.commands.get(other).progress, "another try")
         assert store.commands.get(asked).answer["withdrawn"]
         answered(store, store.command(run, "stop"))
-        assert "was told something else" in answered(store, other).answer["message"]
+        assert "has received another command" in answered(store, other).answer["message"]
         assert not ledgers(store, run)[0].rounds("plain")
     finally:
         worker.leave()

@@ -81,13 +81,13 @@ def rounds(run):
 
 def test_tables_and_ledger_follow_the_undo(home, over):
     found = undo(home, over)
-    assert found == {"to": 2, "message": "Round 3 is undone; resume to go on from the end of round 2."}
+    assert found == {"to": 2, "message": "Round 3 is undone; resume to continue from the end of round 2."}
     assert (home.get(over.id).status, home.get(over.id).message) == ("paused", found["message"])
     assert [event["kind"] for _, event in home.events(over.id)] == [*(event.kind for event in EVENTS), "undone"]
     assert rounds(over) == (["0", "1", "2"], [1, 2])
     assert not (over.folder / "facts.csv").exists()
     found = undo(home, home.get(over.id), to=0)
-    assert found["message"] == "Rounds 1 to 2 are undone; resume to go on from the unedited model."
+    assert found["message"] == "Rounds 1 to 2 are undone; resume to continue from the unedited model."
     assert rounds(over) == (["0"], [])
 
 

@@ -71,7 +71,7 @@ def test_a_run_at_which_the_worker_hangs_fails_with_a_reason_and_is_not_tried_ag
         one.dog.look()
     found = one.store.get(one.run)
     assert found.status == "failed"
-    assert "no sign of life for 2 min while it was at this (running)" in found.message
+    assert "did not respond for 2 min at this step (running)" in found.message
     assert "Resume the run" in found.message
     assert kinds(one.store, one.run, "finished")[-1]["message"] == found.message
     assert one.store.left_running() == []
@@ -107,7 +107,7 @@ def test_a_study_and_an_answer_that_hang_are_given_up(hung):
     with pytest.raises(Ended):
         one.dog.look()
     assert one.store.studies.get(study).status == "failed"
-    assert "no sign of life for 2 min" in one.store.studies.get(study).message
+    assert "did not respond for 2 min" in one.store.studies.get(study).message
     again = one.studying()
     one.store.command(one.run, "stop_study", {"study": again})
     one.handler.last_poll = time.monotonic() - 61
@@ -123,7 +123,7 @@ def test_a_study_and_an_answer_that_hang_are_given_up(hung):
     with pytest.raises(Ended):
         one.dog.look()
     assert one.store.answer(number).state == "failed"
-    assert "no sign of life" in one.store.answer(number).answer["message"]
+    assert "did not respond" in one.store.answer(number).answer["message"]
     assert one.store.get(one.run).status == "running"  # the next worker takes it up
 
 

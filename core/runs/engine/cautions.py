@@ -36,12 +36,12 @@ def elsewhere(
     earlier = started.get("statistics") or {}
     others = [layer for layer, digest in (statistics or {}).items() if earlier.get(layer, digest) != digest]
     if others:
-        changes += f"{', ' if changes else ''}statistics of layers {', '.join(others)} (their numbers are not the same)"
+        changes += f"{', ' if changes else ''}statistics of layers {', '.join(others)} (their values differ)"
     if not changes:
         return None
     message = (
-        f"This run goes on under other conditions than those it was begun under: {changes}. Its numbers may differ in "
-        "their last digits from those of a run that stayed where it was."
+        f"This run continues under other conditions than before: {changes}. Its numbers may differ in the last digits "
+        "from those of an uninterrupted run."
     )
     return Warned(message=message, about=f"elsewhere: {changes}")
 
@@ -89,7 +89,7 @@ def _already_known(lm: LanguageModel, facts: Sequence[Fact], heartbeat: Callable
         return ""
     of = f"the first {LOOKED_AT:,}" if len(facts) > LOOKED_AT else f"{len(facts):,}"
     example = f'"{known[0].text} {known[0].target}"'
-    return f"The model says {len(known):,} of {of} targets already, such as {example}: editing them proves little."
+    return f"The model already gives {len(known):,} of {of} targets, such as {example}: editing them shows little."
 
 
 def _edited_again(facts: Sequence[Fact]) -> str:
@@ -104,7 +104,7 @@ def _edited_again(facts: Sequence[Fact]) -> str:
     earlier, later = again[0]
     return (
         f'Facts contradict earlier ones ({len(again):,}), such as "{earlier.text}" with "{earlier.target}" and then '
-        f'"{later.target}": only one of them can be said.'
+        f'"{later.target}": only one of them can hold.'
     )
 
 
@@ -121,6 +121,6 @@ def _within_rounds(facts: Sequence[Fact], plan: Plan) -> str:
         return ""
     subject, number = next(iter(first_round.items()))
     return (
-        f'Subjects come more than once in a round ({len(first_round):,}), such as "{subject}" in round {number}: '
-        "their keys are nearly the same, so their edits mix."
+        f'Subjects are repeated within a round ({len(first_round):,}), such as "{subject}" in round {number}: '
+        "their keys are nearly the same, so their edits interfere."
     )

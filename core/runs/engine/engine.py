@@ -38,7 +38,9 @@ from core.runs.spec.run_spec import RunSpec
 from core.runs.store.folder import RunFolder
 
 BATCH = 64  # facts whose words are generated between two heartbeats, for facts.csv
-OTHER_TEXTS = "R_k or the perplexity is read on other texts than before: its values do not compare with earlier ones."
+OTHER_TEXTS = (
+    "R_k or the perplexity is measured on other texts than before: its values are not comparable with earlier ones."
+)
 
 
 def run(
@@ -84,8 +86,8 @@ class Sequenced:
         context, started = self._context, self._past.started
         if started is not None and started["model"]["fingerprint"] != context.lm.fingerprint:
             raise UserError(
-                f"The model {context.spec.model} is no longer the one that this run was begun with (its weights"
-                " differ): put the former one back, or start a new run."
+                f"The model {context.spec.model} is no longer the one that this run began with (its weights"
+                " differ): restore the original one, or start a new run."
             )
         for label, (parent, number) in context.origins.items():
             self._ledger.branch(label, parent, number)

@@ -9,7 +9,7 @@ from core.errors import one_line, path, shown
 from core.runs.progress.events import plain
 
 SPELLED_OUT = 5  # differences in one message
-SAME = "This spec was run before; model, packages, settings and statistics are what they were then."
+SAME = "This spec was run before, with the same model, packages, settings and statistics."
 
 
 def compared(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[bool, str]:
@@ -22,7 +22,7 @@ def compared(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[bool, s
         return True, SAME
     more = f"; and {len(differences) - SPELLED_OUT:,} more" if len(differences) > SPELLED_OUT else ""
     listed = "; ".join(differences[:SPELLED_OUT])
-    return False, f"This spec was run before, and not all is as it was then, so numbers may differ: {listed}{more}."
+    return False, f"This spec was run before under other conditions, so numbers may differ: {listed}{more}."
 
 
 def differing(

@@ -31,9 +31,9 @@ def undone_guards(recipe: Recipe) -> Iterator[str]:
         if acting.dominance is not None and later is not None:
             yield (
                 f"{acting.title}’s guarantee does not hold in this lane: guards act in the order given, and"
-                f" {later.title} acts on what {acting.title} left, which brings changes back into the protected"
-                f" directions. Put {later.title} first. How much comes back is the drift inside the block, right and"
-                " left."
+                f" {later.title} acts after {acting.title}, which restores changes in the protected directions."
+                f" Put {later.title} first. The drift inside the protected block, right and left, shows how much is"
+                " restored."
             )
 
 

@@ -153,8 +153,8 @@ class Past:
         if not ended:
             return ALL_DONE
         if len(ended) == len(lanes):
-            return f"No lane came to the end of the run; ended: {', '.join(ended)}. Its warning says why."
-        return f"{ALL_DONE[:-1]}, but for lanes that ended: {', '.join(ended)}. Their warnings say why."
+            return f"No lane completed the run; ended early: {', '.join(ended)}. See the warnings."
+        return f"{ALL_DONE[:-1]}, except for lanes that ended early: {', '.join(ended)}. See their warnings."
 
     def steps_left(self, plan: Plan, lanes: Sequence[str]) -> tuple[dict[str, int], dict[str, int]]:
         """The remaining edits and measurements, per lane."""

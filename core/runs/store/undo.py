@@ -47,7 +47,7 @@ def undo(store: Store, run: Run, to: int | None = None) -> dict[str, Any]:
 def undone_message(to: int, last: int) -> str:
     """The message about what was undone, and where the run is now."""
     what = f"Round {last} is undone" if to == last - 1 else f"Rounds {to + 1} to {last} are undone"
-    return f"{what}; resume to go on from {f'the end of round {to}' if to else 'the unedited model'}."
+    return f"{what}; resume to continue from {f'the end of round {to}' if to else 'the unedited model'}."
 
 
 def bring_in_line(folder: RunFolder, events: Sequence[Mapping[str, Any]]) -> None:

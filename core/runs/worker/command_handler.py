@@ -29,12 +29,12 @@ from core.runs.worker.questions import QuestionHandler
 WAITS = object()  # the command is deferred until another run, or none, is active
 MOST_ATTEMPTS = 2  # to answer a command: if the worker dies repeatedly, the command needs too much memory
 DIED = (
-    "the worker died {attempts} times while it was at this, probably for want of memory, and does not try it again; "
-    "make memory free, or ask for less, then ask anew"
+    "the worker died {attempts} times at this request, probably for lack of memory, and does not retry it; "
+    "free some memory, or request less, then try again"
 )
 CLOSED = "The lab was closed."
 FAULT = "the worker could not answer this because of an internal error; see worker.log in the lab's folder"
-TOLD_ELSE = "this run was told something else meanwhile; ask again where it stands now"
+TOLD_ELSE = "this run has received another command meanwhile; check its status and try again"
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class CommandHandler:
         try:
             run = self._store.get(command.run, spec=command.kind in (*QUESTIONS, "add_lanes", "study"))
             if run is None and (command.run or command.kind != "probe"):
-                raise UserError("this run is no longer there")
+                raise UserError("this run no longer exists")
             if command.attempts >= MOST_ATTEMPTS:
                 if run is not None:
                     drop_figures(run, command.payload)
@@ -187,7 +187,7 @@ class CommandHandler:
             elif state.status == "queued":
                 self._store.studies.end(number, "stopped", "Stopped before it began.")
         elif state.status == "running":
-            raise UserError("this study goes on; stop it first")
+            raise UserError("this study is running; stop it first")
         else:
             self._store.studies.delete(run.folder, state)
         return None
@@ -214,7 +214,7 @@ class CommandHandler:
         elif command.kind == "delete":
             self._store.delete(run.id)
         elif command.kind in ("resume", "step") and run.status == "done":
-            raise UserError("this run is done: all its rounds were edited and measured")
+            raise UserError("this run is done: all its rounds have been edited and measured")
         return None
 
     @staticmethod

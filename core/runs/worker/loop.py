@@ -40,8 +40,8 @@ MOST_STEPS = 3  # attempts to get past the same step: a worker that dies there a
 WARMING = "warming up: "
 MODEL = ("model", "device", "dtype", "chat")  # fields of a spec that determine the model
 GIVEN_UP = (
-    "The worker died {attempts} times at the same step, probably for want of memory. Resume it with more memory "
-    "free, or start it again with a smaller round_size, fewer lanes or a smaller model."
+    "The worker died {attempts} times at the same step, probably for lack of memory. Free some memory and resume "
+    "it, or start it again with a smaller round_size, fewer lanes or a smaller model."
 )
 
 
@@ -200,7 +200,7 @@ class Worker:
                 self.store.requeue(run.id)
         for study in self.store.studies.left_running():
             if study.attempts >= MOST_ATTEMPTS:
-                message = "The worker died several times while it made this study, probably for want of memory."
+                message = "The worker died several times at this study, probably for lack of memory."
                 self.store.studies.end(study.id, "failed", message)
             else:
                 self.store.studies.put_back(study.id, died=True)

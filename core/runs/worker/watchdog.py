@@ -25,15 +25,13 @@ from core.runs.progress.events import Finished
 from core.runs.store.store import Store
 from core.runs.worker.command_handler import CommandHandler
 
-CLOSED = "The lab was closed; resume the run to go on where it was left."
+CLOSED = "The lab was closed. Resume the run to continue."
 SILENT = (
-    "The worker gave no sign of life for {waited} while it was at this ({doing}), and was ended. Resume the run to "
-    "try that step once more; all rounds before it are kept."
+    "The worker did not respond for {waited} at this step ({doing}) and was terminated. Resume the run to "
+    "retry the step; all earlier rounds are kept."
 )
-SILENT_ANSWER = (
-    "the worker gave no sign of life for {waited} while it was at this, and was ended; ask for less, or anew"
-)
-HUNG = "Stopped: the step that the worker was at did not end, so the worker was ended. The run can be resumed."
+SILENT_ANSWER = "the worker did not respond for {waited} at this request and was terminated; request less, or try again"
+HUNG = "Stopped. The worker's current step did not end, so the worker was terminated. The run can be resumed."
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,7 @@ class Watchdog:
             self._finish(at.active, "failed", SILENT.format(waited=waited, doing=doing))
         elif at.studying is not None:
             message = SILENT.format(waited=waited, doing=self._doing()).partition(" Resume")[0]
-            self._store.studies.end(at.studying.study.id, "failed", f"{message} Ask for less, or anew.")
+            self._store.studies.end(at.studying.study.id, "failed", f"{message} Request less, or try again.")
         else:
             print(
                 f"{time.strftime('%F %T')} the worker hung for {waited}: {self._doing()}", file=sys.stderr, flush=True
