@@ -162,7 +162,7 @@ def test_what_a_lane_of_the_prior_says_itself_stands():
 def test_typed_facts_get_counterfacts_rank_and_are_told_so():
     here = {"method": "memit", "prior": "lowrank"}
     assert prior_usual(here, LLAMA_3)["rank"].value == 5958
-    assert "of neither data set" in prior_usual(here, LLAMA_3)["rank"].reason
+    assert "to neither data set" in prior_usual(here, LLAMA_3)["rank"].reason
     assert "neither" not in prior_usual(here, replace(LLAMA_3, facts="zsre"))["rank"].reason
 
 

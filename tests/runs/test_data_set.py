@@ -24,7 +24,7 @@ def test_a_lane_says_which_column_it_took():
     assert of_data_set(LOW, replace(LLAMA_3, facts="zsre")).startswith(
         "r₀ = 3,875: FastEdit, Table 3, for Llama-3-8B on ZsRE"
     )
-    assert "of neither data set" in of_data_set(LOW, replace(LLAMA_3, facts="typed"))
+    assert "to neither data set" in of_data_set(LOW, replace(LLAMA_3, facts="typed"))
     assert of_data_set({**LOW, "prior": {"name": "lowrank", "rank": 5}}, LLAMA_3) == ""
     assert of_data_set({**LOW, "prior": {"name": "lowrank", "energy": 0.5}}, LLAMA_3) == ""
     assert of_data_set({"method": "emmet"}, LLAMA_3) == of_data_set(LOW, ModelInfo("own", "llama", 2)) == ""

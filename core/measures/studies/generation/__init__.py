@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 NO_REFERENCES = (
-    "these facts have no references, so there is no consistency (CounterFact keeps such texts in a separate file, by"
+    "these facts have no references: no consistency (CounterFact keeps such texts in a separate file, by"
     " relation and new object; give a record's texts as its references)"
 )
 
@@ -76,7 +76,7 @@ class Generation:
             with case.lm.worn(case.weights(at)):
                 rows, broken = self._answers(case, chosen, beat)
                 free = self._texts(case, chosen, weights, beat)
-            notes += [f"round {at}: {broken:,} answers broke off, their logits were not finite"] if broken else []
+            notes += [f"round {at}: {broken:,} answers stopped early: their logits were not finite"] if broken else []
             if judge:
                 triples = [(row["prompt"], row["target"], row["said"]) for row in rows]
                 agreed, remarks = judge.verdicts(triples, beat)
