@@ -1,1 +1,1 @@
-"""The browser front end: it draws what the store holds and passes on what people ask. Computes nothing."""
+"""The web page: it shows the content of the store and passes on requests. It computes nothing."""

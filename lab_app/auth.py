@@ -18,7 +18,7 @@ LEAST_SALT, KEY = 8, 64  # bytes
 
 
 def hashed(password: str, salt: bytes | None = None) -> str:
-    """What stands in the file after the name: `scrypt$salt$key`, both in base64."""
+    """The part of a line after the name: `scrypt$salt$key`, both in base64."""
     salt = salt or secrets.token_bytes(16)
     key = hashlib.scrypt(password.encode(), salt=salt, n=COST, r=BLOCK, p=LANES)
     return "$".join(("scrypt", base64.b64encode(salt).decode(), base64.b64encode(key).decode()))
@@ -51,7 +51,7 @@ def read(path: Path) -> dict[str, str]:
 
 
 def well_formed(stored: str) -> bool:
-    """Whether this is what `hashed` makes of a password."""
+    """Whether this has the format of `hashed`."""
     kind, *parts = stored.split("$")
     try:
         salt, key = (base64.b64decode(part, validate=True) for part in parts)
@@ -61,7 +61,7 @@ def well_formed(stored: str) -> bool:
 
 
 def checker(people: dict[str, str]) -> Callable[[str, str], bool]:
-    """Whether a name and a password belong together; takes as long for names that are unknown."""
+    """Whether a name and a password match; takes equally long for unknown names."""
     nobody = hashed(secrets.token_hex(8))
 
     def check(name: str, password: str) -> bool:

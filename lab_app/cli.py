@@ -23,7 +23,7 @@ def main(given: Sequence[str] | None = None) -> int:
 
 
 def program() -> str:
-    """What this was started as: `edit-lab`, or `app.py` in a checkout."""
+    """The name of the program: `edit-lab`, or `app.py` in a checkout."""
     return Path(sys.argv[0]).name
 
 
@@ -50,7 +50,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def at_a_desk() -> bool:
-    """Whether someone started this in a terminal of a computer with a screen: then the page is opened for them."""
+    """Whether this was started in a terminal of a computer with a screen: then the page is opened."""
     return sys.stdout.isatty() and (sys.platform == "darwin" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)))
 
 

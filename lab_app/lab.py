@@ -1,4 +1,4 @@
-"""What the page's process holds: the store, the embedded world, and the worker that it keeps alive."""
+"""The state of the page's process: the store, the embedded world, and the worker that it keeps alive."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ class Lab:
             threading.Thread(target=self._keep_alive, daemon=True, name="worker-keeper").start()
 
     def close(self) -> None:
-        """Let the worker finish its edit and go."""
+        """Let the worker finish its edit and exit."""
         self._closed.set()
         if self._worker is not None:
             self._worker.close()
 
     @cached_property
     def world(self) -> PocketWorld | None:
-        """The embedded world, or None where it was not made yet."""
+        """The embedded world, or None if it has not been built."""
         try:
             return PocketWorld.load(self.assets / "pocket" / "world")
         except UserError:
@@ -70,7 +70,7 @@ class Lab:
 
     @cached_property
     def secret(self) -> str:
-        """What visitors' browser state is sealed with; kept, so that it outlives a restart."""
+        """The key that encrypts visitors' browser state; stored, so that it survives a restart."""
         path = self.store.home / "visitors.key"
         try:
             path.touch(mode=0o600, exist_ok=False)
@@ -90,16 +90,16 @@ class Lab:
         return []
 
     def told(self, message: str) -> str:
-        """A message as visitors may read it: where this computer keeps the lab is not their business."""
+        """A message for visitors, without the lab's path on this computer."""
         return message.replace(str(self.store.home), "the lab’s folder")
 
     def offer(self, request: Any) -> Offer:
-        """What somebody may name, as their request tells who they are."""
+        """What a visitor may name, by their request."""
         return EVERYTHING if owns(request, self.key) else self.offered
 
     def start(self, spec: Mapping[str, Any], owner: str = "", offer: Offer | None = None) -> str:
-        """Put a run into the queue, for somebody who may name what is in `offer` (None: as any visitor); returns its
-        id. Raises `SpecError` with everything that is wrong."""
+        """Queue a run for somebody who may name what is in `offer` (None: any visitor); returns its id. Raises
+        `SpecError` with all problems."""
         checked = RunSpec.from_dict(spec)
         admit(checked, offer or self.offered)
         if (waiting := len(self.store.queue())) >= MOST_WAITING:
@@ -109,7 +109,7 @@ class Lab:
         return run
 
     async def answers(self, commands: Mapping[str, int], patience: float) -> AsyncIterator[tuple[str, Command]]:
-        """The answers to these commands as they come; those that took longer than `patience` seconds stay out."""
+        """The answers to these commands as they arrive; those that take longer than `patience` seconds are left out."""
         waiting, until = dict(commands), time.monotonic() + patience
         while waiting and time.monotonic() < until:
             for name, number in list(waiting.items()):

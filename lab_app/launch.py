@@ -1,4 +1,4 @@
-"""Serving the page: where, to whom, and with nothing from anywhere else."""
+"""Serving the page: address, access, and no external resources."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def free_port(host: str, wanted: int | None) -> int:
 
 
 def head() -> str:
-    """For the page's head: plotly from the installed package, and the lab's own modules."""
+    """The page's head: Plotly from the installed package, and the lab's modules."""
     return f'<script defer src="/gradio_api/file={PLOTLY}"></script>\n{frontend.head()}\n'
 
 
@@ -109,14 +109,14 @@ def serve(
 
 
 def exposure(host: str, share: bool, logins: bool) -> str:
-    """What whoever starts a lab should know that others than they reach; "" where only this computer does."""
+    """A warning for a lab that other computers can reach; "" if only this computer can."""
     if logins or (is_loopback(host) and not share):
         return ""
     return EXPOSED.format(where="a public link leads to it" if share else f"it listens on {host}")
 
 
 def quiet_and_safe(lab: Lab, logins: bool, names: Collection[str] | None) -> dict[str, Any]:
-    """What holds wherever the page is served: its look, what comes in (`names` as of a `Gate`), and no calls home.
+    """The settings of every served page: its look, its gate (`names` as in `Gate`), and no telemetry.
 
     The endpoints are tools for MCP clients too where `mcp` is installed, but not where people log in: Gradio asks
     nobody there.

@@ -1,4 +1,4 @@
-"""The page: where everything stands, and what is connected to what."""
+"""The page: its layout and its event handlers."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def experiment(lab: Lab) -> dict[str, Any]:
 
 
 def connect(parts: Parts) -> None:
-    """What happens when. Handlers are private: what is published stands in `api.py`."""
+    """Connect the handlers. They are private: `lab_app.api` has the published endpoints."""
     actions, form, run, visitor = parts.actions, parts.form, parts.run, parts.visitor
     at_once = {"concurrency_limit": AT_ONCE, **QUIET}
     asked = [form[name] for name in FORM]
@@ -150,8 +150,8 @@ def connect(parts: Parts) -> None:
 
 
 def feed(parts: Parts) -> None:
-    """The stream of news. It is connected last: what another run starts on a page begins one by one, each when the one
-    before has ended."""
+    """The stream of updates. It is connected last: the handlers that a change of the run starts are run one after
+    another."""
     actions, buttons = parts.actions, [parts.form[name] for name in ("pause", "step", "undo", "stop")]
     feeds = [parts.dock, *parts.panels.values(), parts.words, *(parts.more[name] for name in actions.beside), *buttons]
     for begins in (parts.run.change, parts.dock.again):

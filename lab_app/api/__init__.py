@@ -1,8 +1,8 @@
-"""What other programs may ask of a lab: a deliberate few endpoints, documented by their docstrings and types.
+"""The API for other programs: a few endpoints, documented by their docstrings and types.
 
 Each is named like its function (`client.predict(…, api_name="/start_run")`), and is a tool of the same name for MCP
-clients where the package `mcp` is installed. Whoever has a run's id may ask about it and steer it; ids cannot be
-guessed. A run is deleted only by whose it is. `publish` is called inside the page's `Blocks`.
+clients where the package `mcp` is installed. Anyone who has a run's id may query it and steer it; ids cannot be
+guessed. Only its owner can delete a run. `publish` is called inside the page's `Blocks`.
 """
 
 from __future__ import annotations

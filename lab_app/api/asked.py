@@ -1,5 +1,4 @@
-"""What all endpoints have in common: what they are given is what they take, whose runs they are about, and how problems
-are told."""
+"""What all endpoints share: type checks of parameters, ownership of runs, and error messages."""
 
 from __future__ import annotations
 
@@ -31,8 +30,8 @@ Endpoint = Callable[..., Any]
 
 
 def spoken(endpoint: Endpoint) -> Callable[..., Awaitable[Any]]:
-    """The endpoint with its name, types and docstring: it is given what its types say or nothing, its bad news are told
-    to the caller in a sentence, and its waiting for the disk is done beside the page's work."""
+    """The endpoint with its name, types and docstring. Parameters are checked against its types, errors reach the
+    caller as one sentence, and synchronous endpoints run in a thread."""
     parameters = inspect.signature(endpoint).parameters
     hints = {name: hint for name, hint in get_type_hints(endpoint).items() if name in parameters and name != "request"}
 
@@ -55,7 +54,7 @@ def spoken(endpoint: Endpoint) -> Callable[..., Awaitable[Any]]:
 
 
 def check_type(name: str, value: Any, hint: Any) -> None:
-    """Raises `UserError` for a parameter that is not of its type; numbers and texts stay within what a lab can hold."""
+    """Raises `UserError` for a parameter of another type, or for a number or text that is too large."""
     try:
         TypeAdapter(hint, config=ConfigDict(strict=True)).validate_python(value)
     except ValidationError:
@@ -97,7 +96,7 @@ def own(lab: Lab, run: str, key: str, request: gr.Request | None) -> Run:
 
 
 def owner_of(key: str, request: gr.Request | None) -> str:
-    """Whose runs a program starts and lists: those of who logged in, else of whoever has the key ("": nobody's)."""
+    """The owner of the runs that a program starts and lists: the logged-in user, else the key ("": nobody)."""
     name = getattr(request, "username", None)
     if name:
         return name

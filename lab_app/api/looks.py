@@ -1,4 +1,4 @@
-"""Endpoints that look at a run closely: one of its facts, a prompt over its rounds."""
+"""Endpoints for details of a run: one of its facts, a prompt over its rounds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
     lab = actions.lab
 
     async def of_lanes(run: str, kind: str, lane: str | None, payload: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """What the worker answers for each lane, or one of them; raises `UserError` for the first that it cannot."""
+        """The worker's answers for each lane, or for one; raises `UserError` for the first that fails."""
         lanes = await asyncio.to_thread(there, run, lane, payload.get("round"), payload)
         commands = {name: lab.store.command(run, kind, {**payload, "lane": name}) for name in lanes}
         found: dict[str, dict[str, Any]] = {}
@@ -33,7 +33,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         return [found[name] for name in lanes]
 
     def there(run: str, lane: str | None, number: int | None, payload: Mapping[str, Any]) -> list[str]:
-        """The lanes that are asked; raises `UserError` for a run, lane, round or fact that is not there."""
+        """The requested lanes; raises `UserError` for a run, lane, round or fact that does not exist."""
         known(lab, run)
         past = past_of(lab, run)
         lanes = lanes_there(past, None if lane is None else [lane])
@@ -83,7 +83,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
 
 
 def saved(events: Sequence[Mapping[str, Any]], lanes: Sequence[str]) -> list[dict[str, Any]]:
-    """The strips of the prompts that a run is asked at every measured round, from its events."""
+    """The strips of a run's saved prompts, from its events."""
     strips: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for event in standing(events):
         if event["kind"] == "measured" and event["lane"] in lanes:

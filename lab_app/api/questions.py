@@ -1,4 +1,4 @@
-"""Endpoints that ask: the model at a round, a study of a run, facts before they are edited."""
+"""Endpoints for queries: the model at a round, a study of a run, facts before they are edited."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
     lab = actions.lab
 
     def there(run: str, lanes: list[str], rounds: list[int], without: list[int]) -> None:
-        """Raises `UserError` for a run, lane or round that is not there."""
+        """Raises `UserError` for a run, lane or round that does not exist."""
         if run:
             known(lab, run)
         past = past_of(lab, run)

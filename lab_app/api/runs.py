@@ -1,4 +1,4 @@
-"""Endpoints that start runs, follow them, list and steer them."""
+"""Endpoints that start, follow, list and steer runs."""
 
 from __future__ import annotations
 

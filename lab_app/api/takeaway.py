@@ -27,7 +27,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
     lab = actions.lab
 
     def there(run: str, kind: str, lane: str | None, number: int | None, options: dict[str, Any], offer: Offer) -> None:
-        """Raises `UserError` for what is not there, or not to be had."""
+        """Raises `UserError` for what does not exist or is not offered."""
         found, past = lab.store.get(run), past_of(lab, run)
         if found is not None:
             to_take(offer, found, kind)

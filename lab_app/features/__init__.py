@@ -1,7 +1,7 @@
-"""Features of the page, one module each, in the order in which they stand below the plots.
+"""Features of the page, one module each, in their order below the plots.
 
 A feature has `place(parts)` (called inside the column of the plots: make components, keep them in `parts.more`),
-`connect(parts)` (called when everything stands: say what happens when) and `pages(parts)` (called outside the first
+`connect(parts)` (called when all components exist: connect handlers) and `pages(parts)` (called outside the first
 page: add pages of one's own by `parts.page.route`). Each may do nothing.
 """
 

@@ -83,14 +83,14 @@ def pages(parts: Parts) -> None:
 
 
 class Exports:
-    """The handlers. `panels`: names that figures may have. `following`: the exports that each open page is told of."""
+    """The handlers. `panels`: the allowed names of figures. `following`: the exports that each open page follows."""
 
     def __init__(self, lab: Lab, panels: tuple[str, ...]):
         self.lab, self.panels = lab, panels
         self.following: set[tuple[str, int]] = set()
 
     async def look(self, run: str, request: gr.Request) -> AsyncIterator[Any]:
-        """What was made of this run and is still there; and the export that goes on, until it is made."""
+        """The stored exports of this run, and the progress of a running export."""
         going = await asyncio.to_thread(self.lab.store.commands.waiting, run, "export") if run else []
         if not going:
             yield await asyncio.to_thread(self.standing, run)
@@ -99,7 +99,7 @@ class Exports:
             yield value
 
     async def make(self, run: str, event: gr.EventData, request: gr.Request) -> AsyncIterator[Any]:
-        """Make a file, as a page asks for it; then where it is fetched, and what it is."""
+        """Export a file on request; the last value says where it is and what it is."""
         try:
             found = await asyncio.to_thread(self.lab.store.get, run) if run else None
             if found is None:
@@ -114,7 +114,7 @@ class Exports:
             yield value
 
     async def stop(self, run: str, event: gr.EventData) -> Any:
-        """Give up an export that waits or goes on."""
+        """Stop an export that is waiting or running."""
         return await asyncio.to_thread(self._stopped, run, event._data.get("command"))
 
     def _stopped(self, run: str, command: Any) -> Any:
@@ -128,7 +128,7 @@ class Exports:
         return self.standing(run, message=WITHDRAWN)
 
     async def followed(self, run: str, command: int, request: gr.Request) -> AsyncIterator[Any]:
-        """What the page shows while a file is being made, and then; once on each page."""
+        """What the page shows during an export and after it; once on each page."""
         me = (str(request.session_hash), command)
         if me in self.following:
             return
@@ -153,7 +153,7 @@ class Exports:
             yield await asyncio.to_thread(self.standing, run, made=last.answer)
 
     def payload(self, run: Run, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What is asked of the worker. Of what a browser sends, only what an export knows is passed on."""
+        """The command for the worker. Only known options of the browser's request are passed on."""
         kind = str(given.get("kind", ""))
         if kind not in KINDS:
             raise UserError("choose what to export")
@@ -167,7 +167,7 @@ class Exports:
         return {"kind": kind, "options": options, "figures": figures}
 
     def standing(self, run: str, made: Mapping[str, Any] | None = None, **told: Any) -> dict[str, Any]:
-        """What the page shows: files on offer, newest first, the one just made with what is said about it."""
+        """What the page shows: stored files, newest first, the latest one with its details."""
         found = self.lab.store.get(run, spec=False) if run else None
         files = [
             {"name": file["name"], "says": text.size(file["bytes"]), "made": file["made"]}
@@ -179,15 +179,15 @@ class Exports:
 
 
 def to_take(offer: Offer, run: Run, kind: str) -> None:
-    """Raises `UserError` where a whole model would be handed to somebody whom it is not offered to: who has a run's
-    address may see its edits, which is not to take away what was edited."""
+    """Raises `UserError` if a whole model would be given to somebody to whom it is not offered: a run's address allows
+    to see its edits, not to download the model."""
     if kind == "model":
         model = [one for one in in_spec(RunSpec.from_dict(run.spec, MOST_ROWS)) if one.where == "model"]
         offer.admit(model)
 
 
 def options_of(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of an export as a form has them: `cut` is what `number` means. Raises `UserError`."""
+    """The options of an export from a form: `cut` says what `number` means. Raises `UserError`."""
     if kind == "zip":
         return {"ledger": bool(given.get("ledger"))}
     if kind != "lora":
@@ -204,7 +204,7 @@ def options_of(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def drawn(pictures: Any, names: tuple[str, ...]) -> dict[str, bytes]:
-    """The figures that a page sent, by their file's name: SVG of panels that there are, of bounded size."""
+    """The figures that a page sent, by file name: SVG of existing panels, of limited size."""
     if not isinstance(pictures, Mapping):
         return {}
     found = {
@@ -216,7 +216,7 @@ def drawn(pictures: Any, names: tuple[str, ...]) -> dict[str, bytes]:
 
 
 def layers_of(about: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What is said of exported weights: of each layer its columns and its error, and whether they are the run's own."""
+    """Details of exported weights: columns and error of each layer, and whether they equal the run's."""
     if not about:
         return None
     layers = [{name: layer[name] for name in ("layer", "rank", "full_rank", "error")} for layer in about["layers"]]

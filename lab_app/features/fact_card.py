@@ -1,7 +1,7 @@
 """The fact card: the answers to one fact's questions over the rounds of each lane, and proof of its edit.
 
-Any element of the page with `data-fact` (its index; `data-unedited` for a fact that was left alone) opens the card
-when it is pressed. The worker computes its content.
+Any element of the page with `data-fact` (its index; `data-unedited` for an unedited fact) opens the card when it
+is pressed. The worker computes its content.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ def pages(parts: Parts) -> None:
 
 
 class Cards:
-    """The handler, with the lab that it asks."""
+    """The handler, with its lab."""
 
     def __init__(self, parts: Parts):
         self.lab: Lab = parts.lab
         self.lane_names = parts.actions.lane_names
 
     async def look(self, run: str, event: gr.EventData) -> AsyncIterator[dict[str, Any]]:
-        """The card as far as it is known, each time one more lane has been asked."""
+        """The card so far, after each further lane."""
         data = event._data
         asked = {"fact": data.get("fact"), "unedited": bool(data.get("unedited"))}
         number = data.get("round")

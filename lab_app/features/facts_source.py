@@ -1,5 +1,5 @@
-"""The table of facts beyond typing: cells looked up, templates of the pocket world, uploaded files, and the spec that
-Run would send."""
+"""The table of facts beyond typing: lookups, templates of the pocket world, uploaded files, and the spec that Run
+submits."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Desk:
         self.lab = lab
 
     def check(self, model: str | None, event: gr.EventData) -> Any:
-        """What is wrong with rows that were changed, and what the pocket world knows of them."""
+        """The problems of changed rows, and what the pocket world knows about them."""
         asked = event._data.get("rows")
         rows = [row for row in asked if isinstance(row, dict)] if isinstance(asked, list) else []
         world = self.lab.world if str(model or "").strip() in ("", "pocket") else None
@@ -82,8 +82,8 @@ class Desk:
             return told(message=str(error))
 
     def upload(self, facts: Any, event: gr.EventData) -> Any:
-        """The rows of a file that the page has read, `{"name", "content": in base64}`, behind those that are there.
-        It lies on this computer while it is read here, and no longer."""
+        """Append the rows of an uploaded file, `{"name", "content": in base64}`. The file is stored only while it is
+        read."""
         rows = [
             row for row in rows_of(facts) if any(str(row.get(name) or "").strip() for name in ("subject", "target"))
         ]
@@ -98,7 +98,7 @@ class Desk:
         return told(items, words, good=not items, value={**kept(facts), "rows": rows + added})
 
     def spec(self, request: gr.Request, *asked: Any) -> dict[str, Any]:
-        """The spec of the form as it stands, and what is wrong with it."""
+        """The spec of the form, and its problems."""
         form = dict(zip(FORM, asked, strict=True))
         seed, spec, wrong = whole(form["seed"]), None, ""
         try:
@@ -118,7 +118,7 @@ class Desk:
 
 
 def received(sent: Any, folder: Path) -> Path:
-    """A file that a page sent, put into a folder under its own name; raises `UserError` for what is none."""
+    """Write a file that a page sent into a folder, under its own name; raises `UserError` if it is not a file."""
     name, content = (sent.get(key) if isinstance(sent, dict) else None for key in ("name", "content"))
     if not isinstance(name, str) or not isinstance(content, str):
         raise UserError("choose a file of facts")
@@ -135,5 +135,5 @@ def received(sent: Any, folder: Path) -> Path:
 
 
 def kept(facts: Any) -> dict[str, Any]:
-    """What the table says besides its rows."""
+    """The table's values besides its rows."""
     return {name: facts.get(name, "") for name in experiment.CHOICES} if isinstance(facts, dict) else {}

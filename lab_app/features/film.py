@@ -1,7 +1,7 @@
 """The film strip: prompts that are repeated at every measured round, and how their continuations change.
 
-A run is asked what its spec's `measure.probes` say; a prompt that was saved later is asked of all measured rounds by
-the worker, from the states that the ledger gives back.
+A run repeats the prompts of its spec's `measure.probes`. For a prompt that was saved later, the worker rebuilds the
+states of all measured rounds from the ledger.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ def pages(parts: Parts) -> None:
 
 
 class Films:
-    """The handler, with the lab that it asks."""
+    """The handler, with its lab."""
 
     def __init__(self, parts: Parts):
         self.lab: Lab = parts.lab
         self.lane_names = parts.actions.lane_names
 
     async def film(self, run: str, event: gr.EventData) -> AsyncIterator[dict[str, Any]]:
-        """A prompt at all measured rounds: the lanes that have answered so far, each time one more has."""
+        """A prompt at all measured rounds: the answers so far, after each further lane."""
         prompt, lanes = str(event._data.get("prompt", "")), self.lane_names(run)
         found: dict[str, dict[str, Any]] = {}
 

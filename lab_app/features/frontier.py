@@ -1,4 +1,4 @@
-"""A sweep: the same lane again at several values of one number, added to the run in one go."""
+"""A sweep: one lane with several values of one hyperparameter, added to the run at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST = 12  # lanes of one sweep
 
 
 def place(parts: Parts) -> None:
-    """Its form stands in the frontier's panel."""
+    """Nothing: its form is in the frontier's panel."""
 
 
 def connect(parts: Parts) -> None:
@@ -39,7 +39,7 @@ class Desk:
         self.lab = lab
 
     async def sweep(self, run: str, event: gr.EventData, request: gr.Request) -> Any:
-        """Add the lanes of a sweep to the run that is shown; what came of it."""
+        """Add the lanes of a sweep to the open run; returns the outcome."""
         found = self.lab.store.get(run) if run else None
         try:
             if found is None or found.spec is None:
@@ -54,8 +54,8 @@ class Desk:
 
 
 def swept(spec: Mapping[str, Any], asked: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The lane `asked["lane"]` with `asked["field"]` at each of `asked["values"]`, without those that the run has.
-    Raises `UserError`."""
+    """The lane `asked["lane"]` with `asked["field"]` at each of `asked["values"]`, without those that the run already
+    has. Raises `UserError`."""
     lane, key, values = of_lane(spec, str(asked.get("lane"))), asked.get("field"), asked.get("values")
     plain = {name: value for name, value in lane.items() if name != "name"}
     if not isinstance(values, list) or not 1 <= len(values) <= MOST or not all(map(number, values)):
@@ -70,7 +70,7 @@ def swept(spec: Mapping[str, Any], asked: Mapping[str, Any]) -> list[dict[str, A
 
 
 def number(value: Any) -> bool:
-    """Whether this is a number that a field may have."""
+    """Whether this is a valid number for a field."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 

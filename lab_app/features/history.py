@@ -86,7 +86,7 @@ class History:
         self.actions, self.lab = actions, actions.lab
 
     def look(self, visitor: str, event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-        """The runs whose title, notes or state hold what is searched."""
+        """The runs whose title, notes or state match the search."""
         return self.listed(visitor, request, event._data.get("search"))
 
     def rename(self, visitor: str, event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
@@ -106,15 +106,15 @@ class History:
         return self._changed(visitor, event, request, change)
 
     async def resume(self, visitor: str, event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
-        """Let a run that stopped go on."""
+        """Resume a run that stopped."""
         return await self._asked("resume", visitor, event, request)
 
     async def forget(self, visitor: str, event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
-        """Delete a run with all its files; one that goes on is stopped first."""
+        """Delete a run with all its files; an active run is stopped first."""
         return await self._asked("delete", visitor, event, request)
 
     async def compare(self, event: gr.EventData) -> Any:
-        """Any runs whose addresses somebody has, side by side."""
+        """Any runs side by side, by their addresses."""
         runs = event._data.get("runs")
         asked = [run_of(str(run)) for run in runs] if isinstance(runs, list) else []
         try:
@@ -126,7 +126,7 @@ class History:
     def listed(
         self, visitor: str, request: gr.Request, search: Any = "", message: str = "", wrong: bool = False
     ) -> dict[str, Any]:
-        """What the list shows: the newest runs that were searched for, and how many there are."""
+        """What the list shows: the newest matching runs, and their number."""
         search = str(search or "")[:200]
         whose = owner(visitor, request)
         own = self.lab.store.runs(whose) if whose else []
@@ -136,7 +136,7 @@ class History:
         return value | {"search": search, "message": message, "wrong": wrong, "key": key, "known": bool(whose)}
 
     def own(self, visitor: str, event: gr.EventData, request: gr.Request) -> Run:
-        """The run that an event is about; raises `UserError` if it is not this visitor's."""
+        """The run of an event; raises `UserError` if it is not this visitor's."""
         found = self.lab.store.get(str(event._data.get("run", "")), spec=False)
         if found is None:
             raise UserError("this run no longer exists")
@@ -180,13 +180,13 @@ def row_of(run: Run) -> dict[str, Any]:
 
 
 def holds(run: Run, search: str) -> bool:
-    """Whether all words of a search are in what the list shows of a run."""
+    """Whether all words of a search are in a run's entry of the list."""
     there = f"{run.title} {run.notes} {text.STATES.get(run.status, run.status)}".casefold()
     return all(word in there for word in search.casefold().split())
 
 
 def run_of(address: str) -> str:
-    """A run's id out of the address that somebody shared, or the id itself.
+    """A run's id from a shared address, or the id itself.
 
     >>> run_of("http://localhost:7860/?view=x&run=3f2a&round=2"), run_of(" 3f2a ")
     ('3f2a', '3f2a')

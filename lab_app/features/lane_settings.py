@@ -1,5 +1,5 @@
-"""The lanes of the form before they run: defaults that hold with the chosen prior, wrapper and model, and what is to be
-said of lanes that are compared."""
+"""The lanes of the form before they run: defaults for the chosen prior, wrapper and model, and notes on the comparison
+of lanes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def pages(parts: Parts) -> None:
 
 
 async def settle(model: Any, event: gr.EventData) -> Any:
-    """What the lanes as they stand come to."""
+    """The resolved settings of the form's lanes."""
     asked = event._data
     found = await asyncio.to_thread(settled, asked.get("lanes"), str(model or ""), str(asked.get("source") or ""))
     return gr.update(settled=found | {"asked": asked.get("asked")})

@@ -1,5 +1,5 @@
-"""More lanes for a run that is there: from the experiment's form, from a round of another lane, or with an edit undone
-by replaying its round without it."""
+"""More lanes for an existing run: from the experiment's form, from a round of another lane, or with an edit undone by
+replaying its round without it."""
 
 from __future__ import annotations
 
@@ -69,20 +69,20 @@ def pages(parts: Parts) -> None:
 
 
 class Desk:
-    """The handlers. Keeps the facts of the run that was asked about last."""
+    """The handlers. Caches the facts of the last requested run."""
 
     def __init__(self, lab: Lab):
         self.lab = lab
         self._facts: tuple[str, list[Fact]] = ("", [])
 
     def has(self, run: str) -> Any:
-        """The lanes that the shown run has, as the form would hold them."""
+        """The lanes of the open run, in the form's format."""
         found = self.lab.store.get(run) if run else None
         lanes = (found.spec or {})["lanes"] if found is not None else []
         return gr.update(has=[experiment.shown(lane) for lane in lanes])
 
     async def add(self, run: str, form: Any, request: gr.Request) -> tuple[Any, str]:
-        """The form's lanes that the run has not are added to it; what is wrong stands at its lane."""
+        """Add the form's new lanes to the run; problems are shown at their lanes."""
         found = self.lab.store.get(run) if run else None
         chosen = list((form or {}).get("lanes") or []) if isinstance(form, Mapping) else []
         places = missing(chosen, (found.spec or {})["lanes"] if found is not None else [])
@@ -101,7 +101,7 @@ class Desk:
         return told(has=has), answer["message"]
 
     async def facts(self, run: str, event: gr.EventData) -> Any:
-        """The facts of a round, to choose from: as `{"fact", "text", "target", "truth"}`, or their numbers alone where
+        """The facts of a round, to choose from: as `{"fact", "text", "target", "truth"}`, or only their numbers if
         the page cannot read them."""
         found, number = self.lab.store.get(run) if run else None, event._data.get("round")
         if found is None or found.spec is None or not isinstance(number, int):
@@ -113,7 +113,7 @@ class Desk:
         return gr.update(facts={"round": number, "run": run, "facts": listed})
 
     def listed(self, run: Run, number: int) -> list[dict[str, Any]]:
-        """The facts of one round; what was left out before is listed too."""
+        """The facts of one round, including those that were left out before."""
         spec, facts = run.spec or {}, self._all(run)
         count = len(facts) or spec["facts"].get("count") or number * spec["round_size"]
         chosen = Plan(count, spec["round_size"]).edited_in(number)[:MOST_FACTS]
@@ -128,7 +128,7 @@ class Desk:
         return self._facts[1]
 
     async def branch(self, run: str, event: gr.EventData, request: gr.Request) -> Any:
-        """A lane from a round of another one: under the recipe in `lane`, or, with `without`, of the same recipe."""
+        """A lane from a round of another lane: with the recipe in `lane` or, given `without`, with the same recipe."""
         given, found = event._data, self.lab.store.get(run) if run else None
         try:
             if found is None or found.spec is None:
@@ -147,19 +147,19 @@ class Desk:
 
 
 def missing(chosen: Sequence[Any], has: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Places in the form of the lanes that a run has not: whose recipe is none of its lanes', whatever they are
-    called."""
+    """Indices of the form's lanes that a run does not have: no lane of the run has the same recipe, regardless of
+    names."""
     known = [recipe(experiment.shown(lane)) for lane in has]
     return [place for place, lane in enumerate(chosen) if isinstance(lane, Mapping) and recipe(lane) not in known]
 
 
 def recipe(lane: Mapping[str, Any]) -> dict[str, Any]:
-    """A lane of the form as a spec has it, without its name."""
+    """A lane of the form in the format of a spec, without its name."""
     return {key: value for key, value in experiment.lane(lane).items() if key != "name"}
 
 
 def branched(spec: Mapping[str, Any], parent: str, round_: Any, lane: Any) -> dict[str, Any]:
-    """A lane of the form that begins where `parent` stands after a round. Raises `UserError`."""
+    """A lane of the form that starts from the state of `parent` after a round. Raises `UserError`."""
     of_lane(spec, parent)
     if not isinstance(round_, int) or not isinstance(lane, Mapping):
         raise UserError("choose a round to branch after, and a recipe")
@@ -170,8 +170,8 @@ def branched(spec: Mapping[str, Any], parent: str, round_: Any, lane: Any) -> di
 def undone(
     spec: Mapping[str, Any], parent: str, round_: Any, without: Any, facts: Sequence[Fact] = ()
 ) -> dict[str, Any]:
-    """The lane `parent` with its round `round_` replayed without some of its facts, and all that followed. What it
-    leaves out already stays left out. Raises `UserError`."""
+    """The lane `parent` with its round `round_` replayed without some of its facts, followed by all later rounds. Facts
+    that it already leaves out stay left out. Raises `UserError`."""
     lane, size = of_lane(spec, parent), spec["round_size"]
     begins = (lane.get("from") or {}).get("round", 0)
     if not isinstance(round_, int) or round_ < 1:
@@ -192,7 +192,7 @@ def undone(
 
 
 def without_what(wanted: Sequence[int], round_: int, facts: Sequence[Fact]) -> str:
-    """What a lane leaves out, as its name says it."""
+    """What a lane leaves out, as a part of its name."""
     if len(wanted) == 1 and wanted[0] < len(facts):
         return f"without “{facts[wanted[0]].subject}”"
     return f"without {text.plural(len(wanted), 'fact')} of round {round_}"
@@ -207,5 +207,5 @@ def of_lane(spec: Mapping[str, Any], label: str) -> Mapping[str, Any]:
 
 
 def shown(fact: Fact) -> dict[str, Any]:
-    """A fact as the list shows it."""
+    """A fact as shown in the list."""
     return {"text": fact.text[:200], "target": fact.target[:100], "truth": (fact.truth or "")[:100]}

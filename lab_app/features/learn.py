@@ -1,6 +1,6 @@
 """The Learn page: lessons that run live on the pocket model, on a page of their own at `/learn`.
 
-What a visitor predicts stays in their browser; what was seen is read from the lesson's run, whose id is in the
+Predictions stay in the visitor's browser. Results are read from the lesson's run, whose id is in the
 address (`/learn?lesson=4&run=…`).
 """
 
@@ -32,7 +32,7 @@ Value = dict[str, Any]
 
 
 def place(parts: Parts) -> None:
-    """Nothing on the first page; its header has a link."""
+    """Nothing on the main page; its header has a link."""
 
 
 def connect(parts: Parts) -> None:
@@ -61,14 +61,14 @@ class Teacher:
         self.streams = Streams()
 
     def arrive(self, visitor: str, request: gr.Request) -> tuple[str, Value]:
-        """Who is it, and which lesson and run does the address name?"""
+        """The visitor, and the lesson and run that the address names."""
         query = request.query_params
         number = min(max(1, whole(query.get("lesson"), 1)), len(lessons()))
         run = str(query.get("run") or "")[:64]
         return visitor or secrets.token_urlsafe(16), {"lesson": number, "run": run, "arrived": True}
 
     def begin(self, visitor: str, request: gr.Request, event: gr.EventData) -> Value:
-        """Put a lesson's experiment into the queue."""
+        """Queue a lesson's experiment."""
         found = lesson_of(event._data)
         if found is None:
             return {"problem": "There is no such lesson."}
@@ -85,7 +85,7 @@ class Teacher:
         return said | {"run": run, "begun": True}
 
     async def follow(self, request: gr.Request, event: gr.EventData) -> AsyncIterator[Value]:
-        """Where the lesson's run stands, each time that it stands elsewhere, until it is over."""
+        """The state of the lesson's run after each change, until it is over."""
         found, run = lesson_of(event._data), str(event._data.get("run") or "")[:64]
         if found is None or not run:
             return
@@ -98,12 +98,12 @@ class Teacher:
                 yield {"lesson": number, "run": run, "state": state}
 
     def stop(self, event: gr.EventData) -> None:
-        """Stop the lesson's run, or what is measured on it."""
+        """Stop the lesson's run, or the study of it."""
         if (reader := self._reader(event._data)) is not None:
             reader.stop()
 
     async def resume(self, request: gr.Request, event: gr.EventData) -> AsyncIterator[Value]:
-        """Go on with it, and follow it."""
+        """Resume it, and follow it."""
         if (reader := self._reader(event._data)) is not None:
             reader.resume()
         async for value in self.follow(request, event):
@@ -118,7 +118,8 @@ class Teacher:
 
 
 async def standing(reader: Standing) -> AsyncIterator[Value]:
-    """Where a run stands, until it is over; now and then although nothing changed, so that a page knows it is fed."""
+    """The state of a run until it is over; also repeated without a change now and then, so that the page knows that it
+    is connected."""
     before: Value = {}
     while True:
         try:
@@ -137,7 +138,7 @@ async def standing(reader: Standing) -> AsyncIterator[Value]:
 
 
 def lesson_of(asked: Mapping[str, Any]) -> tuple[int, Lesson] | None:
-    """The lesson that a page asks about, with its number from 1."""
+    """The lesson that a page requests, by its number from 1."""
     number = asked.get("lesson")
     if not isinstance(number, int) or not 1 <= number <= len(lessons()):
         return None

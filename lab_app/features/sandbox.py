@@ -1,5 +1,5 @@
-"""Guard sandbox: what another guard would leave of a round, answered by the worker from the round's stored factors, or
-of the round that comes next, which it computes for that; and the same guard as a lane of its own."""
+"""Guard sandbox: what another guard would keep of a round's update. The worker answers from the round's stored factors,
+or computes the next round first. The guard can be added as a lane."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def pages(parts: Parts) -> None:
 
 
 def offered() -> list[dict[str, Any]]:
-    """The guards of a single update, with the dial that each is set by."""
+    """The guards that act on a single update, with the parameter of each one's dial."""
     found = []
     for name in guards.names():
         config = guards.get(name)
@@ -113,16 +113,16 @@ def offered() -> list[dict[str, Any]]:
 
 
 class Desk:
-    """The handlers. `open`: the questions that wait, by command: (page, run, what it is about)."""
+    """The handlers. `open`: the waiting questions, by command: (page, run, subject)."""
 
     def __init__(self, lab: Lab):
         self.lab = lab
         self.open: dict[int, tuple[str, str, dict[str, Any]]] = {}
 
     async def ask(self, run: str, event: gr.EventData, request: gr.Request) -> AsyncIterator[Any]:
-        """The worker's answer about a lane, a round (or `NEXT`) and a guard; `number` tells the script which question
-        it is of. Before that, how far the round is that is computed for it. The page's earlier questions are given up,
-        but for those that compute the same round."""
+        """The worker's answer about a lane, a round (or `NEXT`) and a guard, preceded by the progress of a round that
+        is computed for it. `number` identifies the question. Earlier questions of the page are given up, except for
+        those that compute the same round."""
         given, page = event._data, str(request.session_hash)
         payload = {name: given.get(name) for name in ("lane", "round", "guard")}
         number, about = given.get("number"), {name: payload[name] for name in ("lane", "round")}
@@ -144,7 +144,7 @@ class Desk:
             del self.open[command]
 
     async def _followed(self, run: str, command: int, about: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        """How far a question is, and what comes of it."""
+        """The progress of a question, and its answer."""
         patience = PATIENCE_AHEAD if about["round"] == NEXT else PATIENCE
         async for found in followed(self.lab, command, patience):
             if found.state != "waiting":
@@ -155,12 +155,12 @@ class Desk:
         yield {"message": LATER, "late": True}
 
     async def stop(self, run: str, event: gr.EventData) -> Any:
-        """Give up a round that is being computed; whoever waits for it is told so."""
+        """Stop the computation of a round; everyone who waits for it is told."""
         await asyncio.to_thread(give_up, self.lab, run, "sandbox", event._data.get("command"))
         return gr.skip()
 
     async def commit(self, run: str, event: gr.EventData, request: gr.Request) -> Any:
-        """The guard as a new lane of the run: of the same method, from a round on or from where its lane began."""
+        """Add the guard as a new lane: with the same method, from a round on or from the start of its lane."""
         found = self.lab.store.get(run) if run else None
         if found is None or found.spec is None:
             return gr.update(added={"message": "This run no longer exists."})
@@ -173,14 +173,14 @@ class Desk:
         return gr.update(added={"message": answer.get("message", ""), "lanes": answer.get("lanes", [])})
 
     def placed(self, run: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """What is asked, with the number of the round that comes next where that is meant."""
+        """The question, with `NEXT` replaced by the number of the next round."""
         if asked.get("round") != NEXT:
             return dict(asked)
         past = Past(event for _, event in self.lab.store.events(run))
         return {**asked, "round": past.last_edit(str(asked.get("lane"))) + 1}
 
     async def answered(self, run: str, kind: str, payload: Mapping[str, Any], late: str) -> dict[str, Any]:
-        """What the worker answers, or {"message"}."""
+        """The worker's answer, or {"message"}."""
         try:
             command = self.lab.store.command(run, kind, dict(payload))
         except UserError as error:

@@ -92,7 +92,7 @@ class Desk:
         ] = {}  # files of the command line, with when they were written
 
     def standing(self, run: str) -> dict[str, Any]:
-        """What there is to show of a run's studies, newest first; small."""
+        """A short list of a run's studies, newest first."""
         studies = [standing(state) for state in self.lab.store.studies.of(run)[:SHOWN]]
         studies = sorted([*studies, *self._of_command_line(run)], key=lambda study: study["created"], reverse=True)
         value: dict[str, Any] = {"run": run, "studies": studies[:SHOWN], "live": any(map(active, studies))}
@@ -103,7 +103,7 @@ class Desk:
         return value
 
     async def ask(self, run: str, event: gr.EventData, request: gr.Request) -> Any:
-        """Put a study into the queue; what was wrong with it, if anything."""
+        """Queue a study; returns the problem, if any."""
         given = event._data
         name, options, lanes = str(given.get("name", "")), given.get("options") or {}, given.get("lanes")
         rounds = str(given.get("rounds") or "last").replace(" ", "")
@@ -125,11 +125,11 @@ class Desk:
         return gr.update(told={"message": "", "study": answer["study"]})
 
     async def stop(self, run: str, event: gr.EventData) -> Any:
-        """End a study that waits or goes on."""
+        """Stop a study that is waiting or running."""
         return await self._change(run, "stop_study", event)
 
     async def forget(self, run: str, visitor: str, event: gr.EventData, request: gr.Request) -> Any:
-        """Delete what a study found, if that is this visitor's to do."""
+        """Delete the result of a study, if this visitor may do so."""
         study = event._data.get("study")
         try:
             there = await asyncio.to_thread(self.lab.store.get, run, False)
@@ -144,7 +144,7 @@ class Desk:
         return await self._change(run, "delete_study", event)
 
     async def fetch(self, run: str, event: gr.EventData) -> Any:
-        """What a study found, packed for the page."""
+        """The result of a study, packed for the page."""
         number = event._data.get("study")
         found = await asyncio.to_thread(found_of, self.lab, run, number)
         if found is None:
@@ -152,7 +152,7 @@ class Desk:
         return gr.update(found={"id": number, **packed(found)})
 
     def _of_command_line(self, run: str) -> list[dict[str, Any]]:
-        """The results that the command line has put into a run's folder, as the page lists them."""
+        """The command-line results in a run's folder, as shown in the list."""
         there = self.lab.store.get(run, spec=False)
         found = []
         for file in study_files.files(there.folder) if there is not None else ():
@@ -174,7 +174,7 @@ class Desk:
         return gr.update(told={"message": LATER if answer is None else ""})
 
     async def _answered(self, run: str, kind: str, payload: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The worker's answer to a command about a study ({} where it has nothing to say), or None in all this time."""
+        """The worker's answer to a command about a study ({} if it is empty), or None after the timeout."""
         command = self.lab.store.command(run, kind, payload)
         async for _, found in self.lab.answers({kind: command}, PATIENCE):
             if found.state == "failed":
@@ -184,7 +184,7 @@ class Desk:
 
 
 def listed() -> list[dict[str, Any]]:
-    """All studies for the page: those of a group together, in the order of `GROUPS`."""
+    """All studies for the page, grouped in the order of `GROUPS`."""
     places = {name: (group, place) for group, names in GROUPS.items() for place, name in enumerate(names)}
     order = [*GROUPS, OTHERS]
     found = []
@@ -197,7 +197,7 @@ def listed() -> list[dict[str, Any]]:
 
 
 def standing(state: StudyState) -> dict[str, Any]:
-    """One study as the page lists it."""
+    """One study as shown in the list."""
     asked, progress = state.asked, state.progress or {}
     found: dict[str, Any] = {
         "id": state.id,
@@ -221,13 +221,13 @@ def standing(state: StudyState) -> dict[str, Any]:
 
 
 def of_command_line(one: StudyFile) -> dict[str, Any]:
-    """A result of the command line as the page lists it: its `id` is its key."""
+    """A command-line result as shown in the list: its `id` is its key."""
     about = {"id": one.key, "name": one.study, "lanes": one.lanes, "rounds": one.rounds, "options": dict(one.options)}
     return about | {"status": "done", "says": SAYS["done"], "message": "", "created": one.created, "by": "command line"}
 
 
 def found_of(lab: Lab, run: str, study: Any) -> dict[str, Any] | None:
-    """What a study of a run found, by its number or the key of the command line's; None if it is not there."""
+    """The result of a study of a run, by its number or its command-line key; None if it does not exist."""
     there = lab.store.get(run, spec=False)
     if there is None:
         return None
@@ -239,25 +239,25 @@ def found_of(lab: Lab, run: str, study: Any) -> dict[str, Any] | None:
 
 
 def check_owner(run: Run, whose: str) -> None:
-    """Results are deleted by whose run it is, and where it is nobody's by whoever has its id; else a `UserError`."""
+    """Only the owner of a run may delete its results; if it has no owner, anyone with its id. Raises `UserError`."""
     if run.owner and run.owner != whose:
         raise UserError("only the owner of a run can delete its results")
 
 
 def forget_file(run: Run, key: str) -> None:
-    """Delete a result of the command line; `UserError` if there is none of that key."""
+    """Delete a command-line result; raises `UserError` if the key does not exist."""
     study_files.delete(study_files.result(run.folder, key, pages=False))
 
 
 def active(study: Mapping[str, Any]) -> bool:
-    """Whether a study waits or goes on."""
+    """Whether a study is waiting or running."""
     return study["status"] in ("queued", "running")
 
 
 def packed(found: Mapping[str, Any]) -> dict[str, Any]:
-    """What a study found, its tables column by column: `{"columns", "values", "rows"}`, at most `MOST_ROWS` rows each.
+    """The result of a study with tables by column: `{"columns", "values", "rows"}`, at most `MOST_ROWS` rows each.
 
-    A column of few words has them once: `{"words": [...], "at": [places]}`.
+    A column with few distinct words is sent as `{"words": [...], "at": [indices]}`.
     """
     about = (
         "study",
@@ -282,7 +282,7 @@ def packed(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def column_of(values: Sequence[Any]) -> Any:
-    """A column's values, or its words and where each stands where that is shorter."""
+    """A column's values, or its distinct words and their indices if that is shorter."""
     words = list(dict.fromkeys(value for value in values if isinstance(value, str)))
     if not words or len(words) * 2 > len(values) or any(not isinstance(value, (str, type(None))) for value in values):
         return list(values)

@@ -1,1 +1,1 @@
-"""The experiment on the left: what people choose, and where their facts come from."""
+"""The experiment form: its choices, and the sources of its facts."""

@@ -1,4 +1,4 @@
-"""Facts to begin with, and what the embedded world knows about facts that people type."""
+"""Example facts, and what the embedded world knows about typed facts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PLAIN: tuple[Row, ...] = (
 
 
 def examples(world: PocketWorld | None) -> list[Row]:
-    """Well-known facts with other answers, those of the world first; never empty."""
+    """Well-known facts with new answers, those of the world first; never empty."""
     if world is None:
         return [dict(row) for row in PLAIN]
     rows = []
@@ -40,7 +40,7 @@ def examples(world: PocketWorld | None) -> list[Row]:
 
 
 def completed(rows: Iterable[Mapping[str, Any]], world: PocketWorld | None) -> list[Row]:
-    """The rows, those that ask in the world's own words with paraphrases and neighbors where they have none."""
+    """The rows; those whose prompts are the world's get missing paraphrases and neighbors."""
     relations = {} if world is None else by_template(world)
     return [complete(row, relations.get(str(row.get("prompt", "")).strip()), world) for row in rows]
 
@@ -62,5 +62,5 @@ def complete(row: Mapping[str, Any], relation: str | None, world: PocketWorld | 
 
 
 def by_template(world: PocketWorld) -> dict[str, str]:
-    """Which relation a prompt of the world asks about."""
+    """The relation of a prompt of the world."""
     return {text: name for name, known in world.relations.items() for text in known["templates"]}

@@ -1,4 +1,4 @@
-"""The left side of the page: from what people chose to a spec, and from a spec's problems to the places they stand."""
+"""The experiment form: from its values to a spec, and from a spec's problems to their fields."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LANES: list[dict[str, Any]] = [
 
 @dataclass
 class Placed:
-    """Problems where people are looking: at a row of facts, at a lane, or at a field by its name."""
+    """Problems by place: a row of facts, a lane, or a field by its name."""
 
     facts: list[dict[str, Any]] = field(default_factory=list)
     lanes: list[dict[str, Any]] = field(default_factory=list)
@@ -41,9 +41,8 @@ class Placed:
 
 
 def catalogue(model: str = "pocket") -> dict[str, list[dict[str, Any]]]:
-    """Methods, guards, priors and wrappers as the lanes offer them: titles, and the hyperparameters with what they are
-    on this model and why. What other models need is known once the worker has read their configuration: it stands as
-    null until then."""
+    """Methods, guards, priors and wrappers for the lanes: titles, and hyperparameters with their defaults on this model
+    and the reasons. Defaults of other models are null until the worker has read the model's configuration."""
     return {
         "methods": [_offered(name, methods.get(name), known(model, name)) for name in methods.names()],
         "guards": [_offered(name, guards.get(name), {}) for name in guards.names()],
@@ -53,7 +52,7 @@ def catalogue(model: str = "pocket") -> dict[str, list[dict[str, Any]]]:
 
 
 def known(model: str, method: str) -> dict[str, Default]:
-    """The settings that a model has of its own, where its name alone tells them."""
+    """The settings for a model, if they follow from its name alone."""
     if (info := by_name(model)) is not None:
         return defaults(info, method)
     return dict.fromkeys(FITTED, Default(None, "chosen for the model when the run begins"))
@@ -74,7 +73,7 @@ def _field(entry: Parameter, own: Default | None) -> dict[str, Any]:
 
 
 def rows_of(facts: Any) -> list[dict[str, Any]]:
-    """The table's rows: what a browser sends is checked before it is believed."""
+    """The table's rows; the browser's data are checked."""
     rows = facts.get("rows") if isinstance(facts, Mapping) else None
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
@@ -110,7 +109,7 @@ def spec(
 
 
 def asked_again(form: Any) -> dict[str, Any]:
-    """The prompts that were saved to be asked at every measured round; nothing where there are none."""
+    """The saved prompts to repeat at every measured round; nothing if there are none."""
     found = [str(prompt) for prompt in ((form or {}).get("probes") or [])]
     return {"probes": found} if found else {}
 
@@ -118,8 +117,8 @@ def asked_again(form: Any) -> dict[str, Any]:
 def facts(rows: Sequence[Any], count: int, seed: int, world: PocketWorld | None) -> tuple[dict[str, Any], list[int]]:
     """The spec's `facts`: typed rows, then `count` sampled ones; and from which row of the table each typed one came.
 
-    Facts of the world that are not edited follow after `count`: a run asks about them to see what else is lost.
-    Raises `UserError` where nothing was asked for, or more than the world has.
+    Unedited facts of the world follow after `count`: a run tests them for side effects.
+    Raises `UserError` if no facts are requested, or more than the world has.
     """
     typed, places = [], []
     for place, row in enumerate(rows, start=1):
@@ -148,7 +147,7 @@ def facts(rows: Sequence[Any], count: int, seed: int, world: PocketWorld | None)
 
 
 def _cells(row: Any) -> dict[str, Any]:
-    """What a row of the page's table may hold: known columns only, text or lists."""
+    """The valid cells of a row of the table: known columns, with text or lists."""
     if not isinstance(row, Mapping):
         return {}
     cells = {name: row[name] for name in COLUMNS if row.get(name) not in (None, "", [])}
@@ -198,14 +197,14 @@ def guard_after(chosen: Any) -> dict[str, Any]:
 
 
 def read(config: type, given: Any) -> dict[str, Any]:
-    """The hyperparameters of a method or guard from what was typed; what was left empty is left out."""
+    """The hyperparameters of a method or guard from the typed values; empty ones are left out."""
     known = {entry.name: entry for entry in parameters(config)}
     typed = given if isinstance(given, Mapping) else {}
     return {name: value(known[name], text) for name, text in typed.items() if name in known and str(text).strip()}
 
 
 def form(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse: what the fields of the page say for a spec, by their names."""
+    """The inverse: the values of the form's fields for a spec, by name."""
     asked = spec["facts"]
     items = (asked.get("items") or [])[: asked.get("count")]
     typed = [row for row in items if row.get("source") != "pocket"]
@@ -223,7 +222,7 @@ def form(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shown(made: Mapping[str, Any]) -> dict[str, Any]:
-    """A lane of a spec as the page's lanes hold it: the first guard with its τ, those that follow it as they are."""
+    """A lane of a spec in the form's format: the first guard with its τ, further guards unchanged."""
     guard, *then = made.get("guards") or [{}]
     parts = {part: entry["name"] for part in PARTS if (entry := named(made.get(part)))}
     parts |= {"then": [{name: text_of(value) for name, value in one.items()} for one in then]} if then else {}
@@ -242,14 +241,14 @@ def shown(made: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def text_of(value: Any) -> str:
-    """A hyperparameter as one would type it."""
+    """A hyperparameter as it would be typed."""
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def value(entry: Parameter, text: Any) -> Any:
-    """A hyperparameter from what was typed: numbers, yes or no, layers as "4, 5, 6" or "4-8"."""
+    """A hyperparameter from typed text: numbers, yes or no, layers as "4, 5, 6" or "4-8"."""
     text = str(text).strip()
     try:
         if entry.kind == "layers":
@@ -279,7 +278,7 @@ def layers(text: str) -> list[int]:
 
 
 def placed(problems: Sequence[SpecProblem], places: Sequence[int]) -> Placed:
-    """A spec's problems at the places of the page. `places`: the table's row of each typed fact."""
+    """A spec's problems by their place on the page. `places`: the table's row of each typed fact."""
     found = Placed()
     for problem in problems:
         head, _, rest = problem.where.partition(".")

@@ -1,4 +1,4 @@
-"""What the lanes of the form come to: the settings that hold where nothing is typed, and what is to be said of them."""
+"""The resolved lanes of the form: effective defaults of empty fields, and notes on the lanes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ DATA_SETS = ("counterfact", "zsre")  # that settings were published for
 def settled(form: Any, model: str, facts: str) -> dict[str, Any]:
     """`{"lanes": [{"options", "prior_options", "wrapper_options", "idle"}], "notes": [{"lane", "message"}]}`.
 
-    Of each lane of the form: the fields whose default differs from what the catalogue says of the method by itself, as
-    [text, help], and those that have no effect, with why. `facts` is the data set that is chosen.
+    For each lane of the form: the fields whose default differs from the method's own in the catalogue, as [text, help],
+    and the fields without effect, with the reason. `facts` is the chosen dataset.
     """
     info = by_name(str(model or "").strip() or "pocket", facts if facts in DATA_SETS else "")
     form = form[:MOST_LANES] if isinstance(form, list) else []
@@ -41,7 +41,7 @@ def settled(form: Any, model: str, facts: str) -> dict[str, Any]:
 
 
 def resolved(lane: Mapping[str, Any], info: ModelInfo | None) -> Recipe | None:
-    """A lane's recipe; None of one that cannot be yet."""
+    """A lane's recipe; None if it is not valid yet."""
     try:
         return recipe_of_lane(lane, info)
     except UserError:
@@ -60,7 +60,7 @@ def standing(lane: Mapping[str, Any], info: ModelInfo | None, recipe: Recipe) ->
 
 
 def differing(config: type, now: Mapping[str, Default], catalogue: Mapping[str, Default]) -> dict[str, tuple[str, str]]:
-    """(default as text, help) of the fields of which the catalogue has another one, or none."""
+    """(default as text, help) of the fields with another default in the catalogue, or none."""
     helps = {entry.name: entry.help for entry in parameters(config)}
     return {
         name: (text(one.value), f"{helps[name]} {text(one.value)}: {one.reason}")
@@ -70,5 +70,5 @@ def differing(config: type, now: Mapping[str, Default], catalogue: Mapping[str, 
 
 
 def text(value: Any) -> str:
-    """A default as the form shows it."""
+    """A default as shown in the form."""
     return "measured" if value is None else experiment.text_of(value)

@@ -1,4 +1,4 @@
-"""Where the page's facts come from besides typing: an uploaded file, a dataset, a template of the pocket world."""
+"""Sources of facts besides typing: an uploaded file, a dataset, a template of the pocket world."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ORDER_NAMES = dict(zip(ORDERS, ("as given", "shuffled", "by relation", "adversar
 
 
 def offered(world: PocketWorld | None, offer: Offer) -> dict[str, Any]:
-    """What the table lets people choose from: relations with their prompts, datasets, orders."""
+    """The choices of the table: relations with their prompts, datasets, orders."""
     relations = [] if world is None else world.relations.items()
     return {
         "relations": [[name, known.get("description", name), prompt(known)] for name, known in relations],
@@ -39,19 +39,19 @@ def offered(world: PocketWorld | None, offer: Offer) -> dict[str, Any]:
 
 
 def shown(kind: Dataset, offer: Offer) -> dict[str, Any]:
-    """A dataset as the page offers it: `hub` says for each subset where it is fetched, "" if it has to be uploaded."""
+    """A dataset as offered on the page: `hub` has the source of each subset, "" if it must be uploaded."""
     fetched = offer.everything or kind.name in offer.data
     hub = {subset: kind.hub.get(subset, "") if fetched else "" for subset in kind.subsets}
     return {"name": kind.name, "title": kind.title, "hub": hub, "home": kind.home, "taught": dict(kind.taught)}
 
 
 def prompt(relation: Mapping[str, Any]) -> str:
-    """The first way in which a relation is asked."""
+    """The first prompt of a relation."""
     return next(text for i, text in enumerate(relation["templates"]) if i not in relation["held_out"])
 
 
 def relation(world: PocketWorld, name: str) -> dict[str, Any]:
-    """A relation's subjects with their objects, and all its objects, for a template to offer; real ones first."""
+    """A relation's subjects with their objects, and all its objects, for a template; real ones first."""
     if name not in world.relations:
         raise UserError(f'the pocket world has no relation "{name}"; {nearest(name, world.relations)}')
     rows = [row for row in world.facts if row["relation"] == name]
@@ -61,9 +61,9 @@ def relation(world: PocketWorld, name: str) -> dict[str, Any]:
 
 
 def looked_up(rows: Sequence[Mapping[str, Any]], world: PocketWorld | None) -> list[dict[str, Any]]:
-    """What can be said of each row beyond its form: its problem, the truth that the world knows, and a hint.
+    """The result of a lookup for each row: its problem, the true answer in the world, and a hint.
 
-    `world` is None where another model than the pocket one is edited: then only the form is checked.
+    `world` is None if another model than the pocket model is edited: then only the form is checked.
     """
     asked_by = {} if world is None else by_template(world)
     return [_looked_up(row, world, asked_by) for row in rows[:CHECKED]]
@@ -87,11 +87,11 @@ def _looked_up(row: Mapping[str, Any], world: PocketWorld | None, asked_by: Mapp
 
 
 def uploaded(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
-    """The rows of an uploaded file, their problems `{"row", "column", "message"}`, and what was read in words.
+    """The rows of an uploaded file, their problems `{"row", "column", "message"}`, and a summary in words.
 
-    A table of our own columns comes as it is, faulty cells included, to be put right on the page. Of other datasets
-    come the facts of the records that could be read; the words name those that could not. Raises `UserError` for what
-    is no file of facts, naming it without the folder that it was received in.
+    A table with our own columns is returned unchanged, including invalid cells, to be corrected on the page. Other
+    datasets return the facts of readable records; the summary names the others. Raises `UserError` for a file without
+    facts, with its name but not its folder.
     """
     try:
         if path.suffix.lower() not in UPLOADED:

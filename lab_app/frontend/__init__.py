@@ -1,7 +1,7 @@
-"""The page's own scripts and sheets, and how a browser gets them.
+"""The page's scripts and style sheets, and how a browser gets them.
 
-Scripts are ES modules, served as they are written: there is no build step. Their address holds a digest of all of
-them, so that a browser may keep them for good and never mixes two versions. Python names `main.js` alone.
+Scripts are ES modules, served unchanged: there is no build step. Their address contains a digest of all of them, so
+that a browser may cache them forever and never mixes two versions. Python refers only to `main.js`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FOR_GOOD = {**HEADERS, "cache-control": "public, max-age=31536000, immutable"}
 
 @lru_cache(maxsize=1)
 def modules() -> dict[str, bytes]:
-    """The modules by their path below this folder, e.g. "shared/dom.js"; tests and tools of development are none."""
+    """The modules by their path below this folder, e.g. "shared/dom.js", without tests and development tools."""
     found = sorted(path for path in HERE.glob("*/*.js") if "node_modules" not in path.parts) + [HERE / ENTRY]
     return {
         path.relative_to(HERE).as_posix(): path.read_bytes() for path in found if not path.name.endswith(".test.js")
@@ -43,7 +43,7 @@ def version() -> str:
 
 
 def address(name: str = ENTRY) -> str:
-    """Where a module is fetched, below the lab's own address."""
+    """The path of a module below the lab's address."""
     return f"{PATH}/{version()}/{name}"
 
 
@@ -57,12 +57,12 @@ def sheets() -> list[Path]:
 
 
 def head() -> str:
-    """What the page's head says of the modules: to fetch all of them at once, not one after another."""
+    """The part of the page's head that preloads all modules at once."""
     return "\n".join(f'<link rel="modulepreload" href="{address(name)}">' for name in modules())
 
 
 def route() -> Route:
-    """The address from which modules are fetched. A name is looked up among them and never becomes a path."""
+    """The route of the modules. A name is looked up among them and never used as a path."""
     packed = {name: gzip.compress(content, 6, mtime=0) for name, content in modules().items()}
 
     def send(request: Request) -> Response:

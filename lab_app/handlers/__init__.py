@@ -1,1 +1,1 @@
-"""What happens when someone presses something, and how news reaches a page. Nothing here draws."""
+"""Handlers of the page's events, and the streams of updates. Nothing here draws."""

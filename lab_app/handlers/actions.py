@@ -1,4 +1,4 @@
-"""What happens when someone presses something: each function is one handler of the page."""
+"""Handlers of the page's controls, one function each."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ LATER = "The worker is busy or starting. Try again in a moment."
 
 
 class Actions:
-    """The handlers, with the lab they act on. `streams`: what open pages are fed by; `beside`: what features show of a
-    run besides its events."""
+    """The handlers, with their lab. `streams`: the streams of open pages; `beside`: what features show of a run besides
+    its events."""
 
     def __init__(self, lab: Lab):
         self.lab = lab
@@ -50,8 +50,8 @@ class Actions:
     # -- coming and going
 
     def attach(self, visitor: str, request: gr.Request) -> tuple[Any, ...]:
-        """A page was opened: who is it, which run does its address name, which runs are theirs? The form says again
-        what that run was asked for."""
+        """A page was opened: its visitor, the run of its address, and the visitor's runs. The form is filled with the
+        run's spec."""
         visitor = visitor or secrets.token_urlsafe(16)
         run = str(request.query_params.get("run") or "")[:64]
         found = self.lab.store.get(run) if run else None
@@ -63,15 +63,14 @@ class Actions:
         return visitor, run, self.runs(visitor, request), warned, *(form.get(name, gr.skip()) for name in FORM)
 
     def offered(self, request: gr.Request) -> dict[str, dict[str, Any]]:
-        """What the form lets somebody choose, by its field: whoever runs the lab may type any model, and fetch any
-        dataset."""
+        """The choices of the form, by field: the owner of the lab may type any model, and fetch any dataset."""
         offer = self.lab.offer(request)
         said = "Model: pocket, a hub id, or a folder" if offer.everything else "Model"
         models = {"choices": [(name, name) for name in offer.known_models], "label": said}
         return {"model": models, "facts": {"offered": sources.offered(self.lab.world, offer)}}
 
     def runs(self, visitor: str, request: gr.Request) -> dict[str, Any]:
-        """This person's runs for the menu, newest first."""
+        """The visitor's runs for the menu, newest first."""
         found = self.lab.store.runs(owner(visitor, request))[:RUNS_SHOWN]
         return {
             "runs": [
@@ -86,7 +85,7 @@ class Actions:
         }
 
     async def follow(self, run: str, request: gr.Request) -> AsyncIterator[list[Any]]:
-        """Feed the page for as long as it is open, and until it is fed anew."""
+        """Stream updates to the page until it is closed or requests a new stream."""
         shown: Any = None
         last: dict[str, Any] = {}  # said again where there is no news: what is sent is how values differ from the last
         with self.streams.opened(request) as listened_to:
@@ -99,13 +98,13 @@ class Actions:
                 yield [last.get(name, gr.skip()) for name in (*FEEDS, *self.beside)] + buttons
 
     def rest(self, request: gr.Request) -> None:
-        """Nobody looks at the page: it is not fed until it asks again."""
+        """The page is hidden: it gets no updates until it requests them again."""
         self.streams.end(request)
 
     # -- the experiment
 
     def paste(self, facts: Any, event: gr.EventData) -> Any:
-        """Rows out of pasted text, added to the table."""
+        """Append rows from pasted text to the table."""
         rows = rows_of(facts)
         try:
             added = pasted.parse(str(event._data.get("text", "")))
@@ -133,7 +132,7 @@ class Actions:
         visitor: str,
         request: gr.Request,
     ) -> tuple[Any, ...]:
-        """Check the experiment and put it into the queue; problems go where they are."""
+        """Check the experiment and queue it; problems are shown at their places."""
         places: Sequence[int] = ()
         try:
             chosen, places = experiment.asked(facts, whole(count), whole(seed), self.lab.world)
@@ -165,7 +164,7 @@ class Actions:
         self.command("stop", run)
 
     async def undo(self, run: str) -> str:
-        """Take the run back by a round; what was in the way of it, if anything. What was done stands in the dock."""
+        """Undo one round of the run; returns the problem, if any. The dock shows the result."""
         try:
             if run:
                 await self.undone(run)
@@ -174,9 +173,9 @@ class Actions:
         return ""
 
     async def undone(self, run: str, rounds: int = 1) -> dict[str, Any]:
-        """Take a run back by so many rounds; returns the worker's answer. Raises `UserError` if that cannot be.
+        """Undo a number of rounds; returns the worker's answer. Raises `UserError` if that is impossible.
 
-        The worker is told which round to go back to: pressed twice at once is undone once.
+        The command names the target round, so a double click undoes one round.
         """
         events = await asyncio.to_thread(self.lab.store.events, run)
         last = Past(event for _, event in events).last_round
@@ -192,9 +191,9 @@ class Actions:
     # -- questions
 
     async def ask(self, run: str, model: str | None, event: gr.EventData, request: gr.Request) -> AsyncIterator[Any]:
-        """A typed prompt, answered by the model before the edits and by every lane at the round looked at, or at the
-        latest one as if that round had not been. Before any run: by the chosen model, if it is the loaded one (and
-        offered to whoever asks)."""
+        """Continue a typed prompt with the unedited model and with every lane at the selected round, or at the latest
+        round as if the selected one had not been edited. Before any run: with the chosen model, if it is loaded (and
+        offered to the visitor)."""
         offer = self.lab.offer(request)
         model = str(model or "") if offer.everything or model in offer.known_models else ""
         prompt, round_ = str(event._data.get("prompt", ""))[:LONGEST_PROMPT], event._data.get("round")
@@ -212,8 +211,8 @@ class Actions:
         lanes: Sequence[str] = (),
         model: str = "",
     ) -> AsyncIterator[dict[str, Any]]:
-        """The answers so far, each time one more has come: of all lanes, or of these. A run that has no lanes yet, or
-        no run, is answered by an unedited model alone."""
+        """The answers so far, after each further one: of all lanes, or of these. Without a run, or if it has no lanes
+        yet, only the unedited model answers."""
         names = lanes or self.lane_names(run)
         said: dict[str, dict[str, Any]] = {name: {"lane": name, "base": not name} for name in ("", *names)}
 
@@ -243,7 +242,7 @@ class Actions:
         yield state(answered_by if len(heard) == len(commands) else LATER)
 
     async def map(self, run: str, shown: Any, event: gr.EventData) -> AsyncIterator[Any]:
-        """A map by another projection for every lane at the round looked at; kept beside those asked for before."""
+        """A map by another projection for every lane at the selected round, in addition to earlier ones."""
         method, round_ = str(event._data.get("method")), event._data.get("round")
         names = self.lane_names(run)
         if not names or method not in ("tsne", "umap"):
@@ -265,18 +264,18 @@ class Actions:
             yield gr.update(asked={"maps": kept, "message": "The worker is busy. Request the map again later."})
 
     def lane_names(self, run: str) -> list[str]:
-        """The labels of a run's lanes, once it has started; those that were added among them."""
+        """The labels of a run's lanes, once it has started, including added ones."""
         started = [event for _, event in self.lab.store.events(run) if event["kind"] == "started"] if run else []
         return [lane["label"] for lane in started[-1]["lanes"]] if started else []
 
 
 def owner(visitor: str, request: gr.Request) -> str:
-    """Whose runs these are: the name they logged in with, or what their browser remembers."""
+    """The owner of a visitor's runs: the login name, or the id stored in the browser."""
     return getattr(request, "username", None) or visitor
 
 
 def whole(number: Any, least: int = 0) -> int:
-    """A count that was typed: `least` where there is none."""
+    """A typed count; `least` if there is none."""
     try:
         return max(least, int(number))
     except (TypeError, ValueError, OverflowError):
@@ -284,12 +283,12 @@ def whole(number: Any, least: int = 0) -> int:
 
 
 def told(items: Sequence[Mapping[str, Any]] = (), message: str = "", good: bool = False, **changes: Any) -> Any:
-    """Problems for the table or the lanes, and what else changes there."""
+    """Problems for the table or the lanes, with other changes of them."""
     return gr.update(problems={"items": list(items), "message": message, "good": good}, **changes)
 
 
 def where(found: Placed) -> tuple[Any, Any, Any, str]:
-    """Problems of facts, lanes, the model, and the rest, each for its place."""
+    """Problems of facts, lanes, the model and the rest, each for its place."""
     fields = dict(found.fields)
     facts, model = fields.pop("facts", ""), fields.pop("model", "")
     if found.facts:
@@ -305,7 +304,7 @@ def controls(status: str | None) -> list[Any]:
 
 
 def spoken(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """A probe's answer as the page shows it: the continuation, and the likeliest next tokens with their shares."""
+    """An answer as shown on the page: the continuation, and the most likely next tokens with their probabilities."""
     if "text" in answer:
         tokens = [[str(token), float(share)] for token, share in answer.get("next") or ()]
         return {"text": str(answer["text"])[:LONGEST_PROMPT], "next": tokens}
@@ -313,5 +312,5 @@ def spoken(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def drawn_map(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """A map on request, thinned like those that came with a round."""
+    """A requested map, thinned like the maps of a round."""
     return {"round": answer.get("round")} | drawn(answer)

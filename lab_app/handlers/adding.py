@@ -1,4 +1,4 @@
-"""Lanes for a run that is there: checked at once, then asked of the worker."""
+"""Adding lanes to an existing run: checked at once, then requested from the worker."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SOON = "The lanes are queued."
 
 
 def check(lab: Lab, run: Run | None, lanes: Sequence[Any], offer: Offer) -> list[str]:
-    """The labels that lanes would have which somebody adds to a run. Raises `SpecError` with places that count the new
-    lanes alone, `lanes[0]` the first of them, and `UserError` for what else is in the way."""
+    """The labels of lanes to add to a run. Raises `SpecError` with places that count only the new lanes (`lanes[0]` is
+    the first of them), and `UserError` for other problems."""
     if run is None or run.spec is None:
         raise UserError(NO_RUN)
     before = len(run.spec["lanes"])
@@ -52,7 +52,7 @@ async def add(lab: Lab, run: Run | None, lanes: Sequence[Mapping[str, Any]], off
 
 
 def own(problem: SpecProblem, before: int) -> SpecProblem:
-    """A problem of a longer spec, at the place that its lane has among those to be added."""
+    """A problem of the extended spec, with the index of its lane among the added ones."""
     if not problem.where.startswith("lanes["):
         return problem
     number, _, rest = problem.where.removeprefix("lanes[").partition("]")

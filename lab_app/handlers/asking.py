@@ -1,4 +1,4 @@
-"""Asking the worker for something, waiting for what comes of it, and giving it up."""
+"""Sending commands to the worker, waiting for answers, and giving up."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from lab_app.lab import LOOKED_EVERY, Lab
 async def answered(
     lab: Lab, run: str, kind: str, payload: Mapping[str, Any] | None, patience: float
 ) -> dict[str, Any] | None:
-    """The worker's answer to a command ({} where it has nothing to say), or None after `patience` seconds: it is obeyed
-    later. Raises `UserError` where it cannot be obeyed."""
+    """The worker's answer to a command ({} if it is empty), or None after `patience` seconds: the command stays queued.
+    Raises `UserError` if the command fails."""
     command = lab.store.command(run, kind, payload)
     async for _, found in lab.answers({kind: command}, patience):
         if found.state == "failed":
@@ -26,8 +26,8 @@ async def answered(
 
 
 async def followed(lab: Lab, command: int, patience: float) -> AsyncIterator[Command]:
-    """A command, each time it is known to be further, and last as it was answered. Ends before that where nothing was
-    heard of it for `patience` seconds, or its run was deleted."""
+    """A command after each progress, and at last with its answer. Ends early after `patience` seconds without news, or
+    if its run was deleted."""
     heard, shown = time.monotonic(), None
     while time.monotonic() - heard < patience:
         found = await asyncio.to_thread(lab.store.answer, command)
@@ -43,14 +43,14 @@ async def followed(lab: Lab, command: int, patience: float) -> AsyncIterator[Com
 
 
 def further(command: Command) -> dict[str, Any]:
-    """How far a command is that goes on: `doing` in words and `part` in 0..1, where they are known."""
+    """The progress of a running command: `doing` in words and `part` in 0..1, if known."""
     at = command.progress or {}
     part = round(min(1.0, at["done"] / at["total"]), 3) if at.get("total") else None
     return {"doing": at.get("message") or "", "part": part}
 
 
 def give_up(lab: Lab, run: str, kind: str, command: Any) -> Command | None:
-    """Give up what was asked about a run; returns it, or None where there is no such command that still waits."""
+    """Withdraw a command about a run; returns it, or None if no such command is waiting."""
     found = lab.store.answer(command) if isinstance(command, int) else None
     if found is None or (found.run, found.kind) != (run, kind) or not lab.store.commands.withdraw(found.id):
         return None

@@ -1,4 +1,4 @@
-"""Runs side by side: what their lanes were asked for, what they scored last, and how they got there."""
+"""Runs side by side: the settings of their lanes, their last scores, and their curves."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ OTHER_COUNT = "The lanes have different numbers of edits: each score is after th
 
 def compared(store: Store, runs: Sequence[str]) -> dict[str, Any]:
     """The lanes of these runs: `{"runs": [{"id", "title", "says"}], "lanes": […], "notes": [sentences]}`, with the plot
-    of their curves and what their scores are called (`names`).
+    of their curves and the names of their scores (`names`).
 
     A lane has `run` (place in the list), `label`, `settings` (name → text), `scores` (shares 0..1, with `edits` and
     `round`), and `curve`: `edits` and, for each of `CURVES` that was measured, the values there. Raises `UserError` for
@@ -74,7 +74,7 @@ def compared(store: Store, runs: Sequence[str]) -> dict[str, Any]:
 
 
 def lanes_of(run: Run, past: Past, recipes: Mapping[str, Resolved], place: int) -> list[dict[str, Any]]:
-    """The lanes of one run; of one that has not begun, without scores."""
+    """The lanes of one run; without scores if it has not begun."""
     spec = run.spec or {}
     asked = {lane["name"]: lane for lane in spec.get("lanes", ())}
     common = {"facts": facts_of(spec), **flat({k: v for k, v in spec.items() if k not in NOT_SETTINGS})}
@@ -94,9 +94,9 @@ def lanes_of(run: Run, past: Past, recipes: Mapping[str, Resolved], place: int) 
 
 
 def resolved(spec: Mapping[str, Any], started: Mapping[str, Any] | None) -> dict[str, Resolved]:
-    """By label the lane with every setting, those too that its prior, wrapper, guards and model bring, and its recipe.
+    """By label: the lane with all settings, including those from its prior, wrapper, guards and model, and its recipe.
 
-    Of a run that has not begun they are what the model's name tells; None where even that does not resolve it.
+    Before a run has begun they follow from the model's name; None if that is not enough.
     """
     found: dict[str, Resolved] = {}
     if started is not None:
@@ -112,7 +112,7 @@ def resolved(spec: Mapping[str, Any], started: Mapping[str, Any] | None) -> dict
 
 
 def known_recipe(lane: Mapping[str, Any], info: ModelInfo | None) -> Recipe | None:
-    """The recipe of a lane, or None of one that this version cannot read."""
+    """The recipe of a lane, or None if this version cannot read it."""
     try:
         return recipe_of_lane(lane, info) if lane else None
     except (UserError, KeyError):
@@ -120,7 +120,7 @@ def known_recipe(lane: Mapping[str, Any], info: ModelInfo | None) -> Recipe | No
 
 
 def unfitted(asked: Mapping[str, Any], recipe: Recipe | None) -> dict[str, str]:
-    """Settings that a number does not tell: those that are measured, wait for the model, or have no effect."""
+    """Settings shown as text: measured ones, those that depend on the model, and those without effect."""
     if recipe is None:
         return {}
     own = values(recipe.method)
@@ -157,7 +157,7 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def facts_of(spec: Mapping[str, Any]) -> str:
-    """Where a run's facts are from, in a few words."""
+    """The source of a run's facts, in a few words."""
     asked = spec.get("facts") or {}
     count = asked.get("count") or len(asked.get("items") or ())
     order = f", {asked['order']}" if asked.get("order", "given") != "given" else ""
@@ -167,7 +167,7 @@ def facts_of(spec: Mapping[str, Any]) -> str:
 
 
 def notes(runs: Sequence[Run], lanes: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What stands in the way of reading these scores against each other."""
+    """Notes on the comparability of these scores."""
     said = []
     chosen = [{k: v for k, v in ((run.spec or {}).get("facts") or {}).items() if k != "unedited"} for run in runs]
     if any(facts != chosen[0] for facts in chosen[1:]):
@@ -179,7 +179,7 @@ def notes(runs: Sequence[Run], lanes: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def beware(runs: Sequence[Run], recipes: Sequence[Mapping[str, Resolved]]) -> list[str]:
-    """What lanes differ in besides what they seem to, of all runs together."""
+    """Notes on further differences between lanes, over all runs."""
     asked: list[dict[str, Any]] = []
     known: dict[str, Recipe] = {}
     for run, found in zip(runs, recipes, strict=True):

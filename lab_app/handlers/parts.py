@@ -1,4 +1,4 @@
-"""What stands on the page, as its features find it."""
+"""The components of the page, for its features."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 @dataclass
 class Parts:
-    """The page's components. `run` holds the id of the run that is shown, `visitor` who looks at it; `form` the
-    experiment's fields by name, `panels` the plots by key."""
+    """The page's components. `run` holds the id of the open run, `visitor` the visitor, `form` the experiment's fields
+    by name, `panels` the plots by key."""
 
     page: gr.Blocks
     lab: Lab

@@ -1,7 +1,7 @@
-"""What feeds a page for as long as it is open.
+"""The streams of updates to open pages.
 
-A stream holds one of the server's places from its first value to its end, and that a page was left is only noticed when
-the stream says something: each says something every `BEAT` seconds, news or not.
+A stream occupies one of the server's slots until it ends, and a closed page is only noticed when the stream sends a
+value. So each stream sends one every `BEAT` seconds, even without news.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PLACES = 400  # streams and calls that are served at the same time; an open page
 
 
 class Streams:
-    """Streams of one kind: each open page listens to the latest that it asked for."""
+    """Streams of one kind: each open page listens to the latest one that it requested."""
 
     def __init__(self) -> None:
         self._latest: dict[str, object] = {}
@@ -25,12 +25,12 @@ class Streams:
         return len(self._latest)
 
     def end(self, request: gr.Request) -> None:
-        """A page listens no more."""
+        """A page stops listening."""
         self._latest.pop(str(request.session_hash), None)
 
     @contextmanager
     def opened(self, request: gr.Request) -> Iterator[Callable[[], bool]]:
-        """While a stream is open: does its page still listen to it, or to a later one?"""
+        """While a stream is open: whether its page still listens to it, and not to a later one."""
         page, me = str(request.session_hash), object()
         self._latest[page] = me
         try:

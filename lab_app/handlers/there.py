@@ -1,5 +1,4 @@
-"""What is there to be asked about: a run's lanes and rounds, as its events tell. Whoever asks for others is told so at
-once, however busy the worker is."""
+"""The lanes and rounds of a run, from its events. Requests for others fail at once, without the worker."""
 
 from __future__ import annotations
 
@@ -11,12 +10,12 @@ from lab_app.lab import Lab
 
 
 def past_of(lab: Lab, run: str) -> Past:
-    """What has come of a run so far."""
+    """The events of a run so far."""
     return Past(event for _, event in lab.store.events(run))
 
 
 def lanes_there(past: Past, asked: Sequence[str] | None = None) -> list[str]:
-    """All lanes of a run, or those of these labels. Raises `UserError` for one that is not there, and for a run that
+    """All lanes of a run, or those of these labels. Raises `UserError` for one that does not exist, and for a run that
     has none yet."""
     lanes = [lane["label"] for lane in past.started["lanes"]] if past.started else []
     if not lanes:
@@ -28,7 +27,7 @@ def lanes_there(past: Past, asked: Sequence[str] | None = None) -> list[str]:
 
 
 def check_rounds(past: Past, lanes: Sequence[str], rounds: Sequence[int]) -> None:
-    """Raises `UserError` for a round that one of these lanes has not come to."""
+    """Raises `UserError` for a round that one of these lanes has not reached."""
     for lane in lanes:
         last = past.last_edit(lane)
         for number in rounds:

@@ -1,8 +1,8 @@
-"""From a run's events to what its page shows: one reader per open page, and the stream that feeds it.
+"""From a run's events to its page: one reader per open page, and its stream of updates.
 
-Rows only ever get appended, each as one string of JSON under its number. A page is sent them all when it opens and the
-latest few from then on, which it adds to those it has: what is sent, compared and kept by Gradio stays small however
-long a run gets. The scrubber needs no round trip, since every row it can show is there already.
+Rows are only appended, each as one JSON string under its number. A page gets all rows when it opens, and then only the
+latest few, which it appends. So the data that Gradio sends, compares and stores stay small, however long a run is. The
+scrubber needs no round trip, since the page already has every row.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ NOTHING: Mapping[str, Beside] = MappingProxyType({})
 
 @dataclass
 class Reader:
-    """What has been read of one run so far. `poll` reads on and returns the feeds that changed.
+    """The state of reading one run. `poll` continues and returns the feeds that changed.
 
-    `feed` tells a page that rows are numbered anew: another reader may have thinned out other rounds, rounds were
-    undone, or the run was started once more with lanes that were added.
+    `feed` tells a page that the numbering restarted: another reader may have thinned out other rounds, rounds were
+    undone, or the run was restarted with added lanes.
     """
 
     store: Store
@@ -78,7 +78,7 @@ class Reader:
         return {name: self.value(name, before[name]) for name in changed} | aside
 
     def value(self, name: str, known: int | None = None) -> Value:
-        """A feed's rows from a little before number `known` (the last one) on."""
+        """A feed's rows, starting a little before number `known` (the last one)."""
         rows = self.rows[name]
         first = max(0, (len(rows) if known is None else known) - WINDOW)
         numbered = {str(number): row for number, row in enumerate(rows[first:], start=first)}
@@ -87,11 +87,11 @@ class Reader:
 
     @property
     def live(self) -> bool:
-        """Whether something is going on or about to."""
+        """Whether the run is active or queued."""
         return self.state.get("status") in ("queued", "running") or any(v.get("live") for v in self.seen.values())
 
     def _anew(self) -> list[tuple[int, dict[str, Any]]]:
-        """All events again, after rounds were undone or lanes added: they take the place of what was sent."""
+        """Read all events again, after rounds were undone or lanes added; they replace the rows that were sent."""
         self.rows, self.warnings, self.noted, self.after = {name: [] for name in FEEDS}, [], set(), 0
         self.feed, self.moved, self.begins = secrets.token_hex(4), {}, {}
         return self.store.events(self.run)
@@ -123,7 +123,7 @@ class Reader:
             self._warn(event)
 
     def _moved(self, lane: str, number: int) -> set[int]:
-        """The layers that a lane has edited up to a round, those of the lane that it branched from among them."""
+        """The layers that a lane has edited up to a round, including those of its parent lane."""
         own = {layer for layer, since in self.moved.get(lane, {}).items() if since <= number}
         begins = self.begins.get(lane)
         return own | self._moved(begins["lane"], min(number, begins["round"])) if begins else own
@@ -184,7 +184,7 @@ class Reader:
 
 
 def doing(progress: Mapping[str, Any]) -> Value:
-    """What a run is doing, in words and shares: `part` of the phase, `whole` of the run, both 0..1."""
+    """The progress of a run, in words and shares: `part` of the phase, `whole` of the run, both 0..1."""
     total, run_total = progress.get("total") or 0, progress.get("run_total") or 0
     return {
         "phase": text.doing(progress["phase"], progress["done"], total),
@@ -198,7 +198,7 @@ def doing(progress: Mapping[str, Any]) -> Value:
 
 
 def kept_rounds(events: Iterable[Mapping[str, Any]], most: int = SNAPSHOTS) -> set[int]:
-    """Which measured rounds keep their large rows when a run is opened again: all of a short run, else the first,
+    """The measured rounds that keep their large rows when a run is opened again: all of a short run, else the first,
     the last and evenly spaced ones between."""
     rounds = sorted({event["round"] for event in events if event["kind"] == "measured"})
     if len(rounds) <= most:
@@ -213,8 +213,7 @@ async def watch(
     beside: Mapping[str, Beside] = NOTHING,
     listened_to: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[dict[str, Value]]:
-    """The changed feeds of a run, for as long as a page listens. What goes wrong with the store is told, and tried
-    again."""
+    """The changed feeds of a run, while a page listens. Errors of the store are reported, and reading is retried."""
     if not run:
         return
     reader, told = Reader(store, run, trouble=trouble, beside=beside), time.monotonic()

@@ -1,4 +1,4 @@
-"""The model's own words: what it says of the facts just edited, before and after, lane beside lane."""
+"""Model continuations for the facts just edited, before and after, by lane."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FIELDS = ("prompt", "target", "truth", "before", "after")
 
 
 def words(event: Mapping[str, Any]) -> Payload | None:
-    """The continuations of one lane and round: plain text, which the page shows as text and never as markup."""
+    """The continuations of one lane and round, as plain text that the page never shows as markup."""
     said = [
         {name: clipped(found.get(name)) for name in FIELDS if found.get(name)}
         | {"fact": found.get("fact"), "said": bool(found.get("said"))}
@@ -25,12 +25,12 @@ def words(event: Mapping[str, Any]) -> Payload | None:
 
 
 def probes(asked: Sequence[Mapping[str, Any]], named: bool) -> Payload:
-    """What the model says after the prompts that are asked every time; the prompts themselves only where `named`."""
+    """The continuations of the saved prompts; the prompts themselves only if `named`."""
     found: Payload = {"probes": [clipped(one["text"], SHORT) for one in asked]} if asked else {}
     return found | ({"prompts": [str(one["prompt"]) for one in asked]} if asked and named else {})
 
 
 def clipped(text: Any, most: int = LONGEST) -> str:
-    """Text of bounded length."""
+    """Text of limited length."""
     text = str(text)
     return text if len(text) <= most else text[: most - 1] + "…"

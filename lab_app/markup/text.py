@@ -36,7 +36,7 @@ def doing(phase: str, done: int | float = 0, total: int | float = 0) -> str:
 
 
 def lasting(seconds: float | None) -> str:
-    """A duration as people say it: "about 2 min", "40 s"; empty for None.
+    """A duration in words: "about 2 min", "40 s"; empty for None.
 
     >>> [lasting(s) for s in (None, 0.4, 12, 95, 4000, 90000)]
     ['', 'a moment', '12 s', '2 min', '1 h 7 min', '25 h']
@@ -73,7 +73,7 @@ def sentence(message: str) -> str:
 
 
 def size(count: int) -> str:
-    """A number of bytes as people say it.
+    """A number of bytes in words.
 
     >>> size(900), size(3_250_000), size(16_400_000_000)
     ('1 KB', '3.2 MB', '16.4 GB')

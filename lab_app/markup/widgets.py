@@ -1,4 +1,4 @@
-"""Parts of the page that are drawn by the lab's own script: `gr.HTML` whose value is data and never markup.
+"""Parts of the page that the lab's own script draws: `gr.HTML` whose value is data and never markup.
 
 Templates are constant text from this package. What people type reaches the script as data and is shown with
 `textContent` alone, so it cannot become markup.

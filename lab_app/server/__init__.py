@@ -1,1 +1,1 @@
-"""What comes in and goes out over HTTP: who may ask, what is let in, how answers are sent."""
+"""HTTP: access control, checks of requests, and how answers are sent."""

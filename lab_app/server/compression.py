@@ -1,4 +1,4 @@
-"""News is sent compressed: what a stream says again and again, such as names of columns, then costs next to nothing."""
+"""Compression of event streams: repeated text, such as names of columns, then costs almost nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ GZIP = 16 + zlib.MAX_WBITS
 
 
 class CompressedStreams:
-    """ASGI middleware: event streams as gzip, flushed at each event, for clients that take it."""
+    """ASGI middleware: event streams as gzip, flushed at each event, for clients that accept it."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]):
         self.app = app

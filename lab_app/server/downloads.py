@@ -1,4 +1,4 @@
-"""Files that a run has on offer, sent to whoever has the run's address."""
+"""Downloads of a run's exported files, for anyone who has the run's address."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ PATH = "/lab/exports/{run}/{name}"
 
 
 def address(run: str, name: str) -> str:
-    """Where a file is fetched, below the lab's own address."""
+    """The path of a file below the lab's address."""
     return f"/lab/exports/{quote(run, safe='')}/{quote(name, safe='')}"
 
 
 def route(store: Store) -> Route:
-    """The one address from which files of runs are fetched.
+    """The route of runs' files.
 
     Run and name are looked up in the store and in the run's list of files; neither becomes a path. Where people log in
     (`--auth-file`), they must have.
@@ -39,7 +39,7 @@ def route(store: Store) -> Route:
 
 
 def let_in(request: Request) -> bool:
-    """Whether a visitor may see anything at all, as Gradio's own addresses ask it."""
+    """Whether a visitor is logged in, checked as Gradio's own routes do."""
     app = request.app
     if app.auth is None:
         return True

@@ -1,4 +1,4 @@
-"""What comes in at all: to which host, from which page, to which address, and how much.
+"""Checks of requests: host, origin, path and size.
 
 Gradio serves more than this lab uses, and takes what any script sends. The gate stands before it.
 """
@@ -42,8 +42,8 @@ Send = Callable[..., Any]
 
 
 class Gate:
-    """ASGI middleware. `hosts`: the names that a lab on loopback answers to, besides the computer's own; None: the lab
-    is open to the network, and answers to any."""
+    """ASGI middleware. `hosts`: the host names that a lab on loopback accepts, besides the computer's own; None: the
+    lab is open to the network and accepts any."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], hosts: Collection[str] | None):
         self.app, self.hosts = app, hosts
@@ -74,8 +74,8 @@ class Gate:
 
 
 def stranger(scope: Scope, hosts: Collection[str]) -> str:
-    """Why a request is not meant for a lab on loopback: another page may have had its name point here (DNS rebinding),
-    or sent it from a page of its own. "" if it is."""
+    """Why a lab on loopback rejects a request; "" if it accepts it. Another site may point its name to this computer
+    (DNS rebinding), or send the request from its own page."""
     headers = dict(scope["headers"])
     host, origin = headers.get(b"host", b"").decode("latin-1"), headers.get(b"origin")
     name = hostname(f"//{host}")
@@ -115,7 +115,7 @@ def is_loopback(name: str) -> bool:
 
 
 def is_closed(path: str) -> bool:
-    """Whether an address is one of those that Gradio has and the lab does not use."""
+    """Whether a path is one of Gradio's that the lab does not use."""
     for prefix in PREFIXES:
         rest = path.lstrip("/").removeprefix(prefix)
         if any(
@@ -126,7 +126,7 @@ def is_closed(path: str) -> bool:
 
 
 async def whole(scope: Scope, receive: Receive) -> bytes | None:
-    """All of a request's body, or None where that is too much."""
+    """The whole body of a request, or None if it is too large."""
     said = dict(scope["headers"]).get(b"content-length", b"0")
     if not said.isdigit() or int(said) > LARGEST_BODY:
         return None
@@ -153,7 +153,7 @@ def again(body: bytes, receive: Receive) -> Receive:
 
 
 async def unfit(scope: Scope, body: bytes) -> str:
-    """Why the page should not see this body; "" if it may. Bodies are JSON, but for the login's."""
+    """Why a body is rejected; "" if it is accepted. Bodies are JSON, except for the login's."""
     if not body or scope["path"].rstrip("/").endswith("/login"):
         return ""
     if len(body) <= AT_ONCE:
@@ -200,7 +200,7 @@ def _no_number(word: str) -> Any:
 
 
 async def refuse(send: Send, status: int, why: str) -> None:
-    """Answer with a sentence, and nothing else."""
+    """Answer with one sentence."""
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-options", b"nosniff")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": why.encode()})

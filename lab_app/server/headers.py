@@ -1,4 +1,4 @@
-"""What every answer of the server says about itself: only this lab may be loaded from or talked to."""
+"""Security headers of every answer: only this lab may be loaded from or connected to."""
 
 from __future__ import annotations
 

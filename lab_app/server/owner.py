@@ -1,4 +1,4 @@
-"""Who runs this lab, as its requests tell: whoever comes with the key that the terminal printed.
+"""The owner of the lab: requests with the key that the terminal printed.
 
 A lab on loopback makes a key when it starts. The address that it prints and opens has it (`?key=…`); it is exchanged
 for a cookie that no script can read and no other site can send, and taken out of the address. A program sends it as the
@@ -20,7 +20,7 @@ Scope = MutableMapping[str, Any]
 
 
 def owns(request: Any, key: str) -> bool:
-    """Whether a request (with `headers`) comes with the lab's key; nobody does where there is none."""
+    """Whether a request (with `headers`) has the lab's key; False if the lab has none."""
     headers = getattr(request, "headers", None) or {}
     if not key:
         return False
@@ -33,12 +33,12 @@ def owns(request: Any, key: str) -> bool:
 
 
 def same(given: str, key: str) -> bool:
-    """Whether they are equal, in a time that tells nothing."""
+    """Whether they are equal, compared in constant time."""
     return hmac.compare_digest(given.encode("utf-8", "replace"), key.encode())
 
 
 class OwnersKey:
-    """ASGI middleware that takes a key out of an address: the right one becomes a cookie."""
+    """ASGI middleware that removes a key from the address: the correct one becomes a cookie."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], key: str):
         self.app, self.key = app, key

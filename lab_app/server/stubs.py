@@ -35,6 +35,6 @@ class Finder(MetaPathFinder):
 
 
 def leave_out() -> None:
-    """From now on `import gradio` writes no stubs; nothing changes where it was imported already."""
+    """From now on `import gradio` writes no stubs; no effect if it has been imported."""
     if WHERE not in sys.modules and not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())
