@@ -114,7 +114,7 @@ export function factSources({ element, props, watch, trigger, add, choose, chose
       return say(`${first.name}: facts are uploaded as ${offered.suffixes.join(", ")}`, true);
     if (first.size > MOST)
       return say(
-        `${first.name}: ${(first.size / 1e6).toFixed(0)} MB, at most 16 MB are taken. Upload a part, ` +
+        `${first.name}: ${(first.size / 1e6).toFixed(0)} MB; at most 16 MB can be uploaded. Upload a part, ` +
           "or use python -m core run.",
         true,
       );

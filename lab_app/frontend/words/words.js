@@ -149,7 +149,7 @@ export function probe({ element, props, watch, trigger }) {
       saved = savedProbes();
     if (!prompt || prompt.length > 200) hint.textContent = "Prompts of 1 to 200 characters can be saved.";
     else if (saved.includes(prompt)) savedProbes(saved.filter((one) => one !== prompt));
-    else if (saved.length >= MOST) hint.textContent = `${MOST} prompts are saved already; take one back first.`;
+    else if (saved.length >= MOST) hint.textContent = `${MOST} prompts are saved already. Remove one first.`;
     else savedProbes([...saved, prompt]);
     mark();
   });
