@@ -86,8 +86,13 @@ def needed(rebuilt: Rows) -> str:
         if enough is None or enough["percent"] > ALL:
             parts.append(f"for {name} no cut that was tried is free")
         else:
-            parts.append(f"the {name} need the top {enough['percent']:.0f} %")
+            parts.append(f"the {name} need {top(enough['percent'])}")
     return f"To keep {percent(ENOUGH)} of it, {listed(parts)}." if parts else ""
+
+
+def top(share: float) -> str:
+    """A share of the energy, in per cent, in words."""
+    return f"the top {share:.0f} %" if share > 0 else "none of these matrices"
 
 
 def sensitive(groups: Rows) -> str:
@@ -125,7 +130,7 @@ LESSON = Lesson(
         "share of the model’s confidence in true facts remains?",
         ends=("none", "all of it"),
     ),
-    does="The down-projections of all eight layers are cut to their top 10, 20, … 100 % of singular energy; then "
+    does="The down-projections of all eight layers are cut to their top 0, 10, … 100 % of singular energy; then "
     "each fifth of the energy is perturbed by the same amount. Each time, the model is tested on 100 true facts and "
     "eight tasks.",
     takes="25 s",

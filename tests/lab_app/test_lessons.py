@@ -188,6 +188,12 @@ def test_abilities_all_over_the_spectrum():
     assert "does not show" in seen.sentences[2]
 
 
+def test_abilities_that_do_not_need_these_matrices():
+    seen = spectrum.seen(cut({0: 0.2, 10: 0.6, 100: 1.0}, {0: 0.96, 10: 0.98, 100: 1.0}, [(0.8, 0.7, 0.9)] * 2))
+    assert "for true facts no cut that was tried is free and the eight tasks need none of these" in seen.sentences[1]
+    assert [row["percent"] for row in seen.rows if row["table"] == "kept"][:2] == [0, 10]
+
+
 # -- 4: the guard
 
 

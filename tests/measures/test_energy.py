@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from core.measures.inside.energy import disturbance, energy_groups, group_size, kept_rank, strongest
 from core.measures.inside.spectrum import Reference
-from core.measures.studies.decomposition.energy import disturbance, energy_groups, group_size, strongest
 from tests.measures.test_spectrum import matrix
 
 
@@ -14,6 +14,10 @@ def test_the_strongest_directions_rebuild_the_weight():
         slow = sum(float(sigma[i]) * torch.outer(u[:, i], vh[i]) for i in range(k))
         torch.testing.assert_close(strongest(reference, k), slow, rtol=0, atol=1e-12)
     torch.testing.assert_close(strongest(reference, 12), weight, rtol=0, atol=1e-12)
+    assert not strongest(reference, 0).any()
+    ranks = [kept_rank(reference, share) for share in (0.0, 1e-6, 0.5, 1.0)]
+    sigma = torch.linalg.svdvals(weight)
+    assert ranks == [0, 1, int((sigma.cumsum(0) / sigma.sum() < 0.5).sum()) + 1, 12]
     error = float((strongest(reference, 5) - weight).norm())
     assert error == pytest.approx(float(sigma[5:].norm()), rel=1e-10)  # Eckart-Young
     half = strongest(Reference.of(0, weight.float()), 12)

@@ -4,12 +4,15 @@ from dataclasses import replace
 import pytest
 import torch
 
+from core.charts.plot import charted
 from core.errors import UserError
+from core.measures.inside.energy import Directions
 from core.measures.inside.spectrum import Reference
 from core.measures.outside.scores import Answers
 from core.measures.outside.tasks import Tasks
-from core.measures.studies.decomposition import EQUAL, PER_DIRECTION, Decomposition
-from core.measures.studies.decomposition.energy import Directions
+from core.measures.studies.decomposition import EQUAL, NOT_HURT, PER_DIRECTION, Decomposition
+from core.models.loading import load_model
+from tests import toys
 from tests.measures.studies.checks import well_formed
 
 QUICK = {"points": 4, "groups": 2, "seeds": 2, "sizes": 1, "smallest": 0.3}
@@ -48,6 +51,11 @@ def test_reconstruction_is_scored_as_it_would_be_by_hand(asked, case):
         u, sigma, vh = torch.linalg.svd(case.lm.original(layer), full_matrices=False)
         k = int((sigma.cumsum(0) / sigma.sum() < 0.5).sum()) + 1
         weights[layer], kept = (u[:, :k] * sigma[:k]) @ vh[:k], kept + k
+    none = rows(found.tables["reconstruction"], percent=0)
+    zeros = {layer: torch.zeros_like(case.lm.original(layer)) for layer in case.layers}
+    assert {row["task"]: row["score"] for row in none} == score(case, zeros)
+    assert {row["directions"] for row in none} == {0}
+    assert {row["percent"] for row in found.tables["reconstruction"]} == {0, 25, 50, 75, 100}
     half = rows(found.tables["reconstruction"], percent=50)
     assert {row["task"]: row["score"] for row in half} == pytest.approx(score(case, weights))
     assert half[0]["directions"] == pytest.approx(kept / 64)
@@ -75,15 +83,31 @@ def test_disturbances_are_scored_as_they_would_be_by_hand(asked, case):
 
 def test_progress_and_the_level_of_guessing(asked):
     found, steps = asked
-    total = 1 + 4 + 2 * 2 * 2 * 2
+    total = 1 + 5 + 2 * 2 * 2 * 2
     assert next(step for step in steps if step[1]) == (0, total)  # beats before it know no steps
     assert steps[-1] == (total, total)
     assert found.charts[0].line == pytest.approx(0.375 / found.tables["tasks"][0]["score"])  # of 1/4 and 1/2
 
 
-def test_a_model_that_nothing_hurts_is_told(case, asked):
-    unhurt = Decomposition(**QUICK | {"points": 1, "smallest": 1e-6}, facts=0).run(case, [])
-    assert unhurt.notes == ["nothing here hurt the model: raise `largest`, or replace all layers' matrices"]
+def test_the_curve_is_drawn_from_0_percent_on(asked):
+    found, _ = asked
+    drawn = [{"lane": "a", **row} for row in found.tables["reconstruction"]]
+    curves = [trace for trace in charted(found.charts[0].as_dict(), drawn).data if trace.type == "scatter"]
+    assert len(curves) == 4
+    for curve in curves:
+        own = rows(found.tables["reconstruction"], task=curve.name)
+        assert list(curve.x) == [0, 25, 50, 75, 100]
+        assert list(curve.y) == [row["relative"] for row in own]
+
+
+def test_a_model_that_nothing_hurts_is_told(case, asked, tmp_path):
+    """Its down-projections write next to nothing, so that zeros in their place change no answer."""
+    lm = load_model(str(toys.tiny_llama(tmp_path)), device="cpu", dtype="float64")
+    for layer in range(lm.n_layers):
+        lm.down(layer).weight.mul_(1e-9)
+    for matrices, more in (("edited", "; replace those of all layers"), ("all", "")):
+        study = Decomposition(**QUICK | {"points": 1, "smallest": 1e-6}, facts=0, matrices=matrices)
+        assert study.run(replace(case, lm=lm), []).notes == [NOT_HURT + more]
     assert not asked[0].notes
 
 

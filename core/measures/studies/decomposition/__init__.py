@@ -17,15 +17,16 @@ from core.measures.study.result import StudyResult
 from core.names import Names
 
 if TYPE_CHECKING:
+    from core.measures.inside.energy import Directions
     from core.measures.inside.spectrum import Reference
     from core.measures.outside.tasks import Tasks
-    from core.measures.studies.decomposition.energy import Directions
     from core.measures.study.case import Case, Weights
 
 EQUAL, PER_DIRECTION = "equal norm", "equal per direction"
 MEAN, FACTS = "mean", "true facts"  # the mean over tasks; the mean probability of true facts
 CHOICES, TASK_ITEMS = 4, 1000  # of an item, and of a task whose size is not known before it is loaded
 UNHURT = 0.95  # of the intact model's score
+NOT_HURT = "nothing here hurt the model, not even zeros in place of these matrices"
 Rows = list[dict[str, Any]]
 
 
@@ -40,7 +41,7 @@ class Decomposition:
     question: ClassVar[str] = "How much of a weight's singular energy do tasks need, and which part of it is sensitive?"
     source: ClassVar[str] = "REVIVE, Figures 2a, 2b and 11"
 
-    points: int = param(10, ge=1, le=100, help="Shares of the energy to rebuild from, evenly up to all of it.")
+    points: int = param(10, ge=1, le=100, help="Shares of the energy to rebuild from besides 0 %, evenly up to all.")
     groups: int = param(5, ge=2, le=50, help="Groups of equal energy that are disturbed one at a time.")
     smallest: float = param(1.0, symbol="ε", gt=0, le=ceiling.RATIO, help="The least disturbance, as a share of ‖W‖_F.")
     largest: float = param(3.0, gt=0, le=ceiling.RATIO, help="The largest disturbance.")
@@ -92,11 +93,11 @@ class Decomposition:
         for layer in layers:
             case.beat()
             references[layer] = Reference.of(layer, case.lm.original(layer))
-        rebuilt = [row for part in range(1, self.points + 1) for row in self._rebuilt(references, part, score, intact)]
+        rebuilt = [row for part in range(self.points + 1) for row in self._rebuilt(references, part, score, intact)]
         disturbed = self._disturbed(case, references, score, intact, notes)
         case.report(total, total)
-        if all((row["relative"] or 1) > UNHURT for row in [*rebuilt, *disturbed]):
-            notes.append("nothing here hurt the model: raise `largest`, or replace all layers' matrices")
+        if all(row["relative"] is None or row["relative"] > UNHURT for row in [*rebuilt, *disturbed]):
+            notes.append(NOT_HURT + ("; replace those of all layers" if self.matrices == "edited" else ""))
         chances = [info["chance"] for info in tasks.info.values() if info.get("chance") is not None]
         chance = sum(chances) / len(chances) if len(chances) == len(tasks.info) else None
         level = chance / intact[MEAN] if chance is not None and intact.get(MEAN) else None
@@ -116,10 +117,11 @@ class Decomposition:
             protocol=(
                 f"No edit. Down-projections of layers {layers} replaced together; {self.items or 'all'} items per task,"
                 f" the same each time, and {len(score.facts)} true facts by probability per token; scores as a share"
-                " of the intact model's. Reconstruction: the fewest directions that hold n % of Σσ. Perturbation:"
-                f" {self.groups} groups of equal Σσ, each Δ = Σ α_ij u_i v_jᵀ with Gaussian α over the group's v_j"
-                " (input side) or u_i (output side) and all vectors of the other side, scaled to ‖Δ‖_F = ε ‖W‖_F, or"
-                f" so that every direction of a group gets as much; mean, least and most of {self.seeds} seeds."
+                " of the intact model's. Reconstruction: the fewest directions that hold n % of Σσ, zeros for 0 %."
+                f" Perturbation: {self.groups} groups of equal Σσ, each Δ = Σ α_ij u_i v_jᵀ with Gaussian α over the"
+                " group's v_j (input side) or u_i (output side) and all vectors of the other side, scaled to"
+                " ‖Δ‖_F = ε ‖W‖_F, or so that every direction of a group gets as much; mean, least and most of"
+                f" {self.seeds} seeds."
             ),
             notes=notes,
             empty=dict.fromkeys(
@@ -144,7 +146,7 @@ class Decomposition:
 
     def _evaluations(self) -> int:
         """The number of evaluations of all tasks and facts."""
-        return 1 + self.points + self._disturbances()
+        return 2 + self.points + self._disturbances()
 
     def _disturbances(self) -> int:
         return self.groups * self.seeds * self.sizes * 2 * len(self._sides())
@@ -163,9 +165,9 @@ class Decomposition:
         self, references: Mapping[int, Reference], part: int, score: _Scorer, intact: Mapping[str, float]
     ) -> Iterator[dict[str, Any]]:
         """Rows of one share of the energy."""
-        from core.measures.studies.decomposition.energy import strongest
+        from core.measures.inside.energy import kept_rank, strongest
 
-        ranks = {layer: reference.rank_at(part / self.points) for layer, reference in references.items()}
+        ranks = {layer: kept_rank(reference, part / self.points) for layer, reference in references.items()}
         scores = score({layer: strongest(reference, ranks[layer]) for layer, reference in references.items()})
         share = sum(ranks.values()) / sum(len(reference.spectrum.sigma) for reference in references.values())
         for name, value in scores.items():
@@ -182,7 +184,7 @@ class Decomposition:
         notes: list[str],
     ) -> Rows:
         """Rows of all disturbances, a mean over seeds each."""
-        from core.measures.studies.decomposition.energy import Directions
+        from core.measures.inside.energy import Directions
 
         rows: Rows = []
         groups = {layer: Directions.of(reference, self.groups) for layer, reference in references.items()}
@@ -212,7 +214,7 @@ class Decomposition:
         self, case: Case, groups: Mapping[int, Directions], side: str, group: int, score: Callable[[Weights], Any]
     ) -> dict[tuple[str, float], list[dict[str, float]]]:
         """Scores per seed by (how the size is meant, ε)."""
-        from core.measures.studies.decomposition.energy import group_size
+        from core.measures.inside.energy import group_size
 
         scores: dict[tuple[str, float], list[dict[str, float]]] = {}
         for seed in range(self.seeds):

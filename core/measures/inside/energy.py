@@ -16,8 +16,13 @@ from core.editing.linalg.dominance import Dominance
 from core.measures.inside.spectrum import Reference
 
 
+def kept_rank(reference: Reference, share: float) -> int:
+    """The fewest directions that hold this share of Σσ, of 0 to 1; none for 0, where k(τ) of a guard is at least 1."""
+    return reference.rank_at(share) if share > 0 else 0
+
+
 def strongest(reference: Reference, rank: int) -> Float[Tensor, "d_out d_in"]:
-    """Σ_{i ≤ rank} σ_i u_i v_iᵀ."""
+    """Σ_{i ≤ rank} σ_i u_i v_iᵀ; zeros for rank 0."""
     svd = reference.spectrum
     return (svd.u[:, :rank] * svd.sigma[:rank].to(svd.u.dtype)) @ svd.vh[:rank]
 
