@@ -1,4 +1,4 @@
-"""`python -m core`: run a spec, measure or export a run, build the embedded world and its model."""
+"""`python -m core`: run a spec, measure or export a run, make a model's card, build the embedded world and model."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from core.errors import UserError
 from core.pocket import cli as pocket
+from core.runs.cli import card as card_cli
 from core.runs.cli import export as export_cli
 from core.runs.cli import measure as measure_cli
 from core.runs.cli import run as cli
@@ -23,6 +24,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m core"
     cli.add_parsers(subparsers)
     measure_cli.add_parsers(subparsers)
     export_cli.add_parsers(subparsers)
+    card_cli.add_parsers(subparsers)
     pocket.add_parser(subparsers)
     options = parser.parse_args(arguments)
     try:

@@ -101,17 +101,7 @@ class RunContext:
             rounds=self.plan.rounds,
             facts=self.plan.facts,
             layers={label: list(layers) for label, layers in self.layers.items()},
-            model={
-                "reference": lm.reference,
-                "fingerprint": lm.fingerprint,
-                "parameters": lm.n_parameters,
-                "n_layers": lm.n_layers,
-                "d_model": lm.d_model,
-                "d_ffn": lm.d_ffn,
-                "dtype": str(lm.dtype).removeprefix("torch."),
-                "device": str(lm.device),
-                "threads": torch.get_num_threads(),  # on a CPU, bits repeat with the same number of them
-            },
+            model=about_model(lm),
             versions=versions(),
             spectra=[
                 {"layer": layer, "total_rank": reference.spectrum.numerical_rank} | curve(reference.spectrum.sigma)
@@ -152,6 +142,21 @@ class RunContext:
                 for layer, moment in self.editing.moments.items()
             },
         }
+
+
+def about_model(lm: LanguageModel) -> dict[str, Any]:
+    """What events and results say of the model."""
+    return {
+        "reference": lm.reference,
+        "fingerprint": lm.fingerprint,
+        "parameters": lm.n_parameters,
+        "n_layers": lm.n_layers,
+        "d_model": lm.d_model,
+        "d_ffn": lm.d_ffn,
+        "dtype": str(lm.dtype).removeprefix("torch."),
+        "device": str(lm.device),
+        "threads": torch.get_num_threads(),  # on a CPU, bits repeat with the same number of them
+    }
 
 
 def prepare(

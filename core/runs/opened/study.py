@@ -43,30 +43,35 @@ def study(
     try:
         run.load()
         cases = {
-            label: case_of(
-                run.lane(label), _progress_report(chosen.title, label, i, len(rounds_by_lane), control, pace)
-            )
+            label: case_of(run.lane(label), progress_report(chosen.title, label, i, len(rounds_by_lane), control, pace))
             for i, label in enumerate(rounds_by_lane)
         }
-        _announce(chosen, cases, rounds_by_lane, control, pace)
+        announce(chosen, cases, rounds_by_lane, control, pace)
         if hasattr(chosen, "compared"):
             results = chosen.compared(cases, rounds_by_lane)
         else:
             results = {label: chosen.run(cases[label], at) for label, at in rounds_by_lane.items()}
     finally:
         torch.set_rng_state(random)
+    about = {"model": started["model"], "seconds": round(time.monotonic() - began, 3)}
+    return described(name, chosen, rounds_by_lane, rounds, about) | merged(results)
+
+
+def described(
+    name: str, chosen: Any, rounds_by_lane: Mapping[str, Sequence[int]], rounds: str, about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a result says of a study: all but its tables, charts and words. `about`: its `model` and `seconds`."""
     return {
         "study": name,
         **{key: getattr(chosen, key) for key in ("title", "question", "source")},
         "options": resolved(chosen),
         "lanes": list(rounds_by_lane),
-        "rounds": rounds_by_lane,
+        "rounds": dict(rounds_by_lane),
         "asked_rounds": rounds,
         "created": time.time(),
-        "model": started["model"],
+        "model": about["model"],
         "versions": versions(),
-        "seconds": round(time.monotonic() - began, 3),
-        **merged(results),
+        "seconds": about["seconds"],
     }
 
 
@@ -131,7 +136,7 @@ def merged(results: Mapping[str, StudyResult]) -> dict[str, Any]:
     return {"tables": tables, "charts": charts, "protocol": protocol, "notes": notes, "empty": empty}
 
 
-def _announce(
+def announce(
     chosen: Any, cases: Mapping[str, Case], rounds_by_lane: Mapping[str, Sequence[int]], control: Control, pace: Pace
 ) -> None:
     """Report how long a study will take, if it has an estimate and that is long."""
@@ -142,7 +147,7 @@ def _announce(
             control.report(Progress(phase="study", eta_seconds=seconds, message=f"{chosen.title}: {words}"))
 
 
-def _progress_report(
+def progress_report(
     title: str, lane: str, index: int, lanes: int, control: Control, pace: Pace
 ) -> Callable[[int, int], None]:
     """A function that reports the progress of one lane's study, and lets the worker answer other requests."""
