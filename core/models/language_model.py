@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from core.errors import UserError, shown
 from core.models.anatomy import Anatomy, embedded, layers_of, linear_shape
 from core.models.chat import Frame
-from core.models.tokens import encode_all, slot_last
+from core.models.tokens import encode_all, slot_last, slot_span
 
 WHOLE_BYTES = 100_000_000  # models up to this size are fingerprinted byte by byte, larger ones by samples
 CACHED_TEXTS = 200_000
@@ -154,6 +154,10 @@ class LanguageModel:
         """(text, index of the subject's last token in it) of a prompt `before` + `template` when it is asked; see
         `core.models.tokens.slot_last`."""
         return slot_last(self.tokenizer, template, subject, self.frame.before + before, self.frame.after)
+
+    def slot_span(self, template: str, subject: str) -> tuple[str, tuple[int, int]]:
+        """(text, indices of the subject's first and last token in it) of a prompt when it is asked."""
+        return slot_span(self.tokenizer, template, subject, self.frame.before, self.frame.after)
 
     def text(self, ids: Sequence[int], **options: bool) -> str:
         """The text of token ids; `options` are those of the tokenizer's `decode`."""

@@ -31,10 +31,17 @@ def kept_span(tokenizer: PreTrainedTokenizerBase, text: str, ids: Sequence[int])
 
 
 def subject_last(tokenizer: PreTrainedTokenizerBase, text: str, subject: str, start_hint: int | None = None) -> int:
-    """Index of the subject's last token among `encode_all`'s ids of `text`.
+    """Index of the subject's last token among `encode_all`'s ids of `text`; see `subject_span`."""
+    return subject_span(tokenizer, text, subject, start_hint)[1]
 
-    The text is tokenised whole and the token found by character offsets, so merges across the subject's borders are
-    seen as the model sees them: the last token that overlaps the subject counts. A subject that occurs more than once
+
+def subject_span(
+    tokenizer: PreTrainedTokenizerBase, text: str, subject: str, start_hint: int | None = None
+) -> tuple[int, int]:
+    """Indices of the subject's first and last token among `encode_all`'s ids of `text`.
+
+    The text is tokenised whole and tokens found by character offsets, so merges across the subject's borders are
+    seen as the model sees them: tokens that overlap the subject count. A subject that occurs more than once
     is the one that starts at character `start_hint`; without the hint the last occurrence.
     """
     start = text.rfind(subject) if start_hint is None else start_hint
@@ -50,7 +57,7 @@ def subject_last(tokenizer: PreTrainedTokenizerBase, text: str, subject: str, st
     overlapping = [i for i, (left, right) in enumerate(offsets) if left < end and right > start]
     if not overlapping:
         raise UserError(f"The tokenizer drops the subject {subject!r} of {text!r}: no token covers it.")
-    return overlapping[-1]
+    return overlapping[0], overlapping[-1]
 
 
 def slot_last(
@@ -60,10 +67,18 @@ def slot_last(
 
     The subject's occurrence is the slot's, wherever else the text repeats it.
     """
+    text, (_, last) = slot_span(tokenizer, template, subject, before, after)
+    return text, last
+
+
+def slot_span(
+    tokenizer: PreTrainedTokenizerBase, template: str, subject: str, before: str = "", after: str = ""
+) -> tuple[str, tuple[int, int]]:
+    """The text of `slot_last`, and the indices of the subject's first and last token in it. Raises `UserError`."""
     if template.count(SLOT) != 1:
         raise UserError(f"The prompt {template!r} needs exactly one slot {{}} for the subject.")
     text = before + template.replace(SLOT, subject, 1) + after
-    return text, subject_last(tokenizer, text, subject, len(before) + template.index(SLOT))
+    return text, subject_span(tokenizer, text, subject, len(before) + template.index(SLOT))
 
 
 def answer_text(prompt: str, answer: str) -> str:

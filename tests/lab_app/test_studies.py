@@ -49,7 +49,11 @@ def pressed(**data: Any) -> Any:
 def test_every_study_is_listed_once_by_its_group(monkeypatch):
     found = listed()
     assert sorted(study["name"] for study in found) == sorted(study["name"] for study in catalogue())
-    assert [study["name"] for study in found if study["group"] == "Without editing"] == ["card", "decomposition"]
+    assert [study["name"] for study in found if study["group"] == "Without editing"] == [
+        "card",
+        "trace",
+        "decomposition",
+    ]
     groups = [study["group"] for study in found]
     assert groups == sorted(groups, key=[*studies.GROUPS, studies.OTHERS].index)
     monkeypatch.setattr(studies, "GROUPS", {"Inside": ("angles",)})
