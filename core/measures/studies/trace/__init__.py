@@ -85,10 +85,10 @@ class Trace:
             protocol=(
                 f"The unedited model on {len(facts)} facts that it says exactly; probabilities are those of the"
                 f" answer's first token. Corrupted: noise of {self.noise:g} standard deviations of the subjects'"
-                f" embeddings on the subject's tokens, {self.samples} samples a fact, the same for a seed. Restored: one"
-                f" token's state after a layer, or its outputs in {self.window} layers around it. Effect: the probability with"
-                " it restored, less that of the corrupted run; mean over the tokens of a role, then over facts, with a"
-                " 95 % bootstrap interval. A prompt's last token has no other role."
+                f" embeddings on the subject's tokens, {self.samples} samples a fact, the same for a seed. Restored:"
+                f" one token's state after a layer, or its outputs in {self.window} layers around it. Effect: the"
+                " probability with it restored, less that of the corrupted run; mean over the tokens of a role, then"
+                " over facts, with a 95 % bootstrap interval. A prompt's last token has no other role."
             ),
             notes=[note for note in notes if note],
             empty={},
