@@ -25,7 +25,7 @@ const title = (text) => (text ? { text: escape(symbols(text)), standoff: 4 } : u
 /**
  * The x axis of a chart. `tilted`: names of categories are rotated.
  * @param {Cell} cell
- * @param {{ tilted?: boolean, numeric: boolean, looks: Looks }} context - `tilted`: names of categories are written aslant.
+ * @param {{ tilted?: boolean, numeric: boolean, looks: Looks }} context - `tilted`: names of categories are rotated.
  * @returns {Record<string, any>}
  */
 export function xAxis(cell, { tilted = false, numeric, looks }) {
@@ -61,11 +61,10 @@ export function xAxis(cell, { tilted = false, numeric, looks }) {
 }
 
 /**
- * The axis that a chart's numbers are read at. `beside` are the rows of another result that is to be read against
- * it.
+ * The y axis of a chart. `beside`: rows of another result to compare with.
  * @param {Cell} cell
  * @param {Tables} data
- * @param {{ looks: Looks, beside: any[] | null }} context - `beside`: rows of another result that is to be read against this.
+ * @param {{ looks: Looks, beside: any[] | null }} context - `beside`: rows of another result to compare with.
  * @returns {Record<string, any>}
  */
 export function yAxis(cell, data, { looks, beside }) {

@@ -61,7 +61,7 @@ function groupsOf(plot, data, view) {
  * @param {Plot} plot
  * @param {Tables} data
  * @param {Looked} view
- * @param {(name: string, key: any, shared?: boolean) => void} pick - told of a choice.
+ * @param {(name: string, key: any, shared?: boolean) => void} pick - called with a choice.
  */
 export function paintChoices(box, plot, data, view, pick) {
   const groups = groupsOf(plot, data, view),

@@ -13,13 +13,13 @@ const anchor = (letter, i) => `${letter}${i ? i + 1 : ""}`;
 
 /**
  * The traces and the layout of `plot` over these tables. `view`: `{ lanes, round, picks, facet }`; `box`: the room
- * there is, `{ width, wide, height }`; `worn`: how lanes look; `beside`: rows of another result that is to be read
- * against this.
+ * there is, `{ width, wide, height }`; `worn`: how lanes look; `beside`: rows of another result to
+ * compare with.
  * @param {Plot} plot
  * @param {Tables} data
  * @param {Looked} view
  * @param {Box & { height?: number }} box
- * @param {{ worn?: Worn, looks?: Looks, beside?: any[] | null }} options - `beside`: rows of another result that is to be read against this.
+ * @param {{ worn?: Worn, looks?: Looks, beside?: any[] | null }} options - `beside`: rows of another result to compare with.
  * @returns {Picture}
  */
 export function drawn(plot, data, view, box, { worn = LANES, looks = PANEL, beside = null } = {}) {

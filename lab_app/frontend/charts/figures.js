@@ -9,7 +9,7 @@ import { byColour, byMarker, LANES, SERIES } from "./worn.js";
  * A lane's mark and a text, in its colour.
  * @param {any} lane
  * @param {string} text
- * @param {string} title - what is said when it is pointed at.
+ * @param {string} title - its tooltip.
  * @param {Worn} worn
  * @returns {HTMLElement}
  */

@@ -45,7 +45,7 @@ export function scaleOf(chart, rows) {
  * @param {{ xaxis: string, yaxis: string }} place - its axes.
  * @param {{ worn: Worn, lines: (name: string) => string }} context
  * @param {object} scale
- * @param {boolean} last - the colour bar stands beside it.
+ * @param {boolean} last - whether the colour bar is beside it.
  * @returns {object}
  */
 export function heat(cell, data, place, { worn, lines }, scale, last) {

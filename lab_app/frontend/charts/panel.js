@@ -193,7 +193,7 @@ export function panel({ element, props, watch, trigger }, key, given = null) {
  * and the elements in `notes` are its texts.
  * @param {string} title
  * @param {string} protocol
- * @param {HTMLElement[]} notes - put below the protocol.
+ * @param {HTMLElement[]} notes - shown below the protocol.
  * @returns {HTMLElement}
  */
 export function frame(title, protocol, notes = []) {

@@ -62,8 +62,8 @@ export function whenReady(then) {
  * @param {any} element
  * @param {{ traces: any[], layout: Record<string, any> }} picture
  * @param {Box} box
- * @param {string} revision - while it stays the same, so do zoom and selection.
- * @param {{ font?: number, still?: boolean }} options - `font`: another size of type; `still`: it is not zoomed.
+ * @param {string} revision - zoom and selection are kept while it is the same.
+ * @param {{ font?: number, still?: boolean }} options - `font`: another font size; `still`: no zoom.
  * @returns {Promise<unknown>}
  */
 export function put(element, { traces, layout }, box, revision, { font = 0, still = false } = {}) {

@@ -8,7 +8,7 @@ const STEP = 0.005,
  * Where a lane was last at a level, by linear interpolation between its points.
  * @param {{ x: number, y: number, round: number, edits: number }[]} points - in the order of rounds.
  * @param {number} level - of x.
- * @returns {{ x: number, y: number, round: number, edits: number } | null} null where it never did.
+ * @returns {{ x: number, y: number, round: number, edits: number } | null} null if it was never there.
  */
 export function crossing(points, level) {
   for (let i = points.length - 1; i >= 0; i--) {
@@ -26,10 +26,10 @@ export function crossing(points, level) {
 /**
  * A handle over the line that the plot draws.
  * @param {any} plot - Plotly's element.
- * @param {() => number | null} get - where the ruler stands.
- * @param {(value: number) => void} set - told of a move.
- * @param {(value: number) => string} says - a place in words.
- * @returns {() => void} puts the handle where it belongs.
+ * @param {() => number | null} get - the ruler's position.
+ * @param {(value: number) => void} set - called on a move.
+ * @param {(value: number) => string} says - a position in words.
+ * @returns {() => void} updates the handle's position.
  */
 export function handle(plot, get, set, says) {
   const grip = h("div", {

@@ -8,7 +8,7 @@ const rounded = (value, whole) => (whole ? Math.round(value) : Number(value.toPr
  * Values from one end to the other, including both.
  * @param {number} from
  * @param {number} to
- * @param {number} count - at most 12 are given.
+ * @param {number} count - at most 12.
  * @param {boolean} logarithmic - by equal factors instead of equal steps.
  * @param {boolean} whole - rounded to whole numbers; else to three digits.
  * @returns {number[]}
@@ -34,8 +34,8 @@ function around(key, value, whole, [least, most]) {
 
 /**
  * The form.
- * @param {() => any} started - what the run began with.
- * @param {(payload: object) => void} send - asks for the lanes.
+ * @param {() => any} started - the run's `started` event.
+ * @param {(payload: object) => void} send - requests the lanes.
  * @returns {{ element: HTMLFormElement, paint(): void, answered(told?: { message?: string, wrong?: boolean, added?: number }): void }}
  *   the form; a function that redraws the lanes that can be varied; and one that shows the result of the last sweep.
  */

@@ -19,7 +19,7 @@ function unpack(blocks, common, into) {
  * Reads the growing rows of a feed into the tables of a panel: `{ rows, columns, lanes, start }`. `declared` are
  * the columns of each table. Rows are read only once.
  * @param {Record<string, Column[]>} declared - the columns of each table.
- * @returns {(rows: any[]) => Tables} the tables of all rows so far; those read before are not read again.
+ * @returns {(rows: any[]) => Tables} the tables of all rows so far; each row is read once.
  */
 export function gatherer(declared) {
   let from = null,

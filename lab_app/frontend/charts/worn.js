@@ -26,7 +26,7 @@ function mixed(first, last, share) {
 /**
  * The colour of a value of the column that splits a chart into series: steps from light to dark for numbers in
  * order, otherwise colours that are easy to distinguish.
- * @param {any[]} values - all that the column has.
+ * @param {any[]} values - all values of the column.
  * @param {any} value
  * @returns {string}
  */
@@ -36,7 +36,7 @@ export function byColour(values, value) {
   return css(`--series-${(place % SERIES) + 1}`);
 }
 /**
- * @param {any[]} values - all that the column has.
+ * @param {any[]} values - all values of the column.
  * @param {any} value
  * @returns {string}
  */

@@ -9,8 +9,8 @@ let show = () => {};
 
 /**
  * Open the card of a fact.
- * @param {number} fact - its number in the run, or among those that no lane edits.
- * @param {boolean} unedited - whether it is one of those.
+ * @param {number} fact - its number in the run, or among the unedited facts.
+ * @param {boolean} unedited - whether it is an unedited fact.
  */
 export function openFact(fact, unedited = false) {
   show(fact, unedited);
@@ -18,7 +18,7 @@ export function openFact(fact, unedited = false) {
 
 /**
  * The dialog.
- * @param {Context} context - `value`: what the lanes know of the fact that was asked for last.
+ * @param {Context} context - `value`: the lanes' answers about the last requested fact.
  */
 export function card({ element, props, watch, trigger }) {
   const dialog = element.querySelector("dialog"),

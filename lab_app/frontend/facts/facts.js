@@ -5,8 +5,8 @@ import * as cells from "./cells.js";
 
 /**
  * The table.
- * @param {Context} context - `value`: its rows, and where more are sampled from; `problems`: what Run or an upload found wrong;
- *   `looked`: what is known of rows that were looked up.
+ * @param {Context} context - `value`: its rows, and the source of sampled ones; `problems`: those found by Run or an upload;
+ *   `looked`: the results of lookups.
  */
 export function facts(context) {
   const { element, props, watch, trigger } = context;

@@ -6,8 +6,8 @@ import * as cells from "./cells.js";
 /**
  * The form below the table.
  * @param {Context & { add(row: FactRow): void, choose(change: object): void, chosen: Record<string, any>,
- *   say(text: string, error?: boolean): void }} context - of the table, which adds rows and holds what is chosen here.
- * @returns {() => void} paints the choices anew.
+ *   say(text: string, error?: boolean): void }} context - the table's, which adds rows and stores the choices.
+ * @returns {() => void} redraws the choices.
  */
 export function factSources({ element, props, watch, trigger, add, choose, chosen, say }) {
   const MOST = 16e6; // bytes of an upload

@@ -11,7 +11,7 @@ let show = () => {};
 
 /**
  * Open the dialog.
- * @param {Undone} [about] - facts that are to be left out, chosen already.
+ * @param {Undone} [about] - preselected facts to leave out.
  */
 export function openBranch(about) {
   show(about);
@@ -19,7 +19,7 @@ export function openBranch(about) {
 
 /**
  * The dialog.
- * @param {Context} context - `facts`: those of the round that was asked for; `told`: what came of a branch.
+ * @param {Context} context - `facts`: those of the requested round; `told`: the result of a branch.
  */
 export function branch({ element, props, watch, trigger }) {
   const MANY = 8; // number of facts from which a search field is shown

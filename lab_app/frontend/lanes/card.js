@@ -12,7 +12,7 @@ import { beginsSays, known, labelOf, tauSays } from "./recipe.js";
  * @property {(index: number, change: object) => void} change
  * @property {() => void} paint
  * @property {(index: number) => number} colour - its slot.
- * @property {((index: number) => void) | null} remove - null where lanes stay.
+ * @property {((index: number) => void) | null} remove - null if lanes cannot be removed.
  * @property {(index: number) => any} [settled]
  * @property {(index: number) => string} [beware]
  */
@@ -21,8 +21,8 @@ import { beginsSays, known, labelOf, tauSays } from "./recipe.js";
  * Makes cards of lanes.
  * @param {() => Record<string, any>} props - `catalogue`: methods, guards, priors and wrappers; `curves`, `problems`.
  * @param {Form} at
- * @returns {{ card(lane: Lane, index: number): HTMLElement, settle(element: Element): void }} a lane's card, and the
- *   defaults of all fields of a card said anew.
+ * @returns {{ card(lane: Lane, index: number): HTMLElement, settle(element: Element): void }} a lane's card, and a
+ *   function that updates the defaults of all fields of a card.
  */
 export function laneCard(props, at) {
   const { lanes, change, paint } = at;

@@ -6,8 +6,8 @@ import { known } from "./recipe.js";
  * Makes the fields of cards.
  * @param {() => Record<string, any>} props - of the form: its `catalogue`.
  * @param {import("./card.js").Form} at - the form.
- * @returns {{ settings(lane: Lane, index: number): HTMLElement[], settle(element: Element): void }} all fields of a lane; and the
- *   defaults of all fields of a card said anew.
+ * @returns {{ settings(lane: Lane, index: number): HTMLElement[], settle(element: Element): void }} all fields of a lane; and a
+ *   function that updates the defaults of all fields of a card.
  */
 export function laneFields(props, at) {
   const { lanes, change, paint } = at;
@@ -40,9 +40,9 @@ export function laneFields(props, at) {
    * The field of one parameter.
    * @param {Lane} lane
    * @param {number} index
-   * @param {any} found - the parameter, as the catalogue has it.
-   * @param {{ of?: string, own?: any, give?: ((value: any) => void) | null, within?: string }} where - the part of the lane that
-   *   it belongs to, what is chosen there, and how it is changed.
+   * @param {any} found - the parameter from the catalogue.
+   * @param {{ of?: string, own?: any, give?: ((value: any) => void) | null, within?: string }} where - its part of the
+   *   lane, the chosen value, and how it is changed.
    * @returns {HTMLElement}
    */
   function field(lane, index, found, { of = "options", own = lane[of] || {}, give = null, within = "" } = {}) {

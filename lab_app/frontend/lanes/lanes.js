@@ -17,7 +17,7 @@ export const offered = () => offers();
 
 /**
  * The cards.
- * @param {Context} context - `value`: the lanes; `has`: those of the run that is shown; `settled`: what they come to;
+ * @param {Context} context - `value`: the lanes; `has`: those of the open run; `settled`: their resolved settings;
  *   `catalogue`, `curves`, `problems`.
  */
 export function lanes({ element, props, watch, trigger }) {

@@ -5,7 +5,7 @@
  * @param {Record<string, any[]> | undefined} catalogue
  * @param {string} kind - "methods", "guards", "priors" or "wrappers".
  * @param {string} [name]
- * @returns {any} undefined where it has nothing.
+ * @returns {any} undefined if there is none.
  */
 export const known = (catalogue, kind, name) => (catalogue?.[kind] || []).find((found) => found.name === name);
 
@@ -64,7 +64,7 @@ export function ranks(curves, tau, by) {
  * What a lane's τ protects, in words.
  * @param {Lane} lane
  * @param {Record<string, any[]> | undefined} catalogue
- * @param {any[]} curves - as `ranks` takes them; none are known before a run of the model.
+ * @param {any[]} curves - as in `ranks`; empty before a run of the model.
  * @returns {string}
  */
 export function tauSays(lane, catalogue, curves) {

@@ -29,10 +29,10 @@ function wornOf(series) {
 
 /**
  * The chart of a lesson.
- * @param {Part} figure - where it is drawn.
+ * @param {Part} figure - the element to draw into.
  * @param {any} chart
  * @param {[string, number][]} series - their names and slots of colours.
- * @returns {(rows: any[], shownOf: string) => void} draws what a run has given so far.
+ * @returns {(rows: any[], shownOf: string) => void} draws the rows so far.
  */
 export function lessonChart(figure, chart, series) {
   const canvas = figure.querySelector(".plot"),

@@ -7,7 +7,7 @@ import { listen } from "../shared/state.js";
 
 /**
  * The page of lessons.
- * @param {Context} context - `lessons`: all of them; `value`: the state of the one that is looked at.
+ * @param {Context} context - `lessons`: all lessons; `value`: the state of the open one.
  */
 export function learn({ element, props, watch, trigger }) {
   const QUIET = 30000, // ms without news of a running run, after which it is requested again

@@ -13,9 +13,9 @@ const LOOKS = { ...PANEL, history: false, margins: MARGINS, line: () => 2, mark:
 
 /**
  * Lanes of several runs side by side.
- * @param {Part} element - where they stand.
+ * @param {Part} element - the element to draw into.
  * @param {() => void} back - back to the list.
- * @returns {{ paint(found: Record<string, any>): void, wait(): void }} shows what was found, or that it is being read.
+ * @returns {{ paint(found: Record<string, any>): void, wait(): void }} shows the comparison, or that it is loading.
  */
 export function comparison(element, back) {
   const COUNTS = { edits: "Edits", round: "Round" };

@@ -6,7 +6,7 @@ import * as address from "../shared/address.js";
 
 /**
  * The dialog.
- * @param {Context} context - `value`: what can be made of the run, and what was; `types`: of numbers.
+ * @param {Context} context - `value`: the possible and the stored exports; `types`: number types.
  */
 export function exporting({ element, props, watch, trigger }) {
   const dialog = element.querySelector("dialog"),

@@ -45,9 +45,9 @@ export const nearest = (x, at) =>
 /**
  * The blocks of an update, and k of each layer: measured, or from the guard's curve at the dial's value.
  * @param {any} found - an answer.
- * @param {number | null} at - the dial's value where the curve holds for it.
+ * @param {number | null} at - the dial's value if the curve is valid for it.
  * @returns {{ blocks: Record<string, { raw: number, left: number, chance: number }>, ks: [any, number][], closed: boolean }}
- *   `closed`: whether the guard's share is known without asking the model.
+ *   `closed`: whether the guard's share is known without a new answer.
  */
 export function blocksAt(found, at) {
   const curve = at === null ? null : found.curve,
@@ -68,7 +68,7 @@ export function blocksAt(found, at) {
 /**
  * The fate of a block, in words.
  * @param {number} raw - its share of ‖ΔW‖² before the guard.
- * @param {number} left - and after.
+ * @param {number} left - its share after the guard.
  * @returns {string}
  */
 export function fate(raw, left) {

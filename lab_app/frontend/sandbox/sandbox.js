@@ -11,7 +11,7 @@ import { blocksAt, factTable, oneDecimal, scoreRows, square, valueAt } from "./f
 
 /**
  * The sandbox.
- * @param {Context} context - `guards`: those to try; `value`: the latest answer; `added`: what came of a lane that was added.
+ * @param {Context} context - `guards`: those to try; `value`: the latest answer; `added`: the result of adding a lane.
  */
 export function sandbox({ element, props, watch, trigger }) {
   const REST = 180; // milliseconds without a move before a request

@@ -23,8 +23,8 @@ export const get = (name) => new URL(location.href).searchParams.get(name);
 
 /**
  * Set or remove parts of the address.
- * @param {Record<string, any>} parts - null or "": taken away.
- * @param {boolean} step - as a step that Back undoes.
+ * @param {Record<string, any>} parts - null or "" removes a part.
+ * @param {boolean} step - whether Back undoes it.
  */
 function write(parts, step = false) {
   const address = new URL(location.href);
@@ -57,7 +57,7 @@ export function sheet(names, dialog, shown) {
 /**
  * Open a view.
  * @param {string} name
- * @param {Record<string, string>} parts - more of its address.
+ * @param {Record<string, string>} parts - further parts of the address.
  */
 export function show(name, parts = {}) {
   if (get("view") !== name || Object.keys(parts).some((part) => get(part) !== parts[part])) {

@@ -5,8 +5,8 @@
  * An element with attributes and children; strings become text, never markup.
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
- * @param {Attributes} attributes - `onclick` and the like are listeners; what is null, undefined or false is left out.
- * @param {...any} children - nodes, strings, or lists of them; what is null or undefined is left out.
+ * @param {Attributes} attributes - `onclick` and similar ones are listeners; null, undefined and false are left out.
+ * @param {...any} children - nodes, strings, or lists of them; null and undefined are left out.
  * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function h(tag, attributes = {}, ...children) {

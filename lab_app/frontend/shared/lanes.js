@@ -66,7 +66,7 @@ export const shown = () => run.lanes.filter((lane) => !view.hidden.has(lane));
 /**
  * Restore the colours of a run from this browser. They do not affect results.
  * @param {string} id
- * @param {number[] | null | false} [chosen] - the slots to keep from now on.
+ * @param {number[] | null | false} [chosen] - the slots to store.
  */
 export function keepColours(id, chosen) {
   const key = `editlab:colours:${id}`;

@@ -14,7 +14,7 @@ const listeners = new Set();
 
 /**
  * Notify every part of a change of this state.
- * @param {Change} change - what is new of it; nothing: something else, such as light or dark.
+ * @param {Change} change - the changed values; empty for other changes, such as of the theme.
  */
 export function tell(change = {}) {
   Object.assign(view, change);
@@ -31,7 +31,7 @@ export function listen(listener) {
 
 /**
  * Prompts that the next run repeats at every measured round. They are stored in the form of its lanes.
- * @param {string[]} [next] - those to have from now on.
+ * @param {string[]} [next] - the prompts to save.
  * @returns {string[]}
  */
 export function savedProbes(next) {

@@ -7,7 +7,7 @@ const MOST = 1000; // maximum number of rows to show
  * A table, with a note if there are more rows than are shown.
  * @param {string[]} columns
  * @param {any[][]} rows
- * @param {(column: string, value: any) => Attributes | null} link - gives a cell that is a button its attributes.
+ * @param {(column: string, value: any) => Attributes | null} link - the attributes of a cell that is a button.
  * @returns {HTMLElement[]}
  */
 export function asTable(columns, rows, link = () => null) {

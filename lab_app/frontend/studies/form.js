@@ -9,11 +9,11 @@ import { evenly, limitsOf, valueOf, written } from "./options.js";
 /**
  * The form of a study.
  * @param {HTMLElement} form
- * @param {{ name: string, lanes: string[] | null, rounds: Record<string, any>, options: Record<string, any> }} choice - what was
- *   chosen so far.
+ * @param {{ name: string, lanes: string[] | null, rounds: Record<string, any>, options: Record<string, any> }} choice - the
+ *   choices so far.
  * @param {(name: string) => any} about - a study by its name.
  * @returns {{ paint(): void, asked(study: any): string, begun(): boolean, looked(): number, lookedAt(): string }}
- *   the form painted anew; which rounds it asks for; whether any was measured; and the one looked at, as a number and in
+ *   functions: redraw the form; the chosen rounds; whether any round was measured; the selected round, as a number and in
  *   words.
  */
 export function studyForm(form, choice, about) {

@@ -25,8 +25,8 @@ function studyPlot(chart, table, beside) {
  * @param {HTMLElement} body
  * @param {number | string} id - of the study.
  * @param {any} result
- * @param {string} run - that it was made of.
- * @param {any} other - a result that stands beside it: then their axes are alike.
+ * @param {string} run - the run of the study.
+ * @param {any} other - a result shown beside it: both have the same axes.
  */
 export function studyFound(body, id, result, run, other = null) {
   /** One chart with the tools of a panel. */
@@ -134,8 +134,8 @@ export function studyFound(body, id, result, run, other = null) {
  * Writes two results side by side.
  * @param {HTMLElement} body
  * @param {{ id: number, about: string, found: any }[]} results
- * @param {string} run - that they were made of.
- * @param {(value: any) => any} written - a value as the form writes it.
+ * @param {string} run - the run of both.
+ * @param {(value: any) => any} written - a value as shown in the form.
  */
 export function studiesBeside(body, results, run, written) {
   const roundsOf = ({ rounds = {} }) => {

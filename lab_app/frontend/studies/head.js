@@ -14,9 +14,9 @@ const button = (name, text, act, extra = {}) =>
 
 /**
  * The head of a card.
- * @param {any} study - that was asked for.
+ * @param {any} study - a requested one.
  * @param {{ title: string, open: boolean, others: any[], beside: number | undefined, wears(study: any): string }} shown - its
- *   title, whether it is open, other results of the same study, which of them stands beside it, and what one was asked with.
+ *   title, whether it is open, other results of the same study, the one shown beside it, and its options in words.
  * @param {Record<"toggle" | "stop" | "again" | "forget", () => void> & { compare(other?: number): void }} acts
  * @returns {HTMLElement[]}
  */

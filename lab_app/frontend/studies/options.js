@@ -13,7 +13,7 @@ export function evenly(rounds, count) {
 
 /**
  * The values that an option may have, in words.
- * @param {any} option - as the catalogue has it.
+ * @param {any} option - from the catalogue.
  * @returns {string}
  */
 export function limitsOf({ name, symbol, kind, ge, gt, le, lt, optional }) {
@@ -49,8 +49,8 @@ export function valueOf({ kind, optional }, text) {
 
 /**
  * The request of a study in words: its lanes, its rounds, and the options that differ from the defaults.
- * @param {any} study - that was asked for.
- * @param {any} about - the same in the catalogue; undefined where it has none of this name.
+ * @param {any} study - a requested one.
+ * @param {any} about - its entry in the catalogue; undefined if there is none.
  * @param {string[]} lanes - of the run.
  * @returns {string}
  */

@@ -10,7 +10,7 @@ import { studiesBeside, studyFound } from "./found.js";
 
 /**
  * Look closer.
- * @param {Context} context - `catalogue`: all studies; `value`: those that were asked for; `found`: the result fetched last;
+ * @param {Context} context - `catalogue`: all studies; `value`: the requested ones; `found`: the result fetched last;
  *   `told`: the answer to a request.
  */
 export function studies({ element, props, watch, trigger }) {

@@ -6,7 +6,7 @@ import { listen, run, savedProbes, tell, view } from "../shared/state.js";
 /**
  * A continuation, marked from where it differs from that of the unedited model.
  * @param {string | undefined} text
- * @param {string | undefined} before - what the unedited model says.
+ * @param {string | undefined} before - the unedited model's continuation.
  * @returns {string | (string | HTMLElement)[]}
  */
 export function leaving(text, before) {
@@ -21,7 +21,7 @@ export function leaving(text, before) {
 
 /**
  * The strip.
- * @param {Context} context - `value`: what a prompt that was asked afterwards is answered.
+ * @param {Context} context - `value`: the answers to prompts that were requested afterwards.
  */
 export function film({ element, props, watch, trigger }) {
   const section = element.querySelector(".film"),

@@ -32,7 +32,7 @@ export function continuation(said, target, truth) {
 
 /**
  * The continuations for the facts of the round.
- * @param {Context} context - `value`: the feed of it.
+ * @param {Context} context - `value`: their feed.
  */
 export function words({ element, props, watch }) {
   const read = reader(),
