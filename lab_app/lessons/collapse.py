@@ -35,7 +35,7 @@ def spec(seed: int, world: PocketWorld | None) -> dict[str, Any]:
 
 
 def seen(events: Events) -> Seen:
-    """The curves over the edits, and where each falls."""
+    """The curves over the edits, and where each one falls."""
     states = measured(events).get(LANE) or []
     rows = [
         {"table": "curves", "what": name, "edits": score(state, "edits"), "share": score(state, column)}
@@ -70,7 +70,7 @@ def early(state: Any) -> str:
 
 
 def lost(rows: Rows, count: int) -> str:
-    """Where half of what was never edited is gone, if it is."""
+    """When half of the unedited facts are lost, if they are."""
     never = curve(rows, NEVER)
     half = crossing(never, HALF)
     if half is not None:
@@ -91,7 +91,7 @@ def lost(rows: Rows, count: int) -> str:
 
 
 def spared(rows: Rows, count: int) -> str:
-    """What the edits did to tasks, and whether those fell later than facts."""
+    """The effect of edits on tasks, and whether tasks fell later than facts."""
     tasks, never = curve(rows, TASKS), curve(rows, NEVER)
     if len(tasks) < 2 or len(never) < 2:
         return "The small tasks were not measured."

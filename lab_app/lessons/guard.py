@@ -51,7 +51,7 @@ def spec(seed: int, world: PocketWorld | None) -> dict[str, Any]:
 
 
 def seen(events: Events) -> Seen:
-    """What each recipe kept after the same edits, and whether the guard's gain is more than that of smaller updates."""
+    """What each recipe preserves after the same edits, and whether the guard gains more than smaller updates."""
     states = measured(events)
     by_round = {lane: {state["round"]: state for state in states.get(lane) or ()} for lane in LANES}
     number = max(set.intersection(*(set(found) for found in by_round.values())), default=0)
@@ -76,7 +76,7 @@ def seen(events: Events) -> Seen:
 
 
 def verdict(kept: Mapping[str, Interval], said: Mapping[str, Interval]) -> tuple[str | None, str]:
-    """Direction, size, or no gain at all, as the prediction has them; None where the numbers do not decide."""
+    """Direction, size, or no gain, as in the prediction; None if the numbers do not decide."""
     gain, over = clearly(kept[GUARDED], kept[PLAIN]), clearly(kept[GUARDED], kept[SMALLER])
     if gain <= 0:
         return "neither", "the guard kept no more than plain MEMIT"
@@ -118,7 +118,7 @@ def why(key: str | None, kept: Mapping[str, Interval], said: Mapping[str, Interv
 
 
 def dial(kept: Mapping[str, Interval], said: Mapping[str, Interval]) -> str:
-    """What a larger τ bought, and what it cost."""
+    """The gain and the cost of a larger τ."""
     how = {1: "more", 0: "as much, within chance", -1: "less"}[clearly(kept[STRICT], kept[GUARDED])]
     cost = clearly(said[STRICT], said[GUARDED])
     price = {-1: "at a price", 0: "at no price that shows", 1: "and they are said even more often"}[cost]

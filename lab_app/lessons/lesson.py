@@ -30,7 +30,7 @@ class Slider:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """A prediction out of a few: (key, what it says) each."""
+    """A prediction from a few options: (key, text) each."""
 
     says: str
     options: tuple[tuple[str, str], ...]
@@ -38,7 +38,7 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """What is measured on the run once it is done: a study of `core.measures.studies` with its options. `does`: in
+    """The study of the finished run: a study of `core.measures.studies` with its options. `does`: in
     words, for the line that says what goes on."""
 
     name: str
@@ -46,7 +46,7 @@ class Study:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def asked_by(self, asked: Asked) -> bool:
-        """Whether a study that was asked for is this one; others may have been made on the same run."""
+        """Whether a requested study is this one; the same run may have others."""
         mine = all(asked.options.get(name) == value for name, value in self.options.items())
         return asked.name == self.name and mine
 
@@ -115,7 +115,7 @@ class Lesson:
 
 
 def measured(events: Events) -> dict[str, list[Mapping[str, Any]]]:
-    """The measured events that stand, by lane and in the order of their rounds; round 0 is the unedited model."""
+    """The valid measured events, by lane and in the order of their rounds; round 0 is the unedited model."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for event in standing(event for event in events if event["kind"] != STUDIED):
         if event["kind"] == "measured":
@@ -124,7 +124,7 @@ def measured(events: Events) -> dict[str, list[Mapping[str, Any]]]:
 
 
 def studied(events: Events, table: str) -> Rows:
-    """The rows of one table of what the lesson's study found; none where it is not done."""
+    """The rows of one table of the lesson's study; none if it is not done."""
     for event in events:
         if event["kind"] == STUDIED:
             return list(event["tables"].get(table) or ())
@@ -132,7 +132,7 @@ def studied(events: Events, table: str) -> Rows:
 
 
 def score(event: Mapping[str, Any], name: str) -> float | None:
-    """A number of a measured event; None where it is not one that can be compared."""
+    """A number of a measured event; None if it cannot be compared."""
     value = (event.get("scores") or {}).get(name)
     return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
@@ -147,7 +147,7 @@ def interval(event: Mapping[str, Any], name: str) -> Interval | None:
 
 
 def clearly(first: Interval, second: Interval) -> int:
-    """1 if the first is larger than the second by more than chance explains, −1 if smaller, else 0.
+    """1 if the first is significantly larger than the second, −1 if smaller, else 0.
 
     Their difference against its 95 % interval, as if they were independent, from the half widths of both intervals.
     """
@@ -157,7 +157,7 @@ def clearly(first: Interval, second: Interval) -> int:
 
 
 def crossing(points: Iterable[tuple[float, float | None]], level: float) -> float | None:
-    """Where the values first fall below `level`, by a straight line between the points; None if they never do.
+    """Where the values first fall below `level`, by linear interpolation; None if they never do.
 
     >>> crossing([(0, 1.0), (100, 0.5), (200, 0.1)], 0.3)
     150.0
@@ -178,7 +178,7 @@ def crossing(points: Iterable[tuple[float, float | None]], level: float) -> floa
 
 
 def percent(share: float | None) -> str:
-    """A share as per cent; with a digit more near nothing and near all.
+    """A share in per cent, with one more digit near 0 and near 100.
 
     >>> [percent(share) for share in (None, 1, 0.9999, 0.995, 0.544, 0.004, 0)]
     ['–', '100 %', 'more than 99.9 %', '99.5 %', '54 %', '0.4 %', '0 %']
@@ -202,7 +202,7 @@ def points(share: float) -> str:
 
 
 def short(value: float) -> str:
-    """A number with three digits that count.
+    """A number with three significant digits.
 
     >>> [short(value) for value in (1.1284, 0.04567, 1234.5, 0)]
     ['1.13', '0.0457', '1,234', '0']

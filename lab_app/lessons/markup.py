@@ -1,4 +1,4 @@
-"""The constant markup of the Learn page; predictions, progress and results are put in by its script as text."""
+"""The constant markup of the Learn page; its script inserts predictions, progress and results as text."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ CHART = """<figure class="chart"><figcaption>{title}{legend}</figcaption>
 
 
 def page(lessons: Sequence[Lesson]) -> str:
-    """All lessons, each hidden until it is looked at."""
+    """All lessons, each hidden until it is opened."""
     tabs = "".join(
         TAB.format(number=i, title=escape(lesson.title), short=escape(lesson.short))
         for i, lesson in enumerate(lessons, 1)
@@ -101,7 +101,7 @@ def prediction(predict: Slider | Choice, number: int) -> str:
 
 
 def data(lessons: Sequence[Lesson]) -> list[dict[str, Any]]:
-    """What the script must know of each lesson: its charts, their colours, and what its choices say."""
+    """The data of each lesson for the script: its charts, their colours, and the texts of its choices."""
     return [
         {
             "title": lesson.title,

@@ -1,4 +1,4 @@
-"""Lesson 5: R_k says how far activations moved. When does it say so although nothing did?"""
+"""Lesson 5: R_k measures how far activations moved. When is it large although nothing moved?"""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def spec(seed: int, world: PocketWorld | None) -> dict[str, Any]:
 
 
 def seen(events: Events) -> Seen:
-    """R_k after edits beside what it is without any, at the last edited layer."""
+    """R_k after edits and without any, at the last edited layer."""
     summary, drawn = studied(events, "summary"), studied(events, "r_k")
     if not summary:
         return Seen([], [])

@@ -33,7 +33,7 @@ PHRASES = dict(
 
 
 def spec(seed: int, world: PocketWorld | None) -> dict[str, Any]:
-    """One edit of a country; its other facts as neighbors; the facts most like the edited one left alone and asked."""
+    """One edit of a country; its other facts are neighbors; the most similar facts stay unedited and are tested."""
     relation, subject, target, prompt = EDITS[seed % len(EDITS)]
     edit: dict[str, Any] = {"subject": subject, "prompt": prompt, "target": target}
     asked: list[dict[str, Any]] = []
@@ -62,13 +62,13 @@ def spec(seed: int, world: PocketWorld | None) -> dict[str, Any]:
 
 
 def plain(world: PocketWorld, relation: str) -> str:
-    """How the world first asks about a relation."""
+    """The world's first prompt of a relation."""
     known = world.relations[relation]
     return next(text for i, text in enumerate(known["templates"]) if i not in set(known["held_out"]))
 
 
 def left_alone(world: PocketWorld, found: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the spec whose true answer is asked and never edited (its target is never used)."""
+    """A row of the spec that is tested but never edited (its target is not used)."""
     others = [name for name in world.objects[found["relation"]] if name != found["object"]]
     target = others[0] if others else "something else"
     prompt = plain(world, found["relation"])
@@ -76,7 +76,7 @@ def left_alone(world: PocketWorld, found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def seen(events: Events) -> Seen:
-    """Which share of the answers of each kind is another one after the edit."""
+    """The share of answers of each kind that changed after the edit."""
     states = measured(events).get(LANE) or []
     if not states or states[-1]["round"] < 1:
         return Seen([], [])
@@ -94,7 +94,7 @@ def seen(events: Events) -> Seen:
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any], events: Events) -> Rows:
-    """A row per kind of question: the share that is answered otherwise now, and how many were asked."""
+    """One row per kind of question: the share of changed answers, and their number."""
     rows: Rows = []
     asked = {EDIT: "efficacy_exact", OTHER_WORDS: "paraphrase_exact", SUBJECT: "neighborhood_exact"}
     for what, name in asked.items():
@@ -110,7 +110,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], events: Events)
 
 
 def text(row: Mapping[str, Any]) -> str:
-    """What stands at a bar."""
+    """The label of a bar."""
     if row["asked"] is None:
         return f"{100 * row['changed']:.0f} %"
     return f"{round(row['changed'] * row['asked'])} of {row['asked']}"
@@ -143,7 +143,7 @@ def beside(found: Mapping[str, Mapping[str, Any]], moved: list[str]) -> str:
 
 
 def reach(moved: list[str]) -> tuple[str, str]:
-    """How far the edit reached, as the choices of the prediction have it."""
+    """How far the edit reached, as a choice of the prediction."""
     if not moved:
         return "none", "nothing else moved"
     if KIN[-1][1] in moved:

@@ -1,4 +1,4 @@
-"""Where a lesson's run stands: read from the store again and again while somebody looks at it."""
+"""The state of a lesson's run, read from the store repeatedly while somebody watches it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ State = dict[str, Any]
 
 @dataclass
 class Standing:
-    """One lesson's run as it goes on. `look` reads on and says where it stands, as the page's script wants it.
+    """One lesson's run in progress. `look` reads new events and returns the state for the page's script.
 
     A lesson with a study asks for it once its run is done; `trouble` says why no worker can be started.
     """
@@ -69,7 +69,7 @@ class Standing:
         return state
 
     def _study(self, found: Run) -> State:
-        """The second part of a lesson: what is measured on the finished run."""
+        """The second part of a lesson: the study of the finished run."""
         wanted = self.lesson.study
         assert wanted is not None
         mine = [study for study in self.store.studies.of(self.run) if wanted.asked_by(study.asked)]
@@ -99,7 +99,7 @@ class Standing:
         return {"says": f"{does}{counted}", "part": part, "left": text.lasting(progress.get("eta_seconds"))}
 
     def _ask(self) -> State:
-        """Ask for the study, once: another page that looks at the same run may have done so."""
+        """Request the study once: another page with the same run may have done so."""
         command = self.store.answer(self.asked) if self.asked is not None else None
         if command is not None and command.state == "failed":
             return {"status": "failed", "says": str((command.answer or {}).get("message", "The study failed."))}
@@ -108,7 +108,7 @@ class Standing:
         return {"status": "running", "stage": 2, "says": self._before(0)}
 
     def _waits(self, kind: str) -> bool:
-        """Whether the worker has still to hear of something that was asked of this run."""
+        """Whether a command about this run is still waiting for the worker."""
         return any(command.run == self.run and command.kind == kind for command in self.store.waiting())
 
     def _command(self) -> int:
@@ -129,14 +129,14 @@ class Standing:
         return next((event["rounds"] for event in self.events if event["kind"] == "started"), 0)
 
     def _seen(self) -> State:
-        """What the numbers so far show, as the script draws it."""
+        """The results so far, in the script's format."""
         sentences, rows, outcome = self.lesson.seen(self.events)
         drawn = [{name: short(value) for name, value in row.items()} for row in rows]
         unbroken = [said.replace(" %", "\u00a0%") for said in sentences]
         return {"sentences": unbroken, "rows": drawn, "outcome": None if outcome is None else outcome._asdict()}
 
     def stop(self) -> None:
-        """Stop what goes on: the run, or the study after it."""
+        """Stop the run, or the study after it."""
         found = self.store.get(self.run, spec=False)
         if found is None:
             return
@@ -148,7 +148,7 @@ class Standing:
                 self.store.command(self.run, "stop_study", {"study": study.id})
 
     def resume(self) -> None:
-        """Go on where it stopped: with the run, or with its study."""
+        """Resume the run, or its study."""
         found = self.store.get(self.run, spec=False)
         if found is not None and found.status in ("paused", "stopped", "failed"):
             self.store.command(self.run, "resume")

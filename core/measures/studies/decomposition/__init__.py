@@ -41,29 +41,29 @@ class Decomposition:
     question: ClassVar[str] = "How much of a weight's singular energy do tasks need, and which part of it is sensitive?"
     source: ClassVar[str] = "REVIVE, Figures 2a, 2b and 11"
 
-    points: int = param(10, ge=1, le=100, help="Shares of the energy to rebuild from besides 0 %, evenly up to all.")
-    groups: int = param(5, ge=2, le=50, help="Groups of equal energy that are disturbed one at a time.")
-    smallest: float = param(1.0, symbol="ε", gt=0, le=ceiling.RATIO, help="The least disturbance, as a share of ‖W‖_F.")
-    largest: float = param(3.0, gt=0, le=ceiling.RATIO, help="The largest disturbance.")
-    sizes: int = param(2, ge=1, le=10, help="How many sizes, from the least to the largest, evenly on a log scale.")
-    seeds: int = param(2, ge=1, le=ceiling.SEEDS, help="Random disturbances of each group.")
+    points: int = param(10, ge=1, le=100, help="Number of energy shares besides 0 %, evenly up to 100 %.")
+    groups: int = param(5, ge=2, le=50, help="Groups of equal energy, perturbed one at a time.")
+    smallest: float = param(1.0, symbol="ε", gt=0, le=ceiling.RATIO, help="Smallest perturbation, as a share of ‖W‖_F.")
+    largest: float = param(3.0, gt=0, le=ceiling.RATIO, help="Largest perturbation.")
+    sizes: int = param(2, ge=1, le=10, help="Number of sizes, from the smallest to the largest, evenly on a log scale.")
+    seeds: int = param(2, ge=1, le=ceiling.SEEDS, help="Random perturbations of each group.")
     sides: str = param("both", choices=("input", "output", "both"), help="The side whose directions are grouped.")
     matrices: str = param(
         "edited",
         choices=("edited", "all"),
-        help="Whose down-projections are replaced together: the lane's edited layers', or every layer's.",
+        help="Layers whose down-projections are replaced together: the lane's edited ones, or all.",
     )
     tasks: str = param(
         "",
         names=Names.TASKS,
-        help="Tasks with commas between (a folder, or names of the harness); empty: the lane's own.",
+        help="Tasks, separated by commas (a folder, or names of the harness); empty: the lane's own.",
     )
     items: int | None = param(10, ge=1, le=ceiling.ITEMS, help="Items per task; none: all.")
     facts: int = param(
         25,
         ge=0,
         le=ceiling.FACTS,
-        help="True facts whose probability is read besides the tasks: a finer sign than multiple choice.",
+        help="True facts whose probability is measured besides the tasks: finer than multiple choice.",
     )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
@@ -120,8 +120,8 @@ class Decomposition:
                 " of the intact model's. Reconstruction: the fewest directions that hold n % of Σσ, zeros for 0 %."
                 f" Perturbation: {self.groups} groups of equal Σσ, each Δ = Σ α_ij u_i v_jᵀ with Gaussian α over the"
                 " group's v_j (input side) or u_i (output side) and all vectors of the other side, scaled to"
-                " ‖Δ‖_F = ε ‖W‖_F, or so that every direction of a group gets as much; mean, least and most of"
-                f" {self.seeds} seeds."
+                " ‖Δ‖_F = ε ‖W‖_F, or so that every direction of a group gets the same amount; mean, minimum"
+                f" and maximum of {self.seeds} seeds."
             ),
             notes=notes,
             empty=dict.fromkeys(
@@ -275,7 +275,7 @@ def _relative(value: float, intact: float) -> float | None:
 
 
 def _over_seeds(values: Sequence[float], intact: float) -> dict[str, float | None]:
-    """The mean over seeds and, as shares of the intact model's score, mean, least and most."""
+    """The mean over seeds and, as shares of the intact model's score, mean, minimum and maximum."""
     mean = sum(values) / len(values)
     row = {"score": mean, "relative": _relative(mean, intact)}
     return row | {"low": _relative(min(values), intact), "high": _relative(max(values), intact)}
@@ -314,7 +314,7 @@ def _charts(chance: float | None) -> list[Chart]:
             y_high="high",
             line=1.0,
             line_label="intact",
-            title="Tasks and true facts with one group of directions disturbed",
+            title="Tasks and true facts with one group of directions perturbed",
             x_title="group (strongest first)",
             y_title="score relative to the intact model",
         ),
