@@ -30,14 +30,14 @@ from lab_app.markup import text
 from lab_app.markup.widgets import widget
 
 GROUPS = {  # in their order on the page; studies that are not named here follow behind these
-    "Inside": ("angles", "blocks", "stability", "keys", "values", "maps", "correlation"),
+    "Inside": ("angles", "blocks", "stability", "keys", "values", "maps", "correlation", "lens"),
     "Outside": ("scores", "retention", "ripple", "portability", "locality", "generation", "perplexity", "cost")
     + ("warning",),
-    "Without editing": ("card", "trace", "decomposition"),
+    "Without editing": ("card", "trace", "layers", "decomposition"),
 }
 OTHERS = "Others"
 OVER_ROUNDS = ("retention", "correlation", "warning", "perplexity")  # say little of one round alone
-AT_NO_ROUND = ("card", "trace", "decomposition")
+AT_NO_ROUND = ("card", "trace", "layers", "decomposition")
 PATIENCE = 30.0  # seconds that the worker has to take a study on
 SHOWN = 40  # studies of one run, the newest
 MOST_ROWS = 150_000  # of one table that a page is sent: the heat maps of a few lanes and rounds

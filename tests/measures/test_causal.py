@@ -86,9 +86,10 @@ def test_effects_are_those_of_one_run_for_each_sample_token_and_layer(model, par
     prompt, clean = prompt_for(model), {}
     added = noise(model, prompt, 2, 3 * embedding_std(model, [prompt]), seed=5)
     found = traced(model, prompt, added, part, window)
-    assert found.clean == pytest.approx(run(model, prompt, kept=clean), abs=1e-10)
+    exactness = 1e-6 if model.model_type == "gptj" else 1e-10  # its attention is in float32
+    assert found.clean == pytest.approx(run(model, prompt, kept=clean), abs=exactness)
     plain = [run(model, prompt, added[s]) for s in range(2)]
-    assert found.corrupted == pytest.approx(sum(plain) / 2, abs=1e-10)
+    assert found.corrupted == pytest.approx(sum(plain) / 2, abs=exactness)
     assert found.restored.shape == (model.n_layers, len(prompt.ids) - prompt.first)
     for layer in range(model.n_layers):
         layers = [layer] if part == STATES else window_of(layer, window, model.n_layers)
@@ -102,10 +103,10 @@ def test_effects_are_those_of_one_run_for_each_sample_token_and_layer(model, par
                 )
                 for s in range(2)
             ]
-            assert float(found.restored[layer, token - prompt.first]) == pytest.approx(sum(slow) / 2, abs=1e-10)
+            assert float(found.restored[layer, token - prompt.first]) == pytest.approx(sum(slow) / 2, abs=exactness)
     if part == STATES:  # the last state of the last layer is all that the answer depends on
-        assert float(found.restored[-1, -1]) == pytest.approx(found.clean, abs=1e-10)
-        assert float(found.effect[-1, 0]) == pytest.approx(0, abs=1e-10)
+        assert float(found.restored[-1, -1]) == pytest.approx(found.clean, abs=exactness)
+        assert float(found.effect[-1, 0]) == pytest.approx(0, abs=exactness)
 
 
 def test_rows_are_run_in_groups(model, monkeypatch):
@@ -113,8 +114,13 @@ def test_rows_are_run_in_groups(model, monkeypatch):
     added = noise(model, prompt, 3, 0.5, seed=1)
     whole = traced(model, prompt, added, MLP, 2)
     monkeypatch.setattr(model, "token_budget", 2 * len(prompt.ids))
-    torch.testing.assert_close(traced(model, prompt, added, MLP, 2).restored, whole.restored, rtol=0, atol=1e-10)
-    assert traced(model, prompt, added * 0, STATES).effect.abs().max() < 1e-10  # without noise nothing is lost
+    torch.testing.assert_close(
+        traced(model, prompt, added, MLP, 2).restored,
+        whole.restored,
+        rtol=0,
+        atol=1e-6 if model.model_type == "gptj" else 1e-10,
+    )
+    assert traced(model, prompt, added * 0, STATES).effect.abs().max() < 1e-6  # without noise nothing is lost
 
 
 def test_windows_noise_and_roles(lm):

@@ -3,7 +3,7 @@ except for second moments, which are read when they are used."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -87,6 +87,13 @@ class EditSession:
                 moment = self.moments[layer].moment
             self.held[layer] = moment
             return moment
+
+    def ahead(self, layers: Sequence[int]) -> None:
+        """Gather the second moments of these layers in one pass over the texts, if they are gathered on first use."""
+        gather = getattr(self.moments, "ahead", None)
+        if gather is not None:
+            with self.setup():
+                gather(layers)
 
     def spectral_norm(self, layer: int) -> float:
         """σ_1 of W0, computed once; without its singular vectors, which are large."""

@@ -79,7 +79,7 @@ def case_of(lane: OpenedLane, report: Callable[[int, int], None] | None = None) 
     """The `Case` of a lane, which studies work on. Statistics of a layer are read or gathered when they are used."""
     run, label = lane.run, lane.label
     spec, past = run.spec, run.past
-    moments = Moments(run.lm.n_layers, lambda layer: _second_moment(run, layer))
+    moments = Moments(run.lm.n_layers, lambda layers: _second_moments(run, layers))
     return Case(
         lm=run.lm,
         lane=label,
@@ -102,9 +102,9 @@ def case_of(lane: OpenedLane, report: Callable[[int, int], None] | None = None) 
 
 
 class Moments(dict[int, SecondMoment]):
-    """C0 by layer: each is computed by `gather` on first use and then kept."""
+    """C0 by layer: each is computed by `gather` on first use, or `ahead` with others, and then kept."""
 
-    def __init__(self, layers: int, gather: Callable[[int], SecondMoment]):
+    def __init__(self, layers: int, gather: Callable[[Sequence[int]], Mapping[int, SecondMoment]]):
         super().__init__()
         self._layers, self._gather = layers, gather
 
@@ -114,8 +114,15 @@ class Moments(dict[int, SecondMoment]):
     def __missing__(self, layer: int) -> SecondMoment:
         if layer not in self:
             raise KeyError(layer)
-        self[layer] = self._gather(layer)
+        self.ahead([layer])
         return self[layer]
+
+    def ahead(self, layers: Sequence[int]) -> None:
+        """Compute those of several layers together, in one pass over the texts."""
+        missing = [layer for layer in layers if layer not in self.keys()]
+        if missing:
+            gathered = self._gather(missing)
+            self.update({layer: gathered[layer] for layer in missing})
 
 
 def merged(results: Mapping[str, StudyResult]) -> dict[str, Any]:
@@ -164,6 +171,5 @@ def progress_report(
     return report
 
 
-def _second_moment(run: OpenedRun, layer: int) -> SecondMoment:
-    session = run.laboratory.session(run.spec, [layer], run.control.heartbeat, gathering(run.control))
-    return session.moments[layer]
+def _second_moments(run: OpenedRun, layers: Sequence[int]) -> Mapping[int, SecondMoment]:
+    return run.laboratory.session(run.spec, layers, run.control.heartbeat, gathering(run.control)).moments

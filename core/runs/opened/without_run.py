@@ -66,8 +66,8 @@ def case_without_run(
         raise UserError(f"The model has layers 0 to {lm.n_layers - 1}, not {max(layers)}.")
     session = laboratory.session(spec, layers or recipe.layers, control.heartbeat, gathering(control))
 
-    def gather(layer: int) -> Any:
-        return laboratory.session(spec, [layer], control.heartbeat, gathering(control)).moments[layer]
+    def gather(some: Sequence[int]) -> Mapping[int, Any]:
+        return laboratory.session(spec, some, control.heartbeat, gathering(control)).moments
 
     return Case(
         lm=lm,

@@ -94,6 +94,7 @@ class Card:
         tasks = Tasks.build(case.lm, names, self.items, case.seed, case.beat) if names else None
         asked = true_facts(case, self.facts)
         known = known_facts(case, asked)
+        case.session.ahead(recipe.layers)
         references = {}
         for layer in recipe.layers:
             case.beat()
