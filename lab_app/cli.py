@@ -65,8 +65,8 @@ def open_page(words: Sequence[str] | None = None) -> int:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
     from core.errors import UserError
+    from core.paths import default_home
     from core.runs.spec.admission import Offer
-    from core.runs.worker.process import default_home
     from lab_app.auth import read
     from lab_app.lab import Lab
     from lab_app.server import stubs

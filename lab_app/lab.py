@@ -16,7 +16,7 @@ from typing import Any
 from core.errors import UserError
 from core.facts.dataset import known
 from core.facts.readers.pocket import PocketWorld
-from core.names import SHIPPED
+from core.packaged import all_at_hand
 from core.panels.energy import curve
 from core.paths import ASSETS
 from core.runs.spec.admission import EVERYTHING, Offer, in_spec
@@ -45,8 +45,7 @@ class Lab:
     ):
         self.store = Store(home)
         self.assets, self.key = assets, key
-        there = tuple(name for name in SHIPPED if (assets / name / "model" / "config.json").is_file())
-        self.offered = replace(offered, models=(*there, *offered.models))
+        self.offered = replace(offered, models=(*all_at_hand(assets), *offered.models))
         self.trouble = ""  # why the worker cannot start
         self.exposed = ""  # what whoever runs the lab should know of who reaches it
         self._worker = WorkerProcess(self.store.home, parent=os.getpid()) if worker else None

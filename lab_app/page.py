@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from core.charts.equations import GUARD, METHOD
+from core.packaged import lacking
 from core.panels import panels
 from lab_app.api import publish
 from lab_app.features import FEATURES
@@ -64,6 +65,7 @@ def experiment(lab: Lab) -> dict[str, Any]:
         value="pocket",
         allow_custom_value=True,
         label="Model",
+        info=lacking(lab.assets) or None,
         elem_id="model",
     )
     form["model_problem"] = problem("model-problem")

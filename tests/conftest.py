@@ -2,7 +2,7 @@
 in the user's home, and torch has one thread. Markers are set here, by what a test asks for:
 
 - `browser`: it opens the page in a browser;
-- `model`: it runs the pocket model, not a toy.
+- `model`: it runs the pocket model or SmolLM2, not a toy.
 
 `make fuzz` asks for the profile "fuzz", which tries many more inputs (`tests.fuzzing`)."""
 
@@ -17,6 +17,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREA
 import pytest
 from hypothesis import settings
 
+from core.packaged import PACKAGED
 from tests import shapes
 
 shapes.install()
@@ -24,7 +25,7 @@ settings.register_profile("unhurried", deadline=None)  # how long an input takes
 settings.register_profile("fuzz", deadline=None, print_blob=True)
 settings.load_profile("unhurried")
 
-MARKED_BY = {"browser": "browser", "pocket": "model"}  # fixture: marker
+MARKED_BY = {"browser": "browser", "pocket": "model", "smollm2": "model"}  # fixture: marker
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,6 +40,18 @@ def pocket() -> Path:
     folder = Path(__file__).parents[1] / "assets" / "pocket" / "model"
     assert (folder / "model.safetensors").is_file()
     return folder
+
+
+@pytest.fixture(scope="session")
+def smollm2(lab_home: None, request: pytest.FixtureRequest) -> str:
+    """The name of SmolLM2, where its package is installed. It is converted once for all processes and sessions of the
+    tests: the folder of converted models is pytest's own cache."""
+    if PACKAGED["smollm2"].gguf() is None:
+        pytest.skip(f"SmolLM2 is not installed: {PACKAGED['smollm2'].pip}")
+    models = Path(os.environ["LAB_HOME"]) / "models"
+    if not models.exists():
+        models.symlink_to(request.config.cache.mkdir("models"))
+    return "smollm2"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,4 +1,4 @@
-"""From a name to a model: the embedded one, a folder, or the hub."""
+"""From a name to a model: one of the lab's own, a folder, a GGUF file, or the hub."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from core.errors import UserError
 from core.models.anatomy import anatomy_of
 from core.models.chat import chat_frame
 from core.models.checkpoint import check_causal, check_finite, check_report, check_words, culprit, wrong_file
+from core.models.gguf import Say, converted, gguf_file
 from core.models.language_model import LanguageModel
 from core.names import SHIPPED
-from core.paths import ASSETS
+from core.paths import ASSETS, default_home
 
 DTYPES = {
     "float32": torch.float32,
@@ -33,27 +34,36 @@ def load_model(
     trust_remote_code: bool = False,
     assets: Path = ASSETS,
     chat: bool = False,
+    home: Path | None = None,
+    say: Say = lambda line: None,
 ) -> LanguageModel:
     """Load a causal language model and its tokenizer.
 
-    `reference` is "pocket" (the embedded model), a folder written by `save_pretrained`, or a hub id such as
-    "openai-community/gpt2-xl". `device` "auto" takes a GPU if there is one; `dtype` "auto" is float32 on a CPU and
-    bfloat16 (float16 if the GPU has no bfloat16) on a GPU. Missing files of a folder are never downloaded, and a
-    repository's own code is run only with `trust_remote_code`. With `chat` every prompt is a user's message in the
-    tokenizer's chat template, and answers begin the assistant's turn.
+    `reference` is "pocket" (the embedded model), "smollm2" (if its package is installed), a folder written by
+    `save_pretrained`, a GGUF file or a folder with one, or a hub id such as "openai-community/gpt2-xl". A GGUF is
+    converted once, into `home` (default: the lab's), and `say` is told (`core.models.gguf`). `device` "auto" takes a
+    GPU if there is one; `dtype` "auto" is float32 on a CPU and bfloat16 (float16 if the GPU has no bfloat16) on a GPU.
+    Missing files of a folder are never downloaded, and a repository's own code is run only with `trust_remote_code`.
+    With `chat` every prompt is a user's message in the tokenizer's chat template, and answers begin the assistant's
+    turn.
 
     Raises `UserError` if the reference, the device or the type is wrong, or if the checkpoint is incomplete, not
     finite, not causal or does not match its tokenizer (`core.models.checkpoint`).
     """
     place = resolve_device(device)
-    path, local = resolve_reference(reference, assets)
+    kind = resolve_dtype(dtype, place)
+    if (file := gguf_file(reference, assets)) is not None:
+        folder, quantised = converted(file, home or default_home().expanduser(), kind, say)
+        path, local = str(folder), True
+    else:
+        (path, local), quantised = resolve_reference(reference, assets), ""
     options: dict[str, Any] = {"local_files_only": local, "trust_remote_code": trust_remote_code}
     reading = "config.json"
     try:
         config = AutoConfig.from_pretrained(path, **options)
         if config.is_encoder_decoder:
-            kind = f"{reference} ({config.model_type}) is an encoder and a decoder"
-            raise UserError(f"{kind}. Give a causal language model, such as GPT-2 or Llama.")
+            what = f"{reference} ({config.model_type}) is an encoder and a decoder"
+            raise UserError(f"{what}. Give a causal language model, such as GPT-2 or Llama.")
         reading = "the tokenizer's files"
         tokenizer = AutoTokenizer.from_pretrained(path, **options)
         reading = "the weights with config.json"
@@ -61,7 +71,7 @@ def load_model(
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             path,
             config=config,
-            dtype=resolve_dtype(dtype, place),
+            dtype=kind,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # reported, and refused below by name
             **placement,
@@ -72,7 +82,7 @@ def load_model(
         raise
     except Exception as error:  # whatever transformers, tokenizers, safetensors and pickle raise for files they get
         raise UserError(explain(reference, Path(path) if local else None, error, reading)) from error
-    notes = check_report(reference, report)
+    notes = check_report(reference, report) + ([f"The model {reference}: {quantised}."] if quantised else [])
     check_finite(reference, model)
     if not getattr(tokenizer, "is_fast", False):
         raise UserError(
@@ -93,7 +103,8 @@ def resolve_reference(reference: str, assets: Path) -> tuple[str, bool]:
     if folder.is_dir() and reference.strip():
         if not (folder / "config.json").is_file():
             raise UserError(
-                f"The folder {folder} holds no model: it has no config.json. Give a folder written by save_pretrained."
+                f"The folder {folder} holds no model: it has no config.json. Give a folder written by save_pretrained,"
+                " or one with a GGUF file."
             )
         return str(folder), True
     if reference == "pocket":
@@ -103,7 +114,7 @@ def resolve_reference(reference: str, assets: Path) -> tuple[str, bool]:
     looks_like_path = reference.startswith((".", "/", "~")) or reference.count("/") > 1 or not reference.strip()
     if looks_like_path or folder.exists():
         raise UserError(
-            f"There is no model folder at {reference!r}. Give an existing folder, a hub id such as"
+            f"There is no model folder at {reference!r}. Give an existing folder, a GGUF file, a hub id such as"
             ' "openai-community/gpt2", or "pocket".'
         )
     return reference, False

@@ -6,11 +6,12 @@ import sys
 import time
 
 from core.errors import UserError
+from core.paths import default_home
 from core.runs.store.store import Store
 from core.runs.store.study_queue import Asked
 from core.runs.worker import loop as worker_module
 from core.runs.worker.loop import GIVEN_UP, Worker
-from core.runs.worker.process import WorkerProcess, default_home, worker_lives
+from core.runs.worker.process import WorkerProcess, worker_lives
 from tests.runs.at_work import LITTLE, PATIENCE, answered, kinds, long, queued, status, until, warnings
 from tests.runs.tables import TABLES, table
 

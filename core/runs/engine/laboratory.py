@@ -20,6 +20,7 @@ from core.editing.statistics.corpus import Corpus, dataset_corpus, file_corpus
 from core.editing.statistics.second_moment import Gathering
 from core.errors import UserError
 from core.facts.fact import Fact
+from core.models.gguf import Say
 from core.models.language_model import LanguageModel
 from core.models.loading import load_model
 from core.paths import ASSETS
@@ -55,15 +56,17 @@ class Laboratory:
         """Whether the model of a spec is the one that is loaded."""
         return self._model is not None and self._key == _key(spec)
 
-    def model(self, spec: RunSpec) -> LanguageModel:
-        """The model of a spec. If another one is loaded, that is released first."""
+    def model(self, spec: RunSpec, say: Say = lambda line: None) -> LanguageModel:
+        """The model of a spec. If another one is loaded, that is released first. `say` is told of a conversion."""
         steady_threads()
         if self._model is None or self._key != _key(spec):
             self._model = self._session = self._key = None
             self.recent.clear()  # its values belong to the former model
             self._loading = True
             try:
-                self._model = load_model(spec.model, spec.device, spec.dtype, assets=self.assets, chat=spec.chat)
+                self._model = load_model(
+                    spec.model, spec.device, spec.dtype, False, self.assets, spec.chat, self.home, say
+                )
             finally:
                 self._loading = False
             self._key = _key(spec)

@@ -175,7 +175,7 @@ def prepare(
     check_there(spec.lanes, plan.facts)
     control.report(Progress(phase="loading", message=f"Loading the model {spec.model}"))
     with timed(seconds, "model"):
-        lm = laboratory.model(spec)
+        lm = laboratory.model(spec, control.converting)
     control.heartbeat()
     info = replace(model_info(lm), facts=data_set(facts))
     before = (spec.resolved or {}).get("lanes")

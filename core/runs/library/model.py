@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ class Model:
 
     def __init__(self, laboratory: Laboratory, spec: RunSpec):
         self.laboratory, self.spec = laboratory, spec
-        self.lm: LanguageModel = laboratory.model(spec)
+        self.lm: LanguageModel = laboratory.model(spec, lambda line: print(line, file=sys.stderr))
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -39,8 +40,9 @@ class Model:
 
 
 def load(model: str = "pocket", device: str = "auto", dtype: str = "auto", chat: bool = False) -> Model:
-    """Load a model: "pocket", a hub id or a folder. `lab.run` accepts it instead of a name, so that several runs share
-    it. `chat` applies the tokenizer's chat template to prompts. Raises `UserError` if it cannot be loaded or edited."""
+    """Load a model: "pocket", "smollm2", a hub id, a folder or a GGUF file. `lab.run` accepts it instead of a name, so
+    that several runs share it. `chat` applies the tokenizer's chat template to prompts. Raises `UserError` if it cannot
+    be loaded or edited."""
     fields = {"model": model, "device": device, "dtype": dtype, "chat": chat}
     spec = RunSpec.from_dict({**fields, "facts": {"source": "pocket"}, "lanes": [{"method": "memit"}]})
     return Model(Laboratory(cache_home(Path.cwd())), spec)

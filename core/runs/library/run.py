@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
 from core.panels import figure
+from core.paths import default_home
 from core.runs.engine.laboratory import Laboratory
 from core.runs.export.export import Exported, export
 from core.runs.export.options import ExportRequest
@@ -31,7 +32,7 @@ from core.runs.store.store import Run as Stored
 from core.runs.store.store import Store
 from core.runs.worker.foreground import alone, check_out, open_or_create, stored_run
 from core.runs.worker.perform import perform
-from core.runs.worker.process import cache_home, default_home, worker_lives
+from core.runs.worker.process import cache_home, worker_lives
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -122,6 +122,7 @@ class OpenedRun:
     def load(self) -> LanguageModel:
         """The model; reports to `control` before it is loaded."""
         self.control.report(Progress(phase="loading", message=f"Loading the model {self.spec.model}"))
+        self.laboratory.model(self.spec, self.control.converting)
         return self.lm
 
     @property

@@ -131,6 +131,10 @@ class Control:
             self._last, self._reported = (progress.phase, progress.lane, progress.round), time.monotonic()
             self._report(progress)
 
+    def converting(self, line: str) -> None:
+        """Report that a model's file is being converted, or was."""
+        self.report(Progress(phase="converting", message=line))
+
     def wants(self, phase: str, lane: str | None, number: int | None) -> bool:
         """Whether a report of this phase would be passed on now; if not, it need not be built."""
         if self._report is None:

@@ -19,7 +19,13 @@ from core.runs.progress.events import Edited, Event, Finished, Measured, Progres
 
 BAR = 24  # characters
 SILENT = 20.0  # seconds without a line after which a line of progress is written to a file
-STAGES = ("loading", "statistics", "contexts", "inside")  # before a run's first step: each begins with a line
+STAGES = (
+    "loading",
+    "converting",
+    "statistics",
+    "contexts",
+    "inside",
+)  # before a run's first step: each begins with a line
 SHOWN = ("efficacy", "paraphrase", "neighborhood", "unedited_recall", "task_mean")
 
 

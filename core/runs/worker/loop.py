@@ -20,6 +20,7 @@ from filelock import Timeout
 from transformers.utils import logging
 
 from core.errors import UserError
+from core.paths import default_home
 from core.runs.engine.laboratory import POCKET, Laboratory
 from core.runs.export.offered import clear_drafts
 from core.runs.progress.control import Control
@@ -27,7 +28,7 @@ from core.runs.store.store import Run, Store
 from core.runs.store.study_queue import StudyState
 from core.runs.worker.command_handler import MOST_ATTEMPTS, CommandHandler, Studying
 from core.runs.worker.perform import perform, perform_study
-from core.runs.worker.process import default_home, worker_lock
+from core.runs.worker.process import worker_lock
 from core.runs.worker.questions import QuestionHandler
 from core.runs.worker.sentinel import lives
 from core.runs.worker.watchdog import CLOSED, Bell, Limits, Sentinel, Watchdog

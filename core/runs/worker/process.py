@@ -9,20 +9,14 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import platformdirs
 from filelock import FileLock, Timeout
 
 from core.errors import UserError
-from core.paths import INSTALLED, ROOT
+from core.paths import INSTALLED, ROOT, default_home
 
 LARGEST_LOG = 5 * 2**20  # bytes, after which a new log is begun
 QUICK_DEATH = 10.0  # seconds: a worker that lives shorter could not start
 MOST_DEATHS = 3  # quick ones, one after the other, before giving up
-
-
-def default_home() -> Path:
-    """`$LAB_HOME`, or the folder that the platform has for a program's data."""
-    return Path(os.environ.get("LAB_HOME") or platformdirs.user_data_path("edit-lab"))
 
 
 def cache_home(out: Path) -> Path:
