@@ -12,6 +12,7 @@ from core.runs.cli import card as card_cli
 from core.runs.cli import export as export_cli
 from core.runs.cli import measure as measure_cli
 from core.runs.cli import run as cli
+from core.runs.cli import study as study_cli
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "python -m core") -> int:
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m core"
     measure_cli.add_parsers(subparsers)
     export_cli.add_parsers(subparsers)
     card_cli.add_parsers(subparsers)
+    study_cli.add_parsers(subparsers)
     pocket.add_parser(subparsers)
     options = parser.parse_args(arguments)
     try:

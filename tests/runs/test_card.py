@@ -93,6 +93,24 @@ def test_bad_input_is_one_line(written, model_folder, tmp_path, monkeypatch, cap
     assert not (tmp_path / "card").exists()
 
 
+def test_studies_without_a_run(written, model_folder, texts_file, tmp_path, capsys):
+    """The sweep over layers gathers the statistics of all its windows; the lens reads the unedited model."""
+    facts = ["--facts", str(written.parent / "facts.csv"), "--texts", str(texts_file), "--tokens", "300"]
+    for name, options in (("layers", ["edits=2", "width=2", "facts=0"]), ("lens", ["facts=2"])):
+        settings = [word for option in options for word in ("--set", option)]
+        assert main(["study", name, str(model_folder), *facts, *settings, "--out", str(tmp_path / "out")]) == 0
+    found = json.loads((tmp_path / "out" / "study-layers.json").read_text())
+    assert [row["layers"] for row in found["tables"]["windows"]] == ["0-1", "1-2"]
+    lens = json.loads((tmp_path / "out" / "study-lens.json").read_text())
+    assert {row["round"] for row in lens["tables"]["lens"]} == {0}
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names >= {"study-layers-windows.csv", "study-layers.html", "study-lens-lens.csv", "study-lens.html"}
+    bad = ["study", "trace", str(model_folder), *facts, "--set", "windows=2", "--out", str(tmp_path / "out")]
+    capsys.readouterr()
+    assert main(bad) == 2
+    assert 'did you mean "window"' in capsys.readouterr().err
+
+
 def test_tables_as_text():
     assert table([{"lane": "a", "x": 1, "y": None}]) == ["| x | y |", "|---|---|", "| 1 | – |"]
     rows = [

@@ -63,7 +63,7 @@ def measure_command(arguments: argparse.Namespace) -> int:
         raise UserError("--set gives options of a study; name the study by --study")
     if arguments.results or arguments.delete:
         return _results(arguments)
-    options = _options(arguments.set)
+    options = options_of(arguments.set)
     if arguments.study is not None:  # report errors before anything is loaded
         built(arguments.study, options)
         free_key(arguments.folder.expanduser(), arguments.study, arguments.name)
@@ -135,7 +135,7 @@ def _why(empty: dict[str, str]) -> str:
     return f"{empty['table']} of {empty['lane']}: {empty['why']}"
 
 
-def _options(arguments: Sequence[str]) -> dict[str, Any]:
+def options_of(arguments: Sequence[str]) -> dict[str, Any]:
     """`["count=3", "ask=edit", "layers=[4,5]"]` as a dictionary. Values that are not JSON are text."""
     options = {}
     for argument in arguments:

@@ -13,7 +13,6 @@ import torch
 from core.editing.deltas.ledger import Ledger
 from core.editing.lane.session import model_info
 from core.editing.recipe import recipe_from_dict
-from core.errors import UserError
 from core.facts.source import load_facts
 from core.measures.outside.texts import texts_for
 from core.measures.session import task_names
@@ -40,7 +39,7 @@ def study_without_run(
     """
     began, chosen, random, pace = time.monotonic(), built(name, options), torch.get_rng_state(), Pace()
     try:
-        case = case_without_run(laboratory, spec, control, getattr(chosen, "layers", None))
+        case = case_without_run(laboratory, spec, control)
         report = progress_report(chosen.title, case.lane, 0, 1, control, pace)
         cases, rounds = {case.lane: replace(case, progress=report)}, {case.lane: [0]}
         announce(chosen, cases, rounds, control, pace)
@@ -52,19 +51,13 @@ def study_without_run(
     return found | {"notes": [*laboratory.warnings(spec), *found["notes"]]}
 
 
-def case_without_run(
-    laboratory: Laboratory, spec: RunSpec, control: Control, layers: Sequence[int] | None = None
-) -> Case:
-    """The model of a spec as studies see a lane. The statistics of `layers` (None: plain MEMIT's) are read or gathered
-    at once, those of others when they are used."""
+def case_without_run(laboratory: Laboratory, spec: RunSpec, control: Control) -> Case:
+    """The model of a spec as studies see a lane. Statistics are read or gathered when they are used."""
     control.report(Progress(phase="loading", message="Reading the facts"))
     facts = load_facts(spec.facts, laboratory.assets)
     control.report(Progress(phase="loading", message=f"Loading the model {spec.model}"))
     lm = laboratory.model(spec)
     recipe = recipe_from_dict({"method": "memit"}, model_info(lm))
-    if layers and max(layers) >= lm.n_layers:
-        raise UserError(f"The model has layers 0 to {lm.n_layers - 1}, not {max(layers)}.")
-    session = laboratory.session(spec, layers or recipe.layers, control.heartbeat, gathering(control))
 
     def gather(some: Sequence[int]) -> Mapping[int, Any]:
         return laboratory.session(spec, some, control.heartbeat, gathering(control)).moments
@@ -74,7 +67,7 @@ def case_without_run(
         lane=Path(lm.reference).name if Path(lm.reference).is_dir() else lm.reference,
         recipe=recipe,
         ledger=Ledger(NOWHERE),
-        session=replace(session, moments=Moments(lm.n_layers, gather)),
+        session=replace(laboratory.session(spec, ()), moments=Moments(lm.n_layers, gather)),
         facts=facts.edit,
         unedited=facts.unedited,
         cohorts=(),
