@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NEW, OLD = "new object", "old object"
 SUBJECT, LAST = "subject’s last token", "last token"
+PLACES = 2  # where it is read
 Rows = list[dict[str, Any]]
 
 
@@ -35,22 +36,26 @@ class Lens:
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here."""
+        from core.measures.cost.cost_model import Work
         from core.measures.study.workload import question_work
 
-        count = min(self.facts, len(case.facts))
-        return question_work(case, count * len({0, *rounds}), 0).seconds(case.lm)
+        lm, reads = case.lm, min(self.facts, len(case.facts)) * len({0, *rounds})
+        heads = Work(passes=2.0 * lm.d_model * lm.config.vocab_size * PLACES * lm.n_layers * reads)
+        return (question_work(case, reads, 0) + heads).seconds(lm)
 
     def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """The table `lens`: a row per round, place, layer and answer."""
         import torch
 
+        from core.measures.cost.cost_model import announcement
         from core.measures.inside.logit_lens import logit_lens
         from core.measures.study.loop import each_round, facts_at
         from core.measures.study.walk import broken
 
         facts = [case.facts[i] for i in facts_at(case, max(rounds, default=0), self.facts)]
         read = [read_of(case.lm, fact) for fact in facts]
-        rows, notes = [ids for ids, *_ in read], _notes(case, facts, read)
+        rows = [ids for ids, *_ in read]
+        notes = announcement(self.seconds(case, rounds)) + _notes(facts, read)
         places = torch.tensor([places for _, places, _ in read])
         tokens = torch.tensor([[max(token, 0) for token in pair] for *_, pair in read])
         table: Rows = []
@@ -108,11 +113,9 @@ def read_of(lm: LanguageModel, fact: Fact) -> tuple[list[int], tuple[int, int], 
     return ids, (place, len(ids) - 1), (new, old)
 
 
-def _notes(case: Case, facts: Sequence[Fact], read: Sequence[Any]) -> list[str]:
+def _notes(facts: Sequence[Fact], read: Sequence[Any]) -> list[str]:
     """What the averages leave out or cannot tell apart."""
-    from core.measures.cost.cost_model import announcement
-
-    notes = announcement(Lens(facts=len(facts)).seconds(case, [0, 1]))
+    notes = []
     if unknown := sum(old < 0 for *_, (_, old) in read):
         notes.append(f"{unknown} of {len(facts)} facts have no other old object: they count for the new one only")
     if same := sum(new == old for *_, (new, old) in read):

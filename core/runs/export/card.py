@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.charts.grammar import Chart, Plot
-from core.charts.plot import plotted
+from core.charts.plot import COLUMNS, plotted
 from core.charts.select import Data
 from core.errors import UserError
 from core.runs.store.folder import csv_text, replace_text
 
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
 FIRST = "card.json"
 Row = Mapping[str, Any]
+WIDE, TALL = 1400, 460  # px of the picture, and of one line of its charts
 TITLES = {
     "abilities": "Facts and tasks, intact and with the down-projections of all edited layers zeroed",
     "zeroed": "Down-projections zeroed",
@@ -57,7 +61,27 @@ def picture(card: Mapping[str, Any]) -> str:
         {name: [dict(row) for row in rows] for name, rows in card["tables"].items()}, lanes=tuple(card["lanes"])
     )
     figure = plotted(Plot(charts=charts), data, title=f"{card['model']['reference']}: {card['title']}")
+    spread_out(figure, card["lanes"])
     return str(figure.to_html(include_plotlyjs=True, full_html=True))
+
+
+def spread_out(figure: Figure, lanes: Sequence[str]) -> None:
+    """Larger charts, each with a legend of its own, since a colour means something else in each; of a single lane its
+    name is in the title alone."""
+    lines = -(-len({trace.xaxis for trace in figure.data}) // COLUMNS)
+    figure.update_layout(width=WIDE, height=TALL * lines + 120, margin={"l": 60, "r": 20, "t": 130, "b": 60})
+    for note in figure.layout.annotations:
+        if note.xref == "paper":
+            note.text = note.text.removesuffix(f" · {lanes[0]}") if len(lanes) == 1 else note.text
+            note.yshift = 20
+    for number in dict.fromkeys((trace.xaxis or "x").removeprefix("x") for trace in figure.data):
+        own = [trace for trace in figure.data if (trace.xaxis or "x") == f"x{number}" and trace.name]
+        names = {trace.name: trace for trace in reversed(own)}
+        for trace in own:
+            trace.update(showlegend=len(names) > 1 and trace is names[trace.name], legend=f"legend{number}")
+        place = {"x": figure.layout[f"xaxis{number}"].domain[0], "y": figure.layout[f"yaxis{number}"].domain[1]}
+        look = {"orientation": "h", "xanchor": "left", "yanchor": "bottom", "font": {"size": 11}}
+        figure.update_layout({f"legend{number}": place | look})
 
 
 def markdown(card: Mapping[str, Any]) -> str:

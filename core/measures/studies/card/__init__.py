@@ -237,8 +237,8 @@ def _charts(anything: bool, edited: bool) -> list[Chart]:
             x="asked",
             y="score",
             by="state",
-            title="Facts and tasks, intact and with the edited layers zeroed",
-            x_title="asked",
+            title="All edited layers zeroed",
+            x_title="",
             y_title="score",
             unit="share",
         ),
@@ -249,8 +249,8 @@ def _charts(anything: bool, edited: bool) -> list[Chart]:
             y="score",
             by="asked",
             where=summary,
-            title="Down-projections zeroed",
-            x_title="zeroed",
+            title="Layers zeroed one by one",
+            x_title="",
             y_title="score",
             unit="share",
         ),
@@ -266,6 +266,7 @@ def _charts(anything: bool, edited: bool) -> list[Chart]:
             title="Top n % of singular energy kept",
             x_title="n (% of Σσ kept)",
             y_title=of_intact,
+            unit="share",
         ),
         Chart(
             table="perturbed",
@@ -281,6 +282,7 @@ def _charts(anything: bool, edited: bool) -> list[Chart]:
             title="One tenth of the directions perturbed",
             x_title="tenth (strongest first)",
             y_title=of_intact,
+            unit="share",
         ),
     ]
     layers = [

@@ -58,10 +58,10 @@ class Trace:
         from core.measures.study.known import known_facts, true_facts
 
         notes = announcement(self.seconds(case, rounds))
-        known = known_facts(case, true_facts(case, None if len(case.unedited) < MOST_ASKED else MOST_ASKED))
+        known = known_facts(case, true_facts(case, MOST_ASKED))
         facts = known[: self.facts]
         if not facts:
-            raise UserError(f"The model says none of {len(case.unedited)} true facts: there is nothing to trace.")
+            raise UserError("The model says none of the true facts that were asked: there is nothing to trace.")
         prompts = [prompt_of(case, fact) for fact in facts]
         size = self.noise * embedding_std(case.lm, prompts)
         table: Rows = []
