@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core.editing.deltas.ledger import Ledger
 from core.errors import UserError
 from core.measures import studies
-from core.runs.cli.measure import _options
+from core.runs.cli.measure import options_of
 from core.runs.opened.catalogue import built
 from core.runs.opened.selected_rounds import selected_rounds
 from core.runs.spec.differences import compared
@@ -117,7 +117,7 @@ def test_rounds_may_be_asked_for_in_any_words(tmp_path, rounds, lanes):
 @given(words=st.lists(TEXTS | st.builds("{}={}".format, KEYS, TEXTS), max_size=3))
 def test_options_on_the_command_line_may_say_anything(words):
     try:
-        _options(words)
+        options_of(words)
     except UserError as error:
         clear(error)
 
