@@ -23,6 +23,7 @@ def said(*lanes: dict, model: ModelInfo = POCKET) -> list[tuple[str, str]]:
         ([REVIVE, {"name": "random"}], ["REVIVE"]),
         ([{"name": "random"}, REVIVE], ["random"]),
         ([REVIVE, PRUNE, RECT], ["REVIVE"]),
+        ([REVIVE, {"name": "sphere"}], ["REVIVE"]),
         ([RECT, REVIVE], []),
         ([REVIVE, PRUNE], []),
         ([REVIVE, {"name": "shrink", "factor": 0.5}], []),
