@@ -34,6 +34,8 @@ def recipe_from_dict(lane: Mapping[str, Any], model: ModelInfo | None = None) ->
     method = build(config, given, f"The method {name}")
     if model is not None and method.layers and max(method.layers) >= model.n_layers:
         raise UserError(f"The model has layers 0 to {model.n_layers - 1}; this lane asks for {list(method.layers)}.")
+    if wrapper is not None and (why := wrapper.refusal(method)):
+        raise UserError(f"{wrapper.title} cannot be around {config.title}: {why}.")
     guard_names = tuple(entry["name"] for entry in lane.get("guards") or ())
     acting = tuple(
         build(guards.get(n), {k: v for k, v in entry.items() if k != "name"}, f"The guard {n}")

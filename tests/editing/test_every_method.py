@@ -1,4 +1,4 @@
-"""Every method there is with every guard there is: a new file in either folder joins by itself."""
+"""Every method there is with every guard and wrapper there is: a new file in one of the folders joins by itself."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from core.editing import guards, methods
+from core.editing import guards, methods, wrappers
 from core.editing.deltas.ledger import Ledger
 from core.editing.lane.method import Recipe
 from core.editing.lane.session import model_info
@@ -17,6 +17,7 @@ from core.editing.rounds.locate_then_edit import LocateThenEdit
 from core.editing.settings.defaults import ModelInfo
 from core.editing.settings.parameters import parameters
 from core.editing.stopwatch import PHASES, SETUP, WAITING
+from core.errors import UserError
 from core.models.forward import score
 from tests.editing.common import FACTS, session_of
 
@@ -64,6 +65,8 @@ def lived(lm, recipe: Recipe, session, ledger: Ledger | None = None) -> LaneStat
 
 
 def same(one: LaneState, other: LaneState) -> bool:
+    assert one.memory.keys() == other.memory.keys()
+    assert all(torch.equal(one.memory[name], other.memory[name]) for name in one.memory)
     return all(
         torch.equal(mine[layer], theirs[layer])
         for mine, theirs in ((one.weights, other.weights), (one.history, other.history), (one.sums, other.sums))
@@ -79,6 +82,26 @@ def test_rounds_are_finite_and_rebuilt_bit_for_bit(lm, tmp_path, method, guard):
     assert all(bool(torch.isfinite(weight).all()) for weight in state.weights.values())
     assert any(not torch.equal(state.weights[layer], lm.original(layer)) for layer in recipe.layers)
     assert same(ledger.rebuild(lm, "lane", recipe.layers), state)
+
+
+@pytest.mark.parametrize("wrapper", wrappers.names())
+@pytest.mark.parametrize("method", methods.names())
+def test_a_wrapper_goes_around_a_method_or_says_why_not(lm, tmp_path, method, wrapper):
+    known = {parameter.name for parameter in parameters(methods.get(method))}
+    usual = {name: value for name, value in {**USUAL, **OWN.get(method, {})}.items() if name in known}
+    lane = {"method": method, **usual, "wrapper": wrapper}
+    if why := wrappers.get(wrapper)().refusal(methods.get(method)()):
+        with pytest.raises(UserError, match=why):
+            recipe_from_dict(lane, model_info(lm))
+        return
+    recipe, ledger = recipe_from_dict(lane, model_info(lm)), Ledger(tmp_path)
+    state = lived(lm, recipe, session_of_once(lm), ledger)
+    rebuilt = ledger.rebuild(lm, "lane", recipe.layers)
+    assert same(rebuilt, state)
+    again = [edit_round(lm, one, FACTS, recipe, session_of(lm)).updates for one in (state, rebuilt)]
+    for layer in recipe.layers:
+        assert torch.equal(again[0][layer].left, again[1][layer].left)
+        assert torch.equal(again[0][layer].right, again[1][layer].right)
 
 
 SESSIONS: dict[int, Any] = {}

@@ -25,6 +25,7 @@ from core.models.language_model import LanguageModel
 from core.tensor_files import Unreadable, factors, read_tensors
 
 RESTORE = "restore the file from a copy, or make the run anew"
+MEMORY = "memory."  # before the names of what an editor left for later rounds
 BRANCH = "branch.json"  # in a lane's folder: the parent lane and round of a branch
 
 
@@ -48,6 +49,7 @@ class Ledger:
         for name in ("start", "target"):
             if (value := getattr(update, name)) is not None:
                 tensors[name] = value.cpu().contiguous()
+        tensors |= {MEMORY + name: value.cpu().contiguous() for name, value in update.memory.items()}
         about = {"lane": lane, "round": round_, "layers": list(update.updates)}
         path = self.path(lane, round_)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -248,6 +250,7 @@ def _updates(tensors: dict[str, Tensor], layers: Sequence[int]) -> LayerUpdates:
         raw=updates | deltas("raw.", some("raw.")),
         start=tensors.get("start"),
         target=tensors.get("target"),
+        memory={name.removeprefix(MEMORY): tensor for name, tensor in tensors.items() if name.startswith(MEMORY)},
     )
 
 

@@ -53,6 +53,7 @@ class States:
                 {layer: history[layer] for layer in order},
                 {layer: sums[layer] for layer in order},
                 dict(state.shelves),
+                dict(state.memory),
             )
 
     def _after(self, lane: str, round_: int, beat: Callable[[], None]) -> LaneState:
@@ -100,11 +101,13 @@ class States:
 
 def copied(state: LaneState) -> LaneState:
     """A state that shares the matrices, and the space for more keys, until one of the two is edited."""
-    return LaneState(dict(state.weights), dict(state.history), dict(state.sums), dict(state.shelves))
+    parts = (state.weights, state.history, state.sums, state.shelves, state.memory)
+    return LaneState(*(dict(part) for part in parts))
 
 
 def size(state: LaneState) -> int:
     """Bytes of a state's tensors; shared tensors count once."""
-    tensors = [tensor for part in (state.weights, state.sums, state.history) for tensor in part.values()]
+    parts = (state.weights, state.sums, state.history, state.memory)
+    tensors = [tensor for part in parts for tensor in part.values()]
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
     return sum(storages.values())

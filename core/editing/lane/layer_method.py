@@ -26,6 +26,7 @@ class LayerMethod(Method):
 
     site: ClassVar[str] = "block"  # where z is: the residual stream after the last layer, or "ffn", its FFN's output
     flat_mean: ClassVar[bool] = False  # all prompts have equal weight; else the bare one has half of the weight
+    keeps_lengths: ClassVar[bool] = False  # outputs can only be turned: values of another length are out of reach
     mean_states: ClassVar[bool] = False  # the residual is relative to the mean state, not the bare prompt's
 
     steps: int = param(25, ge=1, le=ceiling.STEPS, help="Evaluations of the value loss; no step follows the last.")

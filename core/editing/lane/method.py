@@ -8,9 +8,11 @@ give settings for a model (`usual`), and is exported as METHOD. No other file ha
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from jaxtyping import Float
 
 from core.editing import guards, priors
 from core.editing.guards import Guard
@@ -19,9 +21,10 @@ from core.editing.linalg.dominance import Dominance
 from core.editing.settings.defaults import Default, ModelInfo
 from core.editing.settings.parameters import param, values
 from core.errors import UserError
+from core.lazy import torch
 
 if TYPE_CHECKING:
-    from core.editing.lane.results import RoundUpdate
+    from core.editing.lane.results import RoundUpdate, Values
     from core.editing.lane.session import EditSession
     from core.editing.lane.state import LaneState
     from core.facts.fact import Fact
@@ -52,6 +55,14 @@ class Editor(ABC):
 
 class Wrapper(Editor):
     """Transforms the edit of the recipe's method before it is added. Its fields are its hyperparameters."""
+
+    def refusal(self, method: Method) -> str:
+        """Why the wrapper makes no sense around this method; "" if it does."""
+        return ""
+
+    def values(self, round_: Round, values: Values, weights: Mapping[int, Float[torch.Tensor, "d_out d_in"]]) -> Values:
+        """Target values, found on the model in `weights`, before they are written; by default as they are."""
+        return values
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,8 @@ class LayerUpdates:
     `corrections` are the differences that guards of the accumulated change make to the sum of all updates, until the
     next round: C_t with W_t = W_0 + Δ_1 + … + Δ_t + C_t. Layers without one use the sum unchanged. `raw` is the update
     before the guards. `start` and `target` are the facts' values at the last edited layer, before the edit and as aimed
-    at, for methods that have such values.
+    at, for methods that have such values. `memory` is what the editor will need in later rounds, by names of its own
+    (running statistics, a measured norm); it replaces what was there under these names.
     """
 
     updates: dict[int, LowRank]
@@ -30,6 +31,7 @@ class LayerUpdates:
     raw: dict[int, LowRank] = field(default_factory=dict, kw_only=True)
     start: Float[Tensor, "d facts"] | None = field(default=None, kw_only=True)
     target: Float[Tensor, "d facts"] | None = field(default=None, kw_only=True)
+    memory: dict[str, Tensor] = field(default_factory=dict, kw_only=True)
 
 
 class Shelf:
@@ -57,13 +59,15 @@ class LaneState:
     """W_t and the keys of all rounds so far, per edited layer. Matrices are replaced, never changed in place.
 
     `weights` are the matrices in use; `sums` are those from which the next round continues: W_0 and all updates. They
-    are the same matrices unless a guard acts on the accumulated change.
+    are the same matrices unless a guard acts on the accumulated change. `memory` is what the rounds left for later ones
+    besides.
     """
 
     weights: dict[int, Float[Tensor, "d_out d_in"]]
     history: dict[int, Float[Tensor, "d_in n"]]
     sums: dict[int, Float[Tensor, "d_out d_in"]]
     shelves: dict[int, Shelf] = field(default_factory=dict, repr=False, compare=False)
+    memory: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
     def base(cls, lm: LanguageModel, layers: Sequence[int]) -> LaneState:
@@ -79,10 +83,11 @@ class LaneState:
             self.weights[layer] = total if correction is None else added(total, correction)
             shelf = self.shelves.setdefault(layer, Shelf())
             self.history[layer] = shelf.add(self.history[layer], round_.keys[layer])
+        self.memory = {**self.memory, **round_.memory}
 
     def copy(self) -> LaneState:
         """A branch: it shares the matrices until one of the two is edited."""
-        return LaneState(dict(self.weights), dict(self.history), dict(self.sums))
+        return LaneState(dict(self.weights), dict(self.history), dict(self.sums), memory=dict(self.memory))
 
     def digest(self, layer: int) -> str:
         """The first 16 hex digits of SHA-256 of a layer's W_t: equal digests, equal bits."""

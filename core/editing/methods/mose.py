@@ -63,6 +63,7 @@ class Mose(LocateThenEdit):
 
     title: ClassVar[str] = "MOSE"
     paper: ClassVar[str] = "Multiplicative Orthogonal Sequential Editing"
+    keeps_lengths: ClassVar[bool] = True
 
     ratio: float = param(
         1.0, symbol="ρ", gt=0, le=ceiling.RATIO, help="Weight of preserving old outputs: λ = ρ ‖W K‖² / tr(W C0 Wᵀ)."

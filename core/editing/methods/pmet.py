@@ -76,9 +76,9 @@ class Pmet(Memit):
     def edit(self, round_: Round) -> RoundUpdate:
         """All facts together, towards values of the FFN's output."""
         from core.editing.methods._pmet_values import joint_values
-        from core.editing.rounds.procedures import all_at_once
+        from core.editing.rounds.procedures import all_at_once, wrapped_values
 
-        return all_at_once(round_, lambda own: joint_values(own, self))
+        return all_at_once(round_, lambda own: wrapped_values(own, joint_values(own, self)))
 
     def share(self, index: int, count: int) -> float:
         """The part of the remaining residual that the `index`-th of `count` layers takes."""

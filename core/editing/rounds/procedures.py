@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from core.editing.lane.layer_method import LayerMethod
@@ -54,7 +55,7 @@ def target_values(round_: Round, original: bool = False) -> Values:
     with lm.worn(weights):
         rows, beat = prompts(lm, facts, ()), round_.heartbeat
         start = states(lm, rows, last, method.site, beat) if method.site != "block" else None
-        return optimise_values(
+        values = optimise_values(
             lm,
             facts,
             last,
@@ -65,6 +66,17 @@ def target_values(round_: Round, original: bool = False) -> Values:
             blocked=None if basis is None else basis.outputs,
             start=start,
         )
+    return wrapped_values(round_, values, weights)
+
+
+def wrapped_values(
+    round_: Round, values: Values, weights: Mapping[int, Float[Tensor, "d_out d_in"]] | None = None
+) -> Values:
+    """The values as the lane's wrapper, if it has one, wants them. They were found on the model in `weights`, by
+    default the lane's current ones."""
+    if round_.recipe.wrapper is None:
+        return values
+    return round_.recipe.wrapper.values(round_, values, round_.state.sums if weights is None else weights)
 
 
 def joined(steps: Sequence[RoundUpdate]) -> RoundUpdate:
@@ -92,6 +104,7 @@ def joined(steps: Sequence[RoundUpdate]) -> RoundUpdate:
             **{part.name: torch.cat([getattr(s.values, part.name) for s in steps], -1) for part in fields(first.values)}
         ),
         notes=list(dict.fromkeys(note for step in steps for note in step.notes)),
+        memory={name: value for step in steps for name, value in step.memory.items()},
         start=columns("start"),
         target=columns("target"),
     )

@@ -125,8 +125,10 @@ def removed(raw: LowRank, guarded: LowRank) -> float:
 
 
 def relative(missing: Tensor, wanted: Tensor) -> float:
-    """The mean over facts of the residual, as a share of the initial one."""
-    return float((missing.norm(dim=0) / wanted.clamp(min=1e-12)).mean())
+    """The mean of the residual as a share of the initial one, over the facts of which anything is wanted; 0 if there
+    are none."""
+    some = wanted > 1e-12
+    return float((missing.norm(dim=0)[some] / wanted[some]).mean()) if bool(some.any()) else 0.0
 
 
 def check(facts: Sequence[Fact], method: LayerMethod, layer: int, *numbers: Tensor) -> None:
