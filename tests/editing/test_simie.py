@@ -5,11 +5,11 @@ import torch
 
 from core.editing.deltas.ledger import Ledger
 from core.editing.lane.state import LaneState
-from core.editing.linalg.lowrank import LowRank
+from core.editing.linalg.lowrank import LowRank, narrow
 from core.editing.recipe import recipe_from_dict
 from core.editing.rounds.edit_round import edit_round
 from core.editing.settings.defaults import ModelInfo
-from core.editing.wrappers._regression import narrow, token_keys
+from core.editing.wrappers._regression import token_keys
 from core.models.tokens import answer_ids
 from tests.editing.common import FACTS, recipe_of, session_of
 

@@ -44,7 +44,14 @@ def test_its_directions_are_orthonormal_and_one_more_than_reach_the_share():
     basis = Sphere(beta=0.5).prepare(WEIGHT, 0)
     torch.testing.assert_close(basis.T @ basis, eye(basis.shape[1]), **EXACT)
     equal = torch.cat([eye(4), torch.zeros(4, 2, dtype=torch.float64)], 1)  # four equal energies
-    assert [Sphere(beta=beta).prepare(equal, 0).shape[1] for beta in (0, 0.2, 0.25, 0.5, 0.9, 1)] == [1, 1, 2, 3, 4, 4]
+    assert [Sphere(beta=beta).prepare(equal, 0).shape[1] for beta in (0.0, 0.2, 0.25, 0.5, 0.9, 1.0)] == [
+        1,
+        1,
+        2,
+        3,
+        4,
+        4,
+    ]
 
 
 def test_the_length_of_a_row_does_not_matter_and_rows_of_zeros_do_no_harm():
@@ -61,7 +68,7 @@ def test_the_length_of_a_row_does_not_matter_and_rows_of_zeros_do_no_harm():
 
 
 def test_nothing_taken_is_the_update_and_all_of_it_twice_is_once():
-    none, whole = Sphere(alpha=0), Sphere(alpha=1)
+    none, whole = Sphere(alpha=0.0), Sphere(alpha=1.0)
     basis = whole.prepare(WEIGHT, 0)
     assert torch.equal(none.apply(DELTA, basis).right, DELTA.right)
     once = whole.apply(DELTA, basis)

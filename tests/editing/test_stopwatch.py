@@ -27,6 +27,8 @@ HEAVY = (
     "core.editing.methods._pmet_values.Joint.evaluate",
     "core.editing.methods._fine_tuning.practised",
     "core.editing.methods._oft.practised",
+    "core.editing.methods._gradients.answers",
+    "core.editing.methods._gradients.score",
     "core.editing.rounds.spread.prompts",
     "core.editing.rounds.procedures.prompts",
     "core.editing.lane.session.sample_contexts",

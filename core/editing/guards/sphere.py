@@ -20,7 +20,7 @@ TINY = 1e-8  # the smallest norm of a row that is divided by, so that rows of ze
 class Sphere(Guard["torch.Tensor"]):
     """ΔW (I − α U Uᵀ): U are the main eigenvectors of ŴᵀŴ, Ŵ the current weight with rows of norm 1.
 
-    As in the code released with SPHERE: U has one column more than the largest number of leading eigenvalues whose sum
+    As in the code of Liu et al. 2026: U has one column more than the largest number of leading eigenvalues whose sum
     is at most β of all. Computed for each update from the thin singular value decomposition of Ŵ, whose squared
     singular values they are. Unlike REVIVE it acts on the inputs alone, softly, with the energy of σ², and on
     directions that move with the edits. Experimental: it is new, and the input directions that AlphaEdit protects are
@@ -28,7 +28,7 @@ class Sphere(Guard["torch.Tensor"]):
     """
 
     title: ClassVar[str] = "SPHERE"
-    paper: ClassVar[str] = "Energy-Regularized Sequential Model Editing on Hyperspheres (SPHERE, released code)"
+    paper: ClassVar[str] = "arXiv 2510.01172"
     inside: ClassVar[bool] = False
 
     alpha: float = param(

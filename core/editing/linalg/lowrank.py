@@ -65,6 +65,11 @@ def added(weight: Float[torch.Tensor, "d_out d_in"], delta: LowRank) -> Float[to
     return torch.addmm(weight, delta.left, delta.right.T)
 
 
+def narrow(delta: LowRank) -> LowRank:
+    """The same Δ with at most as many columns as it has outputs."""
+    return LowRank.full(delta.dense()) if delta.columns > delta.left.shape[0] else delta
+
+
 def total(deltas: Sequence[LowRank]) -> LowRank:
     """The sum of updates, with all their columns."""
     return LowRank(torch.cat([d.left for d in deltas], 1), torch.cat([d.right for d in deltas], 1))

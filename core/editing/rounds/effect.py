@@ -67,7 +67,7 @@ def silent(recipe: Recipe, update: RoundUpdate, weights: Mapping[int, Float[Tens
     if NO_CHANGE not in warnings and searched and after >= 0.99 * before:
         warnings[NO_VALUES] = (
             f"No better values were found: their loss is {after:.3g}, and was {before:.3g} before the first step. "
-            f"lr ({values(recipe.method)['lr']:g}) is too large or too small, or what bounds each step too narrow."
+            f"{_step_size(recipe)} is too large or too small, or what bounds each step too narrow."
         )
     if recipe.update_guards and raw > NOTHING and max(removed_shares) <= NONE:
         warnings[NOT_GUARDED] = not_guarded(recipe)
@@ -98,8 +98,15 @@ def _cause(recipe: Recipe, update: RoundUpdate, searched: bool) -> str:
     if isinstance(update.values, Values) and float(update.values.size.max()) <= NOTHING:
         return f"the values hardly move, since lr ({settings['lr']:g}) or clamp ({settings['clamp']:g}) is too small"
     if not isinstance(update.values, Values):
-        return f"training hardly moves a weight; raise lr ({settings['lr']:g}){_more(recipe, ('bound', 'cap'))}"
+        return f"training hardly moves a weight; raise {_step_size(recipe)}{_more(recipe, ('bound', 'cap'))}"
     return _weighs(recipe)
+
+
+def _step_size(recipe: Recipe) -> str:
+    """The hyperparameter that says how far a step goes, with its value."""
+    settings = values(recipe.method)
+    name = next(name for name in ("lr", "eta", "step") if settings.get(name) is not None)
+    return f"{name} ({settings[name]:g})"
 
 
 def _weighs(recipe: Recipe) -> str:

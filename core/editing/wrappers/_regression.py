@@ -15,7 +15,7 @@ from core.editing.lane.method import Round
 from core.editing.lane.results import RoundUpdate
 from core.editing.lane.state import LaneState
 from core.editing.layer_context import LayerContext
-from core.editing.linalg.lowrank import LowRank, added
+from core.editing.linalg.lowrank import LowRank, added, narrow
 from core.editing.linalg.metric import Dense
 from core.editing.rounds.spread import passed, removed
 from core.facts.fact import Fact
@@ -94,8 +94,3 @@ def token_keys(
                 for place, (index, length) in enumerate(zip(indices, lengths, strict=True)):
                     parts[layer][index] = states["key", layer][place, :length].double()
     return {layer: torch.cat([columns[i] for i in range(len(rows))]).T.contiguous() for layer, columns in parts.items()}
-
-
-def narrow(delta: LowRank) -> LowRank:
-    """The same Δ with at most as many columns as it has outputs."""
-    return LowRank.full(delta.dense()) if delta.columns > delta.left.shape[0] else delta

@@ -24,7 +24,7 @@ NAMED = 3  # skipped facts that a note names
 class Nas(Wrapper):
     """v* = v0 + δ becomes m v* / ‖v*‖; if ‖v*‖ > 2 m, v* = v0 and the fact is not edited; z = (h0 − v0) + v*.
 
-    As in the code released with NAS, which wraps MEMIT, AlphaEdit, ROME and LyapLock. v0 is what the FFN of the last
+    As in the code of Liu et al. 2026, which wraps MEMIT, AlphaEdit, ROME and LyapLock. v0 is what the FFN of the last
     edited layer adds at the subject of the bare prompt, on the model on which δ was found. The anchor m is the mean
     ‖v*‖ on the unedited model without the largest 5 %: the authors take 1000 requests of CounterFact; here it is those
     of the lane's first round, so that it fits the run's corpus, and all later rounds keep it (or it is `norm`). A fact
@@ -33,7 +33,7 @@ class Nas(Wrapper):
     """
 
     title: ClassVar[str] = "NAS"
-    paper: ClassVar[str] = "Norm-Anchored Scaling (NAS, released code)"
+    paper: ClassVar[str] = "arXiv 2602.02543"
 
     norm: float | None = param(
         None,
