@@ -28,6 +28,7 @@ USUAL: dict[str, Any] = {
 }  # fmt: skip
 OWN: dict[str, dict[str, Any]] = {
     "ft_l": {"lr": 0.003}, "ft_m": {"lr": 0.003}, "mose_oft": {"lr": 0.003},
+    "locft": {"lr": 0.003},
     "ultraedit": {"eta": None, "ridge": None, "step": 1.0},
     "alphaedit": {"threshold": 100.0, "beta": 0.01},
     "pmet": {"clamp": 1.0, "steps": 20},  # only one of its two δ is written: neither may do it alone

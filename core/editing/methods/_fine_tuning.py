@@ -17,6 +17,7 @@ from core.editing.lane.method import Round
 from core.editing.lane.results import Fit, RoundUpdate
 from core.editing.linalg.lowrank import LowRank
 from core.editing.rounds.spread import passed, removed
+from core.errors import UserError
 from core.facts.fact import Fact
 from core.models.hooks import logits_at
 from core.models.language_model import LanguageModel
@@ -45,6 +46,10 @@ class Training(Protocol):
     def stop_loss(self) -> float: ...
     @property
     def teacher_forced(self) -> bool: ...
+    @property
+    def shuffle(self) -> bool: ...
+    @property
+    def eos(self) -> bool: ...
 
 
 @runtime_checkable
@@ -128,12 +133,13 @@ def practised(
     which is made unless their mean is below `stop_loss`. Ends when the mean over batches is below it. `doing` is
     the beginning of the message of an `EditFailure` about a loss that is not finite."""
     lm = round_.lm
-    lessons = [lesson(lm, fact, config.teacher_forced) for fact in round_.facts]
-    parts = [list(range(i, min(i + config.batch, len(lessons)))) for i in range(0, len(lessons), config.batch)]
+    lessons = [lesson(lm, fact, config.teacher_forced, config.eos) for fact in round_.facts]
+    order = torch.Generator().manual_seed(round_.session.seed) if config.shuffle else None
     first, loss, steps_taken = torch.zeros(len(lessons)), torch.zeros(len(lessons)), 0
     with lm.worn(round_.state.sums):
         for number in range(config.steps):
             round_.tell("values", number + 1, config.steps)
+            parts = epoch(len(lessons), config.batch, order)
             for part in parts:
                 round_.beat()
                 loss[part], step = attempt([lessons[i] for i in part])
@@ -150,6 +156,12 @@ def practised(
             if sum(float(loss[part].mean()) for part in parts) / len(parts) < config.stop_loss:
                 break
     return Fit(first.double(), loss.double(), torch.full((len(lessons),), steps_taken))
+
+
+def epoch(count: int, size: int, order: torch.Generator | None) -> list[list[int]]:
+    """The batches of one pass over facts: in their order, or shuffled by the generator, which moves on."""
+    places = list(range(count)) if order is None else torch.randperm(count, generator=order).tolist()
+    return [places[start : start + size] for start in range(0, count, size)]
 
 
 def graded(
@@ -198,11 +210,16 @@ def bounded(weights: Mapping[int, Tensor], before: Mapping[int, Tensor], bound: 
             weight.copy_(torch.minimum(torch.maximum(weight, before[layer] - bound), before[layer] + bound))
 
 
-def lesson(lm: LanguageModel, fact: Fact, teacher_forced: bool) -> Lesson:
+def lesson(lm: LanguageModel, fact: Fact, teacher_forced: bool, eos: bool = False) -> Lesson:
     """Positions and targets: every target token after the prompt's last token, or each after the target tokens
-    before it."""
+    before it. With `eos` the end of the text is one more target token."""
     prompt = lm.asked(fact.text)
     head, target = lm.encode(prompt), answer_ids(lm.tokenizer, prompt, fact.target)
+    if eos:
+        end = lm.tokenizer.eos_token_id
+        if end is None:
+            raise UserError(f'{lm.reference} has no token for the end of a text: set "eos": false.')
+        target = [*target, end]
     last = len(head) - 1
     if teacher_forced:
         return Lesson([*head, *target[:-1]], list(range(last, last + len(target))), target)

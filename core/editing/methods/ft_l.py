@@ -49,6 +49,8 @@ class FtL(Method):
     title: ClassVar[str] = "FT-L"
     paper: ClassVar[str] = "arXiv 2012.00363"
     teacher_forced: ClassVar[bool] = False
+    shuffle: ClassVar[bool] = False
+    eos: ClassVar[bool] = False
 
     steps: int = param(25, ge=1, le=ceiling.STEPS, help="Maximum number of passes over the round's facts.")
     lr: float = param(5e-4, gt=0, le=ceiling.RATIO, help="Adam's learning rate.")

@@ -34,6 +34,8 @@ class MoseOft(Method):
     title: ClassVar[str] = "MOSE (code)"
     paper: ClassVar[str] = "Multiplicative Orthogonal Sequential Editing (released code)"
     teacher_forced: ClassVar[bool] = True
+    shuffle: ClassVar[bool] = False
+    eos: ClassVar[bool] = False
 
     blocks: int = param(4, symbol="g", ge=1, le=ceiling.WIDTH, help="Blocks of Q; must divide the layer's input size.")
     steps: int = param(25, ge=1, le=ceiling.STEPS, help="Maximum number of passes over the round's facts.")
