@@ -101,13 +101,13 @@ class States:
 
 def copied(state: LaneState) -> LaneState:
     """A state that shares the matrices, and the space for more keys, until one of the two is edited."""
-    parts = (state.weights, state.history, state.sums, state.shelves, state.memory)
-    return LaneState(*(dict(part) for part in parts))
+    weights, history, sums = dict(state.weights), dict(state.history), dict(state.sums)
+    return LaneState(weights, history, sums, dict(state.shelves), dict(state.memory))
 
 
 def size(state: LaneState) -> int:
     """Bytes of a state's tensors; shared tensors count once."""
-    parts = (state.weights, state.sums, state.history, state.memory)
-    tensors = [tensor for part in parts for tensor in part.values()]
+    tensors = [tensor for part in (state.weights, state.sums, state.history) for tensor in part.values()]
+    tensors += state.memory.values()
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
     return sum(storages.values())

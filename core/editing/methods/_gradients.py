@@ -73,10 +73,8 @@ def solved_once(round_: Round, config: Solving) -> RoundUpdate:
             memory[name] = round_.state.memory.get(name, sizes(before, keys))
             eta, ridge, told = strengths(config, before, memory[name], layer)
             notes += told
-            asked = shift(
-                *(part.standardised(columns) for part, columns in zip(statistics[layer], (keys, slopes), strict=True)),
-                eta,
-            )
+            of_keys, of_slopes = statistics[layer]
+            asked = shift(of_keys.standardised(keys), of_slopes.standardised(slopes), eta)
             wide = narrow(LowRank(asked, pushed_through(keys, ridge, layer)))
             finite(round_, layer, wide.left, wide.right)
             with watch.phase("guard"):

@@ -15,7 +15,7 @@ from core.editing.settings.parameters import param
 from core.lazy import torch
 
 if TYPE_CHECKING:
-    from core.editing.lane.results import RoundUpdate, Values
+    from core.editing.lane.results import Fit, RoundUpdate, Values
 
 NAMED = 3  # skipped facts that a note names
 
@@ -109,9 +109,12 @@ class Nas(Wrapper):
         with round_.lm.worn(weights):
             return states(round_.lm, rows, round_.recipe.layers[-1], "ffn", round_.heartbeat)
 
-    def told(self, round_: Round, values: Values, norm: float) -> str:
+    def told(self, round_: Round, found: Values | Fit, norm: float) -> str:
         """The anchor, and which edits were skipped."""
-        skipped = (values.delta.norm(dim=0) == 0).nonzero()[:, 0].tolist() if self.factor is not None else []
+        from core.editing.lane.results import Values
+
+        dropped = found.delta.norm(dim=0) == 0 if isinstance(found, Values) and self.factor is not None else None
+        skipped = [] if dropped is None else dropped.nonzero()[:, 0].tolist()
         said = (
             f"NAS: values have the length {norm:.3g}"
             if self.scale
