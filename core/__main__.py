@@ -10,6 +10,7 @@ from core.errors import UserError
 from core.pocket import cli as pocket
 from core.runs.cli import card as card_cli
 from core.runs.cli import export as export_cli
+from core.runs.cli import known as known_cli
 from core.runs.cli import measure as measure_cli
 from core.runs.cli import run as cli
 from core.runs.cli import study as study_cli
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m core"
     export_cli.add_parsers(subparsers)
     card_cli.add_parsers(subparsers)
     study_cli.add_parsers(subparsers)
+    known_cli.add_parsers(subparsers)
     pocket.add_parser(subparsers)
     options = parser.parse_args(arguments)
     try:

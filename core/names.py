@@ -6,8 +6,9 @@ from __future__ import annotations
 from enum import StrEnum
 from pathlib import PurePath
 
-OWN_DATA = ("pocket", "statements")  # the pocket world, and the facts of the run itself
+OWN_DATA = ("pocket", "everyday", "statements")  # the worlds of the lab, and the facts of the run itself
 SHIPPED = ("pocket", "smollm2")  # models of the lab: these names are never looked up elsewhere
+WORLDS = {"pocket": "pocket", "smollm2": "everyday"}  # the source of the facts that such a model knows
 
 
 class Names(StrEnum):

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-COMMANDS = "run, measure, export, pocket"
+COMMANDS = "run, measure, export, card, study, known, pocket"
 
 
 def main(given: Sequence[str] | None = None) -> int:

@@ -15,7 +15,9 @@ from typing import Any
 
 from core.errors import UserError
 from core.facts.dataset import known
+from core.facts.readers.everyday import EverydayWorld
 from core.facts.readers.pocket import PocketWorld
+from core.names import WORLDS
 from core.packaged import all_at_hand
 from core.panels.energy import curve
 from core.paths import ASSETS
@@ -66,6 +68,16 @@ class Lab:
             return PocketWorld.load(self.assets / "pocket" / "world")
         except UserError:
             return None
+
+    @cached_property
+    def everyday(self) -> EverydayWorld:
+        """The everyday facts, for real models."""
+        return EverydayWorld.read()
+
+    def world_of(self, model: Any) -> PocketWorld | None:
+        """The world from which facts for a model are sampled."""
+        own = WORLDS.get(str(model or "").strip()) == "everyday"
+        return self.everyday if own else self.world
 
     @cached_property
     def secret(self) -> str:

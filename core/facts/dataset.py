@@ -121,7 +121,7 @@ def named(name: str) -> Dataset:
     """A dataset by its name. Raises `UserError` with the nearest name."""
     datasets = known()
     if name not in datasets:
-        names = [*datasets, "pocket"]
+        names = [*datasets, "pocket", "everyday"]
         raise UserError(f'facts.source: there is no dataset or file "{name}"; {nearest(name, names)}')
     return datasets[name]
 

@@ -41,7 +41,7 @@ class Fact:
     leading space; `aliases` are other forms of the target that count as said. `paraphrases` are complete prompts with
     the subject filled in. `generation` are prompts to be continued freely (the relation is not in them), `references`
     texts that such continuations should be like if the target holds. `passage` is the free text that the fact was taken
-    from, if there is one.
+    from, if there is one. `kind` tells facts of one source apart ("known" to the model before any edit, or "further").
     """
 
     subject: str
@@ -59,6 +59,7 @@ class Fact:
     relation: str | None = None
     id: str = ""
     source: str = "typed"
+    kind: str = ""
 
     @property
     def text(self) -> str:

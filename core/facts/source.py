@@ -18,17 +18,22 @@ from core.facts.dataset import Dataset, Reading
 from core.facts.fact import Fact
 from core.facts.order import ordered
 from core.facts.origin import HUB, rows_at
+from core.facts.readers.everyday import NAME as EVERYDAY
+from core.facts.readers.everyday import SUBSETS, EverydayWorld
 from core.facts.readers.pocket import PocketWorld
 from core.names import Names
 
 MOST = 20_000  # facts of one run
 MOST_ROWS = 200_000  # rows of a file or dataset that are looked at
 MOST_SHOWN = 5  # problems spelled out in one message
-USUAL = 100  # facts of the pocket world, where no number is asked for
+USUAL = 100  # facts of the lab's own worlds, where no number is asked for
 
 
 class FactsSpec(BaseModel):
-    """Either `items` (typed facts) or `source`: "pocket", a dataset's name, or a file.
+    """Either `items` (typed facts) or `source`: "pocket", "everyday", a dataset's name, or a file.
+
+    The everyday facts are real ones in plain English. Those that SmolLM2 knows come first, then further ones; `subset`
+    "known" or "further" takes one kind alone.
 
     A dataset's records are at `path`: a file, a folder with one file, a hub dataset id, or one file of it
     ("hf://datasets/owner/name/file.json"); without a path, where the dataset is published, if that is the hub. A file
@@ -36,8 +41,8 @@ class FactsSpec(BaseModel):
     ConceptEdit's intra and inter, what ZsRE teaches), `split` among those on the hub ("train", "train+test").
 
     The first `count` facts in the order of the file are used, as in the papers; with `shuffle` the records are shuffled
-    by `seed` first. The pocket world is always sampled by `seed`. `order` is the order in which the chosen facts are
-    edited: unchanged ("given"), "shuffled" by `seed`, "clustered" by relation, or "adversarial", with those that
+    by `seed` first. The lab's own worlds are always sampled by `seed`. `order` is the order in which the chosen facts
+    are edited: unchanged ("given"), "shuffled" by `seed`, "clustered" by relation, or "adversarial", with those that
     interfere most next to each other (`core.facts.order`). `malformed` records end the run ("fail") or are left out and
     counted ("skip"). `unedited` is how many true facts are used to measure side effects: of the same source, of
     subjects that are not edited.
@@ -60,7 +65,9 @@ class FactsSpec(BaseModel):
     @model_validator(mode="after")
     def _one_source(self) -> FactsSpec:
         if (self.items is None) == (self.source is None):
-            raise ValueError('give either "items" (typed facts) or "source" ("pocket", a dataset or a file), not both')
+            raise ValueError(
+                'give either "items" (typed facts) or "source" ("pocket", "everyday", a dataset or a file), not both'
+            )
         if self.path or self.subset or self.split:
             self._of_a_dataset()
         return self
@@ -68,12 +75,14 @@ class FactsSpec(BaseModel):
     def _of_a_dataset(self) -> None:
         known = dataset.known()
         kind = known.get(self.source or "")
+        if self.source == EVERYDAY and self.subset in SUBSETS and not self.path and not self.split:
+            return
         if self.path and kind is None:
             raise ValueError(f'"path" says where the records of a dataset lie, named by "source": {", ".join(known)}')
-        if self.split and self.source in (None, "pocket"):
+        if self.split and self.source in (None, "pocket", EVERYDAY):
             raise ValueError('"split" chooses among the splits of a dataset; leave it out')
         if self.subset:
-            subsets = [spec for spec in kind.subsets if spec] if kind else []
+            subsets = [spec for spec in (SUBSETS if self.source == EVERYDAY else kind.subsets if kind else ()) if spec]
             if not subsets:
                 raise ValueError(f'"{self.source or "items"}" has no subsets; leave "subset" out')
             if self.subset not in subsets:
@@ -118,6 +127,10 @@ def load_facts(spec: FactsSpec, assets: Path) -> FactSet:
         world = PocketWorld.load(assets / "pocket" / "world")
         edit = world.sample(spec.count or USUAL, spec.seed)
         return FactSet(ordered(edit, spec.order, spec.seed), world.unedited(edit, spec.unedited, spec.seed))
+    if spec.source == EVERYDAY:
+        everyday = EverydayWorld.read()
+        edit = everyday.sample(spec.count or USUAL, spec.seed, spec.subset or "")
+        return FactSet(ordered(edit, spec.order, spec.seed), everyday.unedited(edit, spec.unedited, spec.seed))
     kind, rows, where = _located(spec)
     reading = dataset.read_rows(rows, kind, spec.subset or "")
     groups = _checked(reading, where, spec)

@@ -25,6 +25,7 @@ COLUMNS = (
     "references",
     "passage",
     "relation",
+    "kind",
     "id",
 )
 MOST_PASSAGE = 20_000  # characters
@@ -72,6 +73,7 @@ def parse_row(row: Mapping[str, Any], source: str = "typed") -> Fact:
         references=_texts(row, "references"),
         passage=clean(row.get("passage"), "passage", MOST_PASSAGE),
         relation=_text(row, "relation") or None,
+        kind=_text(row, "kind"),
         id=_text(row, "id"),
         source=source_of(row) or source,
     )

@@ -67,8 +67,8 @@ class MeasureConfig(BaseModel):
     texts: Annotated[Annotated[str, PATH] | ReadDataset | None, Names.DATA] = Field(
         default=None,
         description='what R_k and the perplexity are read on: a text file, a paragraph a line; {"dataset", "subset", '
-        '"split", "column"}; "statements" of the unedited facts; null: for R_k such statements, for the perplexity '
-        "nothing, and on the pocket model sentences of its world that it was not trained on for both",
+        '"split", "column"}; "statements" of the unedited facts; null: text that the unedited model samples, '
+        "and on the pocket model sentences of its world that it was not trained on; for R_k such statements as well",
     )
     inside: bool = Field(default=True, description="spectra, subspace similarity and R_k of the edited layers")
     top_rank: Literal["fixed", "recomputed"] = Field(

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from core.errors import UserError
 from core.facts.source import MOST, FactsSpec, load_facts
 from core.facts.typed import parse_rows
+from core.names import WORLDS
 from core.runs.opened.catalogue import built, catalogue
 from core.runs.spec.admission import in_options
 from core.runs.spec.problems import SpecError, problems_of
@@ -23,6 +24,7 @@ from lab_app.handlers.asking import answered
 from lab_app.handlers.there import check_rounds, lanes_there, past_of, rounds_of
 
 PATIENCE = 30.0  # seconds that the worker has to take a study on
+SAMPLING = ("source", "count", "seed", "subset")  # fields of a spec's facts that are sampled
 PREVIEWED = 50  # facts of a preview
 
 
@@ -195,9 +197,9 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
         if "text" in given:
             given = {"items": pasted.parse(str(given["text"]))}
         if given.get("items") is None:
-            if given.get("source", "pocket") != "pocket":
-                raise UserError('a preview takes "items", "text", or facts of the source "pocket"')
-            asked = pocket_facts({name: given[name] for name in ("count", "seed") if given.get(name) is not None})
+            if given.get("source", "pocket") not in WORLDS.values():
+                raise UserError('a preview takes "items", "text", or facts of the source "pocket" or "everyday"')
+            asked = sampled({name: given[name] for name in SAMPLING if given.get(name) is not None})
             drawn = load_facts(asked, lab.assets).edit
             shown = [fact.as_dict() for fact in drawn[:PREVIEWED]]
             return {"count": len(drawn), "facts": shown, "problems": [], "hints": []}
@@ -206,12 +208,12 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
     return ask_run, study_run, run_studies, study_result, stop_study, delete_study, list_studies, preview_facts
 
 
-def pocket_facts(given: dict[str, Any]) -> FactsSpec:
-    """Facts of the pocket world as they are asked for; raises `SpecError`."""
+def sampled(given: dict[str, Any]) -> FactsSpec:
+    """Facts of one of the lab's worlds as they are asked for; raises `SpecError`."""
     if type(given.get("count")) is int and given["count"] > MOST:
         raise UserError(f"count: at most {MOST:,} facts fit one run")
     try:
-        return FactsSpec(source="pocket", **given)
+        return FactsSpec.model_validate({"source": "pocket", **given})
     except ValidationError as error:
         raise SpecError(problems_of(error, FactsSpec)) from None
 

@@ -102,7 +102,7 @@ class Desk:
         form = dict(zip(FORM, asked, strict=True))
         seed, spec, wrong = whole(form["seed"]), None, ""
         try:
-            chosen, _ = experiment.asked(form["facts"], whole(form["count"]), seed, self.lab.world)
+            chosen, _ = experiment.asked(form["facts"], whole(form["count"]), seed, self.lab.world_of(form["model"]))
             size = whole(form["round_size"], 1)
             spec = experiment.spec(chosen, form["lanes"], form["model"], size, form["tasks"], form["maps"], seed)
             admit(RunSpec.from_dict(spec), self.lab.offer(request))

@@ -26,7 +26,7 @@ from lab_app.markup import text
 from lab_app.markup.widgets import widget
 
 MOST_FACTS = 400  # of a round, listed to choose from
-HERE = (None, "pocket")  # sources of facts that the page can read by itself
+HERE = (None, "pocket", "everyday")  # sources of facts that the page can read by itself
 AT_ONCE = 8
 TEMPLATE = """
 <dialog class="branch" aria-labelledby="branch-title">

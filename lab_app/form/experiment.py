@@ -13,6 +13,7 @@ from core.editing.settings.parameters import Parameter, parameters
 from core.errors import UserError
 from core.facts.readers.pocket import PocketWorld
 from core.facts.typed import COLUMNS, source_of
+from core.names import WORLDS
 from core.runs.spec.lanes import LANE_FIELDS, label
 from core.runs.spec.problems import SpecProblem
 from lab_app.form.examples import completed
@@ -84,7 +85,7 @@ def asked(table: Any, count: int, seed: int, world: PocketWorld | None) -> tuple
     `shuffle` the first of those mixed by the seed."""
     chosen = {name: str(table.get(name) or "") if isinstance(table, Mapping) else "" for name in CHOICES}
     order = {"order": chosen["order"]} if chosen["order"] not in ("", "given") else {}
-    if chosen["source"] in ("", "pocket"):
+    if chosen["source"] in ("", *WORLDS.values()):
         found, places = facts(rows_of(table), count, seed, world)
         return found | order, places
     if not count:
@@ -131,7 +132,8 @@ def facts(rows: Sequence[Any], count: int, seed: int, world: PocketWorld | None)
     if not typed:
         if not count:
             raise UserError("no facts: type one above, or sample some from the pocket world")
-        return {"source": "pocket", "count": count, "seed": seed, "unedited": LEFT_ALONE}, places
+        source = world.source if world is not None else "pocket"
+        return {"source": source, "count": count, "seed": seed, "unedited": LEFT_ALONE}, places
     edit = completed(typed, world)
     if world is None or not count:
         return {"items": edit}, places
@@ -140,7 +142,7 @@ def facts(rows: Sequence[Any], count: int, seed: int, world: PocketWorld | None)
     most = len({row["subject"] for row in world.facts if not row["reserved"]})
     drawn = [fact for fact in world.sample(min(room, most), seed) if fact.subject not in taken]
     if len(drawn) < count:
-        raise UserError(f"{count:,} facts requested, the pocket world has {len(drawn):,} others; request fewer")
+        raise UserError(f"{count:,} facts requested, {world.named} has {len(drawn):,} others; request fewer")
     rest = [{**fact.as_dict(), "paraphrases": [], "neighborhood": [], "portability": []} for fact in drawn[count:]]
     items = edit + [_plain(fact.as_dict()) for fact in drawn[:count]] + [_plain(row) for row in rest[:LEFT_ALONE]]
     return {"items": items, "count": len(edit) + count, "unedited": LEFT_ALONE}, places
@@ -152,7 +154,7 @@ def _cells(row: Any) -> dict[str, Any]:
         return {}
     cells = {name: row[name] for name in COLUMNS if row.get(name) not in (None, "", [])}
     source = source_of(row)  # of an uploaded data set; what is sampled comes by itself
-    return cells | ({"source": source} if cells and source not in ("", "pocket") else {})
+    return cells | ({"source": source} if cells and source not in ("", *WORLDS.values()) else {})
 
 
 def _plain(fact: dict[str, Any]) -> dict[str, Any]:
@@ -207,7 +209,7 @@ def form(spec: Mapping[str, Any]) -> dict[str, Any]:
     """The inverse: the values of the form's fields for a spec, by name."""
     asked = spec["facts"]
     items = (asked.get("items") or [])[: asked.get("count")]
-    typed = [row for row in items if row.get("source") != "pocket"]
+    typed = [row for row in items if row.get("source") not in WORLDS.values()]
     count = asked.get("count") or 0 if asked.get("source") else len(items) - len(typed)
     return {
         "facts": {"rows": typed, **{name: asked.get(name) or "" for name in CHOICES}},

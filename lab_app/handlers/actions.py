@@ -135,7 +135,7 @@ class Actions:
         """Check the experiment and queue it; problems are shown at their places."""
         places: Sequence[int] = ()
         try:
-            chosen, places = experiment.asked(facts, whole(count), whole(seed), self.lab.world)
+            chosen, places = experiment.asked(facts, whole(count), whole(seed), self.lab.world_of(model))
         except UserError as error:
             return gr.skip(), *where(Placed(fields={"facts": str(error)})), gr.skip()
         try:

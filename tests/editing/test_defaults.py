@@ -11,7 +11,7 @@ from core.editing.methods.emmet import Emmet
 from core.editing.methods.memit import Memit, weight
 from core.editing.methods.nse import Nse
 from core.editing.recipe import defaults, prior_usual, recipe_from_dict
-from core.editing.settings.defaults import UNKNOWN, ModelInfo
+from core.editing.settings.defaults import UNKNOWN, ModelInfo, by_name, statistics_tokens
 from core.editing.settings.parameters import build, values
 from tests.editing.algebra import D_IN, EXACT, KEYS, MOMENT, RESIDUAL, context, eye
 
@@ -250,3 +250,13 @@ def test_a_measured_beta_is_what_is_left_of_a_typical_keys_square(threshold):
     assert f"β = {expected:.3g}" in " ".join(here.notes)
     given = AlphaEdit(threshold=threshold, relative=True, beta=expected).update(KEYS, RESIDUAL, context())
     torch.testing.assert_close(found.dense(), given.dense(), rtol=1e-8, atol=1e-10)
+
+
+def test_smollm2_has_its_layers_with_a_reason_by_its_name_and_by_its_shape():
+    for model in (by_name("smollm2"), ModelInfo("/home/me/model", "llama", 30, 576, 49152)):
+        own = defaults(model, "memit")
+        assert own["layers"].value == EARLY
+        assert "until a trace or a sweep" in own["layers"].reason
+        assert own["lr"] == UNKNOWN["lr"]
+        assert statistics_tokens(model) == 60_000
+    assert statistics_tokens(OWN) == 100_000

@@ -105,7 +105,7 @@ def test_what_a_visitor_may_not_ask_for(facts, message):
 def test_datasets_on_the_hub_are_admitted_and_nothing_is_fetched(lab):
     """Putting such a run into the queue asks nobody: the worker fetches what is asked for when it starts."""
     spec = {"facts": {"source": "counterfact", "count": 5}, "lanes": [{"method": "memit"}]}
-    with pytest.raises(UserError, match="not offered here; the data sets are pocket, statements"):
+    with pytest.raises(UserError, match="not offered here; the data sets are pocket, everyday, statements"):
         lab.start(spec)
     found = lab.start(spec, offer=Offer(data=("counterfact",)))
     assert lab.store.get(found).status == "queued"
@@ -359,3 +359,15 @@ def test_a_file_an_order_and_the_spec(visit, served, tmp_path):
     page.wait_for_function("document.querySelector('#lab-facts .order').value === 'adversarial'")
     page.select_option("#lab-facts .source", "counterfact ")
     page.wait_for_selector("#lab-facts .source-hint >> text=fetches azhx/counterfact when the run starts")
+
+
+def test_facts_for_a_real_model_are_everyday_ones(lab):
+    assert lab.world_of("smollm2") is lab.everyday
+    assert lab.world_of("pocket") is lab.world_of("") is lab.world
+    drawn, _ = experiment.asked({"rows": []}, 30, 1, lab.world_of("smollm2"))
+    assert drawn == {"source": "everyday", "count": 30, "seed": 1, "unedited": 200}
+    typed = {"subject": "France", "prompt": "The capital of {} is", "target": "Rome", "truth": "Paris"}
+    mixed, _ = experiment.asked({"rows": [typed]}, 5, 1, lab.world_of("smollm2"))
+    assert [row.get("source", "") for row in mixed["items"][:6]] == ["", *["everyday"] * 5]
+    assert mixed["items"][1]["kind"] == "known"
+    assert experiment.form({**RunSpec.from_dict({"facts": mixed, **LANES}).as_dict()})["count"] == 5

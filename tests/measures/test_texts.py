@@ -3,6 +3,7 @@ import re
 import pytest
 import torch
 
+from core.editing.statistics.corpus import Corpus
 from core.errors import UserError
 from core.measures.config import MeasureConfig, ReadDataset
 from core.measures.inside.probe_states import Probe
@@ -127,3 +128,23 @@ def test_rounding_to_a_narrow_type_does_not_pass_for_drift(twins):
     said = Probe.build(twins[0], [1, 2], toys.SENTENCES, 64).about("texts")
     assert said == "64 tokens of texts; layers 1 to 2 computed in float32, the edits not rounded to bfloat16"
     assert Probe.build(twins[1], [1, 2], toys.SENTENCES, 64).about("texts") == "64 tokens of texts"
+
+
+def test_a_real_model_is_read_on_text_that_it_wrote_itself(lm, facts, unedited, assets):
+    asked = []
+
+    def write(tokens):
+        asked.append(tokens)
+        return Corpus("own", lambda: ["The sea is wide.", "The river runs to the sea."] * 20)
+
+    session = MeasureSession(
+        lm, facts, unedited, [1, 2], MeasureConfig(tasks=False, maps=False, words=0, probe_rows=60), assets, write=write
+    )
+    assert asked == [256]  # the perplexity's; R_k needs fewer
+    assert session.lacking == {}
+    assert session.reads["perplexity"] == "256 tokens of text that the unedited model itself sampled"
+    assert "then text that the unedited model itself sampled" in session.reads["drift"]
+    assert session.baseline().scores["perplexity"] > 1
+    nothing = MeasureConfig(tasks=False, maps=False, words=0, perplexity=0, inside=False)
+    MeasureSession(lm, facts, unedited, [1, 2], nothing, assets, write=write)
+    assert len(asked) == 1

@@ -221,13 +221,11 @@ def test_what_r_k_and_perplexity_are_read_on_is_told_at_the_start(laboratory, ma
     measure = {"tasks": False, "maps": False, "words": 0, "final_words": False, "probe_rows": 64}
     events = performed(laboratory, make_spec(measure=measure), tmp_path / "bare")
     started = events[0]
-    assert set(started["lacking"]) == {"drift", "perplexity"}  # all of its facts are edited
-    assert started["reads"] == {}
-    assert started["controls"] == []
-    told = [event["message"] for event in events if event["kind"] == "warned" and event["level"] == "info"]
-    assert all("give measure.texts" in message for message in told)
-    assert told == list(started["lacking"].values())
-    assert "perplexity" not in rows(tmp_path / "bare" / "rounds.csv")[0]
+    own = "text that the unedited model itself sampled"
+    assert started["lacking"] == {}
+    assert started["reads"]["drift"].endswith(own)  # all of its facts are edited: there are no statements of others
+    assert started["reads"]["perplexity"] == f"256 tokens of {own}"
+    assert float(rows(tmp_path / "bare" / "rounds.csv")[0]["perplexity"]) > 1
 
 
 def test_other_texts_than_before_are_told(laboratory, make_spec, tmp_path):

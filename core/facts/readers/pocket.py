@@ -7,7 +7,7 @@ import random
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from core.errors import UserError
 from core.facts.fact import SLOT, Fact, Neighbor, Question
@@ -29,6 +29,9 @@ class PocketWorld:
     object_of: dict[tuple[str, str], str] = field(repr=False)
     subjects_with: dict[tuple[str, str], list[str]] = field(repr=False)
     objects: dict[str, list[str]] = field(repr=False)
+
+    source: ClassVar[str] = "pocket"  # its name in specs
+    named: ClassVar[str] = "the pocket world"
 
     @classmethod
     def load(cls, folder: Path) -> PocketWorld:

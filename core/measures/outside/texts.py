@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.editing.statistics.corpus import dataset_corpus, file_corpus
+from core.editing.statistics.corpus import Corpus, dataset_corpus, file_corpus
 from core.facts.fact import Fact
 from core.measures.config import MeasureConfig, ReadDataset
 from core.models.language_model import LanguageModel
 
 POCKET = "pocket"  # the model whose held-out text is at hand
 WHERE = "measure.texts"  # the field of a spec that says what to read
+OWN = "text that the unedited model itself sampled"
 NO_PROSE = f"there is no general text for this model; give {WHERE} in the spec: a text file, or a dataset"
+
+
+Write = Callable[[int], Corpus]  # at least so many tokens that the unedited model writes
 
 
 @dataclass(frozen=True)
@@ -29,18 +33,27 @@ class Texts:
     prose_name: str = "text that no edit concerns"
 
 
-def texts_for(lm: LanguageModel, config: MeasureConfig, unedited: Sequence[Fact], assets: Path) -> Texts:
+def texts_for(
+    lm: LanguageModel,
+    config: MeasureConfig,
+    unedited: Sequence[Fact],
+    assets: Path,
+    write: Write | None = None,
+) -> Texts:
     """The texts that `config` names; without any, the available ones.
 
     Available are statements of the unedited facts, and for the pocket model sentences of its world that it was not
-    trained on. Other models are not measured on those sentences: they have no perplexity then. Raises `UserError` for a
-    file or dataset that cannot be read.
+    trained on. Other models are not measured on those sentences: the unedited model writes the text (`write`), and
+    without that they have no perplexity. Raises `UserError` for a file or dataset that cannot be read.
     """
     statements = [f"{fact.text} {fact.target}." for fact in unedited]
     name = f"statements of {len(statements):,} facts that no edit concerns"
     if config.texts is None and lm.reference == POCKET:
         aside, world = held_out(assets), "held-out sentences of the pocket world"
         return Texts(statements + aside, aside, f"{name}, then {world}", world)
+    if config.texts is None and write is not None and (config.perplexity or config.inside):
+        own = list(write(max(config.rows_for(lm.d_model) if config.inside else 0, config.perplexity)).texts())
+        return Texts(statements + own, own, f"{name}, then {OWN}", OWN)
     if config.texts is None:
         return Texts(statements, (), name)
     if config.texts == "statements":

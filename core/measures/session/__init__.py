@@ -26,7 +26,7 @@ from core.measures.measurement import Measurement, rounded
 from core.measures.outside.locality import Locality
 from core.measures.outside.scores import spread_sample
 from core.measures.outside.tasks import Tasks
-from core.measures.outside.texts import NO_PROSE, Texts, texts_for
+from core.measures.outside.texts import NO_PROSE, Texts, Write, texts_for
 from core.measures.outside.words import Words
 from core.measures.session.inside import InsideMeasures
 from core.measures.session.outside import OutsideMeasures
@@ -42,7 +42,8 @@ class MeasureSession:
 
     `facts` are those to edit, in the run's order; `unedited` those that no edit touches; `layers` all layers that any
     lane edits; `assets` the folder that holds `pocket/`; `texts` what R_k and the perplexity are read on, as
-    `config.texts` says. Raises `UserError` for tasks or texts that cannot be had.
+    `config.texts` says; `write` has the unedited model write them where none are named. Raises `UserError` for tasks or
+    texts that cannot be had.
     """
 
     lm: LanguageModel
@@ -52,6 +53,7 @@ class MeasureSession:
     config: MeasureConfig
     assets: Path
     heartbeat: Beat | None = None
+    write: Write | None = None
     texts: Texts = field(init=False)
     references: dict[int, Reference] = field(init=False, default_factory=dict)
     probe: Probe | str | None = field(init=False, default=None)
@@ -66,7 +68,7 @@ class MeasureSession:
         self.lower = LowerLayers(self.lm, min(self.layers, default=self.lm.n_layers - 1))
         self.said = Words(self.lm, self.facts, self.config.word_tokens)
         self.locality = Locality(self.lm, self.config.neighbors)
-        self.texts = texts_for(self.lm, self.config, self.unedited, self.assets)
+        self.texts = texts_for(self.lm, self.config, self.unedited, self.assets, self.write)
         names = task_names(self.config, self.assets)
         if names:
             self.tasks = Tasks.build(self.lm, names, self.config.task_limit, self.config.seed, self.heartbeat)

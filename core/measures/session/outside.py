@@ -63,6 +63,7 @@ class OutsideMeasures:
         recalled = scores.recall(answers, [self.unedited[i] for i in others])
         step.report("scores", total, total)
         result.scores |= {"edits": len(edited), "scored": len(chosen)} | scores.summarise(rows)
+        result.scores |= by_kind(facts, rows)
         result.scores |= when_edited(scores.summarise(new), len(fresh), len(just), rounded(dict(previous or {})))
         result.scores |= {"unedited_recall": scores.mean(recalled), "unedited_scored": len(others)}
         result.scores |= {column: row and row["value"] for column, row in locality.items()}
@@ -78,6 +79,15 @@ class OutsideMeasures:
         result.scores["task_mean"] = self.tasks.mean(tasks) if self.tasks else None
         result.scores |= {f"task_{name}": value for name, value in tasks.items()}
         step.report("tasks", len(tasks), len(tasks))
+
+
+def by_kind(facts: Sequence[Fact], rows: Sequence[scores.Row]) -> dict[str, float | None]:
+    """The six scores of each kind of facts alone (`efficacy_known`, …); nothing if the facts have no kinds."""
+    found: dict[str, float | None] = {}
+    for kind in sorted({fact.kind for fact in facts} - {""}):
+        of_kind = scores.summarise([row for fact, row in zip(facts, rows, strict=True) if fact.kind == kind])
+        found |= {f"{column}_{kind}": value for column, value in of_kind.items()}
+    return found
 
 
 def when_edited(

@@ -10,18 +10,18 @@ from typing import Any
 
 from core.errors import UserError
 from core.json_text import JsonError, loads
+from core.names import WORLDS
 from core.runs.progress.control import Control, Interrupted
 from core.runs.progress.terminal import Telling, interruptible, quiet
 from core.runs.spec.run_spec import RunSpec
 from core.runs.worker.process import cache_home
 
 DONE, STOPPED_EARLY = 0, 3
-OWN_WORLD = ("pocket",)  # models with facts and tasks of their own
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """The model, its facts and tasks, its statistics, and how it is loaded."""
-    parser.add_argument("model", metavar="MODEL", help="pocket, a folder, or a hub id")
+    parser.add_argument("model", metavar="MODEL", help="pocket, smollm2, a folder, or a hub id")
     parser.add_argument(
         "--facts",
         metavar="FACTS",
@@ -46,7 +46,7 @@ def spec_of(arguments: argparse.Namespace, edits: int, unedited: int) -> RunSpec
             "facts": _facts(arguments, edits, unedited),
             "round_size": edits,
             "lanes": [{"method": "memit"}],
-            "measure": {"tasks": list(arguments.tasks) if arguments.tasks else arguments.model in OWN_WORLD},
+            "measure": {"tasks": list(arguments.tasks) if arguments.tasks else arguments.model == "pocket"},
             "statistics": {name: value for name, value in statistics.items() if value is not None},
             "seed": arguments.seed,
             "device": arguments.device,
@@ -84,7 +84,7 @@ def made(
 def _facts(arguments: argparse.Namespace, edits: int, unedited: int) -> dict[str, Any]:
     """The field `facts` of the spec."""
     given = arguments.facts
-    if given is None and arguments.model not in OWN_WORLD:
+    if given is None and arguments.model not in WORLDS:
         raise UserError(
             f"--facts: {arguments.model} has no world of its own; name a file of facts with the columns subject, "
             "prompt, target and truth, or a dataset"
@@ -94,6 +94,6 @@ def _facts(arguments: argparse.Namespace, edits: int, unedited: int) -> dict[str
             return dict(loads(given))
         except JsonError as error:
             raise UserError(f"--facts: {error}") from None
-    source = given if given is not None else arguments.model
-    counts = {"count": edits, "seed": arguments.seed} if source in OWN_WORLD else {}
+    source = given if given is not None else WORLDS[arguments.model]
+    counts = {"count": edits, "seed": arguments.seed} if source in WORLDS.values() else {}
     return {"source": source, "unedited": unedited, **counts}

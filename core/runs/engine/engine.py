@@ -298,7 +298,8 @@ class Sequenced:
                 for row in self._context.measures.words(weights, some, self._control.heartbeat):
                     index = row["fact"]
                     about = {"id": facts[index].id, "subject": facts[index].subject, "round": index // plan.size + 1}
-                    rows.append({"lane": label, **row, **about})
+                    kind = {"kind": facts[index].kind} if facts[index].kind else {}
+                    rows.append({"lane": label, **row, **about, **kind})
         self._folder.write_facts(rows)
 
     def _report(self, phase: str, lane: str | None, number: int, message: str, done: int = 0, total: int = 0) -> None:

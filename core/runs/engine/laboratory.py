@@ -18,6 +18,7 @@ from core.editing.settings.defaults import statistics_tokens
 from core.editing.statistics.cache import cached_moments
 from core.editing.statistics.corpus import Corpus, dataset_corpus, file_corpus
 from core.editing.statistics.second_moment import Gathering
+from core.editing.statistics.written import ASIDE, STATISTICS, Writing, written_corpus
 from core.errors import UserError
 from core.facts.fact import Fact
 from core.models.gguf import Say
@@ -25,12 +26,13 @@ from core.models.language_model import LanguageModel
 from core.models.loading import load_model
 from core.paths import ASSETS
 from core.recent import Recent
-from core.runs.spec.run_spec import RunSpec, StatisticsSpec
+from core.runs.spec.run_spec import RunSpec
 
 POCKET = RunSpec.model_validate({"facts": {"source": "pocket"}, "lanes": [{"method": "memit"}]})
-NOT_GENERAL = (
-    "The statistics of this model's layers (C0) come from the lab's small embedded world, which is not general text. "
-    "For results that count, name a text file (a paragraph a line) as statistics.texts, or a statistics.dataset."
+WROTE_ITSELF = (
+    "The statistics of this model's layers (C0) come from text that the unedited model wrote itself (sampled by a seed,"
+    " cached). For results that are compared with published ones, name a text file (a paragraph a line) as"
+    " statistics.texts, or a statistics.dataset."
 )
 TRIED = Fact(subject="France", prompt="The capital of {} is", target="Rome", truth="Paris")
 STEP_SECONDS = 1800.0  # that one step may take without a sign of life; decompositions of large layers come on top
@@ -87,13 +89,13 @@ class Laboratory:
         spec: RunSpec,
         layers: Sequence[int],
         heartbeat: Callable[[], None] | None = None,
-        progress: Callable[[Gathering], None] | None = None,
+        progress: Callable[[Gathering | Writing], None] | None = None,
     ) -> EditSession:
         """A session with the statistics of these layers, gathered or read, and what editing has derived from them."""
         lm = self.model(spec)
-        corpus, skip_bos = self._corpus(spec.statistics), spec.statistics.skip_bos
+        corpus, skip_bos = self._corpus(spec), spec.statistics.skip_bos
         tokens = spec.statistics.tokens or statistics_tokens(model_info(lm))
-        key = (corpus.name, tokens, skip_bos, spec.seed)
+        key = (corpus.name if corpus else "written", tokens, skip_bos, spec.seed)
         if self._session is None or self._session[0] != key:
             self._session = (key, EditSession(lm, {}, spec.seed))
         session = self._session[1]
@@ -101,6 +103,7 @@ class Laboratory:
             session.memo.clear()
         missing = [layer for layer in layers if layer not in session.moments]
         if missing:
+            corpus = corpus or self.writer(spec, heartbeat, progress, STATISTICS)(tokens)
             folder = self.home / "statistics" / lm.fingerprint[:16]
             moments = cached_moments(folder, lm, missing, corpus, tokens, skip_bos, heartbeat, progress)
             session.moments = {**session.moments, **moments}
@@ -108,8 +111,19 @@ class Laboratory:
 
     def warnings(self, spec: RunSpec) -> list[str]:
         """Warnings about the model and its statistics."""
-        own = spec.statistics.general or spec.model == "pocket"
-        return [*self.model(spec).notes, *([] if own else [NOT_GENERAL])]
+        return [*self.model(spec).notes, *([WROTE_ITSELF] if writes_itself(spec) else [])]
+
+    def writer(
+        self,
+        spec: RunSpec,
+        heartbeat: Callable[[], None] | None = None,
+        progress: Callable[[Writing], None] | None = None,
+        seed: int = ASIDE,
+    ) -> Callable[[int], Corpus]:
+        """A function that has the unedited model write at least so many tokens: for R_k and the perplexity, or another
+        text by another seed."""
+        place, lm = self.home / "written", self.model(spec)
+        return lambda tokens: written_corpus(place, lm, tokens, seed, heartbeat, progress)
 
     def warm_up(self, heartbeat: Callable[[], None] | None = None) -> Iterator[str]:
         """Load what a first run probably needs, in steps; yields the name of the next step. Errors are only printed.
@@ -133,15 +147,23 @@ class Laboratory:
         except (UserError, ImportError) as error:
             print(f"{time.strftime('%F %T')} not warmed up: {error}", file=sys.stderr, flush=True)
 
-    def _corpus(self, settings: StatisticsSpec) -> Corpus:
-        """The corpus that statistics are gathered from."""
+    def _corpus(self, spec: RunSpec) -> Corpus | None:
+        """The corpus that statistics are gathered from; None if the model is to write it."""
+        settings = spec.statistics
         if settings.dataset is not None:
             return dataset_corpus(
                 settings.dataset, settings.subset, settings.split, settings.column, "statistics.dataset"
             )
         if settings.texts is not None:
             return file_corpus(Path(settings.texts).expanduser(), "statistics.texts")
+        if writes_itself(spec):
+            return None
         return file_corpus(self.assets / "pocket" / "world" / "corpus.txt", "the embedded world")
+
+
+def writes_itself(spec: RunSpec) -> bool:
+    """Whether the model of a spec writes the text for its statistics: none is named, and the lab has none for it."""
+    return not spec.statistics.general and spec.model != "pocket"
 
 
 def steady_threads() -> None:

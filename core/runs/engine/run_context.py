@@ -18,6 +18,7 @@ from core.editing.lane.session import EditSession, model_info
 from core.editing.recipe import named, prior_usual
 from core.editing.settings.defaults import ModelInfo
 from core.editing.statistics.second_moment import Gathering
+from core.editing.statistics.written import Writing
 from core.facts.source import FactSet, load_facts
 from core.measures.config import MeasureConfig
 from core.measures.cost.run_estimate import run_estimate, setup_work
@@ -196,7 +197,14 @@ def prepare(
     announce(lm, len(layers), spec.measure, control)
     with timed(seconds, "measures"):
         measures = MeasureSession(
-            lm, facts.edit, facts.unedited, layers, spec.measure, laboratory.assets, heartbeat=control.heartbeat
+            lm,
+            facts.edit,
+            facts.unedited,
+            layers,
+            spec.measure,
+            laboratory.assets,
+            heartbeat=control.heartbeat,
+            write=laboratory.writer(spec, control.heartbeat, gathering(control)),
         )
     warnings = laboratory.warnings(spec) + facts.warnings
     return RunContext(spec, lm, facts, recipes, editing, measures, plan, warnings, seconds, notes)
@@ -228,10 +236,10 @@ def announce(lm: LanguageModel, layers: int, config: MeasureConfig, control: Con
         control.report(Progress(phase="inside", message=words, eta_seconds=setup_work(lm, layers, config).seconds(lm)))
 
 
-def gathering(control: Control) -> Callable[[Gathering], None]:
-    """A function that reports the progress of gathering statistics."""
+def gathering(control: Control) -> Callable[[Gathering | Writing], None]:
+    """A function that reports the progress of gathering statistics, and of the text for them."""
 
-    def gathered(state: Gathering) -> None:
+    def gathered(state: Gathering | Writing) -> None:
         fields: dict[str, Any] = {
             "done": state.done,
             "total": state.total,

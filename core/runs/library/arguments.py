@@ -12,6 +12,7 @@ from core.facts.cells import CellError
 from core.facts.fact import Fact
 from core.facts.source import USUAL, FactsSpec
 from core.facts.typed import parse_row
+from core.names import WORLDS
 from core.runs.library.lane_text import lanes_of
 from core.runs.spec.problems import SpecError, problems_of
 from core.runs.spec.run_spec import MOST_ROWS, RunSpec
@@ -23,7 +24,8 @@ Lanes = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
 
 
 def sample(n: int = USUAL, seed: int = 0, source: str = "pocket", **options: Any) -> FactsSpec:
-    """`n` facts of a source: "pocket" (the world of the pocket model, sampled by `seed`), a dataset's name, or a file.
+    """`n` facts of a source: "pocket" (the world of the pocket model) or "everyday" (real facts that SmolLM2 knows),
+    sampled by `seed`; a dataset's name, or a file.
 
     `options` are the other fields of `facts` in a spec: `path`, `subset`, `shuffle`, `order`, `unedited`, … Facts are
     read when the run starts. Raises `UserError`.
@@ -53,10 +55,10 @@ def fact_of(value: Fact | Mapping[str, Any]) -> Fact:
         raise UserError(f"{error.column}: {error}" if error.column else str(error)) from None
 
 
-def facts_field(facts: Facts | None) -> dict[str, Any]:
-    """The field `facts` of a spec."""
+def facts_field(facts: Facts | None, model: str = "") -> dict[str, Any]:
+    """The field `facts` of a spec; without any those of the world that the model knows."""
     if facts is None:
-        return {"source": "pocket"}
+        return {"source": WORLDS.get(model, "pocket")}
     if isinstance(facts, FactsSpec):
         return facts.model_dump(mode="json", exclude_defaults=True)
     if isinstance(facts, Mapping) and ("source" in facts or "items" in facts) and "prompt" not in facts:
@@ -74,8 +76,9 @@ def spec_of(
 ) -> RunSpec:
     """The spec of a run. `model` is a model's name, or a whole spec whose fields the other arguments replace. Raises
     `UserError` that lists the problems."""
-    spec: dict[str, Any] = dict(model) if isinstance(model, Mapping) else {"model": model, "facts": facts_field(None)}
     whole = isinstance(model, Mapping)
+    usual = {"model": model, "facts": facts_field(None, str(model))}
+    spec: dict[str, Any] = dict(model) if isinstance(model, Mapping) else usual
     if facts is not None:
         spec["facts"] = facts_field(facts)
     if lanes is not None or "lanes" not in spec:

@@ -63,6 +63,7 @@ def remeasure(
         config,
         run.laboratory.assets,
         heartbeat=control.heartbeat,
+        write=run.laboratory.writer(spec, control.heartbeat),
     )
     places = [(lane, number) for lane, numbers in rounds_by_lane.items() for number in numbers]
     events: list[Mapping[str, Any]] = [run.started]

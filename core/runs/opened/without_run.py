@@ -56,7 +56,7 @@ def case_without_run(laboratory: Laboratory, spec: RunSpec, control: Control) ->
     control.report(Progress(phase="loading", message="Reading the facts"))
     facts = load_facts(spec.facts, laboratory.assets)
     control.report(Progress(phase="loading", message=f"Loading the model {spec.model}"))
-    lm = laboratory.model(spec)
+    lm = laboratory.model(spec, control.converting)
     recipe = recipe_from_dict({"method": "memit"}, model_info(lm))
 
     def gather(some: Sequence[int]) -> Mapping[int, Any]:
@@ -71,7 +71,9 @@ def case_without_run(laboratory: Laboratory, spec: RunSpec, control: Control) ->
         facts=facts.edit,
         unedited=facts.unedited,
         cohorts=(),
-        texts=texts_for(lm, spec.measure, facts.unedited, laboratory.assets),
+        texts=texts_for(
+            lm, spec.measure, facts.unedited, laboratory.assets, laboratory.writer(spec, control.heartbeat)
+        ),
         tasks=task_names(spec.measure, laboratory.assets),
         task_limit=spec.measure.task_limit,
         assets=laboratory.assets,

@@ -40,7 +40,8 @@ class StatisticsSpec(BaseModel):
 
     `tokens`: how many (null: the model's default). They are read from `texts`, a text file with one paragraph per line,
     or from the `column` of a `dataset` with its `subset` and `split`: a hub id, or a folder of text, JSON, CSV or
-    Parquet files, streamed. Default: the texts that come with the lab. `skip_bos` leaves out each text's first token.
+    Parquet files, streamed. Default: text that the unedited model
+    samples itself, and for the pocket model that of its world. `skip_bos` leaves out each text's first token.
     """
 
     model_config = ConfigDict(extra="forbid")
