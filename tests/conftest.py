@@ -26,12 +26,14 @@ settings.register_profile("fuzz", deadline=None, print_blob=True)
 settings.load_profile("unhurried")
 
 MARKED_BY = {"browser": "browser", "pocket": "model", "smollm2": "model"}  # fixture: marker
+FIRST = ("test_readme.py",)  # minutes: begun last, one process would run it while the others have nothing to do
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for fixture in set(getattr(item, "fixturenames", ())) & set(MARKED_BY):
             item.add_marker(MARKED_BY[fixture])
+    items.sort(key=lambda item: item.path.name not in FIRST)
 
 
 @pytest.fixture(scope="session")

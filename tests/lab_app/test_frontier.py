@@ -171,6 +171,8 @@ def test_the_ruler_and_a_sweep(visit: Any, served: Any) -> None:
     page.keyboard.press("PageDown")
     page.wait_for_function(f"document.querySelector('#lab-panel-frontier .ruler').ariaValueNow < {before}")
     page.wait_for_function(f"{PLOT}.layout.shapes[0].x0 < {before / 100 - 0.04}")
+    page.wait_for_timeout(500)  # a redraw must not take the focus away
+    assert ruler.evaluate("grip => document.activeElement === grip")
     reading = page.locator("#lab-panel-frontier .readings tbody tr")
     assert reading.count() == 3
     assert "edits, round" in reading.nth(0).inner_text()

@@ -44,10 +44,13 @@ export function handle(plot, get, set, says) {
   function place() {
     const at = get(),
       x = axis();
-    grip.hidden = true;
-    if (at === null || !x) return;
+    if (at === null || !x) {
+      grip.hidden = true;
+      return;
+    }
     const { _offset: top, _length: height } = plot._fullLayout.yaxis,
       left = x._offset + x.l2p(at);
+    // Set once: an element that is hidden loses the focus, also if it is shown again at once.
     grip.hidden = left < x._offset - 1 || left > x._offset + x._length + 1;
     grip.style.left = `${left}px`;
     grip.style.top = `${top}px`;
