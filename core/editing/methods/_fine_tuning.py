@@ -81,6 +81,13 @@ def fine_tuned(round_: Round, train: Callable[[], tuple[dict[int, Tensor], Fit]]
             wide = raw[layer].to(torch.float64)
             guarded = passed(wide, round_.recipe.update_guards, round_.session, layer, before)
             updates[layer], shares[layer] = guarded.to(before.dtype), removed(wide, guarded)
+    return keyless(round_, updates, raw, shares, fit)
+
+
+def keyless(
+    round_: Round, updates: dict[int, LowRank], raw: dict[int, LowRank], shares: dict[int, float], fit: Fit
+) -> RoundUpdate:
+    """The result of a method without keys and target values: its residual is the loss, relative to the initial one."""
     rest = float((fit.loss / fit.loss_start.clamp(min=1e-12)).mean())
     return RoundUpdate(
         updates=updates,

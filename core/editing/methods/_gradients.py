@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -19,7 +19,7 @@ from core.editing.lane.method import Round
 from core.editing.lane.results import Fit, RoundUpdate
 from core.editing.linalg.lowrank import LowRank, added, narrow
 from core.editing.linalg.solve import factor
-from core.editing.methods._fine_tuning import Lesson, edited_now, lesson
+from core.editing.methods._fine_tuning import Lesson, edited_now, keyless, lesson
 from core.editing.rounds.spread import passed, removed
 from core.models.forward import score
 from core.models.hooks import logits_at
@@ -85,18 +85,7 @@ def solved_once(round_: Round, config: Solving) -> RoundUpdate:
         notes.append("One answer token is all that the lane has seen: there is no variance yet, and nothing is edited.")
     with watch.phase("values"):
         fit = fitted(round_, found.loss, updates)
-    rest = float((fit.loss / fit.loss_start.clamp(min=1e-12)).mean())
-    return RoundUpdate(
-        updates=updates,
-        keys={layer: before.new_zeros(before.shape[1], 0) for layer, before in edited_now(round_).items()},
-        raw=raw,
-        removed_share=shares,
-        residual_before=dict.fromkeys(updates, 1.0),
-        residual_after=dict.fromkeys(updates, rest),
-        values=fit,
-        notes=notes,
-        memory=memory,
-    )
+    return replace(keyless(round_, updates, raw, shares, fit), notes=notes, memory=memory)
 
 
 def answers(round_: Round) -> Answers:
