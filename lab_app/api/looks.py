@@ -57,7 +57,7 @@ def endpoints(actions: Actions) -> tuple[Endpoint, ...]:
             unedited: Whether the number is that of an unedited fact.
 
         Returns:
-            {"lanes": [{"lane", "fact": what it says, "edited_in": its round or null, "questions": [{"kind", "prompt", "target", "truth"}], "rounds": [{"round", "target" and "truth": a probability per question, "exact"}], "proof": of each layer ‖ΔW‖, what the guard removed, the hash; or null}]}
+            {"lanes": [{"lane", "fact": what it says, "edited_in": its round or null, "questions": [{"kind", "prompt", "target", "truth"}], "rounds": [{"round", "target" and "truth": a probability per question, "exact"}], "lens": of the unedited model and of the round [{"round", "places": [{"place", "token", "target" and "truth": a probability after each layer, "target_first" and "truth_first": whether it is the likeliest token, "says": its likeliest token}]}], "proof": of each layer ‖ΔW‖, what the guard removed, the hash; or null}]}
         """  # noqa: E501 (clients are shown these lines as they are)
         payload = {"fact": fact, "unedited": unedited} | ({} if round is None else {"round": round})
         return {"lanes": await of_lanes(run, "fact", lane, payload)}

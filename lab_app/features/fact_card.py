@@ -1,4 +1,4 @@
-"""The fact card: the answers to one fact's questions over the rounds of each lane, and proof of its edit.
+"""The fact card: the answers to one fact's questions over the rounds of each lane, their logit lens, proof of its edit.
 
 Any element of the page with `data-fact` (its index; `data-unedited` for an unedited fact) opens the card when it
 is pressed. The worker computes its content.
@@ -26,6 +26,7 @@ TEMPLATE = """
   <p class="note" role="status" dir="auto"></p>
   <div class="of-lane switch" role="group" aria-label="Lane"></div>
   <div class="answers-over-rounds" tabindex="0"></div>
+  <div class="lens" tabindex="0"></div>
   <div class="proof"></div>
   <div class="end"></div>
 </dialog>"""

@@ -101,6 +101,15 @@ def studied(state: StudyState, lanes: list[str]) -> dict[str, Any]:
     }
 
 
+def lens_at(round_: int) -> list[dict[str, Any]]:
+    """The logit lens of a fact in a model of three layers."""
+    new, old = [0.0, 0.1, 0.2 * round_], [0.1, 0.9 - 0.2 * round_, 0.25]
+    first = {"target_first": [False, False, round_ > 2], "truth_first": [False, round_ == 0, False]}
+    says = ["the", "Paris", "Lyon" if round_ else MARKUP]
+    lens = {"target": new, "truth": old, **first, "says": says}
+    return [{"place": "subject’s last token", "token": MARKUP, **lens}, {"place": "last token", "token": " is", **lens}]
+
+
 def carded(payload: dict[str, Any]) -> dict[str, Any]:
     """What a worker answers about a fact, as `core.runs.opened.fact_card.fact_card` does."""
     fact, unedited = payload["fact"], payload["unedited"]
@@ -123,6 +132,7 @@ def carded(payload: dict[str, Any]) -> dict[str, Any]:
             {"round": n, "target": [0.2 * n] * 3, "truth": [1 - 0.2 * n, None, 0.5], "exact": [n > 2, False, True]}
             for n in rounds
         ],
+        "lens": [{"round": n, "places": lens_at(n)} for n in (0, 4)],
         "proof": None if unedited else {"round": 2, "layers": layers},
         "seconds": 0.1,
     }

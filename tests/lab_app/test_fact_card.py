@@ -61,6 +61,10 @@ def test_a_fact_is_opened_read_and_closed(visit: Any, served: Any) -> None:
     text = page.inner_text(CARD)
     for part in ("Paraphrases", "Neighbors", "round 4", "edited", "0" * 16, "12.5 %", "75.0 %", MARKUP):
         assert part in text
+    cells = page.locator(f"{CARD} .lens tbody tr:not(.kind) td")
+    assert cells.count() == 2 * 2 * 2 * 3  # places, objects, rounds, layers
+    assert cells.nth(5).get_attribute("title") == "after layer 2: 80.0 %; likeliest token: Lyon"
+    assert page.locator(f"{CARD} .lens td.new.first").count() == 2  # at both places after the edit
     assert page.evaluate(f"document.querySelector('{CARD}').contains(document.activeElement)")
     page.click(f"{CARD} .of-lane button >> nth=1")
     assert page.get_attribute(f"{CARD} .of-lane button >> nth=1", "aria-pressed") == "true"

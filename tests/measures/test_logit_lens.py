@@ -1,10 +1,15 @@
 """The logit lens against a plain version: one row at a time, with a hook, the norm and the head by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from core.facts.fact import Fact
+from core.measures.inside.fact_lens import LAST, SUBJECT, fact_lens
 from core.measures.inside.logit_lens import logit_lens
 from core.models.loading import load_model
+from core.models.tokens import answer_ids
 from tests import toys
 
 TEXTS = ["The capital of France is", "Ada Marlow was born in", "I like the sea because the river runs to the sea and"]
@@ -50,3 +55,20 @@ def test_every_layer_is_read_as_by_hand(model):
             for a in range(2):
                 ranks = 1 + (slow > slow[:, tokens[n, a]][:, None]).sum(1)
                 assert found.rank[:, n, p, a].tolist() == ranks.tolist()
+
+
+def test_the_lens_of_a_fact_is_that_of_its_row(model):
+    fact = Fact(subject="Ada Marlow", prompt="{} was born in", target="Lyon", truth="Paris")
+    ids = model.encode(fact.text)
+    spots = (model.slot_last(fact.prompt, fact.subject)[1], len(ids) - 1)
+    tokens = [answer_ids(model.tokenizer, fact.text, answer)[0] for answer in ("Lyon", "Paris")]
+    found = fact_lens(model, fact)
+    assert [row["place"] for row in found] == [SUBJECT, LAST]
+    for p, row in enumerate(found):
+        assert row["token"] == model.tokenizer.decode([ids[spots[p]]])
+        slow, _ = by_hand(model, ids, spots[p])
+        for name, token in zip(("target", "truth"), tokens, strict=True):
+            assert row[name] == pytest.approx(slow[:, token].exp().tolist(), rel=1e-5)
+            assert row[f"{name}_first"] == [token == best for best in slow.argmax(1).tolist()]
+        assert row["says"] == [model.tokenizer.decode([best]) for best in slow.argmax(1).tolist()]
+    assert fact_lens(model, replace(fact, truth=None))[0]["truth"] is None

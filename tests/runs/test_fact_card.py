@@ -43,6 +43,12 @@ def test_a_card_says_what_the_ledger_says(done, tmp_path):
                 slow = rated(run.lm, questions(run.facts.edit[2]))
             assert row["target"] == pytest.approx(slow["target"], rel=1e-4)  # told in five digits
             assert row["exact"] == slow["exact"]
+        assert [row["round"] for row in card["lens"]] == [0, 3]
+        new = card["fact"]["target"]
+        for row, at in zip(card["lens"], (card["rounds"][0], card["rounds"][-1]), strict=True):
+            last = row["places"][-1]  # after the last layer, at the last token: what the model says
+            if len(run.lm.tokenizer(f" {new}", add_special_tokens=False)["input_ids"]) == 1:
+                assert last["target"][-1] == pytest.approx(at["target"][0], abs=1e-4)
         noted = record.edited(lane, 2)
         assert [row["same"] for row in card["proof"]["layers"]] == [True, True]
         for row, event in zip(card["proof"]["layers"], noted["layers"], strict=True):

@@ -23,10 +23,11 @@ from core.models.passes import batches, right_padded
 
 @dataclass(frozen=True)
 class Lens:
-    """Log-probabilities of tokens after each layer, and their ranks (1: the likeliest)."""
+    """Log-probabilities of tokens after each layer, their ranks (1: the likeliest), and the likeliest token."""
 
     logprob: Float[Tensor, "l n p a"]
     rank: Int[Tensor, "l n p a"]
+    likeliest: Int[Tensor, "l n p"]
 
 
 @torch.no_grad()
@@ -42,6 +43,7 @@ def logit_lens(
     called before each pass."""
     shape = lm.n_layers, len(rows), places.shape[1], tokens.shape[1]
     logprob, rank = torch.empty(shape, dtype=lm.master_dtype), torch.empty(shape, dtype=torch.long)
+    likeliest = torch.empty(shape[:3], dtype=torch.long)
     for batch in batches([len(row) for row in rows], budget or lm.token_budget):
         if beat is not None:
             beat()
@@ -56,7 +58,8 @@ def logit_lens(
             own = logits.gather(2, wanted[:, None].expand(-1, places.shape[1], -1))
             logprob[layer, members] = (own - logits.logsumexp(2, keepdim=True)).cpu()
             rank[layer, members] = (1 + (logits[..., None] > own[:, :, None]).sum(2)).cpu()
-    return Lens(logprob, rank)
+            likeliest[layer, members] = logits.argmax(2).cpu()
+    return Lens(logprob, rank, likeliest)
 
 
 def _outputs(lm: LanguageModel, inputs: dict[str, Any]) -> list[Tensor | tuple]:

@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from core.facts.fact import Fact
     from core.measures.inside.logit_lens import Lens as LensOf
     from core.measures.study.case import Case
-    from core.models.language_model import LanguageModel
 
 NEW, OLD = "new object", "old object"
-SUBJECT, LAST = "subject’s last token", "last token"
 PLACES = 2  # where it is read
 Rows = list[dict[str, Any]]
 
@@ -48,6 +46,7 @@ class Lens:
         import torch
 
         from core.measures.cost.cost_model import announcement
+        from core.measures.inside.fact_lens import read_of
         from core.measures.inside.logit_lens import logit_lens
         from core.measures.study.loop import each_round, facts_at
         from core.measures.study.walk import broken
@@ -101,18 +100,6 @@ class Lens:
         )
 
 
-def read_of(lm: LanguageModel, fact: Fact) -> tuple[list[int], tuple[int, int], tuple[int, int]]:
-    """(ids of the prompt as it is asked, the subject's last and the prompt's last token, the first tokens of the new
-    and of the old object); −1 for an old object that is not known."""
-    from core.models.tokens import answer_ids
-
-    text, place = lm.slot_last(fact.prompt, fact.subject)
-    ids = lm.encode(text)
-    new = answer_ids(lm.tokenizer, text, fact.target)[0]
-    old = answer_ids(lm.tokenizer, text, fact.truth)[0] if fact.truth and fact.truth != fact.target else -1
-    return ids, (place, len(ids) - 1), (new, old)
-
-
 def _notes(facts: Sequence[Fact], read: Sequence[Any]) -> list[str]:
     """What the averages leave out or cannot tell apart."""
     notes = []
@@ -127,6 +114,7 @@ def _notes(facts: Sequence[Fact], read: Sequence[Any]) -> list[str]:
 
 def _rows(t: int, facts: Sequence[Fact], lens: LensOf, seed: int) -> Rows:
     """A row per place, layer and answer, over the facts that have this answer."""
+    from core.measures.inside.fact_lens import LAST, SUBJECT
     from core.measures.outside.scores import bootstrap
 
     rows: Rows = []

@@ -8,6 +8,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.facts.fact import Fact
+from core.measures.inside.fact_lens import fact_lens
 from core.measures.measurement import rounded
 from core.measures.outside.fact_card import applied, as_rows, questions, rated
 from core.runs.opened.run import OpenedRun
@@ -26,7 +27,8 @@ def fact_card(run: OpenedRun, payload: Mapping[str, Any]) -> dict[str, Any]:
     includes `round`.
 
     Returns `lane`, `fact` (the fields of `ABOUT`), `edited_in` (None: the lane did not edit it), `questions`, `rounds`
-    (each `{"round", "target", "truth", "exact"}`, see `outside.fact_card.rated`) and `proof` (`{"round", "layers"}`).
+    (each `{"round", "target", "truth", "exact"}`, see `outside.fact_card.rated`), `lens` (that of the unedited model
+    and at `round`, each `{"round", "places"}`, see `inside.fact_lens`) and `proof` (`{"round", "layers"}`).
     Raises `UserError` for an unknown fact, lane or round.
     """
     began = time.perf_counter()
@@ -36,11 +38,13 @@ def fact_card(run: OpenedRun, payload: Mapping[str, Any]) -> dict[str, Any]:
     edited_rounds, record = lane.rounds, run.record
     edited_in = None if unedited else edited(record, lane.label, edited_rounds, int(index or 0))
     shown_round = record.round(lane.label, payload.get("round"))
-    questions_of_fact, rounds, proof = questions(fact), [], None
+    questions_of_fact, rounds, lens, proof = questions(fact), [], [], None
     for number in rounds_to_ask([0, *edited_rounds], edited_in, shown_round):
         at = lane.at(number)
         with at.worn():
             rounds.append({"round": number, **rated(run.lm, questions_of_fact)})
+            if number in (0, shown_round):
+                lens.append({"round": number, "places": fact_lens(run.lm, fact)})
         if number == edited_in:
             layers = applied(run.lm, at.update, at.state, (at.event or {}).get("hash") or {})
             proof = {"round": number, "layers": layers}
@@ -54,6 +58,7 @@ def fact_card(run: OpenedRun, payload: Mapping[str, Any]) -> dict[str, Any]:
                 "edited_in": edited_in,
                 "questions": as_rows(questions_of_fact),
                 "rounds": rounds,
+                "lens": lens,
                 "proof": proof,
                 "seconds": time.perf_counter() - began,
             },

@@ -3,6 +3,7 @@ import { h, target } from "../shared/dom.js";
 import { percent } from "../shared/format.js";
 import { marker, slotOf } from "../shared/lanes.js";
 import { run, tell, view } from "../shared/state.js";
+import { lens } from "./lens.js";
 
 /** @type {(fact: number, unedited?: boolean) => void} of the card on this page, once it is there */
 let show = () => {};
@@ -234,6 +235,8 @@ export function card({ element, props, watch, trigger }) {
     const table = find(".answers-over-rounds"),
       looked = table.querySelector("th.looked");
     if (looked && looked.offsetLeft + looked.offsetWidth > table.clientWidth) table.scrollLeft = looked.offsetLeft;
+    find(".lens").className = `lens${shown ? ` slot-${slotOf(shown.lane)}` : ""}`;
+    find(".lens").replaceChildren(...(shown ? lens(shown) : []));
     find(".proof").replaceChildren(...(shown ? proof(shown) : []));
     const map = h(
       "button",

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from core.charts.plot import charted
-from core.measures.studies.lens import LAST, NEW, OLD, SUBJECT, Lens
+from core.measures.inside.fact_lens import LAST, SUBJECT
+from core.measures.studies.lens import NEW, OLD, Lens
 from core.models.tokens import answer_ids
 from tests.measures.studies.checks import well_formed
 
