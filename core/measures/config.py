@@ -37,8 +37,9 @@ class MeasureConfig(BaseModel):
     )
     tasks: Annotated[bool | list[str], Names.TASKS] = Field(
         default=True,
-        description="downstream tasks: true (the pocket model's own), false, or names that lm-evaluation-harness knows "
-        "(or a folder of JSON tasks, as a path: ./mine)",
+        description="downstream tasks: true (the model's own: of the pocket model those of its world, of others "
+        "english), false, or names: english (the lab's own in plain English), what lm-evaluation-harness knows, or a "
+        "folder of JSON tasks, as a path: ./mine",
     )
     task_limit: int | None = Field(
         default=25, ge=1, le=ceiling.ITEMS, description="items per task, the same ones each time; null: all"

@@ -8,7 +8,7 @@ from core.errors import UserError
 from core.measures.config import MeasureConfig
 from core.measures.measurement import rounded
 from core.measures.outside.scores import Answers, recall, score_facts, summarise
-from core.measures.session import MeasureSession
+from core.measures.session import MeasureSession, task_names
 
 LAYERS = [1, 2]
 
@@ -27,7 +27,8 @@ def edited(lm, size=0.3, layers=LAYERS, seed=0):
 
 
 def make(lm, facts, unedited, assets, **config):
-    return MeasureSession(lm, facts, unedited, LAYERS, MeasureConfig(**{"probe_rows": 100} | config), assets)
+    own = {"probe_rows": 100, "tasks": [str(assets / "pocket" / "tasks")]}
+    return MeasureSession(lm, facts, unedited, LAYERS, MeasureConfig(**own | config), assets)
 
 
 @pytest.fixture(scope="module")
@@ -196,9 +197,14 @@ def test_all_maps_after_the_last_round(lm, facts, unedited, assets, monkeypatch)
     assert [drawn["method"] for drawn in last.more_maps] == ["tsne", "umap"]
 
 
-def test_the_embedded_tasks_must_be_there(lm, facts, unedited, tmp_path):
+def test_tasks_that_a_model_brings(lm, assets, tmp_path, monkeypatch):
+    assert task_names(MeasureConfig(), lm, assets) == ["english"]
+    assert task_names(MeasureConfig(tasks=False), lm, assets) == []
+    assert task_names(MeasureConfig(tasks=["sst2"]), lm, assets) == ["sst2"]
+    monkeypatch.setattr(lm, "reference", "pocket")
+    assert task_names(MeasureConfig(), lm, assets) == [str(assets / "pocket" / "tasks")]
     with pytest.raises(UserError, match="tasks: missing; make it with"):
-        make(lm, facts, unedited, tmp_path)
+        task_names(MeasureConfig(), lm, tmp_path)
 
 
 def test_config_is_strict_and_complete():

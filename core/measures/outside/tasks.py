@@ -3,7 +3,7 @@
 Task objects and their requests are built once per run; an evaluation only rates the requests again, by the worn model,
 and lets the tasks judge the answers. Nothing is downloaded or written for local tasks: a folder of `<name>.jsonl` files
 with rows {"prompt", "choices", "answer": index}, prompt and choice joined by one space, or in the form of a paper
-(`core.measures.outside.task_forms`).
+(`core.measures.outside.task_forms`); and the lab's own tasks in plain English (`core.measures.outside.english`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.editing.lane.session import model_info
+from core.editing.settings.defaults import is_pocket
 from core.errors import LONGEST_SHOWN, UserError
+from core.measures.outside import english
 from core.measures.outside.harness import Harness, HarnessModel, load_harness, quiet
 from core.measures.outside.task_files import task_rows
 from core.measures.outside.task_forms import FORMS, Form
@@ -105,9 +108,9 @@ class Tasks:
         seed: int = 0,
         heartbeat: Callable[[], None] | None = None,
     ) -> Tasks:
-        """Tasks by name: a folder of JSONL tasks, "standard" (SST-2, MRPC, CoLA, RTE, MNLI, MMLU), or tasks of the
-        harness (its tasks and groups, YAML files or folders of them; their data are where they say, and cached by
-        `datasets`).
+        """Tasks by name: a folder of JSONL tasks, "english" (the lab's own), "standard" (SST-2, MRPC, CoLA, RTE, MNLI,
+        MMLU), or tasks of the harness (its tasks and groups, YAML files or folders of them; their data are where they
+        say, and cached by `datasets`).
 
         `limit` items of each name are drawn with `seed`, of a group over all its members; the same ones are used every
         time. Tasks that do not ask for examples get none (`shots` in `info`). Raises `UserError` for unknown names and
@@ -121,6 +124,8 @@ class Tasks:
             local = is_path(name) and Path(name).is_dir() and sorted(Path(name).glob("*.jsonl"))
             if local:
                 named = [(f.stem, _local_task(harness, f)) for f in local]
+            elif name == english.NAME:
+                named = [(task, _choice_task(harness, task, english.items(task))) for task in english.TASKS]
             elif name in FORMS:
                 named = [(name, _form_task(harness, name, FORMS[name]))]
             else:
@@ -175,6 +180,34 @@ class Tasks:
         """The mean over tasks whose metric is a share; None without any."""
         values = [value for column, value in scores.items() if self.info[column]["in_mean"]]
         return sum(values) / len(values) if values else None
+
+
+def own_tasks(lm: LanguageModel, assets: Path) -> list[str]:
+    """The names of the tasks that a model brings: those of its world for the pocket model, for others the ones in plain
+    English. Raises `UserError` where the world's were not made."""
+    if not is_pocket(model_info(lm)):
+        return [english.NAME]
+    folder = assets / "pocket" / "tasks"
+    if not folder.is_dir():
+        raise UserError(f"{folder}: missing; make it with: python -m core pocket build, or set measure.tasks: false")
+    return [str(folder)]
+
+
+def own_chances(lm: LanguageModel, assets: Path | None) -> Mapping[str, float]:
+    """The level of guessing by task, of the tasks that a model brings."""
+    if not is_pocket(model_info(lm)):
+        return {task: english.chance(task) for task in english.TASKS}
+    return _chances(assets / "pocket" / "tasks") if assets else {}
+
+
+def choice_rows(name: str) -> list[list[dict[str, Any]]]:
+    """The items of each task of this name, as far as they are multiple choice and lie in the lab or in a folder. Raises
+    `UserError` for a damaged file."""
+    if name == english.NAME:
+        return [english.items(task) for task in english.TASKS]
+    files = sorted(Path(name).glob("*.jsonl")) if is_path(name) and Path(name).is_dir() else []
+    read = [task_rows(file) for file in files]
+    return [rows for form, rows in read if form is None]
 
 
 def guessing(parts: Sequence[Part]) -> float | None:
@@ -260,8 +293,13 @@ def _local_task(harness: Harness, file: Path) -> Any:
     form, rows = task_rows(file)
     if form is not None:
         return _form_task(harness, file.stem, form, harness.dataset(rows))
+    return _choice_task(harness, file.stem, rows)
+
+
+def _choice_task(harness: Harness, name: str, rows: list[dict[str, Any]]) -> Any:
+    """A multiple-choice task of these rows: the choice that is most likely after the prompt counts."""
     config = {
-        "task": file.stem,
+        "task": name,
         "custom_dataset": lambda **_: {"test": harness.dataset(rows)},
         "test_split": "test",
         "output_type": "multiple_choice",

@@ -16,7 +16,6 @@ from typing import Any
 from torch import Tensor
 
 from core.editing.linalg.dominance import TAU
-from core.errors import UserError
 from core.facts.fact import Fact
 from core.measures.config import MeasureConfig
 from core.measures.inside.lower_layers import LowerLayers
@@ -25,7 +24,7 @@ from core.measures.inside.spectrum import Reference
 from core.measures.measurement import Measurement, rounded
 from core.measures.outside.locality import Locality
 from core.measures.outside.scores import spread_sample
-from core.measures.outside.tasks import Tasks
+from core.measures.outside.tasks import Tasks, own_tasks
 from core.measures.outside.texts import NO_PROSE, Texts, Write, texts_for
 from core.measures.outside.words import Words
 from core.measures.session.inside import InsideMeasures
@@ -69,7 +68,7 @@ class MeasureSession:
         self.said = Words(self.lm, self.facts, self.config.word_tokens)
         self.locality = Locality(self.lm, self.config.neighbors)
         self.texts = texts_for(self.lm, self.config, self.unedited, self.assets, self.write)
-        names = task_names(self.config, self.assets)
+        names = task_names(self.config, self.lm, self.assets)
         if names:
             self.tasks = Tasks.build(self.lm, names, self.config.task_limit, self.config.seed, self.heartbeat)
         self._beat(self.heartbeat)
@@ -211,11 +210,8 @@ class MeasureSession:
             heartbeat()
 
 
-def task_names(config: MeasureConfig, assets: Path) -> list[str]:
-    """The tasks of a spec; true means the embedded world's. Raises `UserError` where these were not made."""
+def task_names(config: MeasureConfig, lm: LanguageModel, assets: Path) -> list[str]:
+    """The tasks of a spec; true means those that the model brings. Raises `UserError` where these were not made."""
     if isinstance(config.tasks, list):
         return config.tasks
-    folder = assets / "pocket" / "tasks"
-    if config.tasks and not folder.is_dir():
-        raise UserError(f"{folder}: missing; make it with: python -m core pocket build, or set measure.tasks: false")
-    return [str(folder)] if config.tasks else []
+    return own_tasks(lm, assets) if config.tasks else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -209,11 +208,12 @@ def _rows(history: Sequence[Signs], limits: Limits) -> list[dict[str, Any]]:
 
 
 def _chance(case: Case) -> float:
-    """The mean of what guessing gets in the embedded tasks that the run measured; 0 for tasks that do not say."""
-    index = case.assets / "pocket" / "tasks" / "index.json" if case.assets else None
-    known = json.loads(index.read_text(encoding="utf-8")) if index and index.exists() else {}
+    """The mean of what guessing gets in the model's own tasks that the run measured; 0 for tasks that do not say."""
+    from core.measures.outside.tasks import own_chances
+
+    known = own_chances(case.lm, case.assets)
     names = sorted({name for scores in case.scores.values() for name in scores if name.startswith("task_")})
-    chances = [known.get(name.removeprefix("task_"), {}).get("chance", 0.0) for name in names if name != "task_mean"]
+    chances = [known.get(name.removeprefix("task_"), 0.0) for name in names if name != "task_mean"]
     return sum(chances) / len(chances) if chances else 0.0
 
 

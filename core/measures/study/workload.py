@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from core.measures.cost.cost_model import Work, passes
+from core.measures.outside.tasks import choice_rows
 from core.measures.study.case import Case
 
 ANSWER = 3  # tokens of an answer, about
 LOOKED_AT = 50  # prompts whose length is taken for that of all
+CHOICES, ITEMS = 4, 1000  # of an item, and of a task, where neither is known before the task is loaded
 
 
 def fact_count(case: Case, rounds: Sequence[int], most: int | None) -> int:
@@ -23,3 +25,19 @@ def question_work(case: Case, questions: int | float, tokens: int | float = ANSW
     lm, some = case.lm, [fact.text for fact in (*case.facts[:LOOKED_AT], *case.unedited[:LOOKED_AT])]
     lengths = [len(ids) for ids in lm.encode_all([lm.asked(text) for text in some])]
     return passes(lm, round(questions * (fmean(lengths) + tokens))) if lengths else Work()
+
+
+def task_work(case: Case, names: Sequence[str], limit: int | None) -> Work:
+    """The model answering each task once, `limit` items of each (None: all). A prompt is read once for all its
+    choices. Items of tasks that would have to be loaded are taken to be as long as the lane's prompts."""
+    tokens, unknown = 0.0, 0
+    for name in names:
+        for rows in choice_rows(name):
+            some = rows[:LOOKED_AT]
+            prompts = case.lm.encode_all([case.lm.asked(row["prompt"]) for row in some])
+            choices = case.lm.encode_all([str(choice) for row in some for choice in row["choices"]])
+            asked = min(len(rows), limit or len(rows))
+            tokens += asked * sum(map(len, [*prompts, *choices])) / len(some)
+        if not choice_rows(name):
+            unknown += limit or ITEMS
+    return passes(case.lm, round(tokens)) + question_work(case, unknown, CHOICES * ANSWER)

@@ -27,7 +27,9 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FACTS",
         help="a file, a dataset's name, or the field `facts` of a spec (default: the model's own world)",
     )
-    parser.add_argument("--tasks", nargs="+", metavar="NAME", help="names of the harness, or folders (default: own)")
+    parser.add_argument(
+        "--tasks", nargs="+", metavar="NAME", help="names of tasks, or folders (default: the model's own)"
+    )
     parser.add_argument("--texts", metavar="FILE", help="what second moments are gathered from, a paragraph a line")
     parser.add_argument("--tokens", type=int, metavar="N", help="how many tokens of it")
     parser.add_argument("--seed", type=int, default=0)
@@ -46,7 +48,7 @@ def spec_of(arguments: argparse.Namespace, edits: int, unedited: int) -> RunSpec
             "facts": _facts(arguments, edits, unedited),
             "round_size": edits,
             "lanes": [{"method": "memit"}],
-            "measure": {"tasks": list(arguments.tasks) if arguments.tasks else arguments.model == "pocket"},
+            "measure": {"tasks": list(arguments.tasks) if arguments.tasks else True},
             "statistics": {name: value for name, value in statistics.items() if value is not None},
             "seed": arguments.seed,
             "device": arguments.device,

@@ -92,7 +92,7 @@ def case_of(lane: OpenedLane, report: Callable[[int, int], None] | None = None) 
         scores={place[1]: past.scores[place] for place in past.history(label)},
         texts=texts_for(run.lm, spec.measure, run.facts.unedited, run.laboratory.assets, run.laboratory.writer(spec)),
         seconds={number: seconds for (other, number), seconds in past.seconds.items() if other == label},
-        tasks=task_names(spec.measure, run.laboratory.assets),
+        tasks=task_names(spec.measure, run.lm, run.laboratory.assets),
         task_limit=spec.measure.task_limit,
         assets=run.laboratory.assets,
         seed=spec.seed,

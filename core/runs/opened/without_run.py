@@ -74,7 +74,7 @@ def case_without_run(laboratory: Laboratory, spec: RunSpec, control: Control) ->
         texts=texts_for(
             lm, spec.measure, facts.unedited, laboratory.assets, laboratory.writer(spec, control.heartbeat)
         ),
-        tasks=task_names(spec.measure, laboratory.assets),
+        tasks=task_names(spec.measure, lm, laboratory.assets),
         task_limit=spec.measure.task_limit,
         assets=laboratory.assets,
         seed=spec.seed,

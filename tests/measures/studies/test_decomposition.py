@@ -19,6 +19,11 @@ QUICK = {"points": 4, "groups": 2, "seeds": 2, "sizes": 1, "smallest": 0.3}
 
 
 @pytest.fixture(scope="module")
+def case(case):
+    return replace(case, tasks=[str(case.assets / "pocket" / "tasks")])
+
+
+@pytest.fixture(scope="module")
 def asked(case):
     steps = []
     watched = replace(case, progress=lambda *step: steps.append(step))
@@ -111,10 +116,15 @@ def test_a_model_that_nothing_hurts_is_told(case, asked, tmp_path):
     assert not asked[0].notes
 
 
-def test_nothing_is_worn_afterwards_and_tasks_are_needed(case):
+def test_nothing_is_worn_afterwards_and_tasks_are_the_models_own(case, monkeypatch):
     assert case.lm.original(1).equal(case.lm.down(1).weight.detach())
-    with pytest.raises(UserError, match="comes with no tasks: name some"):
-        Decomposition(**QUICK).run(replace(case, assets=None), [1])
+    unnamed = replace(case, tasks=())
+    assert Decomposition()._names(unnamed) == ["english"]
+    assert Decomposition(tasks="sst2, rte")._names(case) == ["sst2", "rte"]
+    monkeypatch.setattr(case.lm, "reference", "pocket")
+    assert Decomposition()._names(unnamed) == list(case.tasks)
+    with pytest.raises(UserError, match="tasks: missing"):
+        Decomposition(**QUICK).run(replace(unnamed, assets=case.assets / "nowhere"), [1])
 
 
 def test_sizes_and_all_layers(case):

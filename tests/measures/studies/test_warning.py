@@ -46,8 +46,9 @@ def test_signs_are_those_of_the_lane(plain_case):
     assert "did not measure tasks" in found.notes[0]
 
 
-def test_how_early_the_flag_came(plain_case, tmp_path):
+def test_how_early_the_flag_came(plain_case, tmp_path, monkeypatch):
     """Tasks whose mean falls from 1 to their chance of .5, one round after perplexity passed a low limit."""
+    monkeypatch.setattr(plain_case.lm, "reference", "pocket")
     tasks = tmp_path / "pocket" / "tasks"
     tasks.mkdir(parents=True)
     (tasks / "index.json").write_text(json.dumps({"one": {"chance": 0.25}, "two": {"chance": 0.75}}))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from core.measures.study.case import Case
 
 Rows = list[dict[str, Any]]
-CHOICES = 4  # of an item, about
 STEPS = 40  # passes of a prompt that an edit takes, about: the value's steps forward and back, keys and states
 
 
@@ -65,13 +63,11 @@ class Card:
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
         """About how long it will take here, statistics not counted."""
         from core.measures.cost.cost_model import decomposition
-        from core.measures.study.workload import question_work
+        from core.measures.study.workload import question_work, task_work
 
         lm, recipe = case.lm, self._recipe(case)
-        items = len(self._names(case)) * (self.items or 1000) * CHOICES
-        if len(names := self._names(case)) == 1 and Path(names[0]).is_dir():
-            items *= max(1, len(list(Path(names[0]).glob("*.jsonl"))))
-        work = question_work(case, self._evaluations(len(recipe.layers)) * (items + self.facts))
+        each = task_work(case, self._names(case), self.items) + question_work(case, self.facts)
+        work = each.times(self._evaluations(len(recipe.layers)))
         prompts = self.edits * (1 + sum(count for count, _ in recipe.method.samples()))
         work += question_work(case, prompts * STEPS)
         work += decomposition(lm.d_model, lm.d_ffn).times(2 * len(recipe.layers))

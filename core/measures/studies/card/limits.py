@@ -54,6 +54,8 @@ FACTS_ZEROED = Limit(
     at=0.15,
     strict=True,
 )
+# No claim needs this one: where a tenth of the energy is enough for the tasks, Figure 2a of REVIVE is confirmed. It
+# tells how slowly the curve rises.
 TASKS_AT_TENTH = Limit(
     key="tasks_at_tenth",
     short="tasks at 10 % of the energy, of their full score",
@@ -109,7 +111,7 @@ CLAIMS = (
     Claim(
         says="a few dominant directions of W₀ carry what the model can do",
         source="REVIVE, Figure 2a",
-        needs=(TASKS_ZEROED, TASKS_AT_TENTH),
+        needs=(TASKS_ZEROED,),
     ),
     Claim(
         says="abilities suffer most where dominant directions are perturbed",
@@ -119,7 +121,7 @@ CLAIMS = (
     Claim(
         says="a guard on the dominant directions of W₀ protects abilities over many edits",
         source="REVIVE",
-        needs=(TASKS_ZEROED, TASKS_AT_TENTH, EXACT, CHANGE, LS),
+        needs=(TASKS_ZEROED, EXACT, CHANGE, LS),
     ),
     Claim(
         says="many small edits wear the spectrum of W₀ before abilities collapse",

@@ -6,15 +6,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core import ceiling
 from core.charts.grammar import Chart
 from core.editing.settings.parameters import param
-from core.errors import UserError
 from core.measures.study.result import StudyResult
 from core.names import Names
+from core.paths import ASSETS
 
 if TYPE_CHECKING:
     from core.measures.inside.energy import Directions
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 EQUAL, PER_DIRECTION = "equal norm", "equal per direction"
 MEAN, FACTS = "mean", "true facts"  # the mean over tasks; the mean probability of true facts
-CHOICES, TASK_ITEMS = 4, 1000  # of an item, and of a task whose size is not known before it is loaded
 UNHURT = 0.95  # of the intact model's score
 NOT_HURT = "nothing here hurt the model, not even zeros in place of these matrices"
 Rows = list[dict[str, Any]]
@@ -67,15 +65,14 @@ class Decomposition:
     )
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
-        """About how long it will take here, items of tasks taken to be as long as the lane's prompts."""
+        """About how long it will take here."""
         from core.measures.cost.cost_model import decomposition, product
-        from core.measures.study.workload import ANSWER, question_work
+        from core.measures.study.workload import question_work, task_work
 
         lm, layers, count = case.lm, len(self._layers(case)), self._evaluations()
-        items = sum(min(size, self.items or size) for name in self._names(case) for size in _sizes(Path(name)))
         rebuilt = product(lm.d_model, lm.d_model, lm.d_ffn).times(count * layers)
         work = decomposition(lm.d_model, lm.d_ffn).times(layers) + rebuilt
-        work += question_work(case, count * items, ANSWER * CHOICES)
+        work += task_work(case, self._names(case), self.items).times(count)
         return (work + question_work(case, count * min(self.facts, len(case.unedited)))).seconds(lm)
 
     def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
@@ -135,14 +132,11 @@ class Decomposition:
         return list(case.layers) if self.matrices == "edited" else list(range(case.lm.n_layers))
 
     def _names(self, case: Case) -> list[str]:
-        """The tasks: named ones, or those of the embedded world."""
-        names = [name.strip() for name in self.tasks.split(",") if name.strip()]
-        if not names:
-            folder = Path(case.assets or "") / "pocket" / "tasks"
-            if case.assets is None or not folder.is_dir():
-                raise UserError("This lane comes with no tasks: name some in the option tasks, e.g. sst2.")
-            names = [str(folder)]
-        return names
+        """The tasks: named ones, those that the run measures, or those that the model brings."""
+        from core.measures.outside.tasks import own_tasks
+
+        named = [name.strip() for name in self.tasks.split(",") if name.strip()]
+        return named or list(case.tasks) or own_tasks(case.lm, case.assets or ASSETS)
 
     def _evaluations(self) -> int:
         """The number of evaluations of all tasks and facts."""
@@ -257,12 +251,6 @@ class _Scorer:
     def skip(self, count: int) -> None:
         """Count evaluations that are not needed as done."""
         self.done += count
-
-
-def _sizes(folder: Path) -> list[int]:
-    """How many items each task has: of a folder's tasks as many as they have lines."""
-    files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
-    return [len(file.read_text(encoding="utf-8").splitlines()) for file in files] or [TASK_ITEMS]
 
 
 def _known(scores: Mapping[str, float | None]) -> dict[str, float]:
