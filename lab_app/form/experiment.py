@@ -131,7 +131,7 @@ def facts(rows: Sequence[Any], count: int, seed: int, world: PocketWorld | None)
         raise UserError("the pocket world is missing; set the number of sampled facts to 0")
     if not typed:
         if not count:
-            raise UserError("no facts: type one above, or sample some from the pocket world")
+            raise UserError("no facts: type one above, or have some sampled")
         source = world.source if world is not None else "pocket"
         return {"source": source, "count": count, "seed": seed, "unedited": LEFT_ALONE}, places
     edit = completed(typed, world)

@@ -39,7 +39,7 @@ def test_there_are_enough_known_facts_and_subjects_for_long_sequences(world):
     known = [row for row in world.facts if world.kind(row) == KNOWN]
     assert len(known) >= 600
     assert len(world.sample_of(KNOWN)) + len(world.sample_of(FURTHER)) >= 600 + 1_500  # distinct subjects to edit
-    assert len(world.sample_of(FURTHER)) >= 1_000
+    assert len(world.sample_of(FURTHER)) >= 1_500
     assert all(set(row["known"]) <= set(range(len(world.relations[row["relation"]]["templates"]))) for row in known)
 
 

@@ -12,10 +12,14 @@ OF_WORDS = ("opposite", "plural", "past", "gerund", "comparative", "next")  # re
 
 
 def items() -> list[Item]:
-    """A fact each, whether the model is known to say it or not; further templates where there are fewer facts. Chance
-    is 1/4."""
+    """A fact each, whether the model is known to say it or not, where the subject does not name the object; second
+    templates where there are fewer facts. Chance is 1/4."""
     world, rng = EverydayWorld.read(), Random("english knowledge")
-    rows = [row for row in world.facts if row["reserved"] and row["relation"] not in OF_WORDS]
+    rows = [
+        row
+        for row in world.facts
+        if row["reserved"] and row["relation"] not in OF_WORDS and row["object"] not in row["subject"]
+    ]
     asked = [
         (template, row)
         for number in range(2)
