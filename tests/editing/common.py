@@ -1,5 +1,7 @@
 """What the editing tests share: facts, settings, and shorthands."""
 
+from functools import cache
+
 from torch import Tensor
 
 from core.editing import methods
@@ -10,7 +12,7 @@ from core.editing.lane.state import LaneState
 from core.editing.recipe import recipe_from_dict
 from core.editing.rounds.procedures import target_values
 from core.editing.settings.parameters import parameters
-from core.editing.statistics.second_moment import second_moments
+from core.editing.statistics.second_moment import SecondMoment, second_moments
 from core.editing.values.keys import Reading, prompts
 from core.facts.fact import Fact
 from core.models.language_model import LanguageModel
@@ -27,8 +29,15 @@ SETTINGS = {
 }  # fmt: skip
 
 
+@cache
+def moments_of(lm: LanguageModel) -> dict[int, SecondMoment]:
+    """Gathered once: whoever reads a moment gets a tensor of its own."""
+    return second_moments(lm, [0, 1, 2], toys.SENTENCES * 2, 500)
+
+
 def session_of(lm: LanguageModel) -> EditSession:
-    return EditSession(lm, second_moments(lm, [0, 1, 2], toys.SENTENCES * 2, 500))
+    """A new session, in which nothing is kept yet."""
+    return EditSession(lm, dict(moments_of(lm)))
 
 
 def recipe_of(lm: LanguageModel, *guards: dict, **settings: object) -> Recipe:

@@ -1,6 +1,7 @@
 """Every method there is with every guard and wrapper there is: a new file in one of the folders joins by itself."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -106,12 +107,10 @@ def test_a_wrapper_goes_around_a_method_or_says_why_not(lm, tmp_path, method, wr
         assert torch.equal(again[0][layer].right, again[1][layer].right)
 
 
-SESSIONS: dict[int, Any] = {}
-
-
+@cache
 def session_of_once(lm):
     """One session for the whole table: what methods keep in it must not depend on who came before."""
-    return SESSIONS.setdefault(id(lm), session_of(lm))
+    return session_of(lm)
 
 
 @pytest.mark.parametrize("method", methods.names())
