@@ -1,4 +1,3 @@
-import time
 from pathlib import Path
 
 import pytest
@@ -22,9 +21,16 @@ def test_every_prompt_costs_the_same_number_of_steps(lm, monkeypatch):
 
 
 def test_seconds_are_those_of_the_clock(lm, monkeypatch):
-    plain = latency.continuations
-    monkeypatch.setattr(latency, "continuations", lambda *args: time.sleep(0.05) or plain(*args))
-    assert all(0.05 < each < 1.0 for each in seconds(lm, PROMPTS, 2))
+    """By a clock that stands still but while tokens are generated: three seconds for each text."""
+    plain, now = latency.continuations, [0.0]
+
+    def slowly(*args):
+        now[0] += 3.0
+        return plain(*args)
+
+    monkeypatch.setattr(latency, "continuations", slowly)
+    monkeypatch.setattr(latency.time, "perf_counter", lambda: now[0])
+    assert seconds(lm, PROMPTS, 2) == [3.0] * len(PROMPTS)
 
 
 def test_states_are_timed_in_turn_after_a_warm_up(lm, monkeypatch):
