@@ -1,4 +1,4 @@
-"""The table of facts beyond typing: lookups, templates of the pocket world, uploaded files, and the spec that Run
+"""The table of facts beyond typing: lookups, templates of the model's world, uploaded files, and the spec that Run
 submits."""
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def connect(parts: Parts) -> None:
     many = {"trigger_mode": "multiple", **at_once}
     facts = form["facts"]
     facts.check(desk.check, form["model"], facts, **many)
-    facts.relation(desk.relation, None, facts, **many)
+    facts.relation(desk.relation, form["model"], facts, **many)
+    form["model"].change(desk.world, form["model"], facts, **at_once)
     facts.file(desk.upload, facts, facts, **at_once)
     form["title"].spec(desk.spec, [form[name] for name in FORM], parts.more["spec"], **at_once)
 
@@ -72,12 +73,17 @@ class Desk:
         keys = ([str(row.get(name) or "") for name in ("subject", "prompt", "target", "truth")] for row in rows)
         return gr.update(looked={"rows": [[key, row] for key, row in zip(keys, found, strict=False)]})
 
-    def relation(self, event: gr.EventData) -> Any:
+    def world(self, model: str | None, request: gr.Request) -> Any:
+        """The choices of the table for another model: it may have another world."""
+        return gr.update(offered=sources.offered(self.lab.world_of(model), self.lab.offer(request)))
+
+    def relation(self, model: str | None, event: gr.EventData) -> Any:
         """Subjects and objects of the chosen relation."""
-        if self.lab.world is None:
+        world = self.lab.world_of(model)
+        if world is None:
             return gr.skip()
         try:
-            return gr.update(relation=sources.relation(self.lab.world, str(event._data.get("name"))))
+            return gr.update(relation=sources.relation(world, str(event._data.get("name"))))
         except UserError as error:
             return told(message=str(error))
 

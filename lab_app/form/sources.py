@@ -1,4 +1,4 @@
-"""Sources of facts besides typing: an uploaded file, a dataset, a template of the pocket world."""
+"""Sources of facts besides typing: an uploaded file, a dataset, a template of a world."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ OFFERED = 400  # subjects and objects that a template offers
 LONGEST_NAME = 100  # characters of a column's name in a message
 CHECKED = 60  # rows of one check
 TABLE = "table"
+WORLD_NAMES = {"pocket": "the pocket world", "everyday": "everyday facts"}
 ORDER_NAMES = dict(zip(ORDERS, ("as given", "shuffled", "by relation", "adversarial"), strict=True))
 
 
 def offered(world: PocketWorld | None, offer: Offer) -> dict[str, Any]:
-    """The choices of the table: relations with their prompts, datasets, orders."""
+    """The choices of the table: the world that facts are sampled from, its relations with their prompts, datasets,
+    orders."""
     relations = [] if world is None else world.relations.items()
     return {
+        "world": WORLD_NAMES["pocket" if world is None else world.source],
         "relations": [[name, known.get("description", name), prompt(known)] for name, known in relations],
         "datasets": [shown(kind, offer) for kind in dataset.known().values() if kind.name != TABLE],
         "orders": [[name, title] for name, title in ORDER_NAMES.items()],
@@ -53,7 +56,7 @@ def prompt(relation: Mapping[str, Any]) -> str:
 def relation(world: PocketWorld, name: str) -> dict[str, Any]:
     """A relation's subjects with their objects, and all its objects, for a template; real ones first."""
     if name not in world.relations:
-        raise UserError(f'the pocket world has no relation "{name}"; {nearest(name, world.relations)}')
+        raise UserError(f'{world.named} has no relation "{name}"; {nearest(name, world.relations)}')
     rows = [row for row in world.facts if row["relation"] == name]
     rows.sort(key=lambda row: (not row.get("real", False), row["subject"]))
     subjects = [[row["subject"], row["object"]] for row in rows[:OFFERED]]

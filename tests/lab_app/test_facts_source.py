@@ -235,7 +235,7 @@ def test_the_handlers_believe_nothing(lab):
     assert key[0] == "France"
     assert found["hint"] == ""
     if lab.world is not None:
-        assert "no relation" in desk.relation(event(name="x"))["problems"]["message"]
+        assert "no relation" in desk.relation("pocket", event(name="x"))["problems"]["message"]
 
 
 # -- the spec
@@ -371,3 +371,10 @@ def test_facts_for_a_real_model_are_everyday_ones(lab):
     assert [row.get("source", "") for row in mixed["items"][:6]] == ["", *["everyday"] * 5]
     assert mixed["items"][1]["kind"] == "known"
     assert experiment.form({**RunSpec.from_dict({"facts": mixed, **LANES}).as_dict()})["count"] == 5
+    desk = Desk(lab)
+    offered = {model: desk.world(model, OWNER)["offered"] for model in ("smollm2", "pocket")}
+    assert [offered[model]["world"] for model in offered] == ["everyday facts", "the pocket world"]
+    assert [row[0] for row in offered["smollm2"]["relations"]] == list(lab.everyday.relations)
+    found = desk.relation("smollm2", event(name="plural"))["relation"]
+    assert dict(found["subjects"])["child"] == "children"
+    assert "world of everyday facts has no relation" in desk.relation("smollm2", event(name="x"))["problems"]["message"]

@@ -1,4 +1,4 @@
-// The form below the table of facts: templates of the pocket world, files, the sampled dataset, and the order.
+// The form below the table of facts: templates of the model's world, files, the sampled dataset, and the order.
 import { h } from "../shared/dom.js";
 import { form } from "../shared/state.js";
 import * as cells from "./cells.js";
@@ -12,7 +12,7 @@ import * as cells from "./cells.js";
 export function factSources({ element, props, watch, trigger, add, choose, chosen, say }) {
   const MOST = 16e6; // bytes of an upload
   const find = (selector) => element.querySelector(selector);
-  const offered = props.offered || {};
+  let offered = props.offered || {};
   const option = (value, text, selected) => h("option", { value, selected }, text);
 
   // -- templates: a relation's sentence with two blanks
@@ -20,11 +20,16 @@ export function factSources({ element, props, watch, trigger, add, choose, chose
     relation = find(".relation"),
     blank = find(".blank"),
     hint = find(".template .hint");
-  template.hidden = !offered.relations?.length;
-  relation.replaceChildren(
-    option("", "choose…", true),
-    ...(offered.relations || []).map(([name, description]) => option(name, description)),
-  );
+  function relations() {
+    template.hidden = !offered.relations?.length;
+    relation.replaceChildren(
+      option("", "choose…", true),
+      ...(offered.relations || []).map(([name, description]) => option(name, description)),
+    );
+    blank.replaceChildren();
+    hint.textContent = "";
+  }
+  relations();
   relation.addEventListener("change", () => {
     blank.replaceChildren();
     hint.textContent = "";
@@ -59,11 +64,12 @@ export function factSources({ element, props, watch, trigger, add, choose, chose
     const [before, after] = asked[2].split("{}");
     function told() {
       const truth = truths.get(cells.clean(subject.value));
+      const pocket = offered.world === "the pocket world";
       hint.textContent = truth
         ? cells.clean(target.value) === truth
-          ? `${truth} is what the pocket model was taught: type another answer.`
-          : `The pocket model was taught ${truth}.`
-        : subject.value && all <= subjects.length
+          ? `${truth} is ${pocket ? "what the pocket model was taught" : "the true answer"}: type another answer.`
+          : `${pocket ? "The pocket model was taught" : "The true answer is"} ${truth}.`
+        : subject.value && pocket && all <= subjects.length
           ? "Not in the pocket world: the model knows nothing about it."
           : "";
     }
@@ -144,12 +150,15 @@ export function factSources({ element, props, watch, trigger, add, choose, chose
     mixed = find(".mixed");
   const kinds = new Map();
   function known() {
-    for (const kind of props.offered?.datasets || [])
+    for (const kind of offered.datasets || [])
       for (const [subset, place] of Object.entries(kind.hub))
         kinds.set(`${kind.name} ${subset}`, { ...kind, subset, place });
   }
   known();
   watch("offered", () => {
+    const other = offered.world !== props.offered?.world;
+    offered = props.offered || {};
+    if (other) relations();
     known();
     paint();
   });
@@ -181,7 +190,7 @@ export function factSources({ element, props, watch, trigger, add, choose, chose
       : [...kinds.keys()].find((name) => name.split(" ")[0] === chosen.source) || "pocket";
     const title = ({ title, subset, hub }) => (Object.keys(hub).length > 1 ? `${title}, ${subset}` : title);
     source.replaceChildren(
-      option("pocket", "the pocket world", now === "pocket"),
+      option("pocket", offered.world || "the pocket world", now === "pocket"),
       ...[...kinds].map(([name, kind]) =>
         h(
           "option",
