@@ -2,13 +2,16 @@
 
 import json
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from core.__main__ import main
 from core.measures import studies
 from core.runs.store.store import Store
+from core.runs.worker import process
 from tests.runs.at_work import PATIENCE, until
+from tests.runs.forked import Forked
 from tests.runs.norms import Norms
 from tests.toys import tiny_llama
 
@@ -89,6 +92,13 @@ def working(tmp_path_factory):
     worker.leave()
     thread.join(PATIENCE)
     assert not thread.is_alive()
+
+
+@pytest.fixture
+def forked(monkeypatch):
+    """Workers that a test starts are forks; those of tests/runs/test_worker.py are started as the lab does."""
+    kept = {"DEVNULL": process.subprocess.DEVNULL, "TimeoutExpired": process.subprocess.TimeoutExpired}
+    monkeypatch.setattr(process, "subprocess", SimpleNamespace(Popen=Forked, **kept))
 
 
 @pytest.fixture

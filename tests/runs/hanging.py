@@ -1,10 +1,9 @@
-"""`python -m tests.runs.hanging HOME [APP]`: a worker whose first run comes to a call in C that does not return.
+"""`main([HOME, APP])`: a worker whose first run comes to a call in C that does not return.
 
-With an APP that it belongs to, that call does not even let go of the interpreter.
+With the number of an APP that it belongs to, that call does not even let go of the interpreter.
 """
 
 import ctypes
-import sys
 from pathlib import Path
 from signal import SIGTERM
 
@@ -15,7 +14,9 @@ from core.runs.worker.watchdog import Limits
 LIMITS = Limits(look=0.1, hurry=0.2, leave=0.4, tell=2.0, still=60.0)
 
 
-def main(home: str, app: int | None) -> None:
+def main(words: list[str]) -> None:
+    home, app = words[0], int(words[1]) if len(words) > 1 else None
+
     def perform(store, run, laboratory, control):
         store.claim(run.id)
         store.set_progress(run.id, Progress(phase="layers", message="hanging"))
@@ -25,7 +26,3 @@ def main(home: str, app: int | None) -> None:
 
     worker.perform = perform
     worker.Worker(Path(home), app, preload=False, limits=LIMITS).run(ends=(SIGTERM,))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else None)

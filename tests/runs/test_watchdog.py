@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from core.runs.worker.command_handler import CommandHandler, Studying
 from core.runs.worker.questions import QuestionHandler
 from core.runs.worker.sentinel import lives
 from core.runs.worker.watchdog import CLOSED, Limits, Watchdog
-from tests.runs.at_work import kinds, queued, until
+from tests.runs.at_work import PATIENCE, kinds, queued, until
+from tests.runs.forked import FORKS, Forked, lacks
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -173,6 +175,14 @@ def test_a_process_that_has_ended_does_not_live_even_if_nobody_asked():
     assert lives(os.getpid())
 
 
+@pytest.mark.parametrize("name", ["datasets", "umap", "gradio", "lm_eval"])
+def test_a_worker_imports_what_takes_long_only_when_it_is_used(name):
+    process = FORKS.Process(target=lacks, args=(name,))
+    process.start()
+    process.join(PATIENCE)
+    assert process.exitcode == 0
+
+
 SLEEPER = "import sys, time; print(1, flush=True); time.sleep(600)"
 
 
@@ -193,32 +203,35 @@ def test_the_process_beside_the_worker_ends_it_when_nothing_in_it_can(app_dies):
     assert ("its app has been gone" if app_dies else "nothing in it moved") in said
 
 
-def test_sigterm_ends_a_worker_in_a_call_that_does_not_return(tmp_path, make_spec):
-    store = Store(tmp_path)
+@contextmanager
+def hanging(tmp_path, make_spec, *app):
+    """A store, its run, the worker that hangs at it, and the file of what the worker says."""
+    store, log = Store(tmp_path), tmp_path / "said.log"
     run = queued(store, make_spec())
-    command = [sys.executable, "-m", "tests.runs.hanging", str(tmp_path)]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as worker:
-        until(lambda: (store.progress(run) or {}).get("message") == "hanging", "the call")
-        worker.terminate()
-        said = worker.communicate(timeout=60)[1]
-    assert worker.returncode == 1
-    assert "hanging.py" in said  # where it hung, for the log
-    assert (store.get(run).status, store.get(run).message) == ("paused", CLOSED)
+    command = ["-m", "tests.runs.hanging", str(tmp_path), *app]
+    with log.open("ab") as file:
+        worker = Forked(command, stdout=file, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    until(lambda: (store.progress(run) or {}).get("message") == "hanging", "the call")
+    yield store, run, worker, log
     store.close()
+
+
+def test_sigterm_ends_a_worker_in_a_call_that_does_not_return(tmp_path, make_spec):
+    with hanging(tmp_path, make_spec) as (store, run, worker, log):
+        worker.terminate()
+        worker.wait(PATIENCE)
+        assert worker.returncode == 1
+        assert "hanging.py" in log.read_text()  # where it hung, for the log
+        assert (store.get(run).status, store.get(run).message) == ("paused", CLOSED)
 
 
 def test_a_worker_ends_with_its_app_though_a_call_holds_its_interpreter(tmp_path, make_spec):
-    store = Store(tmp_path)
-    run = queued(store, make_spec())
-    command = [sys.executable, "-m", "tests.runs.hanging", str(tmp_path)]
     with (
         subprocess.Popen([sys.executable, "-c", SLEEPER]) as app,
-        subprocess.Popen([*command, str(app.pid)], cwd=ROOT, stderr=subprocess.PIPE, text=True) as worker,
+        hanging(tmp_path, make_spec, str(app.pid)) as (store, run, worker, log),
     ):
-        until(lambda: (store.progress(run) or {}).get("message") == "hanging", "the call")
         app.kill()
-        said = worker.communicate(timeout=60)[1]
-    assert worker.returncode == -signal.SIGKILL
-    assert "its app has been gone" in said
-    assert [left.id for left in store.left_running()] == [run]
-    store.close()
+        worker.wait(PATIENCE)
+        assert worker.returncode == -signal.SIGKILL
+        until(lambda: "its app has been gone" in log.read_text(), "the reason")
+        assert [left.id for left in store.left_running()] == [run]
