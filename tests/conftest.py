@@ -26,14 +26,16 @@ settings.register_profile("fuzz", deadline=None, print_blob=True)
 settings.load_profile("unhurried")
 
 MARKED_BY = {"browser": "browser", "pocket": "model", "smollm2": "model"}  # fixture: marker
-FIRST = ("test_readme.py",)  # minutes: begun last, one process would run it while the others have nothing to do
+# The longest: begun last, one process would run them while the others have nothing to do.
+FIRST = ("test_readme.py", "test_page.py", "test_drawn.py", "test_no_call_home.py", "test_every_method.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for fixture in set(getattr(item, "fixturenames", ())) & set(MARKED_BY):
             item.add_marker(MARKED_BY[fixture])
-    items.sort(key=lambda item: item.path.name not in FIRST)
+    order = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 @pytest.fixture(scope="session")
