@@ -60,6 +60,7 @@ def test_the_chosen_model_answers_where_it_is_the_loaded_one(store, make_spec, m
     assert probe(store, "", model=str(model_folder))["before"] == probe(store, run)["before"]
 
 
+@pytest.mark.usefixtures("pocket")
 def test_a_run_that_has_not_begun_is_answered_without_its_lanes(store, make_spec):
     going = queued(store, long(make_spec))
     until(lambda: kinds(store, going, "edited"), "an edit")
