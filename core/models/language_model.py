@@ -53,6 +53,7 @@ class LanguageModel:
         self.n_parameters = sum(p.numel() for p in model.parameters())
         # Rows x length of one forward pass. Few tokens keep a CPU busy and need less padding; a GPU needs many.
         self.token_budget = 1024 if self.device.type == "cpu" else 16384
+        self.gradient_budget = 512 if self.device.type == "cpu" else 2048  # tokens of a pass that keeps its states
         self.fingerprint = fingerprint(model)
         self._embedded = embedded(model)  # the number of its ids
         self.takes_trees: bool | None = None  # determined once by `core.models.prefix_tree`

@@ -115,7 +115,7 @@ def one_pass(lm: LanguageModel, trees: Sequence[PrefixTree], length: int) -> Pas
     return Pass(inputs, places)
 
 
-def additive(seen: Tensor, dtype: torch.dtype) -> Float[Tensor, "n 1 length length"]:
+def additive(seen: Tensor, dtype: torch.dtype) -> Float[Tensor, "n 1 query key"]:
     """The additive attention mask: 0 where a token attends to another, else the type's lowest number."""
     return torch.zeros(seen.shape, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)[:, None]
 

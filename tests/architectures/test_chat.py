@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from core.editing.lane.state import LaneState
 from core.editing.rounds.edit_round import edit_round
 from core.editing.values.keys import prompts
-from core.editing.values.optimise import make_task, optimise_values
+from core.editing.values.objective import make_task
+from core.editing.values.optimise import optimise_values
 from core.errors import UserError
 from core.models.forward import score
 from core.models.generation import generate

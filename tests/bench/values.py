@@ -20,7 +20,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from core.editing.lane.session import EditSession, model_info
 from core.editing.recipe import recipe_from_dict
 from core.editing.rounds.locate_then_edit import LocateThenEdit
-from core.editing.values.optimise import make_task, optimise_values
+from core.editing.values.objective import make_task
+from core.editing.values.optimise import optimise_values
 from core.facts.fact import Fact
 from core.facts.readers.pocket import PocketWorld
 from core.models.language_model import LanguageModel

@@ -5,7 +5,9 @@ import torch
 from torch import Tensor
 
 from core.models.language_model import LanguageModel
-from core.models.partial_forward import PartialForward, Row, grouped
+from core.models.packing import BATCH_COST, STORED, Row, batched, filled
+from core.models.partial_forward import PartialForward
+from core.models.prefix_tree import TREE_TOKENS
 from core.models.tokens import answer_ids, slot_last
 
 PROMPTS = [  # the subject first, in the middle, repeated before and after its slot; answers of one to many tokens
@@ -53,7 +55,7 @@ def plain_loss(lm: LanguageModel, rows: list[Row], targets: list[list[int]], lay
 def partial_loss(forward: PartialForward, targets: list[list[int]], delta: Tensor) -> Tensor:
     total = torch.zeros((), dtype=delta.dtype)
     for batch in forward.batches:
-        log_p = forward.logits(batch, delta).log_softmax(-1)
+        log_p = forward.logits(batch, delta[batch.owners]).log_softmax(-1)
         wanted = torch.tensor([t for row in batch.rows for t in targets[row]])
         share = torch.tensor([1 / len(targets[batch.rows[r]]) for r in batch.read_rows.tolist()], dtype=delta.dtype)
         total = total - (log_p.gather(1, wanted[:, None])[:, 0] * share).sum()
@@ -133,16 +135,56 @@ def test_the_model_is_itself_again_afterwards(toy):
     lm = toy("llama")
     rows, _ = rows_of(lm, PROMPTS)
     forward = PartialForward(lm, rows, 2)
-    with pytest.raises(RuntimeError):
-        forward.logits(forward.batches[0], torch.zeros(len(PROMPTS), 3, dtype=torch.float64))
-    forward.logits(forward.batches[0], torch.zeros(len(PROMPTS), lm.d_model, dtype=torch.float64))
+    delta = torch.zeros(len(PROMPTS), lm.d_model, dtype=torch.float64)
+
+    def stop(*_):
+        raise RuntimeError("in the middle")
+
+    handle = lm.layers[3].register_forward_hook(stop)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        forward.logits(forward.batches[0], delta[forward.batches[0].owners])
+    handle.remove()
+    forward.logits(forward.batches[0], delta[forward.batches[0].owners])
     assert all("forward" not in layer.__dict__ for layer in lm.layers)
 
 
-def test_groups_stay_within_the_budget():
-    rows = [Row(tuple(range(n)), n // 3, 0, (n - 1,)) for n in (3, 40, 7, 12, 12, 5, 30)]
-    groups = grouped(rows, 50)
-    assert sorted(i for group in groups for i in group) == list(range(7))
-    for group in groups:
-        width = max(rows[i].cut for i in group) + max(len(rows[i].ids) - rows[i].cut for i in group)
-        assert len(group) == 1 or len(group) * width <= 50
+def rows_like(sizes: list[tuple[int, int]]) -> list[Row]:
+    return [Row(tuple(range(before + after)), before, 0, (before + after - 1,)) for before, after in sizes]
+
+
+def test_lanes_hold_each_row_once_and_are_no_wider_than_the_longest_row():
+    rows = rows_like([(3, 1), (20, 9), (4, 2), (8, 5), (0, 3), (30, 4), (2, 7), (90, 1), (5, 1), (6, 1)])
+    lanes = filled(rows, range(1, 10), several=True)
+    assert sorted(i for lane in lanes for i in lane.rows) == list(range(1, 10))
+    for lane in lanes:
+        assert lane.new == sum(rows[i].after for i in lane.rows) <= 9
+        assert lane.stored == sum(rows[i].cut for i in lane.rows)
+        assert lane.stored + lane.new <= TREE_TOKENS
+    assert len(lanes) == 4  # 33 new tokens at nine to a lane
+    assert all(len(lane.rows) == 1 for lane in filled(rows, range(10), several=False))
+    assert filled(rows, [], several=True) == []
+
+
+def test_a_row_longer_than_a_lane_may_be_stands_alone():
+    rows = rows_like([(TREE_TOKENS + 5, 3), (2, 1)])
+    assert [lane.rows for lane in filled(rows, [0, 1], several=True)] == [[0], [1]]
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_batches_stay_within_the_budget_and_have_little_padding(several):
+    rows = rows_like([(i % 7, 1 + i * i % 13) for i in range(60)])
+    lanes = filled(rows, range(60), several)
+    batches = batched(lanes, 100)
+    assert sorted(id(lane) for batch in batches for lane in batch) == sorted(map(id, lanes))
+    for batch in batches:
+        wide = max(lane.new for lane in batch)
+        assert len(batch) * wide <= 100
+        assert sum(wide - lane.new for lane in batch) <= BATCH_COST
+    assert batched([], 100) == []
+
+
+def test_lanes_with_many_stored_tokens_are_in_several_batches():
+    lanes = filled(rows_like([(100, 1)] * 40), range(40), several=True)
+    batches = batched(lanes, 100)
+    assert all(len(batch) * 100 <= STORED * 100 for batch in batches)
+    assert sum(map(len, batches)) == 40

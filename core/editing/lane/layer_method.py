@@ -16,6 +16,8 @@ from core.editing.settings.defaults import Default, ModelInfo, value_defaults
 from core.editing.settings.parameters import param
 from core.lazy import torch
 
+ADAM, GAUSS_NEWTON = "adam", "gauss_newton"
+
 
 @dataclass(frozen=True, kw_only=True)
 class LayerMethod(Method):
@@ -29,6 +31,11 @@ class LayerMethod(Method):
     keeps_lengths: ClassVar[bool] = False  # outputs can only be turned: values of another length are out of reach
     mean_states: ClassVar[bool] = False  # the residual is relative to the mean state, not the bare prompt's
 
+    optimizer: str = param(
+        ADAM,
+        choices=(ADAM, GAUSS_NEWTON),
+        help="Steps of the value optimization: Adam, or Gauss-Newton steps on the target's margins, which need fewer.",
+    )
     steps: int = param(25, ge=1, le=ceiling.STEPS, help="Evaluations of the value loss; no step follows the last.")
     lr: float = param(0.1, gt=0, le=ceiling.RATIO, help="Adam's learning rate in the value optimization.")
     relative_lr: bool = param(False, help="Scale the learning rate by each fact's state: lr · ‖h0‖ / √d instead of lr.")
@@ -52,6 +59,13 @@ class LayerMethod(Method):
     guard_aware: bool = param(
         False, help="Optimize values and solve for updates within what the guards allow, not projected afterwards."
     )
+
+    def idle(self) -> dict[str, str]:
+        """Adam's settings have no effect with other steps."""
+        if self.optimizer == ADAM:
+            return {}
+        why = "Gauss-Newton steps have no learning rate"
+        return {"lr": why, "relative_lr": why}
 
     def samples(self) -> tuple[tuple[int, int], ...]:
         """The sampled prefixes: (how many, how many tokens each)."""

@@ -21,9 +21,10 @@ from core.editing.lane.results import Values
 from core.editing.lane.session import Sampling
 from core.editing.rounds.guard_aware import protected
 from core.editing.values.adam import Adam
-from core.editing.values.optimise import Plan, make_task
+from core.editing.values.objective import Plan, make_task
 from core.models.language_model import LanguageModel
-from core.models.partial_forward import PartialForward, RowBatch
+from core.models.packing import RowBatch
+from core.models.partial_forward import PartialForward
 
 FFN, ATTENTION = 0, 1
 ATTENTIONS = ("self_attn", "attn", "attention", "self_attention")
@@ -134,7 +135,7 @@ class Joint:
         """A batch's part of each fact's NLL and KL. `said` becomes False for facts with a target token that is not
         the arg-max."""
         with inside(self.lm, self.layer, batch, delta) as seen:
-            logits = self.forward.logits(batch, self.nothing)
+            logits = self.forward.logits(batch, self.nothing[batch.owners])
         if self.adam.taken == 0:
             owner_of = {row: owner for owner, row in enumerate(self.task.bare)}
             for r, row in enumerate(batch.rows):
@@ -143,16 +144,17 @@ class Joint:
         nll, kl = delta.new_zeros(len(delta)), delta.new_zeros(len(delta))
         if len(plan.answers):
             each = F.cross_entropy(logits[plan.answers], plan.wanted, reduction="none")
-            nll = nll.index_add(0, plan.answer_owners, each * plan.share.to(each.dtype))
+            owners = batch.owners[batch.read_rows[plan.answers]]
+            nll = nll.index_add(0, owners, each * plan.share.to(each.dtype))
             wrong = logits[plan.answers].argmax(1) != plan.wanted
-            said[plan.answer_owners[wrong]] = False
+            said[owners[wrong]] = False
         if len(plan.stubs):
-            log_p, owners = logits[plan.stubs].log_softmax(1), plan.stub_owners.tolist()
+            log_p, owners = logits[plan.stubs].log_softmax(1), batch.owners[batch.read_rows[plan.stubs]]
             if self.adam.taken == 0:
-                self.clean.update(zip(owners, log_p.detach(), strict=True))
-            clean = torch.stack([self.clean[owner] for owner in owners])
+                self.clean.update(zip(owners.tolist(), log_p.detach(), strict=True))
+            clean = torch.stack([self.clean[owner] for owner in owners.tolist()])
             each = F.kl_div(clean, log_p, reduction="none", log_target=True).sum(1)
-            kl = kl.index_add(0, plan.stub_owners, each)
+            kl = kl.index_add(0, owners, each)
         return nll, kl
 
     def done(self) -> Tensor:
@@ -184,19 +186,18 @@ class Joint:
 @contextmanager
 def inside(
     lm: LanguageModel, layer: int, batch: RowBatch, delta: Float[Tensor, "b 2 d"]
-) -> Iterator[dict[int, Float[Tensor, "r d"]]]:
-    """Adds the two δ of each row's owner, at the row's first token, to the outputs of the layer's FFN and attention.
+) -> Iterator[dict[int, Float[Tensor, "n d"]]]:
+    """Adds the two δ of each row's owner, at the row's cut, to the outputs of the layer's FFN and attention.
     Gives these outputs as they were without δ, as far as the pass went."""
-    owners: Int[Tensor, " r"] = batch.owners
+    owners: Int[Tensor, " n"] = batch.owners
     seen: dict[int, Tensor] = {}
 
     def adding(site: int) -> Any:
         def add(_: object, __: tuple, output: Tensor | tuple) -> Tensor | tuple:
             first = output[0] if isinstance(output, tuple) else output
-            rows = first.reshape(len(owners), -1, first.shape[-1])  # some FFNs flatten rows and tokens
-            seen[site] = rows[:, 0].detach().to(delta.dtype)
-            added = rows[:, :1] + delta[owners, site][:, None].to(rows.dtype)
-            changed = torch.cat([added, rows[:, 1:]], 1).reshape(first.shape)
+            states = first.reshape(*batch.ids.shape, -1)  # some FFNs flatten rows and tokens
+            seen[site] = batch.at_cuts(states).detach().to(delta.dtype)
+            changed = batch.added(states, delta[owners, site]).reshape(first.shape)
             return (changed, *output[1:]) if isinstance(output, tuple) else changed
 
         return add

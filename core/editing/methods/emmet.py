@@ -62,7 +62,8 @@ class Emmet(LocateThenEdit):
 
     def idle(self) -> dict[str, str]:
         """λ, if nothing competes with C0."""
-        return {} if self.history or self.rho else {"lambda": "without ρ and earlier keys it cancels"}
+        own = {} if self.history or self.rho else {"lambda": "without ρ and earlier keys it cancels"}
+        return {**super().idle(), **own}
 
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:

@@ -73,6 +73,10 @@ class Pmet(Memit):
         """The published settings; MEMIT's for other models."""
         return published(model, PUBLISHED) or super().usual(model)
 
+    def idle(self) -> dict[str, str]:
+        """Its own optimisation has Adam's steps only."""
+        return {"optimizer": "PMET's two δ are found by Adam"}
+
     def edit(self, round_: Round) -> RoundUpdate:
         """All facts together, towards values of the FFN's output."""
         from core.editing.methods._pmet_values import joint_values

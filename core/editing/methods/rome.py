@@ -76,7 +76,7 @@ class Rome(LocateThenEdit):
 
     def idle(self) -> dict[str, str]:
         """ε, if inputs are not weighted."""
-        return {} if self.moment else {"ridge": "inputs are not weighted by C0"}
+        return {**super().idle(), **({} if self.moment else {"ridge": "inputs are not weighted by C0"})}
 
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:
