@@ -48,6 +48,7 @@ fuzz: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m tests.bench.values
+	$(BIN)/python -m tests.bench.edits
 	$(BIN)/python -m tests.bench.lane
 	$(BIN)/python -m tests.bench.page
 	$(BIN)/python -m tests.bench.rounds

@@ -119,7 +119,7 @@ def main() -> None:
     ):
         for contexts in arguments.contexts:
             for optimizer in arguments.optimizers:
-                settings = {"method": "memit", "contexts": contexts, "optimizer": optimizer}
+                settings = {"method": "memit", "contexts": contexts, "optimizer": optimizer, "ridge": 0.01}
                 recipe = recipe_from_dict(settings, model_info(lm))
                 session = EditSession(lm, second_moments(lm, recipe.layers, texts, 2000))
                 prefixes = session.contexts(recipe.method)
