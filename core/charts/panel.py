@@ -31,6 +31,11 @@ class Start:
         return {name: value for name, value in values.items() if value} | dict(self.more)
 
 
+def lacks(what: str) -> Callable[[Event], Start]:
+    """A `Panel.start` that says why a run measures nothing of this kind ("weights", "states")."""
+    return lambda event: Start(lacking=(event.get("lacking") or {}).get(what) or "")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Panel:
     """One plot with its explanation, and the tables that it draws.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.editing import guards, methods, priors, wrappers
-from core.editing.lane.method import Recipe
+from core.editing.lane.method import WEIGHTS, Method, Recipe
 from core.editing.settings.defaults import Default, ModelInfo
 from core.editing.settings.parameters import build, parameters
 from core.errors import UserError
@@ -34,9 +34,13 @@ def recipe_from_dict(lane: Mapping[str, Any], model: ModelInfo | None = None) ->
     method = build(config, given, f"The method {name}")
     if model is not None and method.layers and max(method.layers) >= model.n_layers:
         raise UserError(f"The model has layers 0 to {model.n_layers - 1}; this lane asks for {list(method.layers)}.")
-    if wrapper is not None and (why := wrapper.refusal(method)):
-        raise UserError(f"{wrapper.title} cannot be around {config.title}: {why}.")
+    if wrapper_name is not None and (why := refused(wrappers, wrapper_name, config)):
+        raise UserError(f"{wrappers.get(wrapper_name).title} cannot be around {config.title}: {why}.")
     guard_names = tuple(entry["name"] for entry in lane.get("guards") or ())
+    for part, named_parts in ((guards, guard_names), (priors, (prior_name,))):
+        for unsuited in named_parts:
+            if why := refused(part, unsuited, config):
+                raise UserError(f"{part.get(unsuited).title} does not go with {config.title}: {why}.")
     acting = tuple(
         build(guards.get(n), {k: v for k, v in entry.items() if k != "name"}, f"The guard {n}")
         for n, entry in zip(guard_names, lane.get("guards") or (), strict=True)
@@ -45,6 +49,15 @@ def recipe_from_dict(lane: Mapping[str, Any], model: ModelInfo | None = None) ->
     label = lane.get("name") or " + ".join([title, *(g.title for g in acting)])
     cautions = method.cautions(model) if model is not None else ()
     return Recipe(label, name, method, guard_names, acting, prior_name, prior, wrapper_name, wrapper, cautions)
+
+
+def refused(package: Any, name: str, method: type[Method]) -> str:
+    """Why a guard, prior or wrapper makes no sense for a method; "" if it does."""
+    if package is wrappers:
+        return wrappers.get(name).refusal(method)
+    if method.changes == WEIGHTS or (package is priors and name == "full"):
+        return ""
+    return f"it changes no weights, and a {'guard' if package is guards else 'prior'} acts on their updates"
 
 
 def usual(lane: Mapping[str, Any], model: ModelInfo | None) -> dict[str, Default]:

@@ -36,7 +36,7 @@ def score(
     beat: Callable[[], None] | None = None,
 ) -> Scores:
     """Rate `answers[i]` (given without a leading space) as the continuation of `prompts[i]`; see `score_ids`."""
-    framed = [lm.asked(prompt) for prompt in prompts]
+    framed = lm.asked_all(prompts)
     joined = [answer_text(p, a) for p, a in zip(framed, answers, strict=True)]
     heads, wholes = lm.encode_all(framed), lm.encode_all(joined)
     spoken = [text[len(prompt) :] for prompt, text in zip(framed, joined, strict=True)]
@@ -61,11 +61,13 @@ def score_ids(
     logprob = torch.zeros(len(rows))
     hits: list[Tensor] = [torch.empty(0)] * len(rows)
     likeliest: list[Tensor] = [torch.empty(0)] * len(rows)
-    for part in passes(lm, rows, budget or lm.token_budget):
+    for part in passes(lm, rows, budget or lm.token_budget, [len(head) for head in heads]):
         at_row = list(chain.from_iterable([r] * len(targets[i]) for i, (r, _) in part.places.items()))
         at_col = list(chain.from_iterable(cols[len(heads[i]) - 1 :] for i, (_, cols) in part.places.items()))
         wanted = torch.tensor(list(chain.from_iterable(targets[i] for i in part.places)), device=lm.device)
-        with last_mlp_at(lm, torch.tensor(at_row), torch.tensor(at_col)):
+        ends = [r for r, _ in part.places.values()], [cols[len(heads[i]) - 1] for i, (_, cols) in part.places.items()]
+        width = part.inputs["input_ids"].shape[1]
+        with last_mlp_at(lm, torch.tensor(at_row), torch.tensor(at_col)), lm.ending(*ends, width):
             logits = logits_at(lm, part.inputs, at_row, at_col)
         log_p = (logits.gather(1, wanted[:, None])[:, 0] - logits.logsumexp(1)).cpu()
         first = logits.argmax(1)

@@ -33,7 +33,7 @@ def generate(
     beat: Beat | None = None,
 ) -> list[str]:
     """Greedy continuations, without the prompts and without special tokens; `beat` as in `continuations`."""
-    rows = continuations(lm, lm.encode_all([lm.asked(p) for p in prompts]), max_new_tokens, greedy, budget, beat)
+    rows = continuations(lm, lm.encode_all(lm.asked_all(prompts)), max_new_tokens, greedy, budget, beat)
     return [lm.text(row, skip_special_tokens=True, clean_up_tokenization_spaces=False) for row in rows]
 
 
@@ -61,7 +61,10 @@ def continuations(
         for step in range(count):
             if beat is not None:
                 beat()
-            chosen = pick(logits_at(lm, inputs, range(len(batch)), columns, cache))
+            ends = [len(rows[i]) - 1 for i in batch] if step == 0 else []  # new tokens are no ends of prompts
+            with lm.ending(range(len(ends)), ends, inputs["input_ids"].shape[1]):
+                logits = logits_at(lm, inputs, range(len(batch)), columns, cache)
+            chosen = pick(logits)
             for index, token in zip(batch, chosen.tolist(), strict=True):
                 if token in stops:
                     open_rows.discard(index)
@@ -101,7 +104,7 @@ def moved_right(cache: DynamicCache, lengths: Int[Tensor, " n"]) -> Int[Tensor, 
 def next_tokens(lm: LanguageModel, prompt: str, k: int = 10) -> list[tuple[str, float]]:
     """The `k` most likely next tokens of a prompt, as text, with their probabilities."""
     ids = lm.encode(lm.asked(prompt))
-    with torch.no_grad():
+    with torch.no_grad(), lm.ending([0], [len(ids) - 1], len(ids)):
         probabilities = logits_at(lm, right_padded(lm, [ids]), [0], [len(ids) - 1])[0].softmax(0)
     top = probabilities.topk(min(k, len(probabilities)))
     return [(lm.text([i]), p) for p, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)]

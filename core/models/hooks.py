@@ -87,8 +87,9 @@ def logits_at(
 
 @contextmanager
 def last_mlp_at(lm: LanguageModel, rows: Tensor, columns: Tensor) -> Iterator[None]:
-    """The FFN of the last layer runs on these tokens only: its output for the others is never used."""
-    if not lm.anatomy.mlp:
+    """The FFN of the last layer runs on these tokens only: its output for the others is never used. With hooks of an
+    extra in that layer it runs on all: they find the ends of prompts by their place in the pass."""
+    if not lm.anatomy.mlp or lm.n_layers - 1 in lm.hooked:
         yield
         return
     shape: list[torch.Size] = []

@@ -10,12 +10,14 @@ from typing import Any, cast
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.errors import UserError, shown
 from core.models.anatomy import Anatomy, embedded, layers_of, linear_shape
 from core.models.chat import Frame
 from core.models.tokens import encode_all, slot_last, slot_span
+from core.models.worn import Worn, extras_of
 
 WHOLE_BYTES = 100_000_000  # models up to this size are fingerprinted byte by byte, larger ones by samples
 CACHED_TEXTS = 200_000
@@ -58,7 +60,9 @@ class LanguageModel:
         self._embedded = embedded(model)  # the number of its ids
         self.takes_trees: bool | None = None  # determined once by `core.models.prefix_tree`
         self._originals: dict[int, Tensor] = {}
-        self._wearing: Mapping[int, Tensor] = {}
+        self.ends: Tensor | None = None  # see `ending`
+        self._wearing = Worn()
+        self._hooks: list[RemovableHandle] = []
         self._encoded: dict[str, list[int]] = {}
 
     @property
@@ -132,24 +136,52 @@ class LanguageModel:
 
     @contextmanager
     def worn(self, weights: Mapping[int, Float[Tensor, "d_out d_in"]]) -> Iterator[None]:
-        """Use these down-projections inside the block; afterwards restore exactly the previous ones.
+        """Use these down-projections, and a `Worn`'s extras, inside the block; afterwards exactly the previous ones.
 
-        `weights` is the complete set: layers that are not in it have the original matrix, also inside another `worn`.
-        The matrices are copied and cast to the model's type; do not change them in place inside the block.
+        `weights` is the complete set: layers that are not in it have the original matrix, also inside another `worn`,
+        and extras of that one are off. The matrices are copied and cast to the model's type; do not change them in
+        place inside the block.
         """
         for layer, weight in weights.items():
             if weight.shape != self.original(layer).shape:
                 raise ValueError(f"layer {layer} wears {tuple(self.original(layer).shape)}, not {tuple(weight.shape)}")
         before = self._wearing
-        self._wear(weights)
         try:
+            self._wear(Worn(weights, extras_of(weights)))
             yield
         finally:
             self._wear(before)
 
+    @property
+    def hooked(self) -> frozenset[int]:
+        """The layers in which extras have hooks now. Rows then may not share a token at which only one prompt ends."""
+        return frozenset(layer for extra in self._wearing.extras for layer in extra.layers)
+
+    @contextmanager
+    def ending(self, rows: Sequence[int], columns: Sequence[int], width: int) -> Iterator[None]:
+        """Prompts end at these tokens of the pass in the block, whose rows are padded to `width`; hooks of extras act
+        there. `ends` then is row · width + column, [n]. Outside of a block every token is the end of a prompt: that of
+        the text up to it."""
+        before = self.ends
+        self.ends = torch.tensor(
+            [row * width + column for row, column in zip(rows, columns, strict=True)],
+            dtype=torch.long,
+            device=self.device,
+        )
+        try:
+            yield
+        finally:
+            self.ends = before
+
     def asked(self, prompt: str) -> str:
         """The text that the model reads when it is asked this prompt; its continuation begins the answer."""
-        return self.frame.before + prompt + self.frame.after
+        return self.asked_all([prompt])[0]
+
+    def asked_all(self, prompts: Sequence[str]) -> list[str]:
+        """`asked` of many prompts. What the model wears may put text before a prompt, inside the frame."""
+        for extra in self._wearing.extras:
+            prompts = extra.asked(self, prompts)
+        return [self.frame.before + prompt + self.frame.after for prompt in prompts]
 
     def slot_last(self, template: str, subject: str, before: str = "") -> tuple[str, int]:
         """(text, index of the subject's last token in it) of a prompt `before` + `template` when it is asked; see
@@ -181,12 +213,16 @@ class LanguageModel:
             self._encoded[text] = ids
         return [self._encoded[text] for text in texts]
 
-    def _wear(self, weights: Mapping[int, Tensor]) -> None:
-        for layer in self._wearing.keys() - weights.keys():
+    def _wear(self, worn: Worn) -> None:
+        for layer in self._wearing.keys() - worn.keys():
             self._put(layer, self._originals[layer])
-        for layer, weight in weights.items():
+        for layer, weight in worn.items():
             self._put(layer, weight)
-        self._wearing = dict(weights)
+        while self._hooks:
+            self._hooks.pop().remove()
+        self._wearing = worn
+        for extra in worn.extras:
+            self._hooks += extra.hooks(self)
 
     @torch.no_grad()
     def _put(self, layer: int, weight: Tensor) -> None:

@@ -15,8 +15,17 @@ from core.models.language_model import LanguageModel
 from core.models.prefix_tree import Pass, takes_prefix_trees, tree_passes
 
 
-def passes(lm: LanguageModel, rows: Sequence[tuple[int, ...]], budget: int) -> Iterator[Pass]:
-    """Passes over all rows: as prefix trees if the model supports them, else padded on the right."""
+def passes(
+    lm: LanguageModel, rows: Sequence[tuple[int, ...]], budget: int, heads: Sequence[int] = ()
+) -> Iterator[Pass]:
+    """Passes over all rows: as prefix trees if the model supports them, else padded on the right.
+
+    `heads` are the lengths of the rows' prompts. While hooks are worn, which act where prompts end, rows share no
+    tokens if the prompt of one ends within another one's.
+    """
+    if lm.hooked and crossing(rows, heads):
+        yield from separate(lm, rows, budget)
+        return
     if rows and takes_prefix_trees(lm, max(map(len, rows))):
         yield from tree_passes(lm, rows, budget)
         return
@@ -30,6 +39,25 @@ def passes(lm: LanguageModel, rows: Sequence[tuple[int, ...]], budget: int) -> I
             i: (r, range(len(rows[i]))) for r, u in enumerate(batch) for i in guests[unique[u]]
         }
         yield Pass(right_padded(lm, [unique[u] for u in batch]), places)
+
+
+def crossing(rows: Sequence[tuple[int, ...]], heads: Sequence[int]) -> bool:
+    """Whether a row begins with the whole prompt of another row, and its own prompt ends elsewhere."""
+    prompts = {row[:length] for row, length in zip(rows, heads, strict=True)} if heads else set()
+    lengths = sorted({len(prompt) for prompt in prompts})
+    return any(
+        row[:length] in prompts
+        for row, own in zip(rows, heads, strict=False)
+        for length in lengths
+        if length != own and length <= len(row)
+    )
+
+
+def separate(lm: LanguageModel, rows: Sequence[tuple[int, ...]], budget: int) -> Iterator[Pass]:
+    """Passes over all rows, padded on the right, in which no two rows share a token."""
+    for batch in batches([len(row) for row in rows], budget):
+        places: dict[int, tuple[int, Sequence[int]]] = {i: (r, range(len(rows[i]))) for r, i in enumerate(batch)}
+        yield Pass(right_padded(lm, [rows[i] for i in batch]), places)
 
 
 def right_padded(lm: LanguageModel, rows: Sequence[Sequence[int]]) -> dict[str, Int[Tensor, "n length"]]:

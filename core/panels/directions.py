@@ -7,7 +7,7 @@ from typing import Any
 
 from core.charts.formula import both, formula, row, sub, under, words
 from core.charts.grammar import Chart, Choice, Chosen, Figure, Plot
-from core.charts.panel import Event, Panel
+from core.charts.panel import Event, Panel, lacks
 from core.charts.table import LANE, LAYER, ROUND, Block, Column, Row, packed, short, thinned
 
 MOST = 18  # points of a curve
@@ -114,5 +114,6 @@ PANEL = Panel(
         "nearest": (LANE, ROUND, LAYER, *(Column(f"nearest_{side}", says, "index") for side, says in SIDES.items())),
     },
     rows=directions,
+    start=lacks("weights"),
     wide=True,
 )

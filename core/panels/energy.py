@@ -41,7 +41,7 @@ def start(event: Event) -> Start:
         label_of = f"τ = {share.tau}" + (" of their number" if share.by == COUNT else "")
         layers = {"layer": [int(layer) for layer in ranks], "k": list(ranks.values())} if ranks else {}
         blocks.append({"table": "dominant", "lane": label, "tau": label_of} | layers)
-    return Start(blocks=blocks)
+    return Start(blocks=blocks, lacking=(event.get("lacking") or {}).get("weights") or "")
 
 
 def energy(event: Event) -> list[Block]:

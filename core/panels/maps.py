@@ -7,7 +7,7 @@ from typing import Any
 
 from core.charts.formula import formula, power, row, sub
 from core.charts.grammar import Chart, Choice, Plot
-from core.charts.panel import Event, Panel
+from core.charts.panel import Event, Panel, lacks
 from core.charts.table import LANE, ROUND, Block, Column, short
 
 MOST = 240  # points that are sent for one lane and round
@@ -70,6 +70,7 @@ PANEL = Panel(
         )
     },
     rows=rows,
+    start=lacks("states"),
     wide=True,
     requests=("map",),
 )

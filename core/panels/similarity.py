@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.charts.formula import both, formula, frac, norm, row, sub, under, words
 from core.charts.grammar import Chart, Choice, Chosen, Figure, Plot
-from core.charts.panel import Event, Panel
+from core.charts.panel import Event, Panel, lacks
 from core.charts.table import EDITS, LANE, LAYER, ROUND, Block, Column, packed, short
 
 MEASURES = {"ls": "LS", "ss_right": "SS right", "ss_left": "SS left"}
@@ -106,4 +106,5 @@ PANEL = Panel(
     ),
     columns={"layers": (LANE, ROUND, EDITS, LAYER, *COLUMNS)},
     rows=similarity,
+    start=lacks("weights"),
 )

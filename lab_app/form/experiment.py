@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.editing import guards, methods, priors, wrappers
-from core.editing.recipe import defaults, named
+from core.editing.lane.method import Method
+from core.editing.recipe import defaults, named, refused
 from core.editing.settings.defaults import Default, by_name
 from core.editing.settings.parameters import Parameter, parameters
 from core.errors import UserError
@@ -45,11 +46,23 @@ def catalogue(model: str = "pocket") -> dict[str, list[dict[str, Any]]]:
     """Methods, guards, priors and wrappers for the lanes: titles, and hyperparameters with their defaults on this model
     and the reasons. Defaults of other models are null until the worker has read the model's configuration."""
     return {
-        "methods": [_offered(name, methods.get(name), known(model, name)) for name in methods.names()],
+        "methods": [
+            _offered(name, methods.get(name), known(model, name)) | refusals(methods.get(name))
+            for name in methods.names()
+        ],
         "guards": [_offered(name, guards.get(name), {}) for name in guards.names()],
         "priors": [_offered(name, priors.get(name), {}) for name in priors.names()],
         "wrappers": [_offered(name, wrappers.get(name), {}) for name in wrappers.names()],
     }
+
+
+def refusals(method: type[Method]) -> dict[str, Any]:
+    """Guards, priors and wrappers that do not go with a method, with the reason: `{"refuses": {"guards": {…}, …}}`."""
+    refuses = {
+        kind: {name: why for name in package.names() if (why := refused(package, name, method))}
+        for kind, package in {"guards": guards, "priors": priors, "wrappers": wrappers}.items()
+    }
+    return {"refuses": {kind: found for kind, found in refuses.items() if found}}
 
 
 def known(model: str, method: str) -> dict[str, Default]:

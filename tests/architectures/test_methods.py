@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from core.editing import methods
-from core.editing.lane.method import Recipe
+from core.editing.lane.method import STATES, WEIGHTS, Recipe
 from core.editing.lane.results import RoundUpdate
 from core.editing.lane.session import EditSession, model_info
 from core.editing.lane.state import LaneState
@@ -20,7 +20,7 @@ from core.models.forward import score
 from core.models.language_model import LanguageModel
 from core.models.loading import load_model
 from tests import toys
-from tests.editing.common import FACTS, session_of
+from tests.editing.common import FACTS, changing, session_of
 
 USUAL: dict[str, Any] = {
     "layers": [1, 2], "steps": 12, "lr": 0.3, "relative_lr": True, "clamp": 4.0, "weight_decay": 0.001, "contexts": 0,
@@ -31,6 +31,8 @@ OWN: dict[str, dict[str, Any]] = {
     "locft": {"lr": 0.003},
     "ultraedit": {"eta": None, "ridge": None, "step": 1.0},
     "alphaedit": {"threshold": 100.0, "beta": 0.01},
+    "lora": {"lr": 0.01}, "adalora": {"lr": 0.01},
+    "grace": {"layers": [2], "warm": True, "eps": None},
     "pmet": {"clamp": 1.0, "steps": 20},  # only one of its two δ is written: neither may do it alone
 }  # fmt: skip
 NORMED = ["gemma2", "gemma3_text"]
@@ -56,7 +58,7 @@ def edited(
     state = LaneState.base(lm, recipe.layers)
     update = edit_round(lm, state, FACTS, recipe, session)
     state.apply(update)
-    return state.weights, update
+    return state.worn, update
 
 
 def loss(lm: LanguageModel, weights: dict[int, torch.Tensor]) -> float:
@@ -64,7 +66,7 @@ def loss(lm: LanguageModel, weights: dict[int, torch.Tensor]) -> float:
         return -float(score(lm, [f.text for f in FACTS], [f.target for f in FACTS]).logprob.mean())
 
 
-@pytest.mark.parametrize("method", methods.names())
+@pytest.mark.parametrize("method", changing(WEIGHTS, STATES))
 @pytest.mark.parametrize("family", toys.CONFIGS)
 def test_every_method_makes_the_targets_likelier(toy, statistics, family, method):
     lm = toy(family, "float32")
@@ -109,7 +111,7 @@ def test_without_minding_the_norm_a_strong_one_spoils_the_edit(folder, family):
     assert update.updates[2].norm() < blindly.updates[2].norm() / 3
 
 
-@pytest.mark.parametrize("method", methods.names())
+@pytest.mark.parametrize("method", changing(WEIGHTS))
 def test_both_ways_of_storing_give_the_same_update(toy, linear_twin, method):
     """A GPT-2 whose down-projections are swapped for linear layers with the same map is edited the same."""
     updates = [edited(lm, session_of(lm), method)[1].updates for lm in (toy("gpt2"), linear_twin)]

@@ -35,6 +35,11 @@ def moments_of(lm: LanguageModel) -> dict[int, SecondMoment]:
     return second_moments(lm, [0, 1, 2], toys.SENTENCES * 2, 500)
 
 
+def changing(*what: str) -> list[str]:
+    """The names of the methods that change this: "weights", "states" or "prompt"."""
+    return [name for name in methods.names() if methods.get(name).changes in what]
+
+
 def session_of(lm: LanguageModel) -> EditSession:
     """A new session, in which nothing is kept yet."""
     return EditSession(lm, dict(moments_of(lm)))

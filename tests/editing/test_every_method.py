@@ -9,7 +9,8 @@ import torch
 
 from core.editing import guards, methods, wrappers
 from core.editing.deltas.ledger import Ledger
-from core.editing.lane.method import Recipe
+from core.editing.lane.method import PROMPT, STATES, WEIGHTS, Recipe
+from core.editing.lane.results import RoundUpdate
 from core.editing.lane.session import model_info
 from core.editing.lane.state import LaneState
 from core.editing.recipe import defaults, recipe_from_dict
@@ -20,7 +21,7 @@ from core.editing.settings.parameters import parameters
 from core.editing.stopwatch import PHASES, SETUP, WAITING
 from core.errors import UserError
 from core.models.forward import score
-from tests.editing.common import FACTS, session_of
+from tests.editing.common import FACTS, changing, session_of
 
 USUAL: dict[str, Any] = {
     "layers": [1, 2], "steps": 3, "lr": 0.3, "relative_lr": True, "clamp": 4.0, "weight_decay": 0.001, "contexts": 1,
@@ -31,6 +32,8 @@ OWN: dict[str, dict[str, Any]] = {
     "locft": {"lr": 0.003},
     "ultraedit": {"eta": None, "ridge": None, "step": 1.0},
     "alphaedit": {"threshold": 100.0, "beta": 0.01},
+    "lora": {"lr": 0.01}, "adalora": {"lr": 0.01},
+    "grace": {"layers": [2], "warm": True, "eps": None},
 }  # fmt: skip
 GUARDS: dict[str, dict[str, Any]] = {"shrink": {"factor": 0.5}, "revive": {"tau": 0.3}, "random": {"tau": 0.3}}
 NONE = "none"
@@ -40,6 +43,9 @@ MODELS = [
     ModelInfo("mistralai/Mistral-7B-v0.1", "mistral", 32), ModelInfo("Qwen/Qwen2.5-7B", "qwen2", 28),
     ModelInfo("own", "phi3", 24), ModelInfo("small", "phi3", 2),
 ]  # fmt: skip
+
+
+WRITING, LEARNING, WORN = changing(WEIGHTS), changing(WEIGHTS, STATES), changing(STATES, PROMPT)
 
 
 def recipe_for(lm, method: str, guard: str = NONE, **settings: Any) -> Recipe:
@@ -53,11 +59,12 @@ def lived(lm, recipe: Recipe, session, ledger: Ledger | None = None) -> LaneStat
     state = LaneState.base(lm, recipe.layers)
     for number, facts in enumerate((FACTS[:2], FACTS[2:]), 1):
         update = edit_round(lm, state, facts, recipe, session)
-        assert set(update.updates) == set(recipe.layers)
+        edited = recipe.layers if recipe.changes_weights else ()
+        assert set(update.updates) == set(edited)
         assert {"values", "other"} <= set(update.seconds) <= {*PHASES, SETUP, WAITING}
         assert update.values.loss.shape == update.values.loss_start.shape == update.values.steps.shape == (len(facts),)
         for table in (update.removed_share, update.residual_before, update.residual_after):
-            assert set(table) == set(recipe.layers)
+            assert set(table) == set(edited)
             assert all(torch.isfinite(torch.tensor(list(table.values()))))
         if isinstance(recipe.method, LocateThenEdit):  # what a study of values reads
             assert update.start.shape == update.target.shape == (lm.d_model, len(facts))
@@ -65,6 +72,17 @@ def lived(lm, recipe: Recipe, session, ledger: Ledger | None = None) -> LaneStat
             ledger.append("lane", number, update)
         state.apply(update)
     return state
+
+
+def equal(one: RoundUpdate, other: RoundUpdate) -> bool:
+    """Whether two rounds are the same bit for bit."""
+    assert one.updates.keys() == other.updates.keys()
+    assert one.memory.keys() == other.memory.keys()
+    pairs = [(one.memory[name], other.memory[name]) for name in one.memory]
+    for layer, delta in one.updates.items():
+        theirs = other.updates[layer]
+        pairs += [(delta.left, theirs.left), (delta.right, theirs.right), (one.keys[layer], other.keys[layer])]
+    return all(torch.equal(mine, theirs) for mine, theirs in pairs)
 
 
 def same(one: LaneState, other: LaneState) -> bool:
@@ -78,7 +96,7 @@ def same(one: LaneState, other: LaneState) -> bool:
 
 
 @pytest.mark.parametrize("guard", [NONE, *guards.names()])
-@pytest.mark.parametrize("method", methods.names())
+@pytest.mark.parametrize("method", WRITING)
 def test_rounds_are_finite_and_rebuilt_bit_for_bit(lm, tmp_path, method, guard):
     recipe, ledger = recipe_for(lm, method, guard), Ledger(tmp_path)
     state = lived(lm, recipe, session_of_once(lm), ledger)
@@ -87,13 +105,28 @@ def test_rounds_are_finite_and_rebuilt_bit_for_bit(lm, tmp_path, method, guard):
     assert same(ledger.rebuild(lm, "lane", recipe.layers), state)
 
 
+@pytest.mark.parametrize("method", WORN)
+def test_a_lane_that_changes_no_weights_is_rebuilt_bit_for_bit_and_has_no_guards(lm, tmp_path, method):
+    for guard in guards.names():
+        with pytest.raises(UserError, match="changes no weights"):
+            recipe_for(lm, method, guard)
+    recipe, ledger = recipe_for(lm, method), Ledger(tmp_path)
+    state = lived(lm, recipe, session_of_once(lm), ledger)
+    assert state.worn.extras
+    assert all(torch.equal(weight, lm.original(layer)) for layer, weight in state.weights.items())
+    assert same(ledger.rebuild(lm, "lane", recipe.layers), state)
+    first = ledger.rebuild(lm, "lane", recipe.layers, upto=1)
+    assert len({first.memory_digest(), state.memory_digest()}) == 2
+    assert all(torch.equal(state.memory[name], first.memory[name]) for name in first.memory if "facts" in name)
+
+
 @pytest.mark.parametrize("wrapper", wrappers.names())
 @pytest.mark.parametrize("method", methods.names())
 def test_a_wrapper_goes_around_a_method_or_says_why_not(lm, tmp_path, method, wrapper):
     known = {parameter.name for parameter in parameters(methods.get(method))}
     usual = {name: value for name, value in {**USUAL, **OWN.get(method, {})}.items() if name in known}
     lane = {"method": method, **usual, "wrapper": wrapper}
-    if why := wrappers.get(wrapper)().refusal(methods.get(method)()):
+    if why := wrappers.get(wrapper).refusal(methods.get(method)):
         with pytest.raises(UserError, match=why):
             recipe_from_dict(lane, model_info(lm))
         return
@@ -101,10 +134,8 @@ def test_a_wrapper_goes_around_a_method_or_says_why_not(lm, tmp_path, method, wr
     state = lived(lm, recipe, session_of_once(lm), ledger)
     rebuilt = ledger.rebuild(lm, "lane", recipe.layers)
     assert same(rebuilt, state)
-    again = [edit_round(lm, one, FACTS, recipe, session_of(lm)).updates for one in (state, rebuilt)]
-    for layer in recipe.layers:
-        assert torch.equal(again[0][layer].left, again[1][layer].left)
-        assert torch.equal(again[0][layer].right, again[1][layer].right)
+    again = [edit_round(lm, one, FACTS, recipe, session_of(lm)) for one in (state, rebuilt)]
+    assert equal(*again)
 
 
 @cache
@@ -122,25 +153,22 @@ def test_a_lane_that_was_rebuilt_goes_on_to_the_same_bits(lm, tmp_path, method):
     rounds = [
         edit_round(lm, *given, recipe, here) for *given, here in ((live, FACTS, session), (rebuilt, FACTS, fresh))
     ]
-    for layer in recipe.layers:
-        assert torch.equal(rounds[0].updates[layer].left, rounds[1].updates[layer].left)
-        assert torch.equal(rounds[0].updates[layer].right, rounds[1].updates[layer].right)
-        assert torch.equal(rounds[0].keys[layer], rounds[1].keys[layer])
+    assert equal(*rounds)
 
 
-@pytest.mark.parametrize("method", methods.names())
+@pytest.mark.parametrize("method", LEARNING)
 def test_an_edit_makes_its_targets_likelier(lm, session, method):
     recipe = recipe_for(lm, method, steps=20, contexts=0)
     state = LaneState.base(lm, recipe.layers)
     state.apply(edit_round(lm, state, FACTS, recipe, session))
     losses = []
-    for weights in ({}, state.weights):
+    for weights in ({}, state.worn):
         with lm.worn(weights):
             losses.append(-float(score(lm, [f.text for f in FACTS], [f.target for f in FACTS]).logprob.mean()))
     assert losses[1] < losses[0] - 0.05
 
 
-@pytest.mark.parametrize("method", methods.names())
+@pytest.mark.parametrize("method", WRITING)
 def test_a_matched_factor_is_found_for_every_method(lm, session, method, monkeypatch):
     """The efficacy of the other lane is reached, with efficacy replaced by the size of the change."""
     recipe = recipe_for(lm, method, contexts=0)
@@ -155,7 +183,7 @@ def test_a_matched_factor_is_found_for_every_method(lm, session, method, monkeyp
     assert update.updates[layer].norm() / whole == pytest.approx(0.4, abs=0.1)
 
 
-@pytest.mark.parametrize("method", methods.names())
+@pytest.mark.parametrize("method", LEARNING)
 def test_a_heartbeat_may_wear_other_weights_and_progress_is_told(lm, session, method):
     recipe = recipe_for(lm, method, contexts=0)
     state = LaneState.base(lm, recipe.layers)
@@ -171,9 +199,7 @@ def test_a_heartbeat_may_wear_other_weights_and_progress_is_told(lm, session, me
     assert beats
     assert told
     assert all(phase in ("values", "layers") and 1 <= done <= total for phase, done, total in told)
-    for layer in recipe.layers:
-        assert torch.equal(quiet.updates[layer].left, beaten.updates[layer].left)
-        assert torch.equal(quiet.updates[layer].right, beaten.updates[layer].right)
+    assert equal(quiet, beaten)
 
 
 @pytest.mark.parametrize("method", methods.names())

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import torch
 
-from core.editing import guards, methods
+from core.editing import guards
 from core.editing.failure import EditFailure
-from core.editing.lane.method import Recipe
+from core.editing.lane.method import WEIGHTS, Recipe
 from core.editing.lane.session import EditSession, model_info
 from core.editing.lane.state import LaneState
 from core.editing.recipe import recipe_from_dict
 from core.editing.rounds.edit_round import edit_round
 from core.editing.stopwatch import PHASES, SETUP, WAITING, Stopwatch, charged
-from tests.editing.common import FACTS, session_of
+from tests.editing.common import FACTS, changing, session_of
 from tests.editing.test_every_method import NONE, recipe_for
 
 LINALG = ("svd", "eigh", "eigvalsh", "cholesky_ex", "solve_triangular", "pinv", "qr")
@@ -122,7 +122,7 @@ def test_phases_are_closed_by_an_error():
 
 
 # Guards act behind the method, in one place for all: every method without and with one, every guard behind two methods.
-EACH = {(method, guard) for method in methods.names() for guard in (NONE, "revive")}
+EACH = {(method, guard) for method in changing(WEIGHTS) for guard in (NONE, "revive")}
 EACH |= {(method, guard) for method in ("memit", "ft_m") for guard in guards.names()}
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from core.models.language_model import LanguageModel
 
 Built = TypeVar("Built")
+WEIGHTS, STATES, PROMPT = "weights", "states", "prompt"  # what a method changes: matrices, hooked states, what is read
 
 
 class Editor(ABC):
@@ -56,9 +57,10 @@ class Editor(ABC):
 class Wrapper(Editor):
     """Transforms the edit of the recipe's method before it is added. Its fields are its hyperparameters."""
 
-    def refusal(self, method: Method) -> str:
+    @classmethod
+    def refusal(cls, method: type[Method]) -> str:
         """Why the wrapper makes no sense around this method; "" if it does."""
-        return ""
+        return "" if method.changes == WEIGHTS else f"it changes no weights, and {cls.title} works on their updates"
 
     def values(self, round_: Round, values: Values, weights: Mapping[int, Float[torch.Tensor, "d_out d_in"]]) -> Values:
         """Target values, found on the model in `weights`, before they are written; by default as they are."""
@@ -69,6 +71,7 @@ class Wrapper(Editor):
 class Method(Editor):
     """A configuration; its fields are the hyperparameters."""
 
+    changes: ClassVar[str] = WEIGHTS  # guards, priors and measures of weights apply to no other lanes
     guard_aware = False  # whether values and updates are restricted to directions that the guards do not protect
     context_seeds = "words"  # the start of sampled prefixes: see `lane.contexts`
 
@@ -110,6 +113,11 @@ class Recipe:
         if self.method.layers is None:
             raise UserError(f'Lane "{self.label}": no layers given, and no model to take defaults from.')
         return self.method.layers
+
+    @property
+    def changes_weights(self) -> bool:
+        """Whether the lane's edits are updates of matrices."""
+        return self.method.changes == WEIGHTS
 
     @property
     def update_guards(self) -> tuple[Guard[Any], ...]:

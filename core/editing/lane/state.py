@@ -1,4 +1,4 @@
-"""A lane's state: its edited matrices, and the keys that it has edited."""
+"""A lane's state: its edited matrices, the keys that it has edited, and what else it remembers and wears."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from core.editing.extras import extras
 from core.editing.linalg.lowrank import LowRank, added
 from core.models.language_model import LanguageModel
+from core.models.worn import Worn
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class LayerUpdates:
     next round: C_t with W_t = W_0 + Δ_1 + … + Δ_t + C_t. Layers without one use the sum unchanged. `raw` is the update
     before the guards. `start` and `target` are the facts' values at the last edited layer, before the edit and as aimed
     at, for methods that have such values. `memory` is what the editor will need in later rounds, by names of its own
-    (running statistics, a measured norm); it replaces what was there under these names.
+    (running statistics, a measured norm), and all that it wears besides matrices (`core.editing.extras`); it replaces
+    what was there under these names.
     """
 
     updates: dict[int, LowRank]
@@ -60,7 +63,7 @@ class LaneState:
 
     `weights` are the matrices in use; `sums` are those from which the next round continues: W_0 and all updates. They
     are the same matrices unless a guard acts on the accumulated change. `memory` is what the rounds left for later ones
-    besides.
+    besides, and what is worn besides matrices.
     """
 
     weights: dict[int, Float[Tensor, "d_out d_in"]]
@@ -74,6 +77,11 @@ class LaneState:
         """The unedited model."""
         weights = {layer: lm.original(layer) for layer in layers}
         return cls(weights, {layer: w.new_zeros(w.shape[1], 0) for layer, w in weights.items()}, dict(weights))
+
+    @property
+    def worn(self) -> Worn:
+        """What the lane wears, for `lm.worn`: the matrices in use, and the extras that its memory describes."""
+        return Worn(self.weights, extras(self.memory))
 
     def apply(self, round_: LayerUpdates) -> None:
         """Add a round. Both live runs and replays use this function, in the order of the edit."""
@@ -91,5 +99,21 @@ class LaneState:
 
     def digest(self, layer: int) -> str:
         """The first 16 hex digits of SHA-256 of a layer's W_t: equal digests, equal bits."""
-        numbers = self.weights[layer].contiguous().cpu().reshape(-1).view(torch.uint8)
-        return hashlib.sha256(numbers.numpy().data).hexdigest()[:16]
+        return hashlib.sha256(_bytes(self.weights[layer])).hexdigest()[:16]
+
+    def digests(self, layers: Sequence[int]) -> dict[str, str]:
+        """The digests of these layers, and under "memory" that of all the lane remembers, if it wears extras."""
+        of_layers = {str(layer): self.digest(layer) for layer in layers}
+        return of_layers | ({"memory": self.memory_digest()} if self.worn.extras else {})
+
+    def memory_digest(self) -> str:
+        """The first 16 hex digits of SHA-256 of what the lane remembers, names included."""
+        digest = hashlib.sha256()
+        for name in sorted(self.memory):
+            digest.update(f"{name} {tuple(self.memory[name].shape)} {self.memory[name].dtype}".encode())
+            digest.update(_bytes(self.memory[name]))
+        return digest.hexdigest()[:16]
+
+
+def _bytes(numbers: Tensor) -> memoryview:
+    return numbers.contiguous().cpu().reshape(-1).view(torch.uint8).numpy().data

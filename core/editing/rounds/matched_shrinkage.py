@@ -29,7 +29,7 @@ def just_edited(
 def exact(lm: LanguageModel, state: LaneState, facts: Sequence[Fact], beat: Beat | None = None) -> float:
     """The share of facts whose every target token is the model's arg-max in this state. `beat` is called after each
     pass of the model."""
-    with lm.worn(state.weights):
+    with lm.worn(state.worn):
         scores = score(lm, [fact.text for fact in facts], [fact.target for fact in facts], beat=beat)
     return float(scores.exact.double().mean())
 

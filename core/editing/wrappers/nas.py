@@ -52,9 +52,10 @@ class Nas(Wrapper):
     scale: bool = param(True, help="Set the length of values; else values that are far too long are only dropped.")
     drop: float = param(0.05, ge=0, lt=1, help="The share of the longest values that the measured mean leaves out.")
 
-    def refusal(self, method: Method) -> str:
+    @classmethod
+    def refusal(cls, method: type[Method]) -> str:
         """Methods without values, and those that cannot change a value's length."""
-        if not isinstance(method, LayerMethod):
+        if not issubclass(method, LayerMethod):
             return "it has no target values, and NAS sets their length"
         return "it turns outputs, which keep their length, and NAS sets it" if method.keeps_lengths else ""
 

@@ -53,7 +53,7 @@ def greedy_ids(
     their logits were not finite). Prompts with the same count share batches."""
     chooser = Chooser(lm)
     generated: list[list[int]] = [[] for _ in prompts]
-    heads = lm.encode_all([lm.asked(prompt) for prompt in prompts])
+    heads = lm.encode_all(lm.asked_all(prompts))
     for count, indices in by_count(counts).items():
         lengths = [len(heads[i]) + count for i in indices]
         for chosen in batches(lengths, pass_size(lm)):
@@ -68,7 +68,8 @@ def greedy_ids(
 
 def answer_lengths(lm: LanguageModel, pairs: Sequence[tuple[str, str]]) -> list[int]:
     """The number of tokens of each answer of these (prompt, answer) pairs, as a continuation of the prompt."""
-    return [len(answer_ids(lm.tokenizer, lm.asked(prompt), answer)) for prompt, answer in pairs]
+    texts = lm.asked_all([prompt for prompt, _ in pairs])
+    return [len(answer_ids(lm.tokenizer, text, answer)) for text, (_, answer) in zip(texts, pairs, strict=True)]
 
 
 def sampled_texts(
@@ -79,7 +80,7 @@ def sampled_texts(
     The same seed, prompts and weights give the same texts on the same device.
     """
     chooser = Chooser(lm, torch.Generator().manual_seed(seed))
-    heads = lm.encode_all([lm.asked(prompt) for prompt in prompts])
+    heads = lm.encode_all(lm.asked_all(prompts))
     texts = [""] * len(prompts)
     for chosen in batches([length] * len(heads), max(pass_size(lm), 8 * length)):
         rows = [heads[i] for i in chosen]

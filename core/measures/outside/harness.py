@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any
 
 from core.measures.outside.scores import pass_size
-from core.models.chat import Frame
 from core.models.forward import score_ids
 from core.models.generation import continuations, greedy
 from core.models.language_model import LanguageModel
@@ -27,20 +26,23 @@ Ids = list[int]
 class HarnessModel:
     """The three kinds of requests that tasks make, answered by `lm` with its present weights.
 
-    Requests are tokenised once and cached: a task makes the same ones every time. Texts are encoded as everywhere in
+    Requests are tokenised once and cached: a task makes the same ones every time. What the model wears may put text
+    before a context; without a context there is no question to put it before. Texts are encoded as everywhere in
     the lab, with exactly one BOS. If the model is asked as chat, a context is a user's message, and its continuation
     begins the assistant's turn. Whole texts without context stay unchanged.
     """
 
     lm: LanguageModel
     heartbeat: Callable[[], None] | None = None
-    pairs: dict[tuple[str, str], tuple[Ids, Ids]] = field(default_factory=dict)
+    pairs: dict[tuple[str, str, str], tuple[Ids, Ids]] = field(default_factory=dict)
     rank: int = 0
     world_size: int = 1
 
     def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
         """(summed log-probability of the continuation, whether it is the greedy one) for (context, continuation)."""
-        return self._rate([self._pair(*request.args) for request in requests])
+        bare = [context.rstrip() for context, _ in (request.args for request in requests)]
+        asked = self.lm.asked_all(bare)
+        return self._rate([self._pair(text, *request.args) for text, request in zip(asked, requests, strict=True)])
 
     def loglikelihood_rolling(self, requests: Sequence[Any]) -> list[float]:
         """Log-probability of whole texts, in windows of the model's length where they are longer."""
@@ -60,8 +62,8 @@ class HarnessModel:
         arguments = [request.args for request in requests]
         counts = [int(settings.get("max_gen_toks") or NEW_TOKENS) for _, settings in arguments]
         heads = [
-            self.lm.encode(self.lm.asked(context))[-max(1, self.lm.max_length - count) :]
-            for (context, _), count in zip(arguments, counts, strict=True)
+            self.lm.encode(text)[-max(1, self.lm.max_length - count) :]
+            for text, count in zip(self.lm.asked_all([context for context, _ in arguments]), counts, strict=True)
         ]
         answers = [""] * len(arguments)
         for count in dict.fromkeys(counts):
@@ -80,12 +82,13 @@ class HarnessModel:
         rows = zip(scores.logprob.tolist(), scores.exact.tolist(), targets, strict=True)
         return [(mean * len(target), exact) for mean, exact, target in rows]
 
-    def _pair(self, context: str, continuation: str) -> tuple[Ids, Ids]:
-        """Ids of both parts, cut from those of the joined text; spaces that end the context open the continuation."""
-        if (context, continuation) not in self.pairs:
+    def _pair(self, framed: str, context: str, continuation: str) -> tuple[Ids, Ids]:
+        """Ids of both parts, cut from those of the joined text; spaces that end the context open the continuation.
+        `framed` is the context as the model is asked it."""
+        key = framed, context, continuation
+        if key not in self.pairs:
             bare = context.rstrip()
-            if bare and self.lm.frame != Frame():
-                framed = self.lm.asked(bare)
+            if bare and framed != bare:
                 joined = answer_text(framed, continuation.strip())
                 head, whole = self.lm.encode_all([framed, joined])
                 target = split_answer(self.lm.tokenizer, head, whole, joined[len(framed) :])
@@ -95,8 +98,8 @@ class HarnessModel:
             else:
                 head, target = [self._prefix], self._plain(context + continuation)
             room = max(1, self.lm.max_length + 1 - len(target))
-            self.pairs[context, continuation] = list(head[-room:]), list(target)
-        return self.pairs[context, continuation]
+            self.pairs[key] = list(head[-room:]), list(target)
+        return self.pairs[key]
 
     def _plain(self, text: str) -> Ids:
         return list(self.lm.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])

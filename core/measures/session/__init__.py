@@ -135,10 +135,10 @@ class MeasureSession:
         """Measure the model that wears `weights`, after `round` rounds.
 
         `edited`: indices of the facts edited so far, in their order; `just`: those edited since the last measurement;
-        `tau`: the guard's, a share of Σσ or, `by` "count", of the number of σ; `layers`: those of the lane; `previous`:
-        `scores` of the lane's last measurement, which carries `efficacy_when_edited` on (rounded or not); `final`:
-        after the last round more is measured. `heartbeat`
-        is called between pieces and may wear other weights or raise.
+        `tau`: the guard's, a share of Σσ or, `by` "count", of the number of σ; `layers`: those of the lane (none: its
+        states cannot change, and are not measured); `previous`: `scores` of the lane's last measurement, which carries
+        `efficacy_when_edited` on (rounded or not); `final`: after the last round more is measured. `heartbeat` is
+        called between pieces and may wear other weights or raise.
         """
         started = time.perf_counter()
         result = Measurement(round)
@@ -152,7 +152,7 @@ class MeasureSession:
             if self.references:
                 inside = InsideMeasures(self.lm, self.config, self.references, self.probe)
                 inside.measure(result, weights, self.layers if layers is None else layers, (tau or TAU, by), step)
-            if self.panel:
+            if self.panel and (layers is None or layers):
                 self._maps(self.panel, result, weights, edited, final, step)
         result.words = self.words(weights, self._shown(just), step.beat)
         result.probes = self.said.after(weights, self.config.probes, step.beat)
@@ -165,7 +165,7 @@ class MeasureSession:
 
     def map(self, weights: Weights, edited: Sequence[int], method: str) -> dict[str, Any] | None:
         """A map of representations by "pca", "tsne" or "umap"; None if prompts are too few or states not finite."""
-        panel = self.panel or self._panel()
+        panel = (self.panel or self._panel()) if self.layers else None
         return rounded(panel.draw(weights, edited, method, self.config.seed), 4) if panel else None
 
     def _maps(

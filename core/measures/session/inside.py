@@ -18,6 +18,7 @@ from core.measures.inside.spectrum import Reference, curve, thin
 from core.measures.measurement import Measurement
 from core.measures.session.steps import Steps
 from core.models.language_model import LanguageModel
+from core.models.worn import extras_of
 
 Weights = Mapping[int, Tensor]
 TOP = 64  # of the dominant singular vectors that are drawn
@@ -38,10 +39,15 @@ class InsideMeasures:
     ) -> None:
         """Add spectra, similarity and R_k of the lane's layers; `share` is τ, with its definition."""
         tau, by = share
+        if not layers:
+            return  # the lane changes what the model reads: neither weights nor states
         states = self.probe.read(weights, layers, step.beat) if isinstance(self.probe, Probe) else {}
         note = self.probe.note() if isinstance(self.probe, Probe) else self.probe
         if note:
             result.notes.append(note)
+        if self.weightless(weights, layers):
+            self._drift_alone(result, layers, states)
+            return
         for done, layer in enumerate(sorted(layers)):
             step.report("inside", done, len(layers))
             weight = weights.get(layer, self.references[layer].weight)
@@ -58,12 +64,27 @@ class InsideMeasures:
             result.similarity.append(
                 _similarity_item(layer, int(similarity.row["k"]), similarity.right, similarity.left)
             )
-            if layer in states and isinstance(self.probe, Probe):
-                values = self.probe.r_k(layer, states[layer])
-                row |= drift.summary(values)
-                row["rk_null_directions"] = self.lm.d_model - len(values)
-                result.drift.append({"layer": layer} | drift.points(values))
-            result.layers.append(row)
+            result.layers.append(row | self._drift(result, layer, states))
+
+    def weightless(self, weights: Weights, layers: Sequence[int]) -> bool:
+        """Whether what is worn acts by extras alone: then measures of these layers' weights are undefined."""
+        originals = (self.references[layer].weight for layer in layers)
+        worn = (weights.get(layer) for layer in layers)
+        same = (w is None or torch.equal(w, w0) for w, w0 in zip(worn, originals, strict=True))
+        return bool(extras_of(weights)) and all(same)
+
+    def _drift_alone(self, result: Measurement, layers: Sequence[int], states: Mapping[int, Tensor]) -> None:
+        for layer in sorted(layers):
+            if row := self._drift(result, layer, states):
+                result.layers.append({"layer": layer} | row)
+
+    def _drift(self, result: Measurement, layer: int, states: Mapping[int, Tensor]) -> dict[str, Any]:
+        """Add R_k of a layer; returns its summary."""
+        if layer not in states or not isinstance(self.probe, Probe):
+            return {}
+        values = self.probe.r_k(layer, states[layer])
+        result.drift.append({"layer": layer} | drift.points(values))
+        return drift.summary(values) | {"rk_null_directions": self.lm.d_model - len(values)}
 
 
 def _similarity_item(layer: int, k: int, right: Tensor, left: Tensor) -> dict[str, Any]:

@@ -5,7 +5,8 @@ A study is a frozen dataclass whose fields are its options (`editing.settings.pa
 StudyResult`, where `case` is the lane (`measures.study.case`) and `rounds` those asked for, ascending. A study whose
 lanes share something, such as an embedding, also has `compared(cases, rounds)`; its arguments and its results are by
 lane.
-It reports progress by `case.report(done, total)` between its pieces, as the loops over rounds of
+One that reads weights, or states inside the model, says so by `of` ("weights", "states"): it is refused for lanes
+that change none. It reports progress by `case.report(done, total)` between its pieces, as the loops over rounds of
 `measures.study.loop` do; one that may take long has `seconds(case, rounds)`, an estimate that is told before it
 begins. Command line and page find it by its file, or by its folder where it has mathematics of its own beside it.
 """

@@ -25,6 +25,7 @@ class Blocks:
     """The energy of an update in four blocks, before and after the guards; also for lanes that have none."""
 
     title: ClassVar[str] = "The guard's view"
+    of: ClassVar[str] = "weights"
     question: ClassVar[str] = (
         "Which part of each update falls on the dominant directions, and how much did guards remove?"
     )

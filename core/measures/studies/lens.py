@@ -27,6 +27,7 @@ class Lens:
     """The same facts at the asked rounds and before the first: what each layer's residual stream says at two tokens."""
 
     title: ClassVar[str] = "What each layer would say"
+    of: ClassVar[str] = "states"
     question: ClassVar[str] = "At which layer does the old or the new object become the answer, before and after edits?"
     source: ClassVar[str] = "nostalgebraist 2020, the logit lens"
 

@@ -18,6 +18,7 @@ from core.editing.lane.state import LayerUpdates
 from core.facts.fact import Fact
 from core.measures.outside.texts import Texts
 from core.models.language_model import LanguageModel
+from core.models.worn import Worn
 from core.recent import Recent
 
 Weights = Mapping[int, Tensor]
@@ -93,8 +94,13 @@ class Case:
         """What the lane wears after a round (for `lm.worn`): nothing after round 0."""
         if round_ == 0:
             return {}
-        worn = States(self.lm, self.ledger, self.recent).at(self.lane, round_, self.layers, beat=self.beat).weights
-        return {layer: worn[layer] for layer in self.layers}
+        worn = States(self.lm, self.ledger, self.recent).at(self.lane, round_, self.layers, beat=self.beat).worn
+        return Worn({layer: worn[layer] for layer in self.layers}, worn.extras)
+
+    def remembered(self, round_: int) -> int:
+        """Bytes of what the lane remembers after a round, besides its matrices and the keys of its edits."""
+        state = States(self.lm, self.ledger, self.recent).at(self.lane, round_, self.layers, beat=self.beat)
+        return sum(tensor.numel() * tensor.element_size() for tensor in state.memory.values())
 
     def matrix(self, round_: int, layer: int) -> Tensor:
         """W_t of one edited layer, [d_out, d_in]."""

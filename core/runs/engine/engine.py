@@ -147,7 +147,13 @@ class Sequenced:
         own: dict[str, Any] = dict(payload)
         for part in ("layers", "spectra", "similarity", "drift"):
             own[part] = [row for row in payload[part] if row["layer"] in recipe.layers]
-        if share:
+        if not recipe.changes_weights:  # their measures are undefined, not those of the unedited weights
+            kept = {"layer", *(name for row in own["layers"] for name in row if name.startswith("rk_"))}
+            own["layers"] = [{name: value for name, value in row.items() if name in kept} for row in own["layers"]]
+            own["layers"] = [row for row in own["layers"] if len(row) > 1]
+            own["spectra"], own["similarity"] = [], []
+            own["map"] = own.get("map") if recipe.layers else None
+        elif share:
             references = self._context.measures.references
             ranks = {layer: reference.rank_at(**share) for layer, reference in references.items()}
             own["layers"] = [
@@ -254,7 +260,7 @@ class Sequenced:
         began = time.perf_counter()
         self._pace.begin("measure", label)
         before, without = self._past.last_measured(label, number), context.left_out[label]
-        weights = self._states.after(label, number).weights
+        weights = self._states.after(label, number).worn
         measured = context.measures.measure(
             weights,
             context.plan.edited_by(number, without),
@@ -290,7 +296,7 @@ class Sequenced:
         facts, plan = self._context.facts.edit, self._context.plan
         for label in self._context.spec.labels() if self._context.spec.measure.final_words else ():
             last = self._past.last_edit(label)
-            weights = self._states.after(label, last).weights
+            weights = self._states.after(label, last).worn
             indices = plan.edited_by(last, self._context.left_out[label])
             self._report("scores", label, last, f"{label}: asking for every fact")
             for start in range(0, len(indices), BATCH):
@@ -363,7 +369,7 @@ def _edited(
         facts=indices,
         seconds={},
         layers=layers,
-        hash={str(layer): state.digest(layer) for layer in update.updates},
+        hash=state.digests(list(update.updates)),
         values={
             "loss_start": float(values.loss_start.mean()),
             "loss": float(values.loss.mean()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -113,7 +113,7 @@ class RunContext:
                 for tau in taus
             },
             reads=self.measures.reads,
-            lacking=self.measures.lacking,
+            lacking=self.measures.lacking | undefined_for_all(shown),
             statistics=self.digests,
             controls=rounded(self.measures.controls, DRAWN),
             seconds=self.seconds,
@@ -184,12 +184,14 @@ def prepare(
     lanes = as_begun(requested_lanes, started)
     recipes = [recipe_of_lane(lanes[index], info) for index in in_order(spec.lanes)]
     notes = [(lane["name"], note) for lane in lanes if (note := of_data_set(lane, info))]
+    notes += [(recipe.label, note) for recipe in recipes if (note := undefined(recipe))]
     layers = sorted({layer for recipe in recipes for layer in recipe.layers})
     for layer in layers:
         lm.original(layer)
 
     with timed(seconds, "statistics"):
-        editing = laboratory.session(spec, layers, control.heartbeat, gathering(control))
+        updated = sorted({layer for recipe in recipes if recipe.changes_weights for layer in recipe.layers})
+        editing = laboratory.session(spec, updated, control.heartbeat, gathering(control))
     control.report(Progress(phase="contexts", message="Sampling contexts, preparing the measures"))
     with timed(seconds, "contexts"):
         for recipe in recipes:
@@ -222,6 +224,27 @@ def of_data_set(lane: Mapping[str, Any], info: ModelInfo) -> str:
     """A note if a lane's prior takes its rank from a published table by data set; "" for other lanes."""
     rank, entry = prior_usual(lane, info).get("rank"), named(lane.get("prior") or "full")
     return "" if rank is None or "rank" in entry else f"r₀ = {rank.value:,}: {rank.reason}"
+
+
+def undefined(recipe: Recipe) -> str:
+    """A note on the measures that a lane without change of weights does not have; "" for other lanes."""
+    if recipe.changes_weights:
+        return ""
+    inside = "" if recipe.layers else " It changes what is read, not the states: R_k and maps are undefined too."
+    return (
+        f"{recipe.method.title} changes no weights: spectra, subspace similarity, ‖ΔW‖ and the energy of updates are"
+        f" undefined for this lane, not zero.{inside}"
+    )
+
+
+def undefined_for_all(recipes: Sequence[Recipe]) -> dict[str, str]:
+    """Why a run measures no "weights", or neither weights nor "states": a sentence each; none if any lane has them."""
+    lacking = {}
+    if not any(recipe.changes_weights for recipe in recipes):
+        lacking["weights"] = "No lane of this run changes weights: what compares matrices is undefined, not zero."
+    if not any(recipe.layers for recipe in recipes):
+        lacking["states"] = "The lanes of this run change what the model reads, not its states, which stay as they are."
+    return lacking | ({"drift": lacking["states"]} if "states" in lacking else {})
 
 
 def data_set(facts: FactSet) -> str:

@@ -23,6 +23,7 @@ from core.runs.progress.events import Progress
 from core.runs.store.record import public_name
 
 ABOUT = "edit-lab.json"  # in an exported folder: its description
+BESIDES = "The lane also puts retrieved sentences before prompts, which no file of weights holds."
 ROOM = 1.02  # a model's files are a little larger than its tensors
 
 
@@ -31,6 +32,11 @@ def export_weights(
 ) -> dict[str, Any]:
     """Write a lane's round ("factors", "lora" or "model") to `out`; returns its description (`about`)."""
     report, run = _ProgressReport(at.lane.label, at.round, progress), at.lane.run
+    if not at.lane.recipe.changes_weights:
+        raise UserError(
+            f'lane "{at.lane.label}" changes no weights: there is nothing that a file of weights could hold. What it'
+            " remembers is in the run's ledger, and the whole run can be exported"
+        )
     report("loading", f"Loading the model {run.spec.model}")
     lm = run.lm
     state = LaneState.base(lm, at.lane.layers)
@@ -70,9 +76,11 @@ def about(at: LaneAt, state: LaneState, layers: list[dict[str, Any]]) -> dict[st
     run's packages; `layers`: the change of each edited matrix W.
 
     Each layer has `module`; `transposed`: stored as [d_in, d_out]; `rank` of the export and `full_rank` of the change;
-    `norm` = ‖ΔW‖_F; `error`: the relative error ‖ΔW − L Rᵀ‖_F / ‖ΔW‖_F with ΔW = W_t − W_0.
+    `norm` = ‖ΔW‖_F; `error`: the relative error ‖ΔW − L Rᵀ‖_F / ‖ΔW‖_F with ΔW = W_t − W_0. `besides`, in lanes that
+    wear more than matrices, says what is not exported.
     """
     record, event = at.lane.run.record, at.event
+    besides = {"besides": BESIDES} if state.worn.extras else {}
     model = record.started["model"]
     assert event is not None
     return {
@@ -82,10 +90,12 @@ def about(at: LaneAt, state: LaneState, layers: list[dict[str, Any]]) -> dict[st
         "recipe": record.recipe(at.lane.label),
         "round": at.round,
         "edits": len(at.lane.edited_by(at.round)),
-        "same_bits": all(state.digest(int(layer)) == digest for layer, digest in event["hash"].items()),
+        "same_bits": all(
+            state.digest(int(layer)) == digest for layer, digest in event["hash"].items() if layer != "memory"
+        ),
         "versions": record.started["versions"],
         "layers": layers,
-    }
+    } | besides
 
 
 def _replayed(at: LaneAt, state: LaneState, report: _ProgressReport) -> Iterator[LayerUpdates]:

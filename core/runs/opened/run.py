@@ -248,11 +248,11 @@ class LaneAt:
 
     @property
     def weights(self) -> Weights:
-        """W_t by layer, [d_out, d_in] each, for `lm.worn`; empty at round 0."""
-        return self.state.weights if self.round else {}
+        """What the lane wears: W_t by layer, [d_out, d_in] each, and extras, for `lm.worn`; empty at round 0."""
+        return self.state.worn if self.round else {}
 
     def worn(self) -> AbstractContextManager[None]:
-        """The model has these weights within the `with` block, and its earlier weights afterwards."""
+        """The model wears this within the `with` block, and its earlier weights afterwards."""
         return self.lane.run.lm.worn(self.weights)
 
     @property

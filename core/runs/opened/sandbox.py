@@ -168,6 +168,8 @@ def _edited(lane: OpenedLane, number: int) -> list[int]:
 
 def _read(lane: OpenedLane, ledger: Ledger, number: int) -> StoredRound:
     run, lm = lane.run, lane.run.lm
+    if not lane.recipe.changes_weights:
+        raise UserError(f"{lane.label} changes no weights: there is no update that a guard could act on")
     update = ledger.read(lane.label, number, lm.device)
     state = run.states.at(lane.label, number - 1, list(update.updates), beat=run.control.heartbeat)
     base, before = dict(state.sums), dict(state.weights)

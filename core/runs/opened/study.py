@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from core.editing.statistics.second_moment import SecondMoment
+from core.errors import UserError
 from core.measures.cost.cost_model import announcement
 from core.measures.outside.texts import texts_for
 from core.measures.session import task_names
@@ -38,7 +39,7 @@ def study(
     """
     began, chosen = time.monotonic(), built(name, options)
     control, started = run.control, run.started  # raises `UserError` without a run
-    rounds_by_lane = selected_rounds(run.labels, run.ledger, lanes, rounds)
+    rounds_by_lane, left_out = applicable(run, chosen, selected_rounds(run.labels, run.ledger, lanes, rounds))
     random, pace = torch.get_rng_state(), Pace()
     try:
         run.load()
@@ -54,7 +55,24 @@ def study(
     finally:
         torch.set_rng_state(random)
     about = {"model": started["model"], "seconds": round(time.monotonic() - began, 3)}
-    return described(name, chosen, rounds_by_lane, rounds, about) | merged(results)
+    result = described(name, chosen, rounds_by_lane, rounds, about) | merged(results)
+    return result | {"notes": [*left_out, *result["notes"]]}
+
+
+def applicable(
+    run: OpenedRun, chosen: Any, rounds_by_lane: Mapping[str, Sequence[int]]
+) -> tuple[dict[str, Sequence[int]], list[str]]:
+    """The lanes that a study can read, and a note on each of the others: it changes no weights, or no states. Raises
+    `UserError` if none is left."""
+    kept, notes = dict(rounds_by_lane), []
+    for label in rounds_by_lane:
+        recipe, reads = run.lane(label).recipe, getattr(chosen, "of", "")
+        if (reads == "weights" and not recipe.changes_weights) or (reads == "states" and not recipe.layers):
+            del kept[label]
+            notes.append(f"{label} changes no {reads} of the model, which this study reads: undefined, not zero.")
+    if not kept:
+        raise UserError(f"{chosen.title}: {' '.join(notes)}")
+    return kept, notes
 
 
 def described(

@@ -41,7 +41,8 @@ class Started(Event):
     `total_rank`). `tau_k`: the number of directions that hold a share τ of the energy, by τ and layer. `lane_k`: the
     number of directions that are dominant for a lane's own guard, by label and layer, for lanes whose guard has a τ.
     `reads`: the texts that R_k (`drift`) and the `perplexity` are measured on; `lacking`: why one of them is not
-    measured. `statistics`: the digest of each layer's statistics. `controls`: R_k without any edit
+    measured, or why in no lane anything about "weights" or "states" is. `statistics`: the digest of each layer's
+    statistics. `controls`: R_k without any edit
     (`core.measures.session.MeasureSession.controls`). `tasks`: the task settings behind each column
     (`core.measures.outside.tasks.Tasks.info`). `seconds`: the time of preparation by phase (facts, model, statistics,
     contexts, measures), which is charged to no lane.
@@ -88,9 +89,9 @@ class Progress(Event):
 @dataclass(frozen=True, kw_only=True)
 class Edited(Event):
     """One lane was edited in one round. `facts` are indices from 0. `seconds` by phase (`core.editing.stopwatch`) add
-    up to their `total`. `hash` is by layer. `values` are means over facts of the value optimisation. `factor` is the
-    solution of a matched shrinkage. `notes` are details from the method (the size of a null space, a measured λ, a
-    fallback)."""
+    up to their `total`. `hash` is by layer, and under "memory" that of what is worn besides matrices. `values` are
+    means over facts of the value optimisation. `factor` is the solution of a matched shrinkage. `notes` are details
+    from the method (the size of a null space, a measured λ, a fallback)."""
 
     kind: ClassVar[str] = "edited"
     lane: str

@@ -120,6 +120,8 @@ def _map(at: LaneAt, weights: Weights, payload: Mapping[str, Any]) -> dict[str, 
     method = str(payload.get("method", "pca"))
     if method not in MAPS:
         raise UserError(f'there is no map "{method}"; {nearest(method, MAPS)}')
+    if not at.lane.layers:
+        raise UserError(f"{at.lane.label} changes what the model reads, not its states: there is no map of it")
     drawn = _mapping(at.lane.run).map(weights, at.lane.edited_by(at.round), method)
     if drawn is None:
         raise UserError("there are too few facts for a map")

@@ -3,7 +3,7 @@ import { h } from "../shared/dom.js";
 import { SLOTS } from "../shared/lanes.js";
 import { run } from "../shared/state.js";
 import { laneFields } from "./fields.js";
-import { beginsSays, known, labelOf, tauSays } from "./recipe.js";
+import { beginsSays, known, labelOf, refusal, tauSays, withMethod } from "./recipe.js";
 
 /**
  * The form that contains the cards: its lanes, their effective defaults, and the notes on each.
@@ -64,7 +64,14 @@ export function laneCard(props, at) {
         [
           ...(none ? [["", none]] : []),
           ...(props().catalogue?.[kind] || []).map((found) => [found.name, found.title]),
-        ].map(([name, text]) => h("option", { value: name, selected: name === value }, text)),
+        ].map(([name, text]) => {
+          const why = none ? refusal(props().catalogue, lane.method, kind, name) : "";
+          return h(
+            "option",
+            { value: name, selected: name === value, disabled: Boolean(why), title: why || null },
+            text,
+          );
+        }),
       );
     const name = labelOf(lane, props().catalogue),
       begins = beginsSays(lane),
@@ -90,7 +97,7 @@ export function laneCard(props, at) {
           },
           h("i", { class: "dot square" }),
         ),
-        select("methods", lane.method, null, (method) => change(index, { method, options: {} })),
+        select("methods", lane.method, null, (method) => change(index, withMethod(lane, method, props().catalogue))),
         h("span", { "aria-hidden": "true" }, "+"),
         select("guards", lane.guard || "", "no guard", (guard) =>
           change(index, { guard, tau: entry("guards", guard)?.tau ?? null, guard_options: {}, open: needs(guard) }),

@@ -4,7 +4,15 @@ import { openPage } from "../testing.js";
 import { laneCard } from "./card.js";
 
 const CATALOGUE = {
-  methods: [{ name: "memit", title: "MEMIT", fields: [{ name: "charge", symbol: "λ", default: 0.5 }] }],
+  methods: [
+    { name: "memit", title: "MEMIT", fields: [{ name: "charge", symbol: "λ", default: 0.5 }], refuses: {} },
+    {
+      name: "found",
+      title: "Found",
+      fields: [{ name: "k", default: 1 }],
+      refuses: { guards: { revive: "no weights", shrink: "no weights" }, wrappers: { mean: "no updates" } },
+    },
+  ],
   guards: [
     {
       name: "revive",
@@ -91,4 +99,23 @@ test("what is wrong and what is to be known stands on the card", () => {
   assert.equal(card.querySelector(".problem").textContent, "<b>no</b>");
   assert.equal(card.querySelector(".beware").textContent, "slow");
   assert.ok(card.querySelector(".remove").hidden);
+});
+
+test("what does not go with a method is offered with the reason, and taken off when the method is chosen", () => {
+  const select = drawn().card(lanes[0], 0).querySelector('[aria-label="Method of lane 1"]');
+  select.value = "found";
+  select.dispatchEvent(new Event("change"));
+  assert.deepEqual([lanes[0].guard, lanes[0].then, lanes[0].wrapper, lanes[0].options], ["", undefined, "", {}]);
+  const card = drawn().card(lanes[0], 0);
+  const options = (name) => [...card.querySelector(`[aria-label="${name} of lane 1"]`).options];
+  assert.deepEqual(
+    options("Guard").map(({ value, disabled, title }) => [value, disabled, title]),
+    [
+      ["", false, ""],
+      ["revive", true, "no weights"],
+      ["shrink", true, "no weights"],
+    ],
+  );
+  assert.deepEqual([options("wrapper")[1].disabled, options("wrapper")[1].title], [true, "no updates"]);
+  assert.ok(options("Method").every(({ disabled }) => !disabled));
 });

@@ -1,6 +1,6 @@
 // The fields of a lane's settings: parameters of its method and guards, its prior, its wrapper, and further guards.
 import { h } from "../shared/dom.js";
-import { known } from "./recipe.js";
+import { known, refusal } from "./recipe.js";
 
 /**
  * Makes the fields of cards.
@@ -121,7 +121,11 @@ export function laneFields(props, at) {
       },
       [["", none], ...(props().catalogue?.[kind] || []).map((found) => [found.name, found.title])]
         .filter(([name]) => name !== "full")
-        .map(([name, title]) => h("option", { value: name, selected: name === (lane[key] || "") }, title)),
+        .map(([name, title]) => {
+          const why = refusal(props().catalogue, lane.method, kind, name);
+          const selected = name === (lane[key] || "");
+          return h("option", { value: name, selected, disabled: Boolean(why), title: why || null }, title);
+        }),
     );
     const own = (lane[key] && entry(kind, lane[key])?.fields) || [];
     return [

@@ -10,6 +10,37 @@
 export const known = (catalogue, kind, name) => (catalogue?.[kind] || []).find((found) => found.name === name);
 
 /**
+ * Why a guard, prior or wrapper does not go with a method; "" if it does.
+ * @param {Record<string, any[]> | undefined} catalogue
+ * @param {string} method
+ * @param {string} kind - "guards", "priors" or "wrappers".
+ * @param {string} [name]
+ * @returns {string}
+ */
+export const refusal = (catalogue, method, kind, name) =>
+  known(catalogue, "methods", method)?.refuses?.[kind]?.[name || ""] || "";
+
+/**
+ * The lane with another method, without the parts that do not go with it.
+ * @param {Lane} lane
+ * @param {string} method
+ * @param {Record<string, any[]> | undefined} catalogue
+ * @returns {Partial<Lane>} what changes
+ */
+export function withMethod(lane, method, catalogue) {
+  const refuses = (kind, name) => Boolean(name && refusal(catalogue, method, kind, name));
+  const then = (lane.then || []).filter(({ name }) => !refuses("guards", name));
+  return {
+    method,
+    options: {},
+    ...(refuses("guards", lane.guard) ? { guard: "", tau: null, guard_options: {} } : {}),
+    ...(then.length < (lane.then || []).length ? { then: then.length ? then : undefined } : {}),
+    ...(refuses("priors", lane.prior) ? { prior: "", prior_options: {} } : {}),
+    ...(refuses("wrappers", lane.wrapper) ? { wrapper: "", wrapper_options: {} } : {}),
+  };
+}
+
+/**
  * The name of a lane: the one that was typed, or method + guards.
  * @param {Lane} lane
  * @param {Record<string, any[]> | undefined} catalogue

@@ -18,6 +18,11 @@ def test_latency_of_both_models(plain_case, monkeypatch):
     assert (rows[2]["ratio"], rows[2]["low"], rows[2]["high"]) == (2.0, 2.0, 2.0)
     assert rows[2]["tokens_per_second"] == 20.0
     assert found.tables["memory"][0]["peak_mib"] > 50
+    (grown,) = found.tables["growth"]
+    assert grown["remembered_bytes"] == 0  # nothing besides matrices
+    assert grown["edits"] == len(plain_case.edited(2))
+    files = [plain_case.ledger.path(plain_case.lane, number) for number in (1, 2)]
+    assert grown["ledger_per_edit"] == sum(len(file.read_bytes()) for file in files) / grown["edits"]
 
 
 def test_real_seconds_and_what_the_run_noted(plain_case, monkeypatch):

@@ -36,6 +36,7 @@ class Angles:
     """
 
     title: ClassVar[str] = "Angles between dominant subspaces"
+    of: ClassVar[str] = "weights"
     question: ClassVar[str] = (
         "How far did the dominant directions rotate, and would a random rotation of the weight look the same?"
     )

@@ -29,6 +29,7 @@ class Correlation:
     """Spearman's ρ between summaries of R_k and scores, over the asked rounds that the run measured."""
 
     title: ClassVar[str] = "Correlation of R_k with the scores"
+    of: ClassVar[str] = "states"
     question: ClassVar[str] = "Do rounds with a larger R_k have worse scores, beyond what comes from being later?"
     source: ClassVar[str] = "Revisiting parameter-based knowledge editing: Tables 2, 25-28"
 

@@ -36,7 +36,8 @@ class Cost:
     prompts: int = param(10, ge=3, le=ceiling.SAMPLED, help="Number of prompts, from facts spread over the run.")
 
     def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
-        """Tables `latency`, `memory`, `rounds` (by measured round) and `phases` (of every round, seconds per edit)."""
+        """Tables `latency`, `memory`, `growth`, `rounds` (by measured round) and `phases` (of every round, seconds per
+        edit)."""
         from core.measures.outside.scores import spread_sample
         from core.measures.studies.cost.latency import peak_memory, side_by_side
         from core.measures.study.loop import each_round
@@ -55,6 +56,7 @@ class Cost:
             tables={
                 "latency": latency,
                 "memory": [{"where": where, "peak_mib": mib} for where, mib in peak_memory(lm.device).items()],
+                "growth": [row for at in rounds for row in _growth(case, at)],
                 "rounds": _round_seconds(case),
                 "phases": _phases(case),
             },
@@ -88,14 +90,17 @@ class Cost:
                 f"{count} greedy tokens after each of {len(prompts)} prompts, one prompt at a time, the unedited model"
                 " and the lane in turn, after a warm-up; medians, and the median of the prompts' ratios with a 95 %"
                 " bootstrap interval. Edited matrices replace the original ones and have the same shape and type, so"
-                " the ratio must be 1 up to timing noise. Memory: the peak of this process (on a GPU: PyTorch's"
-                " peak allocation), including loading. Seconds per edit: a round's duration divided by its facts,"
-                " without waiting and without set-up (statistics, decompositions and factors that are computed once"
-                " and shared), which is not charged to any lane; `edit_seconds` is the sum over the rounds since the"
-                " last measurement."
+                " their ratio must be 1 up to timing noise; a lane that retrieves or routes pays for it here, and for"
+                " the longer text that it reads. Growth: the bytes of what a lane remembers besides matrices (keys,"
+                " values, sentences), which it needs to answer, and of its rounds in the ledger. Memory: the peak of"
+                " this process (on a GPU: PyTorch's peak allocation), including loading. Seconds per edit: a round's"
+                " duration divided by its facts, without waiting and without set-up (statistics, decompositions and"
+                " factors that are computed once and shared), which is not charged to any lane; `edit_seconds` is the"
+                " sum over the rounds since the last measurement."
             ),
             notes=notes,
             empty={
+                "growth": "no round of those asked for has been edited",
                 "latency": f"no prompt of this run leaves room for {count} tokens in the model's context",
                 "memory": "this machine does not report the peak memory of a process",
                 "rounds": "the run has measured no round, so it recorded no times",
@@ -122,6 +127,26 @@ def _rows(at: int, base: Sequence[float], lane: Sequence[float], count: int, see
             "low": float(low),
             "high": float(high),
             "prompts": len(ratios),
+        }
+    ]
+
+
+def _growth(case: Case, at: int) -> list[dict[str, Any]]:
+    """One row: bytes that the lane remembers besides matrices, and bytes of its rounds on disk, also per edit."""
+    edits = len(case.edited(at))
+    if at == 0 or not edits:
+        return []
+    numbers = [number for number in case.ledger.rounds(case.lane) if number <= at]
+    kept = case.remembered(at)
+    stored = sum(case.ledger.path(case.lane, number).stat().st_size for number in numbers)
+    return [
+        {
+            "round": at,
+            "edits": edits,
+            "remembered_bytes": kept,
+            "remembered_per_edit": kept / edits,
+            "ledger_bytes": stored,
+            "ledger_per_edit": stored / edits,
         }
     ]
 

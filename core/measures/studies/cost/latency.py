@@ -17,19 +17,19 @@ WARM_UP = 2
 
 
 def seconds(lm: LanguageModel, prompts: Sequence[str], count: int) -> list[float]:
-    """Wall-clock seconds for `count` greedy tokens after each prompt, one prompt at a time, with the model's present
-    weights.
+    """Wall-clock seconds for `count` greedy tokens after each prompt, one prompt at a time, with what the model wears
+    now; retrieval and tokenising are part of it.
 
     A text that would end earlier continues, so that every prompt costs the same number of steps.
     """
     chooser = Chooser(lm, forced=True)
-    return [_timed(lm, ids, count, chooser) for ids in lm.encode_all([lm.asked(p) for p in prompts])]
+    return [_timed(lm, prompt, count, chooser) for prompt in prompts]
 
 
-def _timed(lm: LanguageModel, ids: Sequence[int], count: int, chooser: Chooser) -> float:
+def _timed(lm: LanguageModel, prompt: str, count: int, chooser: Chooser) -> float:
     _wait(lm)
     began = time.perf_counter()
-    (new,) = continuations(lm, [ids], count, chooser)
+    (new,) = continuations(lm, [lm.encode(lm.asked(prompt))], count, chooser)
     _wait(lm)
     if len(new) != count:
         raise RuntimeError(f"{len(new)} tokens were generated where {count} were to be timed")
@@ -40,9 +40,10 @@ def side_by_side(
     lm: LanguageModel, states: Sequence, prompts: Sequence[str], count: int, beat: Callable[[], None] | None = None
 ) -> list[list[float]]:
     """`seconds` of each state (a set of weights). The states take turns on each prompt, so that a slow moment of the
-    computer affects all of them. The first prompts are run before, untimed."""
+    computer affects all of them. Before, the first prompts are run untimed with one more word, so that of no timed
+    prompt anything is there already."""
     times: list[list[float]] = [[] for _ in states]
-    for number, prompt in enumerate([*prompts[:WARM_UP], *prompts]):
+    for number, prompt in enumerate([*(f"{prompt} and" for prompt in prompts[:WARM_UP]), *prompts]):
         for index, weights in enumerate(states):
             with lm.worn(weights):
                 taken = seconds(lm, [prompt], count)

@@ -36,6 +36,7 @@ class Decomposition:
     """
 
     title: ClassVar[str] = "Which directions carry the tasks"
+    of: ClassVar[str] = "weights"
     question: ClassVar[str] = "How much of a weight's singular energy do tasks need, and which part of it is sensitive?"
     source: ClassVar[str] = "REVIVE, Figures 2a, 2b and 11"
 

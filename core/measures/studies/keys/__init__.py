@@ -23,6 +23,7 @@ class Keys:
     """FastEdit's s_t, s̄_t and s_t*, and the spectrum of the keys that were edited."""
 
     title: ClassVar[str] = "Keys, and how the change acts on them"
+    of: ClassVar[str] = "weights"
     question: ClassVar[str] = (
         "Does the change act on inputs that the layer already knows, and how many directions do keys span?"
     )

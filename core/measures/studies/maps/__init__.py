@@ -34,6 +34,7 @@ class Maps:
     """
 
     title: ClassVar[str] = "Maps of representations"
+    of: ClassVar[str] = "states"
     question: ClassVar[str] = (
         "Do the edits move representations, and do rounds together move them more than each alone?"
     )

@@ -29,6 +29,7 @@ class Stability:
     """R_k, ‖Δh‖ and principal-component stability at the down-projection's output, with controls without an edit."""
 
     title: ClassVar[str] = "Hidden states before and after"
+    of: ClassVar[str] = "states"
     question: ClassVar[str] = "How far do hidden states move, along which directions, and how much is an artefact?"
     source: ClassVar[str] = "Revisiting parameter-based knowledge editing: Figures 2 and 6, Tables 1, 5-24"
 

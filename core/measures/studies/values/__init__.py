@@ -32,6 +32,7 @@ class Values:
     """
 
     title: ClassVar[str] = "Values at edit time and now"
+    of: ClassVar[str] = "weights"
     question: ClassVar[str] = (
         "Is the value that an edit wrote still there, for its own key and for the model's current key?"
     )
