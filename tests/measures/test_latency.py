@@ -43,7 +43,8 @@ def test_states_are_timed_in_turn_after_a_warm_up(lm, monkeypatch):
 
     monkeypatch.setattr(latency, "seconds", timed)
     base, lane = side_by_side(lm, ({}, worn), PROMPTS, 3)
-    turns = [*PROMPTS[: latency.WARM_UP], *PROMPTS]
+    warm = [f"{prompt} and" for prompt in PROMPTS[: latency.WARM_UP]]  # nothing timed was asked before
+    turns = [*warm, *PROMPTS]
     assert order == [(prompt, edited) for prompt in turns for edited in (False, True)]
     assert base == [5.0, 7.0, 9.0, 11.0]
     assert lane == [6.0, 8.0, 10.0, 12.0]
