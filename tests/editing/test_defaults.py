@@ -256,7 +256,7 @@ def test_smollm2_has_its_layers_with_a_reason_by_its_name_and_by_its_shape():
     for model in (by_name("smollm2"), ModelInfo("/home/me/model", "llama", 30, 576, 49152)):
         own = defaults(model, "memit")
         assert own["layers"].value == EARLY
-        assert "until a trace or a sweep" in own["layers"].reason
+        assert "causal trace" in own["layers"].reason
         assert own["lr"] == UNKNOWN["lr"]
         assert statistics_tokens(model) == 60_000
     assert statistics_tokens(OWN) == 100_000

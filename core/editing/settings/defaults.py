@@ -146,8 +146,9 @@ POCKET_FFN: dict[str, Default] = {
 }
 SMOLLM2_LAYERS = Default(
     EARLY,
-    "As a start, until a trace or a sweep of layers says otherwise: as deep as layers 4-8 of Llama-3-8B, and facts pass"
-    " through them (with their down-projections at zero .05 of 20 everyday facts were said instead of .80).",
+    "By a causal trace of 12 known facts: the FFNs of layers 4-8, restored at the subject's last token, give back .15"
+    " of the answer's probability, those of 8-12 only .03. (Those of 0-4 give .33: they read the disturbed token"
+    " itself.) No sweep over layers has compared them with others.",
 )
 TOKENS = {"pocket": 10_000, "smollm2": 60_000}
 MOST_TOKENS = 100_000
