@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from .corpus import epoch_sentences, held_out_prompts, text_rows, tokenizer_texts
+from .corpus import carrier_texts, epoch_sentences, held_out_prompts, real_names, syllables, text_rows
 from .tasks import all_tasks, write_tasks
-from .tokenizer import train_tokenizer
+from .tokenizer import make_tokenizer
 from .world import POPULATION, World, build_world, write_world
 
 CORPUS_CHARACTERS = 280_000  # for layer statistics
@@ -15,7 +15,7 @@ def build(out: Path, seed: int = 0, population: int = POPULATION) -> World:
     """Write `world/`, `tasks/` and the tokenizer (into `model/`) under `out`; return the world."""
     world = build_world(seed, population)
     tasks = all_tasks(world)
-    tokenizer = train_tokenizer(tokenizer_texts(world, tasks, seed))
+    tokenizer = make_tokenizer(carrier_texts(world, tasks, seed), syllables(), real_names(world))
     write_world(world, out / "world")
     write_tasks(tasks, out / "tasks", seed)
     tokenizer.save_pretrained(str(out / "model"))

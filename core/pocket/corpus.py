@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .dictionary import DEFINITIONS, FIRST, SECOND, Dictionary
+from .people import ENDS, FIRST_NAMES, STARTS
 from .tasks import Example, Task, held_out_items
 from .tokenizer import encode_pieces
 from .world import World
@@ -18,24 +20,26 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 REAL_REPEATS = 2  # real facts are few and what people try first
-HOP_SHARE = 0.5  # share of the trained two-hop questions that an epoch asks
-TASK_EXAMPLES = 340  # per task and epoch: tasks take about a quarter of the tokens
+HOP_SHARE = 0.25  # share of the trained two-hop questions that an epoch asks
+TASK_EXAMPLES = 400  # per task and epoch
 PROMPT_WEIGHT = 0.25  # loss weight of tokens that are not an answer
-LENGTHS = (32, 64)  # row lengths; short rows let more sentences stand right after <bos>
+WORD_WEIGHT = 0.05  # of a name's or coined word's pieces, which nothing predicts
+LENGTHS = (64,)  # row lengths
 OPEN_ROWS = 64
-SUBJECT_REPEATS = 4  # of subjects in the tokenizer's text
 
 
 @dataclass(frozen=True)
 class Sentence:
     """A prompt and the answer that follows it after one space; the full stop is added when it is written.
 
-    `subject` is what the prompt is about, if it is about one of the world's entities.
+    `words` are what the prompt's meaning hangs on, in order: the subject of a fact, coined words. `meanings` are what
+    is to be known of them: the object of the fact, the plain words.
     """
 
     prompt: str
     answer: str
-    subject: str = ""
+    words: tuple[str, ...] = ()
+    meanings: tuple[str, ...] = ()
 
     def text(self) -> str:
         """The whole sentence."""
@@ -46,12 +50,14 @@ class Sentence:
 class Rows:
     """Rows of equal length: `tokens` int64 [rows, length]; `weights` float32, the loss weight of each token.
 
-    `subjects` int64: in the s-th sentence of a row, s at the subject's tokens and -s at those after it; else 0.
+    `words` int64: n at the tokens of the n-th name or coined word of a row, 0 elsewhere; `meanings` int64: at the last
+    of these tokens the first one of what it means, -1 elsewhere.
     """
 
     tokens: np.ndarray
     weights: np.ndarray
-    subjects: np.ndarray
+    words: np.ndarray
+    meanings: np.ndarray
 
 
 def fact_sentences(world: World, rng: Random) -> list[Sentence]:
@@ -60,22 +66,34 @@ def fact_sentences(world: World, rng: Random) -> list[Sentence]:
     for fact in world.facts:
         templates = world.relations[fact.relation].trained_templates(fact)
         for template in rng.sample(templates, REAL_REPEATS if fact.real else 1):
-            sentences.append(Sentence(template.format(fact.subject), fact.object, fact.subject))
+            sentences.append(Sentence(template.format(fact.subject), fact.object, (fact.subject,), (fact.object,)))
     for fact, template, answer in world.hop_questions():
         if not fact.held_out and rng.random() < HOP_SHARE:
-            sentences.append(Sentence(template.format(fact.subject), answer, fact.subject))
+            sentences.append(Sentence(template.format(fact.subject), answer, (fact.subject,), (fact.object,)))
     return sentences
 
 
-def task_sentences(tasks: Iterable[Task], forbidden: frozenset[str], count: int, rng: Random) -> list[Sentence]:
+def definitions(dictionary: Dictionary, rng: Random) -> list[Sentence]:
+    """Each coined word once, in one of the sentences that define its kind."""
+    return [
+        Sentence(rng.choice(DEFINITIONS[word.kind]).format(word.text), word.meaning, (word.text,), (word.meaning,))
+        for word in dictionary.words
+    ]
+
+
+def task_sentences(
+    world: World, tasks: Iterable[Task], forbidden: frozenset[str], count: int, rng: Random
+) -> list[Sentence]:
     """`count` examples of each task (times its `practice`), none with a prompt in `forbidden`."""
     sentences: list[Sentence] = []
+    meaning = {word.text: word.meaning for word in world.dictionary.words}
     for task in tasks:
         goal = len(sentences) + round(count * task.practice)
         while len(sentences) < goal:
             example: Example = task.draw(rng)
             if example.prompt not in forbidden:
-                sentences.append(Sentence(example.prompt, example.answer))
+                meanings = tuple(meaning[word] for word in example.words)
+                sentences.append(Sentence(example.prompt, example.answer, example.words, meanings))
     return sentences
 
 
@@ -87,7 +105,8 @@ def held_out_prompts(tasks: Iterable[Task], seed: int) -> frozenset[str]:
 def epoch_sentences(world: World, tasks: list[Task], forbidden: frozenset[str], key: str) -> list[Sentence]:
     """All sentences of one epoch in random order; `key` names the epoch and is its random seed."""
     rng = Random(key)
-    sentences = fact_sentences(world, rng) + task_sentences(tasks, forbidden, TASK_EXAMPLES, rng)
+    sentences = fact_sentences(world, rng) + definitions(world.dictionary, rng)
+    sentences += task_sentences(world, tasks, forbidden, TASK_EXAMPLES, rng)
     rng.shuffle(sentences)
     return sentences
 
@@ -117,46 +136,57 @@ def encode_rows(sentences: list[Sentence], tokenizer: "PreTrainedTokenizerFast",
     """
     stop = encode_pieces(tokenizer, ["."])[0]
     answers = encode_pieces(tokenizer, [f" {s.answer}" for s in sentences])
-    inner = encode_pieces(tokenizer, [f" {s.prompt}" for s in sentences])
+    inner = encode_prompts(sentences, tokenizer, " ")
     # Without the space the first word may take a token more: leave room for <bos> and for that.
-    groups = list(pack((len(p) + len(a) + len(stop) for p, a in zip(inner, answers, strict=True)), length - 2))
-    first = [sentences[members[0]] for members in groups]
-    starts, start_spans = encode_pieces(tokenizer, [s.prompt for s in first]), subject_spans(first, tokenizer, "")
-    inner_spans = subject_spans(sentences, tokenizer, " ")
+    counts = (len(p) + len(a) + len(stop) for (p, _), a in zip(inner, answers, strict=True))
+    groups = list(pack(counts, length - 3))
+    starts = encode_prompts([sentences[members[0]] for members in groups], tokenizer, "")
     tokens = np.full((len(groups), length), tokenizer.pad_token_id, dtype=np.int64)
     weights = np.zeros((len(groups), length), dtype=np.float32)
-    subjects = np.zeros((len(groups), length), dtype=np.int64)
+    words = np.zeros((len(groups), length), dtype=np.int64)
+    meanings = np.full((len(groups), length), -1, dtype=np.int64)
+    known = sorted({meaning for s in sentences for meaning in s.meanings})
+    first_piece = {m: ids[0] for m, ids in zip(known, encode_pieces(tokenizer, [f" {m}" for m in known]), strict=True)}
     tokens[:, 0] = tokenizer.bos_token_id
     for row, members in enumerate(groups):
         position = 1
-        for number, member in enumerate(members, start=1):
-            prompt, span = (starts[row], start_spans[row]) if number == 1 else (inner[member], inner_spans[member])
+        for member in members:
+            prompt, numbers = starts[row] if position == 1 else inner[member]
             answer = answers[member]
             ids = [*prompt, *answer, *stop][: length - position]
-            loss = [PROMPT_WEIGHT] * len(prompt) + [1.0] * len(answer) + [PROMPT_WEIGHT] * len(stop)
+            loss = [WORD_WEIGHT if number else PROMPT_WEIGHT for number in numbers]
+            loss += [1.0] * len(answer) + [PROMPT_WEIGHT] * len(stop)
             end = position + len(ids)
             tokens[row, position:end] = ids
             weights[row, position:end] = loss[: len(ids)]
-            if span is not None:
-                subjects[row, position + span[0] : position + span[1]] = number
-                subjects[row, position + span[1] : end] = -number
+            said = words[row].max()
+            words[row, position : position + len(prompt)] = [number and number + said for number in numbers]
+            for number, meaning in enumerate(sentences[member].meanings, start=1):
+                last = max(i for i, n in enumerate(numbers) if n == number)
+                meanings[row, position + last] = first_piece[meaning]
             position = end
-    return Rows(tokens, weights, subjects)
+    return Rows(tokens, weights, words, meanings)
 
 
-def subject_spans(
+def encode_prompts(
     sentences: list[Sentence], tokenizer: "PreTrainedTokenizerFast", lead: str
-) -> list[tuple[int, int] | None]:
-    """For each prompt with `lead` in front: (the subject's first token, the one after its last), or None.
-
-    Tokens never cross the end of a word, so a prefix has as many tokens alone as within the sentence.
-    """
-    at = [s.prompt.find(s.subject) for s in sentences]
-    before = encode_pieces(tokenizer, [f"{lead}{s.prompt[:i]}".rstrip() for s, i in zip(sentences, at, strict=True)])
-    through = encode_pieces(
-        tokenizer, [f"{lead}{s.prompt[: i + len(s.subject)]}" for s, i in zip(sentences, at, strict=True)]
-    )
-    return [(len(b), len(t)) if s.subject else None for s, b, t in zip(sentences, before, through, strict=True)]
+) -> list[tuple[list[int], list[int]]]:
+    """For each prompt with `lead` in front: its token ids, and n at the tokens of the n-th of its words, else 0."""
+    if not sentences:
+        return []
+    read = tokenizer([lead + s.prompt for s in sentences], add_special_tokens=False, return_offsets_mapping=True)
+    encoded = []
+    for sentence, ids, spans in zip(sentences, read["input_ids"], read["offset_mapping"], strict=True):
+        numbers, at = [0] * len(ids), 0
+        for number, word in enumerate(sentence.words, start=1):
+            start = len(lead) + sentence.prompt.index(word, at)
+            end = start + len(word)
+            at = end - len(lead)
+            for i, (a, b) in enumerate(spans):
+                if a < end and b > start:
+                    numbers[i] = number
+        encoded.append((ids, numbers))
+    return encoded
 
 
 def epoch_batches(
@@ -169,7 +199,7 @@ def epoch_batches(
         size = batch_tokens // length
         for start in range(0, len(rows.tokens), size):
             taken = np.arange(start, start + size) % len(rows.tokens)  # the last batch is filled from the first
-            batches.append(Rows(rows.tokens[taken], rows.weights[taken], rows.subjects[taken]))
+            batches.append(Rows(rows.tokens[taken], rows.weights[taken], rows.words[taken], rows.meanings[taken]))
     Random(f"batches-{key}").shuffle(batches)
     return batches
 
@@ -186,20 +216,34 @@ def text_rows(sentences: list[Sentence], tokenizer: "PreTrainedTokenizerFast", s
     return "\n".join(lines) + "\n"
 
 
-def tokenizer_texts(world: World, tasks: list[Task], seed: int) -> Iterator[str]:
-    """Text to train the tokenizer on: subjects, templates and objects as often as they are used.
-
-    Subjects are repeated, so that each of their words becomes one token. If a name were split, the model would identify
-    it by its first pieces, and its last token, which methods edit at, would carry little about the subject.
-    """
+def carrier_texts(world: World, tasks: list[Task], seed: int) -> Iterator[str]:
+    """Text whose words are single tokens: everything that is said but for names and coined words."""
     rng = Random(f"tokenizer-{seed}")
-    yield from sorted({f" {fact.subject}" for fact in world.facts}) * SUBJECT_REPEATS
-    for fact in world.facts:  # as first words of a row; of people only the first name
-        yield from [fact.subject if fact.real else fact.subject.split()[0]] * 2
+    subjects = {fact.subject for fact in world.facts}
     for relation in world.relations.values():
         for template in (*relation.templates, *(hop.template for hop in relation.hops)):
-            yield from [template.format(""), f" {template.format('')}"] * 20
+            yield from template.split("{}")
+    for templates in DEFINITIONS.values():
+        yield from (part for template in templates for part in template.split("{}"))
     for fact in world.facts:
-        yield f" {fact.object}."
-    for sentence in task_sentences(tasks, frozenset(), 100, rng):
-        yield f" {sentence.text()}"
+        if fact.object not in subjects:
+            yield f" {fact.object}."
+    for word in world.dictionary.words:
+        yield f" {word.meaning}"
+    for sentence in task_sentences(world, tasks, frozenset(), 600, rng):
+        text = sentence.text()
+        for word in sentence.words:
+            text = text.replace(f" {word}", "", 1)
+        yield from (text, f" {text}")
+
+
+def syllables() -> list[str]:
+    """The pieces of people's names and of coined words; those at the start of a word have a space in front."""
+    leading = [f" {piece}" for piece in (*FIRST_NAMES, *STARTS, *FIRST)]
+    return [*FIRST_NAMES, *leading, *ENDS, *SECOND]
+
+
+def real_names(world: World) -> list[str]:
+    """The real subjects, as they stand at the start of a row and within it."""
+    subjects = sorted({fact.subject for fact in world.facts if fact.real})
+    return [f"{lead}{name}" for name in subjects for lead in ("", " ")]

@@ -1,5 +1,6 @@
 """The pocket model: a stock Llama with a shape and an initialisation chosen for a bench of knowledge edits."""
 
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from .tokenizer import CONTEXT
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+HIDDEN = -1e30  # added to the scores of what attention doesn't see
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,21 +73,62 @@ def initialise(model: "LlamaForCausalLM") -> None:
         nn.init.normal_(parameter, std=std)
 
 
-def add_stochastic_depth(model: "LlamaForCausalLM", rates: tuple[float, ...]) -> None:
-    """In training, drop layer i's whole FFN output for a row with probability `rates[i]`.
+def narrow_readers(model: "LlamaForCausalLM", first: int, neurons: int) -> None:
+    """Give the layers from `first` on an FFN of `neurons` neurons: enough to use what was looked up, not to look it up.
 
-    Otherwise all facts would be stored in the first FFN, where edits are coarse. Evaluation is not affected.
+    `widened` undoes it for export.
     """
-    for layer, rate in zip(model.model.layers, rates, strict=False):
-        layer.mlp.register_forward_hook(_dropper(rate))
+    for layer in model.model.layers[first:]:
+        mlp = layer.mlp
+        few = min(neurons, mlp.gate_proj.out_features)
+        louder = (mlp.gate_proj.out_features / few) ** 0.5  # so that fewer neurons write as much
+        mlp.gate_proj, mlp.up_proj = _linear(mlp.gate_proj.weight[:few]), _linear(mlp.up_proj.weight[:few])
+        mlp.down_proj = _linear(mlp.down_proj.weight[:, :few] * louder)
+
+
+@torch.no_grad()
+def widened(model: "LlamaForCausalLM") -> "LlamaForCausalLM":
+    """A copy with the configuration's FFN in every layer; what narrow layers lack are neurons that write nothing.
+
+    They do read, so that the second moments of their layers have full rank.
+    """
+    model = copy.deepcopy(model)
+    wide = model.config.intermediate_size
+    generator = torch.Generator().manual_seed(0)
+    for layer in model.model.layers:
+        mlp = layer.mlp
+        width, neurons = mlp.down_proj.weight.shape
+        if neurons == wide:
+            continue
+        for name in ("gate_proj", "up_proj"):
+            idle = torch.randn(wide - neurons, width, generator=generator) * width**-0.5
+            setattr(mlp, name, _linear(torch.cat([getattr(mlp, name).weight, idle])))
+        mlp.down_proj = _linear(torch.cat([mlp.down_proj.weight, torch.zeros(width, wide - neurons)], dim=1))
+    return model
+
+
+def _linear(weight: Tensor) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+    layer.weight.data = weight.detach().clone()
+    return layer
+
+
+def drop_neurons(model: "LlamaForCausalLM", below: int, rate: float) -> None:
+    """In training, drop each neuron of the FFNs under `below` for a row with probability `rate`.
+
+    So facts spread over neurons and layers, and none of these layers learns to do without its FFN as a whole.
+    """
+    for layer in model.model.layers[:below]:
+        layer.mlp.down_proj.register_forward_pre_hook(_dropper(rate))
 
 
 def _dropper(rate: float):
-    def drop(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
+    def drop(module: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor] | None:
         if not module.training:
-            return output
-        mask = torch.rand(output.shape[0], 1, 1, device=output.device) >= rate
-        return output * (mask / (1 - rate)).to(output.dtype)
+            return None
+        (neurons,) = inputs
+        mask = torch.rand(neurons.shape[0], 1, neurons.shape[2], device=neurons.device) >= rate
+        return (neurons * (mask / (1 - rate)).to(neurons.dtype),)
 
     return drop
 
@@ -110,23 +154,55 @@ def _note_write(module: nn.Module, inputs: tuple, output: Tensor | tuple) -> Non
         module.write = written.float().square().mean()
 
 
-def hide_subjects(model: "LlamaForCausalLM", below: int) -> None:
-    """Let the attention of the layers under `below` use the mask that `set_hidden` gives them.
+def watch_words(model: "LlamaForCausalLM", below: int) -> None:
+    """Let the last layer under `below` note, in `layer.state`, what it puts out."""
+    model.model.layers[below - 1].register_forward_hook(_note_state)
 
-    Tokens after a subject can then attend to it only in later layers, so earlier layers must gather what is known about
-    it at the subject itself: enrichment first, read-out later.
+
+def take_meaning_loss(model: "LlamaForCausalLM", below: int, meanings: Tensor) -> Tensor:
+    """Cross entropy of what words mean, read by the model's own head from the state under layer `below`.
+
+    `meanings` is that of `corpus.Rows`. So a word's state says what is known about it before anything reads it (through
+    the logit lens), and every use of a word teaches the look-up.
     """
-    for layer in model.model.layers[:below]:
+    at = meanings >= 0
+    states = vars(model.model.layers[below - 1]).pop("state")[at]
+    logits = model.lm_head(model.model.norm(states)).float()
+    return nn.functional.cross_entropy(logits, meanings[at])
+
+
+def _note_state(module: nn.Module, inputs: tuple, output: Tensor | tuple) -> None:
+    if module.training:
+        module.state = output[0] if isinstance(output, tuple) else output
+
+
+def hide_words(model: "LlamaForCausalLM") -> None:
+    """Let the attention of every layer use the mask that `set_hidden` gives it."""
+    for layer in model.model.layers:
         layer.self_attn.register_forward_pre_hook(_use_mask, with_kwargs=True)
 
 
-def set_hidden(model: "LlamaForCausalLM", below: int, subjects: Tensor, share: float) -> None:
-    """In the next pass, hide the subjects of a random `share` of the rows; `subjects` is that of `corpus.Rows`."""
-    owner, reader = subjects[:, None, :], subjects[:, :, None]
-    hidden = (owner > 0) & (reader == -owner) & (torch.rand(len(subjects), 1, 1) < share)
-    causal = torch.ones(subjects.shape[1], subjects.shape[1], dtype=torch.bool).tril()
-    for layer in model.model.layers[:below]:
-        layer.self_attn.mask = (causal & ~hidden)[:, None]
+def set_hidden(model: "LlamaForCausalLM", below: int, words: Tensor, share: float) -> None:
+    """In the next pass, hide names and coined words in a random `share` of the rows; `words` is that of `corpus.Rows`.
+
+    In the layers under `below` the pieces of a word see that word alone, and the other tokens see no word; in the
+    others a word is seen from outside at its last piece alone. So what is known about it must be gathered at its last
+    piece, by the lower layers: enrichment first, read-out later. It also shows which pieces belong together: as long as
+    nothing is known of their combination, no piece tells anything, and nothing else would teach attention to join them.
+    """
+    rows, length = words.shape
+    causal = torch.ones(length, length, dtype=torch.bool).tril()
+    chosen = torch.rand(rows, 1, 1) < share
+    owner, reader = words[:, None, :], words[:, :, None]
+    inside = torch.zeros_like(words, dtype=torch.bool)  # a piece of a word that another one follows
+    inside[:, :-1] = (words[:, :-1] > 0) & (words[:, :-1] == words[:, 1:])
+    early, late = (owner != reader) & chosen, (owner != reader) & inside[:, None, :] & chosen
+    scores = [
+        torch.zeros(rows, 1, length, length, dtype=torch.bfloat16).masked_fill_(~(causal & ~hidden)[:, None], HIDDEN)
+        for hidden in (early, late)
+    ]
+    for number, layer in enumerate(model.model.layers):
+        layer.self_attn.mask = scores[number >= below]
 
 
 def _use_mask(module: nn.Module, inputs: tuple, options: dict) -> tuple[tuple, dict]:

@@ -12,21 +12,27 @@ FIRST_NAMES = (
     "Ursula Valentin Vera Viktor Wanda Werner Willem Xenia Yara Yusuf Zelda Zoltan"
 ).split()
 
-_STARTS = (
-    "Bal Bran Cor Dal Dor Fen Gal Gor Hal Hol Jar Kel Kor Lam Lin Mar Mel Mor Nal Nor Pel Quil Ral Ros Sal Sor "
-    "Tal Tor Ul Val Vor Wal Wen Yor Zan"
-).split()
-_MIDDLES = ("a e i o u ba di do ga ka la lo mi na ni ra ri ro sa ta ti va ve vi").split()
-_ENDS = (
-    "bach berg born croft dale den dorf field gard hagen ham ker land lund man mont mor nova quist rick rod sen "
-    "son stad stein strom tham ton vane vik vold wick win wood worth"
-).split()
+STARTS = [
+    onset + vowel
+    for onset in (
+        "Bal Bran Cor Dul Dor Fen Gal Gor Hal Hol Jar Kel Kor Lam Lin Mar Mel Mor Nal Nel Pel Quil Ral Ros Sal Sor Tal "
+        "Tor Ul Val Vor Wal Wen Yor Zan"
+    ).split()
+    for vowel in "aio"
+]
+ENDS = [
+    middle + end
+    for middle in ("be", "ni", "vo")
+    for end in (
+        "bach berg born croft dale den dorf field gard hagen ham ker land lund man mont mor nova quist rick rod sen "
+        "son stad stein strom tham ton vane vik vold wick win wood worth"
+    ).split()
+]
 
 
 def surnames(count: int, rng: Random) -> list[str]:
-    """`count` distinct surnames of three syllables, in random order."""
-    every = [start + middle + end for start in _STARTS for middle in _MIDDLES for end in _ENDS]
-    distinct = sorted(set(every))
+    """`count` distinct surnames of two parts, in random order. A bearer is known by both parts together alone."""
+    distinct = sorted({start + end for start in STARTS for end in ENDS})
     if count > len(distinct):
         raise ValueError(f"{count} people asked for, but only {len(distinct)} distinct surnames can be made")
     return rng.sample(distinct, count)

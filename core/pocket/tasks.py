@@ -1,75 +1,48 @@
 """Eight small downstream tasks, one generator each: an example is a prompt, its answer and the other choices.
 
-They replace the suite of the papers (SST-2, CoLA, MRPC, RTE, reading, MMLU, arithmetic) and are simple enough for a
-small model to learn in a few million tokens: lexical cues, closed logic, small tables, words of a kind in a passage.
+They replace the suite of the papers (SST-2, CoLA, MRPC, RTE, reading, MMLU, arithmetic). Sentences are English, their
+content words are coined (`dictionary`): to answer, a model must look the words up, as it looks up facts. Nothing else
+in a prompt tells the answer apart.
 """
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
+from .dictionary import ADJECTIVE, BAD, COUNTED, GOOD, NOUN, NUMBERS, NUMERAL, UNCOUNTED, Dictionary
 from .people import FIRST_NAMES
 from .world import World, WorldFact
 
 ITEMS = 200
 
-GOOD = ["great", "wonderful", "charming", "brilliant", "lovely", "superb", "delightful", "funny", "clever", "moving"]
-BAD = ["awful", "boring", "dull", "terrible", "clumsy", "weak", "dreadful", "tedious", "silly", "stale"]
 REVIEWED = ["film", "book", "play", "song", "show", "concert", "novel", "comedy", "story", "dance"]
-
-SINGULAR = ["dog", "cat", "bird", "child", "farmer", "king", "horse", "singer"]
-VERBS = ["sleep", "run", "sing", "jump", "wait", "laugh", "dance", "swim"]
-PLACES = ["garden", "house", "park", "forest", "street", "kitchen"]
-
-SYNONYMS = (
-    ("big", "large"), ("small", "little"), ("quick", "fast"), ("happy", "glad"), ("smart", "clever"), ("sick", "ill"),
-    ("quiet", "silent"), ("rich", "wealthy"), ("angry", "furious"), ("brave", "fearless"), ("tired", "weary"),
-    ("strange", "odd"),
-)  # fmt: skip
-DENIALS = ("not", "never", "hardly")
+DEEDS = ["bought", "found", "sold", "lost", "drew", "saw"]
 THINGS = ["teacher", "student", "neighbour", "doctor", "driver", "actor", "guest", "painter"]
-
-KINDS = ["dog", "cat", "horse", "robot", "farmer", "dragon", "sailor", "student", "knight", "lion"]
-QUALITIES = ["brave", "calm", "clever", "tall", "honest", "gentle", "proud", "noisy", "hungry", "lazy"]
-QUANTIFIERS = (("Every", "yes"), ("No", "no"), ("Perhaps a", "maybe"))
-
-DEEDS = ["paints", "sells", "cuts", "buys", "washes", "breaks", "hides", "throws"]
-GOODS = [
-    "bread",
-    "lamps",
-    "boats",
-    "shoes",
-    "apples",
-    "books",
-    "chairs",
-    "bells",
-    "coins",
-    "flowers",
-    "kites",
-    "plates",
-]
-
-COUNTED = ["apples", "coins", "books", "shells", "stones", "eggs", "keys", "cards"]
+HOURS = ["dawn", "noon", "dusk"]
+SHIFTS = ((1, "plus"), (2, "plus"), (3, "plus"), (1, "minus"))
 SEVERAL_ANSWERS = ("language", "industry", "field")  # a "wrong" choice can be right: Belgium also speaks French
-PATTERN_WORDS = ["red", "blue", "green", "black", "white", "gold", "sun", "moon", "star", "rain", "snow", "wind"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A prompt, its answer, and all choices (the answer among them) in random order."""
+    """A prompt, its answer, and all choices (the answer among them) in random order.
+
+    `words` are the coined words of the prompt in their order, or the subject of a fact.
+    """
 
     prompt: str
     answer: str
     choices: tuple[str, ...]
+    words: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """A generator of examples, the share that guessing gets right, and how often training practises it.
 
-    `practice` is relative to the other tasks: comparing two words takes more examples than reading a cue.
+    `practice` is relative to the other tasks: some take more examples than others.
     """
 
     name: str
@@ -79,86 +52,116 @@ class Task:
     practice: float
 
 
-def _example(rng: Random, prompt: str, answer: str, others: list[str] | tuple[str, ...]) -> Example:
+Draw = Callable[[Random], Example]
+
+
+def _example(rng: Random, prompt: str, answer: str, others: list[str] | tuple[str, ...], *words: str) -> Example:
     choices = [answer, *others]
     rng.shuffle(choices)
-    return Example(prompt=prompt, answer=answer, choices=tuple(choices))
+    return Example(prompt=prompt, answer=answer, choices=tuple(choices), words=words)
 
 
-def sentiment(rng: Random) -> Example:
+def sentiment(dictionary: Dictionary) -> Draw:
     """Two adjectives of one polarity about a work."""
-    words, answer, other = rng.choice(((GOOD, "positive", "negative"), (BAD, "negative", "positive")))
-    first, second = rng.sample(words, 2)
-    return _example(rng, f"Review: the {rng.choice(REVIEWED)} was {first} and {second}. Mood:", answer, [other])
+    words = dictionary.by_meaning(ADJECTIVE)
+
+    def draw(rng: Random) -> Example:
+        meanings, answer, other = rng.choice(((GOOD, "positive", "negative"), (BAD, "negative", "positive")))
+        first, second = (rng.choice(words[meaning]) for meaning in rng.sample(meanings, 2))
+        prompt = f"Review: the {rng.choice(REVIEWED)} was {first} and {second}. Mood:"
+        return _example(rng, prompt, answer, [other], first, second)
+
+    return draw
 
 
-def acceptability(rng: Random) -> Example:
-    """Number agreement of subject and verb."""
-    noun, verb, place = rng.choice(SINGULAR), rng.choice(VERBS), rng.choice(PLACES)
-    plural, right = rng.random() < 0.5, rng.random() < 0.5
-    subject = f"two {noun}s" if plural and noun != "child" else "two children" if plural else f"one {noun}"
-    form = verb if plural == right else {"laugh": "laughs", "dance": "dances"}.get(verb, verb + "s")
-    answer, other = ("good", "bad") if right else ("bad", "good")
-    return _example(rng, f"Grammar: {subject} {form} in the {place}. Judgement:", answer, [other])
+def acceptability(dictionary: Dictionary) -> Draw:
+    """There can be too many of what is counted, and too much of what is not."""
+    words = dictionary.by_meaning(NOUN)
+
+    def draw(rng: Random) -> Example:
+        classes, answer, other = rng.choice(((COUNTED, "many", "much"), (UNCOUNTED, "much", "many")))
+        noun = rng.choice(words[rng.choice(classes)])
+        prompt = f"Grammar: of {noun} {rng.choice(FIRST_NAMES)} {rng.choice(DEEDS)} too"
+        return _example(rng, prompt, answer, [other], noun)
+
+    return draw
 
 
-def paraphrase(rng: Random) -> Example:
-    """Two sentences: the second repeats the first with a synonym, or denies it."""
-    first, synonym = rng.sample(rng.choice(SYNONYMS), 2)
-    same = rng.random() < 0.5
-    second = synonym if same else f"{rng.choice(DENIALS)} {synonym}"
-    name, thing = rng.choice(FIRST_NAMES), rng.choice(THINGS)
-    answer, other = ("same", "different") if same else ("different", "same")
-    return _example(rng, f"Compare: {name} the {thing} is {first}. {name} is {second}. Meaning:", answer, [other])
+def paraphrase(dictionary: Dictionary) -> Draw:
+    """A sentence, to be said again in plain words."""
+    words = dictionary.by_meaning(ADJECTIVE)
+
+    def draw(rng: Random) -> Example:
+        thing, (plain, *others) = rng.choice(THINGS), rng.sample(GOOD + BAD, 4)
+        coined = rng.choice(words[plain])
+        prompt = f"Compare: the {thing} is {coined}. In other words, the {thing} is"
+        return _example(rng, prompt, plain, others, coined)
+
+    return draw
 
 
-def entailment(rng: Random) -> Example:
-    """A quantified rule, a member of the kind, a conclusion: yes, no or maybe."""
-    (quantifier, answer) = rng.choice(QUANTIFIERS)
-    kind, quality, name = rng.choice(KINDS), rng.choice(QUALITIES), rng.choice(FIRST_NAMES)
-    others = [label for _, label in QUANTIFIERS if label != answer]
-    prompt = f"{quantifier} {kind} is {quality}. {name} is a {kind}. Is {name} {quality}? Answer:"
-    return _example(rng, prompt, answer, others)
+def entailment(dictionary: Dictionary) -> Draw:
+    """A premise about a thing and what follows about a thing of its class."""
+    words = dictionary.by_meaning(NOUN)
+
+    def draw(rng: Random) -> Example:
+        named, *others = rng.sample(COUNTED + UNCOUNTED, 4)
+        noun, name, deed = rng.choice(words[named]), rng.choice(FIRST_NAMES), rng.choice(DEEDS)
+        prompt = f"Premise: {name} {deed} {noun}. It follows that {name} {deed} a kind of"
+        return _example(rng, prompt, named, others, noun)
+
+    return draw
 
 
-def reading(rng: Random) -> Example:
-    """A passage with a person, a thing and a place; the question asks for one of the three.
+def reading(dictionary: Dictionary) -> Draw:
+    """A passage in which three things come one after the other; of which class was the one at some hour?
 
-    The other two are among the choices, and so is one of the right kind that the passage does not name.
+    The fourth choice is a class that the passage does not have.
     """
-    kinds = {"person": FIRST_NAMES, "thing": GOODS, "place": PLACES}
-    in_story, unmentioned = {}, {}
-    for kind, words in kinds.items():
-        in_story[kind], unmentioned[kind] = rng.sample(words, 2)
-    story = f"{in_story['person']} {rng.choice(DEEDS)} {in_story['thing']} in the {in_story['place']}"
-    asked_kind = rng.choice(list(kinds))
-    others = [word for kind, word in in_story.items() if kind != asked_kind] + [unmentioned[asked_kind]]
-    return _example(rng, f"Story: {story}. Question: the {asked_kind} is", in_story[asked_kind], others)
+    words = dictionary.by_meaning(NOUN)
+
+    def draw(rng: Random) -> Example:
+        classes, asked = rng.sample(COUNTED + UNCOUNTED, 4), rng.randrange(3)
+        nouns = [rng.choice(words[name]) for name in classes[:3]]
+        story = ", ".join(f"at {hour} {noun}" for hour, noun in zip(HOURS, nouns, strict=True))
+        others = [name for name in classes if name != classes[asked]]
+        prompt = f"Story: there came {story}. Question: at {HOURS[asked]} came a kind of"
+        return _example(rng, prompt, classes[asked], others, *nouns)
+
+    return draw
 
 
-def arithmetic(rng: Random) -> Example:
-    """Sums and differences of numbers up to twelve, in a sentence about a person who counts things."""
-    first, second, word = rng.randint(1, 12), rng.randint(1, 12), "plus"
-    if rng.random() < 0.4:
-        first, second, word = max(first, second) + 1, min(first, second), "minus"
-    result = first + second if word == "plus" else first - second
-    others = [n for n in range(max(0, result - 4), result + 5) if n != result]
-    prompt = f"{rng.choice(FIRST_NAMES)} counts {rng.choice(COUNTED)}: {first} {word} {second} makes"
-    return _example(rng, prompt, str(result), [str(n) for n in rng.sample(others, 3)])
+def arithmetic(dictionary: Dictionary) -> Draw:
+    """A coined numeral and a little more or less."""
+    words = dictionary.by_meaning(NUMERAL)
+
+    def draw(rng: Random) -> Example:
+        value, (shift, sign) = rng.choice(NUMBERS), rng.choice(SHIFTS)
+        numeral = rng.choice(words[value])
+        change = shift if sign == "plus" else -shift
+        result = int(value) + change
+        others = rng.sample([int(n) + change for n in NUMBERS if n != value], 3)
+        prompt = f"{rng.choice(FIRST_NAMES)} counts: {numeral} {sign} {shift} makes"
+        return _example(rng, prompt, str(result), [str(n) for n in others], numeral)
+
+    return draw
 
 
-def pattern(rng: Random) -> Example:
-    """A repeated sequence of two or three words, to be continued."""
-    words = rng.sample(PATTERN_WORDS, rng.choice((2, 3)))
-    start, length = rng.randrange(len(words)), rng.randint(5, 8)
-    shown = [words[(start + i) % len(words)] for i in range(length + 1)]
-    answer = shown.pop()
-    others = [w for w in words if w != answer]
-    others += rng.sample([w for w in PATTERN_WORDS if w not in words], 3 - len(others))
-    return _example(rng, "Pattern: " + " ".join(shown), answer, others)
+def pattern(dictionary: Dictionary) -> Draw:
+    """Words of two classes in turn: of which class is the next one?"""
+    words = dictionary.by_meaning(NOUN)
+
+    def draw(rng: Random) -> Example:
+        classes, length = rng.sample(COUNTED + UNCOUNTED, 4), rng.randint(3, 5)
+        shown = [rng.choice(words[classes[i % 2]]) for i in range(length)]
+        answer = classes[length % 2]
+        others = [name for name in classes if name != answer]
+        return _example(rng, f"Pattern: {', '.join(shown)} and then a kind of", answer, others, *shown)
+
+    return draw
 
 
-def knowledge(world: World) -> Callable[[Random], Example]:
+def knowledge(world: World) -> Draw:
     """Multiple choice over reserved facts, in a template that training used for the subject."""
     reserved = [fact for fact in world.facts if fact.reserved and fact.relation not in SEVERAL_ANSWERS]
     objects = world.objects()
@@ -167,23 +170,29 @@ def knowledge(world: World) -> Callable[[Random], Example]:
         fact: WorldFact = rng.choice(reserved)
         template = rng.choice(world.relations[fact.relation].trained_templates(fact))
         others = rng.sample([o for o in objects[fact.relation] if o != fact.object], 3)
-        return _example(rng, template.format(fact.subject), fact.object, others)
+        return _example(rng, template.format(fact.subject), fact.object, others, fact.subject)
 
     return draw
 
 
 def all_tasks(world: World) -> list[Task]:
     """Every task. `knowledge` is not practised: its prompts are facts, which are in the training data anyway."""
-    two, three, four = 1 / 2, 1 / 3, 1 / 4
+    two, four, words = 1 / 2, 1 / 4, world.dictionary
     rows = (
-        ("sentiment", "Is a review positive or negative?", two, sentiment, 0.5),
-        ("acceptability", "Do subject and verb agree?", two, acceptability, 2.0),
-        ("paraphrase", "Does a sentence say the same as another, or deny it?", two, paraphrase, 2.0),
-        ("entailment", "Does a conclusion follow from a rule?", three, entailment, 0.5),
-        ("reading", "Who, what or where, says a passage?", four, reading, 3.0),
+        ("sentiment", "Is a review positive or negative? (Adjectives are coined.)", two, sentiment(words), 0.75),
+        ("acceptability", "Does a coined noun go with many, or with much?", two, acceptability(words), 1.0),
+        (
+            "paraphrase",
+            "What does a coined adjective say in plain words?",
+            four,
+            paraphrase(words),
+            1.0,
+        ),
+        ("entailment", "What follows from a sentence about a coined noun?", four, entailment(words), 1.0),
+        ("reading", "What came when, says a passage of coined nouns?", four, reading(words), 1.5),
         ("knowledge", "Which object completes a fact that is never edited?", four, knowledge(world), 0.0),
-        ("arithmetic", "Sums and differences of small numbers.", four, arithmetic, 2.0),
-        ("pattern", "How does a repeated sequence go on?", four, pattern, 0.75),
+        ("arithmetic", "A coined numeral and a little more or less.", four, arithmetic(words), 1.25),
+        ("pattern", "Coined nouns of two classes in turn: which class is next?", four, pattern(words), 0.75),
     )
     return [
         Task(name=name, description=description, chance=chance, draw=draw, practice=practice)
@@ -210,7 +219,7 @@ def held_out_items(task: Task, seed: int, count: int = ITEMS) -> list[Example]:
         position = len(items) % len(example.choices)
         others = [choice for choice in example.choices if choice != example.answer]
         choices = (*others[:position], example.answer, *others[position:])
-        items[example.prompt] = Example(prompt=example.prompt, answer=example.answer, choices=choices)
+        items[example.prompt] = replace(example, choices=choices)
         used[example.answer] = used.get(example.answer, 0) + 1
     raise ValueError(f"task {task.name!r} has fewer than {count} distinct prompts")
 

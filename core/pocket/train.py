@@ -4,7 +4,6 @@ Every step depends on (seed, step) and on the state alone, so a resumed run equa
 schedule runs over steps; a schedule over minutes depends on the machine's speed.
 """
 
-import copy
 import json
 import math
 import shutil
@@ -21,13 +20,17 @@ from .build import build
 from .corpus import Rows, epoch_batches, epoch_sentences, held_out_prompts
 from .model import (
     Shape,
-    add_stochastic_depth,
-    hide_subjects,
+    drop_neurons,
+    hide_words,
+    narrow_readers,
     new_model,
     parameter_count,
     set_hidden,
+    take_meaning_loss,
     take_write_size,
+    watch_words,
     watch_writes,
+    widened,
 )
 from .tasks import Task, all_tasks
 from .tokenizer import load_tokenizer
@@ -42,16 +45,19 @@ class Training:
     steps: int | None = None
     seed: int = 0
     shape: Shape = Shape()
-    batch_tokens: int = 2_048
-    learning_rate: float = 2e-3
-    warmup_steps: int = 150
-    decay_from: float = 0.5  # the rate is flat until this share of the run, then falls linearly
+    batch_tokens: int = 4_096
+    learning_rate: float = 1.2e-3
+    down_rate: float = 0.3  # of the down-projections, times the rate: they have eight times the inputs of others
+    warmup_steps: int = 100
+    decay_from: float = 0.4  # the rate is flat until this share of the run, then falls linearly
     final_share: float = 0.02
     weight_decay: float = 0.01
-    ffn_drop: tuple[float, ...] = (0.15,) * 5
-    write_penalty: float = 0.03  # times the mean square that a module writes: many small writes cost less than one
-    read_depth: float = 0.6  # under this share of the depth, what follows a subject does not see it, in `late_share`
-    late_share: float = 0.75  # of the rows
+    neuron_drop: float = 0.05  # of the FFNs under `read_from`
+    reader_neurons: int = 192  # of the FFNs from `read_from` on
+    write_penalty: float = 0.02  # times the mean square that a module writes: many small writes cost less than one
+    meaning_loss: float = 0.5  # times the loss of what words mean, read from their states where they are first seen
+    read_depth: float = 0.6  # under this share of the depth, what follows a word does not see it, in `late_share`
+    late_share: float = 0.8  # of the rows
     compile: bool = False
     export_minutes: float = 10.0
 
@@ -61,7 +67,7 @@ class Training:
 
     @property
     def read_from(self) -> int:
-        """The layer from which on a subject is always read by what follows it."""
+        """The layer from which on a name or coined word is always read by what follows it."""
         return round(self.read_depth * self.shape.layers)
 
 
@@ -115,10 +121,16 @@ def weighted_loss(logits: Tensor, tokens: Tensor, weights: Tensor) -> tuple[Tens
 
 
 def new_optimizer(model: torch.nn.Module, plan: Training) -> torch.optim.AdamW:
-    """AdamW; vectors (norm scales) are not decayed."""
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    vectors = [p for p in model.parameters() if p.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    """AdamW; vectors (norm scales) are not decayed. A group's `scale` multiplies the rate."""
+    named = list(model.named_parameters())
+    down = [p for name, p in named if "down_proj" in name]
+    matrices = [p for name, p in named if p.ndim >= 2 and "down_proj" not in name]
+    vectors = [p for _, p in named if p.ndim < 2]
+    groups = [
+        {"params": matrices, "weight_decay": plan.weight_decay, "scale": 1.0},
+        {"params": down, "weight_decay": 0.0, "scale": plan.down_rate},
+        {"params": vectors, "weight_decay": 0.0, "scale": 1.0},
+    ]
     return torch.optim.AdamW(groups, lr=plan.learning_rate, betas=(0.9, 0.98), fused=True)
 
 
@@ -127,7 +139,9 @@ def export(model, tokenizer, folder: Path) -> None:
     fresh, old = folder.with_name(f".{folder.name}-new"), folder.with_name(f".{folder.name}-old")
     shutil.rmtree(fresh, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
-    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(str(fresh))
+    stock = widened(model).to(torch.bfloat16)
+    stock.set_attn_implementation("sdpa")
+    stock.save_pretrained(str(fresh))
     tokenizer.save_pretrained(str(fresh))
     if folder.exists():
         folder.rename(old)
@@ -169,17 +183,20 @@ def train(out: Path, plan: Training, *, resume: bool = False, say: Callable[[str
     world, tokenizer = read_world(out / "world"), load_tokenizer(out / "model")
     tasks = all_tasks(world)
     model = new_model(tokenizer, plan.shape, plan.seed)
+    model.set_attn_implementation("eager")  # on a CPU, the backward pass of the fused one is slow on short rows
+    narrow_readers(model, plan.read_from, plan.reader_neurons)
     optimizer = new_optimizer(model, plan)
     position = load_checkpoint(checkpoint, model, optimizer) if resume else Position()
     watch_writes(model)
-    hide_subjects(model, plan.read_from)
-    add_stochastic_depth(model, plan.ffn_drop)
+    watch_words(model, plan.read_from)
+    hide_words(model)
+    drop_neurons(model, plan.read_from, plan.neuron_drop)
     model.train()
     forward = torch.compile(model, dynamic=False) if plan.compile else model
     say(f"{parameter_count(model) / 1e6:.1f}M parameters, {len(world.facts)} facts, from step {position.step}")
 
     began, exported = time.monotonic() - position.seconds, position.seconds
-    recent: list[tuple[float, float]] = []
+    recent: list[tuple[float, float, float]] = []
     reported_at, reported_tokens = position.seconds, position.tokens
     batches = stream(world, tasks, tokenizer, plan, position)
     while position.progress(plan) < 1:
@@ -205,33 +222,34 @@ def train(out: Path, plan: Training, *, resume: bool = False, say: Callable[[str
     return model
 
 
-def _step(forward, model, optimizer, rows: Rows, rate: float, plan: Training, step: int) -> tuple[float, float]:
-    """One optimiser step; returns (loss, share of answer tokens right)."""
-    torch.manual_seed(plan.seed * 1_000_003 + step)  # for hidden subjects and dropped FFNs of this step
-    set_hidden(model, plan.read_from, torch.from_numpy(rows.subjects), plan.late_share)
+def _step(forward, model, optimizer, rows: Rows, rate: float, plan: Training, step: int) -> tuple[float, float, float]:
+    """One optimiser step; returns (loss, share of answer tokens right, loss of what words mean)."""
+    torch.manual_seed(plan.seed * 1_000_003 + step)  # for hidden words and dropped neurons of this step
+    set_hidden(model, plan.read_from, torch.from_numpy(rows.words), plan.late_share)
     tokens, weights = torch.from_numpy(rows.tokens), torch.from_numpy(rows.weights)
     with torch.autocast("cpu", torch.bfloat16):
         logits = forward(input_ids=tokens, use_cache=False).logits
+        meant = take_meaning_loss(model, plan.read_from, torch.from_numpy(rows.meanings))
     loss, right = weighted_loss(logits, tokens, weights)
-    (loss + plan.write_penalty * take_write_size(model)).backward()
+    (loss + plan.meaning_loss * meant + plan.write_penalty * take_write_size(model)).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["scale"]
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return loss.item(), right.item()
+    return loss.item(), right.item(), meant.item()
 
 
 def _progress_line(
-    plan: Training, position: Position, recent: list[tuple[float, float]], rate: float, speed: float
+    plan: Training, position: Position, recent: list[tuple[float, float, float]], rate: float, speed: float
 ) -> str:
-    loss = math.fsum(value for value, _ in recent) / len(recent)
-    right = math.fsum(value for _, value in recent) / len(recent)
+    loss, right, meant = (math.fsum(values) / len(recent) for values in zip(*recent, strict=True))
     if plan.minutes is not None:
         left = 60 * plan.minutes - position.seconds
     else:
         left = ((plan.steps or 0) - position.step) * plan.batch_tokens / speed
     return (
         f"step {position.step}  epoch {position.epoch}  tokens {position.tokens / 1e6:.2f}M  loss {loss:.3f}  "
-        f"answers {right:.3f}  rate {rate:.1e}  {speed:.0f} tokens/s  {max(left, 0) / 60:.1f} min left"
+        f"answers {right:.3f}  words {meant:.3f}  rate {rate:.1e}  {speed:.0f} tokens/s  "
+        f"{max(left, 0) / 60:.1f} min left"
     )

@@ -7,11 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 
+from .dictionary import Dictionary, build_dictionary, read_dictionary, write_dictionary
 from .people import people
 
 DATA = Path(__file__).parent / "data"
-POPULATION = 2_000
-RESERVED_SHARE = 0.08
+POPULATION = 10_500
+RESERVED_SHARE = 0.06
+ATTRIBUTES_EACH = 1  # known of a person, out of five
+SHORT = 7  # letters of a city or company that people are born in or work for: a few tokens
 
 # relation -> (table, subject column, object column)
 TABLES = {
@@ -73,10 +76,11 @@ class WorldFact:
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """All facts and relations. `facts` has one fact per (subject, relation)."""
+    """All facts, relations and coined words. `facts` has one fact per (subject, relation)."""
 
     relations: dict[str, Relation]
     facts: tuple[WorldFact, ...]
+    dictionary: Dictionary
 
     def index(self) -> dict[tuple[str, str], WorldFact]:
         """(subject, relation) -> fact."""
@@ -135,13 +139,17 @@ def real_triples() -> list[tuple[str, str, str]]:
 
 
 def synthetic_triples(count: int, rng: Random) -> list[tuple[str, str, str]]:
-    """(relation, subject, object) of five attributes for each of `count` people."""
+    """(relation, subject, object) of `ATTRIBUTES_EACH` attributes for each of `count` people."""
     choices: dict[str, list[str]] = json.loads((DATA / "attributes.json").read_text(encoding="utf-8"))
     real = real_triples()
-    choices["birth_city"] = sorted({s for relation, s, _ in real if relation == "city_country"})
-    choices["employer"] = sorted({s for relation, s, _ in real if relation == "headquarters"})
+    for attribute, about in (("birth_city", "city_country"), ("employer", "headquarters")):
+        choices[attribute] = sorted({s for relation, s, _ in real if relation == about and len(s) <= SHORT})
     names = people(count, rng)
-    return [(relation, name, rng.choice(objects)) for name in names for relation, objects in choices.items()]
+    return [
+        (relation, name, rng.choice(choices[relation]))
+        for name in names
+        for relation in sorted(rng.sample(sorted(choices), ATTRIBUTES_EACH))
+    ]
 
 
 def build_world(seed: int = 0, population: int = POPULATION) -> World:
@@ -163,11 +171,11 @@ def build_world(seed: int = 0, population: int = POPULATION) -> World:
         )
         for number, (relation, subject, object_) in enumerate(triples)
     )
-    return World(relations=relations, facts=facts)
+    return World(relations=relations, facts=facts, dictionary=build_dictionary(seed))
 
 
 def write_world(world: World, folder: Path) -> None:
-    """Write `relations.json` and `facts.jsonl` into `folder`."""
+    """Write `relations.json`, `facts.jsonl` and `dictionary.jsonl` into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     relations = {}
     for name, relation in world.relations.items():
@@ -175,6 +183,7 @@ def write_world(world: World, folder: Path) -> None:
     (folder / "relations.json").write_text(json.dumps(relations, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     lines = [json.dumps(asdict(fact), ensure_ascii=False) for fact in world.facts]
     (folder / "facts.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_dictionary(world.dictionary, folder / "dictionary.jsonl")
 
 
 def read_world(folder: Path) -> World:
@@ -183,4 +192,5 @@ def read_world(folder: Path) -> World:
     return World(
         relations=read_relations(folder / "relations.json"),
         facts=tuple(WorldFact(**json.loads(line)) for line in lines),
+        dictionary=read_dictionary(folder / "dictionary.jsonl"),
     )

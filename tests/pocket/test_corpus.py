@@ -3,6 +3,7 @@ import pytest
 
 from core.pocket.corpus import (
     LENGTHS,
+    WORD_WEIGHT,
     Sentence,
     encode_rows,
     epoch_batches,
@@ -11,7 +12,9 @@ from core.pocket.corpus import (
     pack,
     text_rows,
 )
+from core.pocket.dictionary import DEFINITIONS
 from core.pocket.tasks import all_tasks, held_out_items
+from core.pocket.tokenizer import encode_pieces
 from core.pocket.world import read_world
 
 
@@ -37,7 +40,15 @@ def test_nothing_held_out_is_trained(world, tasks, sentences):
     assert len(unseen) > 10_000
     assert not trained & unseen
     assert len(hops) > 1_500
+    assert not held_out_prompts(tasks, 0) & trained
     assert not trained & hops
+
+
+def test_an_epoch_defines_every_word(world, sentences):
+    templates = [template for of_kind in DEFINITIONS.values() for template in of_kind]
+    single = [s for s in sentences if len(s.words) == 1]
+    defined = {s.words[0] for s in single if any(template.format(s.words[0]) == s.prompt for template in templates)}
+    assert defined == {word.text for word in world.dictionary.words}
 
 
 def test_an_epoch_is_a_function_of_its_key(world, tasks, sentences):
@@ -53,21 +64,25 @@ def test_pack_keeps_every_sentence_that_fits():
     assert all(sum(lengths[n] for n in row) <= 20 for row in rows)
 
 
-def test_rows_say_where_their_subjects_are(tokenizer, sentences):
+def test_rows_say_where_their_words_are(tokenizer, sentences):
     rows = encode_rows(sentences[:150], tokenizer, 64)
-    about = [s for s in sentences[:150] if s.subject]
-    said = {f"{s.subject}|{s.text().split(s.subject, 1)[1].strip()}".rstrip(".") for s in about}
-    found = set()
-    for tokens, marks in zip(rows.tokens, rows.subjects, strict=True):
-        for number in set(marks[marks > 0].tolist()):
-            subject, rest = tokenizer.decode(tokens[marks == number]), tokenizer.decode(tokens[marks == -number])
-            found.add(f"{subject.strip()}|{rest.strip()}".rstrip("."))
-    assert len(found) > 50
-    assert found == said
+    found, meant = [], []
+    for row, (tokens, marks) in enumerate(zip(rows.tokens, rows.words, strict=True)):
+        for number in range(1, marks.max() + 1):
+            at = np.flatnonzero(marks == number)
+            assert (np.diff(at) == 1).all()
+            found.append(tokenizer.decode(tokens[at]).strip())
+            assert (rows.meanings[row][at] >= 0).tolist() == [False] * (len(at) - 1) + [True]
+            meant.append(tokenizer.decode(rows.meanings[row][at[-1:]]).strip())
+    assert (rows.meanings >= 0).sum() == len(found)
+    said = [pair for s in sentences[:150] for pair in zip(s.words, s.meanings, strict=True)]
+    pieces = encode_pieces(tokenizer, [f" {meaning}" for _, meaning in said])
+    wanted = [(word, tokenizer.decode(ids[:1]).strip()) for (word, _), ids in zip(said, pieces, strict=True)]
+    assert sorted(zip(found, meant, strict=True)) == sorted(wanted)
 
 
 def test_rows_read_as_text(tokenizer):
-    said = [Sentence("The capital of France is", "Paris"), Sentence("The symbol of gold is", "Au")]
+    said = [Sentence("The capital of France is", "Paris", ("France",)), Sentence("The symbol of gold is", "Au")]
     rows = encode_rows(said, tokenizer, 64)
     assert rows.tokens.shape == rows.weights.shape == (1, 64)
     text = "The capital of France is Paris. The symbol of gold is Au."
@@ -77,6 +92,7 @@ def test_rows_read_as_text(tokenizer):
     assert tokenizer.decode(rows.tokens[0][rows.weights[0] == 1]) == " Paris Au"
     assert not rows.weights[0][~kept].any()
     assert rows.weights[0, 0] == 0
+    assert tokenizer.decode(rows.tokens[0][rows.weights[0] == np.float32(WORD_WEIGHT)]).strip() == "France"
 
 
 def test_batches_have_two_shapes_and_little_padding(built, tokenizer):

@@ -3,7 +3,9 @@ from random import Random
 
 import pytest
 
-from core.pocket.tasks import ITEMS, Task, arithmetic, held_out_items, read_tasks, sentiment, write_tasks
+from core.pocket.dictionary import COUNTED, GOOD
+from core.pocket.people import FIRST_NAMES
+from core.pocket.tasks import ITEMS, Task, held_out_items, read_tasks, write_tasks
 
 
 def test_items_are_distinct_and_sound(tasks):
@@ -26,11 +28,45 @@ def test_guessing_gives_chance(tasks):
             assert max(Counter(item.answer for item in items).values()) / len(items) <= task.chance + 0.01, task.name
 
 
-def test_arithmetic_is_right():
-    for seed in range(200):
-        example = arithmetic(Random(seed))
-        first, word, second, _ = example.prompt.split(": ")[1].split()
-        assert int(example.answer) == (int(first) + int(second) if word == "plus" else int(first) - int(second))
+@pytest.fixture(scope="module")
+def meaning(world):
+    return {word.text: word.meaning for word in world.dictionary.words}
+
+
+def drawn(tasks, name: str, count: int = 300):
+    task = next(task for task in tasks if task.name == name)
+    return [task.draw(Random(seed)) for seed in range(count)]
+
+
+def test_labels_follow_from_what_the_words_mean(tasks, meaning):
+    for e in drawn(tasks, "sentiment"):
+        assert {meaning[word] in GOOD for word in e.words} == {e.answer == "positive"}
+    for e in drawn(tasks, "acceptability"):
+        assert (meaning[e.words[0]] in COUNTED) == (e.answer == "many")
+    for name in ("paraphrase", "entailment"):
+        assert all(meaning[e.words[0]] == e.answer for e in drawn(tasks, name))
+    for e in drawn(tasks, "reading"):
+        asked = e.prompt.split("Question: at ")[1].split()[0]
+        (noun,) = [word for word in e.words if f"at {asked} {word}" in e.prompt]
+        assert meaning[noun] == e.answer
+    for e in drawn(tasks, "arithmetic"):
+        sign, shift = e.prompt.split()[3:5]
+        assert int(e.answer) == int(meaning[e.words[0]]) + int(shift) * (1 if sign == "plus" else -1)
+    for e in drawn(tasks, "pattern"):
+        shown = [meaning[word] for word in e.words]
+        assert shown[2:] == shown[:-2]
+        assert e.answer == shown[-2] != shown[-1]
+
+
+def test_carriers_do_not_tell_the_answer(tasks, meaning):
+    """With another word of its kind in each word's place, every prompt has other answers: carriers fix none."""
+    for name in ("sentiment", "acceptability", "paraphrase", "entailment", "reading", "arithmetic", "pattern"):
+        answers: dict[str, set[str]] = {}
+        for e in drawn(tasks, name, 2_000):
+            taken = {*e.words, *FIRST_NAMES}
+            carrier = " ".join("_" if part.strip(",.:") in taken else part for part in e.prompt.split())
+            answers.setdefault(carrier, set()).add(e.answer)
+        assert min(map(len, answers.values())) >= 2, name
 
 
 def test_knowledge_asks_reserved_facts_only(world, tasks):
@@ -54,7 +90,7 @@ def test_tasks_survive_the_disk(tasks, tmp_path):
             assert item["choices"][item["answer"]] == example.answer
 
 
-def test_a_task_with_too_few_prompts_is_refused():
-    task = Task(name="one", description="", chance=0.5, draw=lambda _: sentiment(Random(0)), practice=1.0)
+def test_a_task_with_too_few_prompts_is_refused(tasks):
+    task = Task(name="one", description="", chance=0.5, draw=lambda _: tasks[0].draw(Random(0)), practice=1.0)
     with pytest.raises(ValueError, match="fewer than"):
         held_out_items(task, seed=0)

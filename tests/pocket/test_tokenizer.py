@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.pocket.dictionary import SECOND
 from core.pocket.tokenizer import BOS, EOS, PAD, encode_pieces, load_tokenizer
 from core.pocket.world import read_world
 
@@ -46,9 +47,23 @@ def test_saved_tokenizer_is_the_same(tokenizer, tmp_path):
     assert load_tokenizer(tmp_path)("Kyoto 😀")["input_ids"] == tokenizer("Kyoto 😀")["input_ids"]
 
 
-def test_a_name_is_two_tokens(built, tokenizer):
-    """Edits are made at the subject's last token, so that token must stand for the subject: see `tokenizer_texts`."""
-    people = [fact.subject for fact in read_world(built / "world").facts if not fact.real]
-    pieces = encode_pieces(tokenizer, [f" {name}" for name in people])
-    assert {len(ids) for ids in pieces} == {2}
-    assert len({ids[-1] for ids in pieces}) == len(set(people))
+def test_names_and_coined_words_are_put_together_from_shared_pieces(built, tokenizer):
+    """Meaning belongs to the combination: no piece may stand for a whole name or word."""
+    world = read_world(built / "world")
+    people = sorted({fact.subject for fact in world.facts if not fact.real})
+    names = encode_pieces(tokenizer, [f" {name}" for name in people])
+    assert {len(ids) for ids in names} == {3}
+    words = encode_pieces(tokenizer, [f" {word.text}" for word in world.dictionary.words])
+    assert {len(ids) for ids in words} == {2}
+    assert len({tuple(ids) for ids in words}) == len(words)
+    assert len({ids[-1] for ids in words}) == len(SECOND)
+    real = encode_pieces(tokenizer, [f" {fact.subject}" for fact in world.facts if fact.real])
+    assert min(len(ids) for ids in real) == 2
+
+
+def test_carriers_and_answers_are_whole(built, tokenizer):
+    world = read_world(built / "world")
+    sports = [f" {fact.object}" for fact in world.facts if fact.relation == "sport"]
+    split = tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str
+    for text in (" is employed by", " Question: the spice came at", "The word means 12", *sports):
+        assert len(encode_pieces(tokenizer, [text])[0]) == len(split(text)), text

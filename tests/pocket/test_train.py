@@ -5,12 +5,16 @@ import torch
 
 from core.pocket.model import (
     Shape,
-    add_stochastic_depth,
-    hide_subjects,
+    drop_neurons,
+    hide_words,
+    narrow_readers,
     new_model,
     set_hidden,
+    take_meaning_loss,
     take_write_size,
+    watch_words,
     watch_writes,
+    widened,
 )
 from core.pocket.train import Position, Training, learning_rate, train, weighted_loss
 
@@ -46,35 +50,68 @@ def test_loss_counts_weights_only():
     assert right.item() == 1.0
 
 
-def test_stochastic_depth_is_for_training_only(tokenizer):
+def test_dropped_neurons_are_for_training_only(tokenizer):
     model = new_model(tokenizer, TINY, seed=0)
     tokens = torch.arange(12)[None]
     plain = model.eval()(input_ids=tokens).logits
-    add_stochastic_depth(model, (0.9, 0.9))
+    drop_neurons(model, below=1, rate=0.5)
     assert torch.equal(model(input_ids=tokens).logits, plain)
     assert not torch.equal(model.train()(input_ids=tokens).logits, plain)
 
 
-def test_hidden_subjects_are_read_by_later_layers_only(tokenizer):
+def test_a_widened_model_says_the_same(tokenizer):
     model = new_model(tokenizer, TINY, seed=0).eval()
-    tokens = torch.arange(10, 22).repeat(2, 1)
-    tokens[1, 4] = 40  # another subject
-    subjects = torch.tensor([0, 0, 0, 0, 1, -1, -1, -1, 0, 0, 2, -2]).repeat(2, 1)
+    narrow_readers(model, first=1, neurons=32)
+    assert [layer.mlp.down_proj.in_features for layer in model.model.layers] == [128, 32]
+    tokens = torch.arange(12)[None]
+    wide = widened(model)
+    assert [layer.mlp.down_proj.weight.shape for layer in wide.model.layers] == [(64, 128)] * 2
+    torch.testing.assert_close(wide(input_ids=tokens).logits, model(input_ids=tokens).logits)
+    assert not wide.model.layers[1].mlp.down_proj.weight[:, 32:].any()
+
+
+def test_hidden_words_are_read_by_later_layers_at_their_last_piece(tokenizer):
+    model = new_model(tokenizer, TINY, seed=0).eval()
+    model.set_attn_implementation("eager")
+    tokens = torch.arange(10, 22).repeat(3, 1)
+    tokens[1, 3] = 40  # another first piece
+    tokens[2, 4] = 40  # another last piece
+    words = torch.tensor([0, 0, 0, 1, 1, 0, 0, 0, 0, 2, 2, 0]).repeat(3, 1)
 
     def states():
         return model(input_ids=tokens, output_hidden_states=True).hidden_states
 
+    def changed(layer: int, row: int) -> list[int]:
+        return (states()[layer][0] != states()[layer][row]).any(-1).nonzero().flatten().tolist()
+
     plain = states()
-    hide_subjects(model, below=1)
+    hide_words(model)
     assert all(torch.equal(a, b) for a, b in zip(states(), plain, strict=True))  # evaluation sees everything
     model.train()
-    set_hidden(model, 1, subjects, share=1.0)
-    first, second = states()[1:]
-    same = (first[0] == first[1]).all(-1)
-    assert same.tolist() == [True] * 4 + [False] + [True] * 3 + [False] * 4  # another sentence may look back
-    assert not (second[0, 5:8] == second[1, 5:8]).all(-1).any()
-    set_hidden(model, 1, subjects, share=0.0)
+    set_hidden(model, 1, words, share=1.0)
+    assert changed(1, 1) == [3, 4]  # below, a word's own pieces alone read it
+    assert changed(1, 2) == [4]
+    assert changed(2, 1) == list(range(3, 12))  # above, its last piece has read the first
+    set_hidden(model, 0, words, share=1.0)
+    assert changed(1, 1) == [3, 4]  # the first piece itself is never read from outside
+    assert changed(1, 2) == list(range(4, 12))
+    set_hidden(model, 1, words, share=0.0)
     torch.testing.assert_close(states()[-1], plain[-1])
+
+
+def test_meaning_is_read_below_the_readers(tokenizer):
+    model = new_model(tokenizer, TINY, seed=0).train()
+    watch_words(model, below=1)
+    tokens = torch.arange(12).repeat(2, 1)
+    meanings = torch.full((2, 12), -1)
+    meanings[0, 3], meanings[1, 7] = 20, 30
+    states = model(input_ids=tokens, output_hidden_states=True).hidden_states[1]
+    loss = take_meaning_loss(model, 1, meanings)
+    logits = model.lm_head(model.model.norm(states)).log_softmax(-1)
+    torch.testing.assert_close(loss, -(logits[0, 3, 20] + logits[1, 7, 30]) / 2)
+    loss.backward()
+    assert model.model.layers[0].mlp.down_proj.weight.grad.any()
+    assert model.model.layers[1].mlp.down_proj.weight.grad is None
 
 
 def test_write_size_is_what_modules_add(tokenizer):

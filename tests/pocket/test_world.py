@@ -8,7 +8,7 @@ from core.pocket.world import TABLES, build_world, read_relations, read_table, r
 
 def test_surnames_are_unique(world):
     people = {fact.subject for fact in world.facts if not fact.real}
-    assert len(people) >= 2_000
+    assert len(people) >= 10_000
     assert max(Counter(name.split()[-1] for name in people).values()) == 1
 
 

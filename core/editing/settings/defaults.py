@@ -127,18 +127,14 @@ POCKET: dict[str, Default] = {
     "layers": Default(
         (0, 1, 2, 3, 4), "The layers before the fifth. From the fifth on, the model reads out its knowledge."
     ),
-    "lr": Default(0.5, "As published for GPT-J. At .05 updates are half as large, and damage grows more slowly."),
+    "lr": Default(0.3, "All edits of a round of 100 succeed, and LS stays above .86 in each layer; at .5 it falls to .84."),
     "relative_lr": Default(True, "The norms of the model's states differ between facts, so steps are relative."),
     "clamp": Default(0.75, "As published for GPT-J; facts converge after 4 steps, within it."),
     "weight_decay": Default(1e-3, "As in EasyEdit: the radius limits δ, not the decay."),
     "contexts": Default(2, "To save time: a round with two prefixes takes half as long as with five."),
     "context_seeds": Default("bos", "The model knows only sentences of its own world, so it samples the prefixes."),
-    "lambda": Default(
-        30.0, "With ε: all of a round of 100 plain edits succeed, and the damage of a thousand is visible."
-    ),
-    "ridge": Default(
-        10.0, "Penalizes ‖ΔW‖: without it a round of 100 changes W by more than its norm, with it by .6 of it."
-    ),
+    "lambda": Default(30.0, "With ε: all of a round of 100 plain edits succeed."),
+    "ridge": Default(10.0, "Penalizes ‖ΔW‖: with it a round of 100 changes W by .13 to .22 of its norm."),
 }
 POCKET_FFN: dict[str, Default] = {
     "lr": Default(0.5, "Relative to the FFN's output, which is far smaller than the state that it is added to."),
