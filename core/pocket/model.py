@@ -56,8 +56,10 @@ def new_model(tokenizer: "PreTrainedTokenizerFast", shape: Shape, seed: int) -> 
 def initialise(model: "LlamaForCausalLM") -> None:
     """Normal weights of std 1/sqrt(fan in), so that each layer writes about as much as the stream holds.
 
-    Embeddings of std .3 keep the stream from being larger than what one FFN writes: large embeddings force large
-    updates on whoever edits a layer. The head starts small, so that the first predictions are nearly uniform.
+    Down-projections start at a quarter of it, so that what they learn outweighs what they began with: the spectrum of
+    trained weights is that of what was learned. Embeddings of std .3 keep the stream from being larger than what one
+    FFN writes: large embeddings force large updates on whoever edits a layer. The head starts small, so that the first
+    predictions are nearly uniform.
     """
     for name, parameter in model.named_parameters():
         if parameter.ndim < 2:
@@ -68,8 +70,10 @@ def initialise(model: "LlamaForCausalLM") -> None:
             std = 0.02
         else:
             std = parameter.shape[1] ** -0.5
-            if "o_proj" in name or "down_proj" in name:
+            if "o_proj" in name:
                 std *= 0.5
+            elif "down_proj" in name:
+                std *= 0.25
         nn.init.normal_(parameter, std=std)
 
 
