@@ -16,8 +16,9 @@ from pathlib import Path
 import pandas as pd
 
 from core.measures.outside.frontier import most_kept
-from tests.bench.long import done, spread
+from tests.bench.long import done
 from tests.bench.machine import describe
+from tests.bench.report import spread
 
 LEVELS = (0.97, 0.95, 0.9)
 TAUS = (0.05, 0.1, 0.15, 0.2, 0.3)
