@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from core.errors import UserError
 from core.facts.readers.everyday import FURTHER, KNOWN, EverydayWorld, read_known, write_known
 from core.facts.source import FactsSpec, load_facts
-from core.measures.outside.known import known_facts
+from core.measures.outside.known import known_templates
 from core.models.loading import load_model
 
 
@@ -35,7 +35,7 @@ def test_the_tables_hold_each_fact_once(world):
     assert max(Counter((row["relation"], row["subject"]) for row in world.facts).values()) == 1
 
 
-def test_there_are_enough_known_facts_and_subjects_for_long_sequences(world):
+def test_there_are_enough_known_templates_and_subjects_for_long_sequences(world):
     known = [row for row in world.facts if world.kind(row) == KNOWN]
     assert len(known) >= 600
     assert len(world.sample_of(KNOWN)) + len(world.sample_of(FURTHER)) >= 600 + 1_500  # distinct subjects to edit
@@ -105,5 +105,5 @@ def test_a_folder_without_tables(tmp_path):
 
 def test_the_table_says_what_the_model_says(smollm2, world):
     rows = [row for row in world.facts if row["relation"] in ("next", "symbol")][:12]
-    said = known_facts(load_model(smollm2, device="cpu"), world.relations, rows)
+    said = known_templates(load_model(smollm2, device="cpu"), world.relations, rows)
     assert {(row["relation"], row["subject"]): row["known"] for row in rows} == said

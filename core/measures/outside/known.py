@@ -13,7 +13,7 @@ from core.models.language_model import LanguageModel
 AT_ONCE = 64  # facts between two reports
 
 
-def known_facts(
+def known_templates(
     lm: LanguageModel,
     relations: Mapping[str, Mapping[str, Any]],
     rows: Sequence[Mapping[str, Any]],

@@ -27,7 +27,7 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask, and write the table."""
-    from core.measures.outside.known import known_facts
+    from core.measures.outside.known import known_templates
     from core.models.loading import load_model
 
     world = EverydayWorld.read()
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         left = pace.left(done, total)
         told(f"{done:,} of {total:,} facts asked" + (f", about {clock(left)} left" if left else ""))
 
-    said = known_facts(lm, world.relations, world.facts, progress)
+    said = known_templates(lm, world.relations, world.facts, progress)
     try:
         write_known(arguments.out.expanduser(), said)
     except OSError as error:
