@@ -17,7 +17,6 @@ from core.editing.settings.defaults import (
     Default,
     ModelInfo,
     Published,
-    is_pocket,
     published,
 )
 from core.editing.settings.parameters import param
@@ -67,8 +66,7 @@ class FtL(Method):
             return row
         layer = min(round(model.n_layers * 21 / 32), model.n_layers - 1)
         why = "No published setting for this model: the layer at the same relative depth as 21 of 32."
-        own = {"lr": Default(0.01, "A narrow model has larger weights: at 5e-4 nothing is learned.")}
-        return {"layers": Default((layer,), why)} | (own if is_pocket(model) else {})
+        return {"layers": Default((layer,), why)}
 
     def edit(self, round_: Round) -> RoundUpdate:
         """All facts together."""

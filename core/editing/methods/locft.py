@@ -76,7 +76,9 @@ class LocFt(Method):
 
 POCKET = {
     "lr": Default(
-        0.003, "Tried with 12 facts: at .001 a fifth of p is reached in 25 epochs, at .01 half of the neighbors change."
+        5e-4,
+        "Tried with 50 facts (seed 101): .96 of them are exact and .72 of the neighbors stay; at .001 1.00 and .34, at"
+        " 2e-4 .36 and .92.",
     ),
     "batch": Default(32, "Rounds are small here: with 100 an epoch would be one step."),
 }

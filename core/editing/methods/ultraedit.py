@@ -33,8 +33,13 @@ MEASURED = {
 }
 
 POCKET = {
-    "layers": Default((6, 7), "Tried with 12 facts: the last two leave neighbors more alone than layers below them."),
-    "step": Default(2.0, "Tried with 12 facts: four in five are then said, and nine in ten of their neighbors stay."),
+    "layers": Default(
+        (6, 7),
+        "Tried with 50 facts (seed 101): with layers 5-6 .38 of them are exact, with 4-5 .06, with the last two .82.",
+    ),
+    "step": Default(
+        2.0, "Tried with 50 facts (seed 101): .82 are exact and .86 of the neighbors stay; at 3 .98 and .49."
+    ),
 }
 
 

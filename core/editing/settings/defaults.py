@@ -127,14 +127,18 @@ POCKET: dict[str, Default] = {
     "layers": Default(
         (0, 1, 2, 3, 4), "The layers before the fifth. From the fifth on, the model reads out its knowledge."
     ),
-    "lr": Default(0.3, "All edits of a round of 100 succeed, and LS stays above .86 in each layer; at .5 it falls to .84."),
+    "lr": Default(
+        0.3, "Tried with 100 facts (seed 101): all are exact and .95 of their paraphrases; at .1 .87 of these."
+    ),
     "relative_lr": Default(True, "The norms of the model's states differ between facts, so steps are relative."),
-    "clamp": Default(0.75, "As published for GPT-J; facts converge after 4 steps, within it."),
+    "clamp": Default(0.75, "As published for GPT-J. At .5 .95 of a round of 100 are exact."),
     "weight_decay": Default(1e-3, "As in EasyEdit: the radius limits δ, not the decay."),
     "contexts": Default(2, "To save time: a round with two prefixes takes half as long as with five."),
     "context_seeds": Default("bos", "The model knows only sentences of its own world, so it samples the prefixes."),
-    "lambda": Default(30.0, "With ε: all of a round of 100 plain edits succeed."),
-    "ridge": Default(10.0, "Penalizes ‖ΔW‖: with it a round of 100 changes W by .13 to .22 of its norm."),
+    "lambda": Default(30.0, "All of a round of 100 plain edits succeed with 15 to 60; ‖ΔW‖ is nearly the same."),
+    "ridge": Default(
+        10.0, "Penalizes ‖ΔW‖: with it a round of 100 changes W by .15 to .21 of its norm, with LS above .88."
+    ),
 }
 POCKET_FFN: dict[str, Default] = {
     "lr": Default(0.5, "Relative to the FFN's output, which is far smaller than the state that it is added to."),
