@@ -34,8 +34,8 @@ POCKET = {
     "relative": Default(True, "The variances of the model's layers differ by a factor of ten."),
     "threshold": Default(
         0.5,
-        "Relative to the mean variance: keys are sparse, and most directions have less than this. At .1 a round of 50 brings"
-        " LS down to .46.",
+        "Relative to the mean variance: keys are sparse, and most directions have less than this. At .1 a round of 50"
+        " brings LS down to .46.",
     ),
     "beta": Default(
         0.03, "Chosen by efficacy: the model's keys are small relative to a β of 10, which edits nothing, or of 1."
