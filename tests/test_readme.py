@@ -31,7 +31,7 @@ SMALLER = {
     "python -m tests.bench.long --seeds 0": "python -m tests.bench.long --seeds 0 --facts 4 --round-size 2 --every 2",
     "python -m core card pocket --out bench": "python -m core card pocket --out bench --edits 2 --known 8 --items 2 "
     "--tenths 2 --seeds 1 --layers 1 --tokens 2000",
-    "python -m core pocket train --out pocket --minutes 65": "python -m core pocket train --out pocket --steps 2 "
+    "python -m core pocket train --out pocket --steps 4000": "python -m core pocket train --out pocket --steps 2 "
     "--width 64 --layers 2 --ffn 64 --no-compile",
     "python app.py --host 0.0.0.0 --auth-file users.txt --models openai-community/gpt2-xl --datasets counterfact": (
         "python app.py --help"  # tests/lab_app serves it
