@@ -29,7 +29,7 @@ from tests.bench.machine import describe
 LANES = [
     {"name": "MEMIT", "method": "memit"},
     {"name": "MOSE", "method": "mose"},
-    {"name": "MOSE, selected ± 1", "method": "mose", "reach": 1},
+    {"name": "MOSE, five layers", "method": "mose", "reach": 4},
     {"name": "MOSE, selected", "method": "mose", "select": "selected"},
     {"name": "MOSE, fixed (ROME's)", "method": "mose", "select": "fixed"},
     {"name": "MOSE, values as MEMIT's", "method": "mose", "clamp": 0.75, "stop_loss": 0.05},
