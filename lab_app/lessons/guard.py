@@ -24,20 +24,21 @@ from lab_app.lessons.lesson import (
     score,
 )
 
-FACTOR = 0.4  # on other seeds it says about as much as REVIVE at 0.1 (python -m tests.bench.frontier)
-PLAIN, GUARDED, STRICT, SMALLER = "MEMIT", "REVIVE τ = 0.1", "REVIVE τ = 0.3", f"only smaller, × {FACTOR}"
+FACTOR = 0.7  # on another seed it says as much as REVIVE at 0.1: .99 of 200 edits (at .6 .975, REVIVE .985)
+PLAIN, GUARDED, STRICT, SMALLER = "MEMIT", "REVIVE τ = 0.1", "REVIVE τ = 0.2", f"only smaller, × {FACTOR}"
 LANES = (PLAIN, GUARDED, STRICT, SMALLER)
-EDITS, ROUND, EVERY = 500, 100, 3
+EDITS, ROUND, EVERY = 1200, 100, 6
+ASIDE = 400  # facts that are never edited: recipes differ by little, so many are asked
 KEPT, SAID = "unedited_recall", "efficacy_exact"
 ASKED = ((SAID, "edited facts, said"), ("neighborhood", "their neighbors"), (KEPT, "facts never edited"))
 
 
 def spec(seed: int, world: PocketWorld | None) -> dict[str, Any]:
     """The same facts under four recipes; the last is plain MEMIT with every update multiplied by one number."""
-    revive = [{"name": "revive", "tau": 0.1}], [{"name": "revive", "tau": 0.3}]
+    revive = [{"name": "revive", "tau": 0.1}], [{"name": "revive", "tau": 0.2}]
     return {
         "model": "pocket",
-        "facts": {"source": "pocket", "count": EDITS, "seed": seed, "unedited": 200},
+        "facts": {"source": "pocket", "count": EDITS, "seed": seed, "unedited": ASIDE},
         "round_size": ROUND,
         "lanes": [
             {"method": "memit", "name": PLAIN},
@@ -45,7 +46,7 @@ def spec(seed: int, world: PocketWorld | None) -> dict[str, Any]:
             {"method": "memit", "guards": revive[1], "name": STRICT},
             {"method": "memit", "guards": [{"name": "shrink", "factor": FACTOR}], "name": SMALLER},
         ],
-        "measure": {"every": EVERY, "tasks": False, "maps": False, "words": 0, "unedited": 200}
+        "measure": {"every": EVERY, "tasks": False, "maps": False, "words": 0, "unedited": ASIDE}
         | {"inside": False, "final_sample": 200, "final_words": False},
     }
 
@@ -123,7 +124,7 @@ def dial(kept: Mapping[str, Interval], said: Mapping[str, Interval]) -> str:
     cost = clearly(said[STRICT], said[GUARDED])
     price = {-1: "at a price", 0: "at no price that shows", 1: "and they are said even more often"}[cost]
     return (
-        f"τ = 0.3 protects more directions and keeps {how} ({percent(kept[STRICT][0])}), {price}: "
+        f"τ = 0.2 protects more directions and keeps {how} ({percent(kept[STRICT][0])}), {price}: "
         f"{percent(said[STRICT][0])} of the edited facts are said, against {percent(said[GUARDED][0])}."
     )
 
@@ -138,14 +139,14 @@ LESSON = Lesson(
     "hold the share τ of its singular energy. The remaining update is also smaller. The control is therefore the "
     "plain update multiplied by one number.",
     predict=Choice(
-        says="After 500 edits, which recipe preserves more of the unedited facts?",
+        says="After 1,200 edits, which recipe preserves more of the unedited facts?",
         options=(
             ("direction", "The guard preserves more than smaller updates: direction matters"),
             ("size", "Smaller updates preserve as much as the guard: size matters"),
             ("neither", "The guard preserves no more than plain MEMIT: neither helps"),
         ),
     ),
-    does="The same 500 facts, in the same order, under four recipes: MEMIT, REVIVE at τ = 0.1 and at 0.3, and MEMIT "
+    does="The same 1,200 facts, in the same order, under four recipes: MEMIT, REVIVE at τ = 0.1 and at 0.2, and MEMIT "
     f"with every update multiplied by {FACTOR}.",
     takes="90 s",
     again="with other facts",

@@ -183,7 +183,7 @@ def test_a_lesson_from_its_question_to_its_answer(learn, served):
     button.click()
     page.wait_for_selector(f"{SHOWN} .sentences p")
     said = page.inner_text(f"{SHOWN} .sentences")
-    assert "After 500 edits MEMIT still knows" in said
+    assert "After 1,200 edits MEMIT still knows" in said
     mine = "The guard preserves more than smaller updates: direction matters"
     assert mine in page.inner_text(f"{SHOWN} .verdict .mine")
     page.wait_for_function(f"(document.querySelector('{SHOWN} .plot').data || []).length === 4")
