@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from gradio_client import Client
+
+from core.runs.store.store import Store
+from core.runs.worker.loop import WARMING
+from tests.runs.at_work import until
 
 ROOT = Path(__file__).parents[1]
 SPEC = {
@@ -52,13 +55,21 @@ def test_a_run_leaves_the_machine_alone(offline, tmp_path):
 def test_the_page_and_its_worker_leave_the_machine_alone(offline, tmp_path):
     environment, log = offline
     command = [sys.executable, "app.py", "--home", str(tmp_path / "home"), "--port", "7961"]
+    store = Store(tmp_path / "home")
     with subprocess.Popen(command, env=environment, cwd=ROOT, text=True, stdout=subprocess.PIPE) as lab:
         try:
             address = next(line for line in lab.stdout if "http://" in line).split()[-1].split("?")[0]
             client = Client(address, verbose=False)
             assert client.endpoints
-            time.sleep(5)  # what a server starts in the background has begun by now
+            until(lambda: past_loading(store), "the worker's model")  # the server's background work has begun by then
         finally:
             lab.terminate()
             lab.wait(30)
+    store.close()
     assert log.read_text() == ""
+
+
+def past_loading(store):
+    """Whether the worker has loaded the model."""
+    worker = store.worker()
+    return worker and worker.doing not in ("starting", f"{WARMING}loading the model")
