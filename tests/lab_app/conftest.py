@@ -68,22 +68,68 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
+class Visitors:
+    """People with a browser each, who know nothing of each other.
+
+    The first of a test gets a browser that remembers nobody, but has seen the page: packing, fetching and compiling
+    all scripts anew takes seconds.
+    """
+
+    def __init__(self, browser: Any, used: Any):
+        self._browser, self._used, self._others = browser, used, []
+        self._free = True
+
+    def page(self, size: tuple[int, int] = (1280, 800), scheme: str = "light", context: Any = None) -> Any:
+        """A page of somebody new, or of the visitor whose `context` it is."""
+        if context is None and self._free:
+            context, self._free = self._used, False
+        elif context is None:
+            context = self._browser.new_context()
+            self._others.append(context)
+        page = context.new_page()
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.emulate_media(color_scheme=scheme)
+        page.set_default_timeout(1000 * float(os.environ.get("PAGE_PATIENCE", 60)))  # more on a busy machine
+        return page
+
+    def leave(self, address: str) -> None:
+        """Close everything; what a page keeps in its browser is forgotten."""
+        for context in self._others:
+            context.close()
+        if not self._free:
+            last = self._used.new_page()
+            for page in self._used.pages:
+                if page is not last:
+                    page.close()
+            kept = {"origin": address, "storageTypes": "cookies,local_storage,indexeddb"}
+            self._used.new_cdp_session(last).send("Storage.clearDataForOrigin", kept)
+            last.close()
+
+
+@pytest.fixture(scope="session")
+def used(browser: Any) -> Iterator[Any]:
+    """The browser of whoever visits first in a test."""
+    context = browser.new_context()
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def visit(browser: Any, served: Served) -> Iterator[Any]:
+def visitors(browser: Any, used: Any) -> Visitors:
+    return Visitors(browser, used)
+
+
+@pytest.fixture
+def visit(visitors: Visitors, served: Served) -> Iterator[Any]:
     """Opens pages. Afterwards: no request left this computer, and no page complained."""
     complaints: list[tuple[Any, str]] = []
     requests: list[str] = []
     documents: Counter[Any] = Counter()  # opened in each page, one after the other
-    contexts = []
 
     def open_page(
         query: str = "", size: tuple[int, int] = (1280, 800), scheme: str = "light", context: Any = None
     ) -> Any:
-        if context is None:
-            context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
-            contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(1000 * float(os.environ.get("PAGE_PATIENCE", 60)))  # more on a busy machine
+        page = visitors.page(size, scheme, context)
         page.on("console", lambda told: complaints.append((page, told.text)) if told.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append((page, str(error))))
         page.on("domcontentloaded", lambda: documents.update([page]))
@@ -94,8 +140,7 @@ def visit(browser: Any, served: Served) -> Iterator[Any]:
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    visitors.leave(served.address)
     outside = [url for url in requests if not url.startswith((served.address, "data:", "blob:"))]
     assert not outside
     left = {page for page, count in documents.items() if count > 1}

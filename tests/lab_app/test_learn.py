@@ -147,16 +147,12 @@ def test_a_run_of_something_else_is_left_alone(store, world):
 
 
 @pytest.fixture
-def learn(browser: Any, served: Any) -> Any:
+def learn(visitors: Any, served: Any) -> Any:
     """Opens the Learn page; afterwards no page complained and no request left this computer."""
     complaints: list[str] = []
-    contexts = []
 
     def open_page(query: str = "", size: tuple[int, int] = (1280, 800), context: Any = None) -> Any:
-        if context is None:
-            context = browser.new_context(viewport={"width": size[0], "height": size[1]})
-            contexts.append(context)
-        page = context.new_page()
+        page = visitors.page(size, context=context)
         page.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
@@ -170,8 +166,7 @@ def learn(browser: Any, served: Any) -> Any:
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    visitors.leave(served.address)
     assert not complaints
 
 

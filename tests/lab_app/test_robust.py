@@ -7,33 +7,49 @@ from typing import Any
 
 import pytest
 
-from tests.lab_app.conftest import Served
+from tests.lab_app.conftest import Served, Visitors
 from tests.lab_app.looking import DONE, LIVE, SCORES, drawn, run
 from tests.lab_app.synthetic import record
+from tests.runs.at_work import until
 
 POINTS = f"{SCORES}.data?.at(-1).x.length"
 
 
 @pytest.fixture
-def page(browser: Any, served: Served) -> Iterator[Any]:
+def page(visitors: Visitors, served: Served) -> Iterator[Any]:
     """A page that may complain: the browser does where a stream of news is cut off."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    opened = context.new_page()
-    opened.set_default_timeout(60_000)
-    opened.goto(served.address)
-    opened.wait_for_selector("#lab-facts .fact")
-    yield opened
+    yield visitors.page()
+    visitors.leave(served.address)
+
+
+@pytest.fixture
+def alone(browser: Any, visitors: Visitors) -> Iterator[Any]:
+    """Such a page in a browser of its own: the network and the clock are the same for all of a browser's pages."""
+    context = browser.new_context()
+    yield visitors.page(context=context)
     context.close()
+
+
+def begun(page: Any, served: Served, count: int) -> str:
+    """A run in rounds of ten that is started on the page."""
+    page.goto(served.address)
+    page.wait_for_selector("#lab-facts .fact")
+    return run(page, count, 10)
 
 
 def all_drawn(page: Any, served: Served, finished: str) -> None:
     """Wait until as many points are drawn as were measured."""
-    measured = [event["lane"] for _, event in served.store.events(finished) if event["kind"] == "measured"]
-    page.wait_for_function(f"{POINTS} === {measured.count(measured[0])}")
+    page.wait_for_function(f"{POINTS} === {rounds(served, finished)}")
+
+
+def rounds(served: Served, run: str) -> int:
+    """How often the first lane was measured."""
+    measured = [event["lane"] for _, event in served.store.events(run) if event["kind"] == "measured"]
+    return measured.count(measured[0])
 
 
 def test_a_reload_in_the_middle_of_a_run(page: Any, served: Served) -> None:
-    started = run(page, 120, 10)
+    started = begun(page, served, 120)
     page.wait_for_selector(LIVE)
     drawn(page, "scores")
     page.reload()
@@ -69,13 +85,14 @@ def test_two_tabs_show_one_run(visit: Any, served: Served) -> None:
                 served.store.command(going.id, "stop")
 
 
-def test_a_lost_connection_is_told_and_made_up_for(page: Any, served: Served) -> None:
-    started = run(page, 200, 10)
+def test_a_lost_connection_is_told_and_made_up_for(alone: Any, served: Served) -> None:
+    page, started = alone, begun(alone, served, 200)
     page.wait_for_selector(LIVE)
     drawn(page, "scores")
     page.context.set_offline(True)
     page.wait_for_selector("#lab-dock .notice >> text=lost its connection")
-    page.wait_for_timeout(1500)
+    seen, store = page.evaluate(POINTS), served.store
+    until(lambda: rounds(served, started) > seen or store.get(started).status == "done", "a round that is missed")
     page.context.set_offline(False)
     page.wait_for_selector(DONE)
     all_drawn(page, served, started)
@@ -110,21 +127,20 @@ HIDDEN = """(hidden) => {
 }"""
 
 
-def test_tabs_that_nobody_looks_at_give_their_connections_free(browser: Any, served: Served) -> None:
-    """A browser keeps six connections to one address: seven pages that are all fed leave none for a click."""
+def test_a_tab_that_nobody_looks_at_holds_no_connection(alone: Any, served: Served) -> None:
+    """A browser keeps six connections to one address: seven pages that were all fed would leave none for a click."""
+    page, going = alone, set()
+    page.on("request", going.add)
+    for end in ("requestfinished", "requestfailed"):
+        page.on(end, going.discard)
     run_ = record(served.store, rounds=2)
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    pages = []
-    for _ in range(7):
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        page.clock.install()
-        page.goto(f"{served.address}/?run={run_}")
-        page.wait_for_selector(DONE)
-        page.evaluate(HIDDEN, True)
-        page.clock.run_for(31_000)
-        pages.append(page)
+    page.clock.install()
+    page.goto(f"{served.address}/?run={run_}")
+    page.wait_for_selector(DONE)
+    assert going  # the page is fed
+    page.evaluate(HIDDEN, True)
+    page.clock.run_for(31_000)
+    until(lambda: page.wait_for_timeout(20) or not going, f"the end of {going}")
     served.store.append(run_, [], status="failed", message="The fan fell off.")
-    pages[0].evaluate(HIDDEN, False)
-    pages[0].wait_for_selector("#lab-dock .says >> text=The fan fell off.")
-    context.close()
+    page.evaluate(HIDDEN, False)
+    page.wait_for_selector("#lab-dock .says >> text=The fan fell off.")
