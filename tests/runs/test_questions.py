@@ -1,7 +1,5 @@
 """Questions beyond the state of a round: of the unedited model before any run, and without some rounds."""
 
-import time
-
 import pytest
 
 from core.runs.engine.laboratory import POCKET, Laboratory
@@ -39,12 +37,9 @@ def test_before_any_run_the_unedited_pocket_model_answers(store, working):
     assert (found["model"], found["lane"], found["round"]) == ("pocket", "", 0)
     assert found["before"] == found["after"]
     assert working.laboratory.has(POCKET)
-    taken = []
-    for prompt in ("The capital of France is", "The author of Faust is", "An official language of Japan is"):
-        began = time.process_time()  # the worker is a thread of this process; the machine may be busy
-        probe(store, "", prompt=prompt, new_tokens=12)
-        taken.append(time.process_time() - began)
-    assert min(taken) < 1
+    loaded = working.laboratory.model(POCKET)
+    assert probe(store, "", prompt="The capital of France is", new_tokens=12)["before"]["text"].strip()
+    assert working.laboratory.model(POCKET) is loaded  # it stays: the next question does not wait for it
     for prompt, message in (("", "a prompt of 1 to"), ("a" * 3000, "not 3,000")):
         failed = answered(store, store.command("", "probe", {"prompt": prompt}))
         assert message in failed.answer["message"]
