@@ -232,8 +232,8 @@ def carrier_texts(world: World, tasks: list[Task], seed: int) -> Iterator[str]:
         yield f" {word.meaning}"
     for sentence in task_sentences(world, tasks, frozenset(), 600, rng):
         text = sentence.text()
-        for word in sentence.words:
-            text = text.replace(f" {word}", "", 1)
+        for name in sentence.words:
+            text = text.replace(f" {name}", "", 1)
         yield from (text, f" {text}")
 
 

@@ -139,7 +139,7 @@ def export(model, tokenizer, folder: Path) -> None:
     fresh, old = folder.with_name(f".{folder.name}-new"), folder.with_name(f".{folder.name}-old")
     shutil.rmtree(fresh, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
-    stock = widened(model).to(torch.bfloat16)
+    stock = widened(model).bfloat16()
     stock.set_attn_implementation("sdpa")
     stock.save_pretrained(str(fresh))
     tokenizer.save_pretrained(str(fresh))
