@@ -102,7 +102,7 @@ def main() -> None:
             "facts": {"source": bench.source, "count": facts, "seed": seed},
             "round_size": size,
             "lanes": bench.lanes,
-            "measure": {"every": every, "maps": False, "words": 0, "sample": 200},
+            "measure": {"every": every, "maps": False, "words": 0, "sample": 200, "final_sample": 200},
             "seed": seed,
         }
         folders.append(done(spec, arguments.out / f"{arguments.model}-{seed}"))
