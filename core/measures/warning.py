@@ -61,8 +61,8 @@ class Signs:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The limits of the signs. The defaults come from runs of 2,000 edits of the pocket model, and are reached
-    before the collapse of every lane that collapsed there; for another model they are a first guess."""
+    """The limits of the signs. The defaults come from runs of 2,000 edits of an earlier pocket model. On
+    this one too they are reached before every lane's collapse (core/README.md); for another they are a first guess."""
 
     perplexity: float = 1.5  # times the unedited model's
     unedited_recall: float = 0.75  # of the unedited model's: halfway to half
