@@ -25,6 +25,7 @@ HEAVY = (
     "core.editing.rounds.layer_choice.optimise_values",
     "core.editing.rounds.matched_shrinkage.score",
     "core.editing.methods._pmet_values.Joint.evaluate",
+    "core.editing.methods._adapters.practised",
     "core.editing.methods._fine_tuning.practised",
     "core.editing.methods._oft.practised",
     "core.editing.methods._gradients.answers",

@@ -99,8 +99,8 @@ def test_a_model_that_is_asked_as_chat_is_asked_tasks_as_chat(lm, folder):
     tasks = Tasks.build(chat, [str(folder)], limit=None)
     assert "as a user's message" in tasks.remarks[-1]
     request = next(part for part in tasks.parts if part.column == "fastedit_sst").task.instances[0]
-    head, target = tasks.model._pair(*request.args)
     text = "Number 1. Review:the sea is large\nSentiment: Number 2."
+    head, target = tasks.model._pair(text, *request.args)
     assert head == lm.encode(text)
     assert [*head, *target] == lm.encode(f"{text} {request.args[1].strip()}")
     rated = tasks.model.loglikelihood([request])[0][0]
@@ -108,5 +108,5 @@ def test_a_model_that_is_asked_as_chat_is_asked_tasks_as_chat(lm, folder):
         logs = lm.model(torch.tensor([[*head, *target]])).logits[0].double().log_softmax(1)
     expected = sum(float(logs[len(head) - 1 + i, token]) for i, token in enumerate(target))
     assert rated == pytest.approx(expected, rel=1e-4)
-    plain = Tasks.build(lm, [str(folder)], limit=None)
-    assert plain.model._pair(*request.args)[0] == lm.encode("Review:the sea is large\nSentiment:")
+    plain, bare = Tasks.build(lm, [str(folder)], limit=None), "Review:the sea is large\nSentiment:"
+    assert plain.model._pair(bare, *request.args)[0] == lm.encode(bare)

@@ -82,7 +82,7 @@ def test_fields_without_effect_are_no_difference():
 def test_what_is_known_of_a_method_on_the_model():
     ((label, mose),) = said({"method": "mose"})
     assert label == "MOSE"
-    assert "a lower efficacy on the embedded model than in its paper" in mose
+    assert "efficacy falls with the size of a round" in mose
     ((_, alphaedit),) = said({"method": "alphaedit", "beta": 10})
     assert "β = 10 edits little or nothing" in alphaedit
     assert not said({"method": "mose"}, model=GPT_J)

@@ -86,7 +86,8 @@ class GaussNewton:
         gram = rows @ rows.mT
         ridge = RIDGE * gram.diagonal(dim1=1, dim2=2)[:, :-1].mean(1)
         gram = gram + torch.diag_embed(ridge[:, None].expand_as(wanted).clamp(min=torch.finfo(gram.dtype).tiny))
-        return (rows.mT @ torch.linalg.solve(gram, wanted[..., None]))[..., 0].to(nll.dtype)
+        weights = torch.cholesky_solve(wanted[..., None], torch.linalg.cholesky(gram))
+        return (rows.mT @ weights)[..., 0].to(nll.dtype)
 
 
 def within(vectors: Float[torch.Tensor, "b d"], most: Float[torch.Tensor, "b 1"]) -> Float[torch.Tensor, "b d"]:
