@@ -24,7 +24,7 @@ from lab_app.lessons.lesson import (
     score,
 )
 
-FACTOR = 0.7  # on another seed it says as much as REVIVE at 0.1: .99 of 200 edits (at .6 .975, REVIVE .985)
+FACTOR = 0.8  # says about as much as REVIVE at 0.1 (another seed: 1.00 of 200 edits, REVIVE .985)
 PLAIN, GUARDED, STRICT, SMALLER = "MEMIT", "REVIVE τ = 0.1", "REVIVE τ = 0.2", f"only smaller, × {FACTOR}"
 LANES = (PLAIN, GUARDED, STRICT, SMALLER)
 EDITS, ROUND, EVERY = 1200, 100, 6
@@ -36,15 +36,16 @@ ASKED = ((SAID, "edited facts, said"), ("neighborhood", "their neighbors"), (KEP
 def spec(seed: int, world: PocketWorld | None) -> dict[str, Any]:
     """The same facts under four recipes; the last is plain MEMIT with every update multiplied by one number."""
     revive = [{"name": "revive", "tau": 0.1}], [{"name": "revive", "tau": 0.2}]
+    memit = {"method": "memit", "contexts": 0}  # half the time of an edit is that of its prefixes
     return {
         "model": "pocket",
         "facts": {"source": "pocket", "count": EDITS, "seed": seed, "unedited": ASIDE},
         "round_size": ROUND,
         "lanes": [
-            {"method": "memit", "name": PLAIN},
-            {"method": "memit", "guards": revive[0], "name": GUARDED},
-            {"method": "memit", "guards": revive[1], "name": STRICT},
-            {"method": "memit", "guards": [{"name": "shrink", "factor": FACTOR}], "name": SMALLER},
+            {**memit, "name": PLAIN},
+            {**memit, "guards": revive[0], "name": GUARDED},
+            {**memit, "guards": revive[1], "name": STRICT},
+            {**memit, "guards": [{"name": "shrink", "factor": FACTOR}], "name": SMALLER},
         ],
         "measure": {"every": EVERY, "tasks": False, "maps": False, "words": 0, "unedited": ASIDE}
         | {"inside": False, "final_sample": 200, "final_words": False},
@@ -147,8 +148,8 @@ LESSON = Lesson(
         ),
     ),
     does="The same 1,200 facts, in the same order, under four recipes: MEMIT, REVIVE at τ = 0.1 and at 0.2, and MEMIT "
-    f"with every update multiplied by {FACTOR}.",
-    takes="90 s",
+    f"with every update multiplied by {FACTOR}. To save time, values are sought without sampled prefixes.",
+    takes="85 s",
     again="with other facts",
     spec=spec,
     seen=seen,
