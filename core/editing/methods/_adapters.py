@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from core.editing.failure import EditFailure
 from core.editing.lane.method import Round
 from core.editing.lane.results import RoundUpdate
 from core.editing.linalg.lowrank import LowRank
-from core.editing.methods._fine_tuning import Lesson, Training, edited_now, graded, keyless, practised
-from core.editing.rounds.spread import passed, removed
+from core.editing.methods._fine_tuning import Lesson, Training, edited_now, graded, practised, through_guards
 
 Params = dict[str, Tensor]
 
@@ -59,21 +58,11 @@ def adapted(round_: Round, config: Adapting, form: Adapter) -> RoundUpdate:
         start = {layer: restored(round_, name, form, layer, weight) for layer, weight in before.items()}
         params = {layer: {n: p.clone().requires_grad_() for n, p in own.items()} for layer, own in start.items()}
         fit = practised(round_, config, attempts(round_, config, form, before, start, params), "The adapter, on")
-    updates, raw, shares = {}, {}, {}
-    memory: dict[str, Tensor] = {}
+    now = {layer: {n: p.detach() for n, p in own.items()} for layer, own in params.items()}
     with watch.phase("guard"):
-        for layer, weight in before.items():
-            now = {n: p.detach() for n, p in params[layer].items()}
-            raw[layer] = difference(form, now, start[layer])
-            if not bool(torch.isfinite(raw[layer].left).all() and torch.isfinite(raw[layer].right).all()):
-                raise EditFailure(
-                    f"Training broke the adapter of layer {layer}: lower lr, or load the model in float32."
-                )
-            wide = raw[layer].to(torch.float64)
-            guarded = passed(wide, round_.recipe.update_guards, round_.session, layer, weight)
-            updates[layer], shares[layer] = guarded.to(weight.dtype), removed(wide, guarded)
-            memory |= {f"{name}.{n}.{layer}": p.clone() for n, p in now.items()}
-    return RoundUpdate(**{**vars(keyless(round_, updates, raw, shares, fit)), "memory": memory})
+        raw = {layer: difference(form, now[layer], start[layer]) for layer in before}
+        update = through_guards(round_, raw, fit, "Training broke the adapter")
+    return replace(update, memory={f"{name}.{n}.{layer}": p.clone() for layer in now for n, p in now[layer].items()})
 
 
 def restored(round_: Round, name: str, form: Adapter, layer: int, weight: Tensor) -> Params:

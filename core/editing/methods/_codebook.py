@@ -9,7 +9,6 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 
 from core.editing.extras.blocks import Memory, block, blocks, packed, unpacked
 from core.editing.extras.grace import KEYS, LABELS, LAYER, RADII, VALUES, distances, replaced
@@ -17,13 +16,12 @@ from core.editing.failure import EditFailure
 from core.editing.lane.contexts import prefixes
 from core.editing.lane.method import Round
 from core.editing.lane.results import Fit, RoundUpdate
-from core.editing.methods._fine_tuning import Lesson, lesson
+from core.editing.methods._fine_tuning import Lesson, lesson, row_losses
 from core.editing.rounds.remembered import remembered
 from core.editing.values.adam import Adam
 from core.errors import UserError
 from core.models.forward import activations_at
-from core.models.hooks import logits_at
-from core.models.passes import batches, right_padded
+from core.models.passes import batches
 
 EPS = "grace.eps"
 SAME = 1e-6  # of a query's norm: nearer keys are those of the same prompt, up to rounding
@@ -232,25 +230,18 @@ def slopes(
     for group in batches([len(lessons[i].ids) for i in live], lm.token_budget):
         round_.beat()
         members = [lessons[live[i]] for i in group]
-        rows = [r for r, one in enumerate(members) for _ in one.reads]
-        columns = [read for one in members for read in one.reads]
-        wanted = torch.tensor([w for one in members for w in one.wanted], device=lm.device)
-        inputs = right_padded(lm, [one.ids for one in members])
-        width = inputs["input_ids"].shape[1]
+        width = max(len(one.ids) for one in members)
         ends = torch.tensor([r * width + one.reads[0] for r, one in enumerate(members)], device=lm.device)
         entry = owner[torch.tensor([live[i] for i in group], device=lm.device)]
         given = values.detach().requires_grad_()
 
-        def hook(_: Any, __: Any, output: Tensor, ends=ends, entry=entry, given=given) -> Tensor:  # noqa: ANN001
+        def hook(_: Any, __: Any, output: Tensor, ends=ends, entry=entry, given=given) -> Tensor:
             return replaced(output, ends, given[entry])
 
         handle = lm.down(layer).register_forward_hook(hook)
         try:
             with torch.enable_grad():
-                each = F.cross_entropy(logits_at(lm, inputs, rows, columns), wanted, reduction="none")
-                share = torch.tensor([1 / len(members[r].reads) for r in rows], dtype=each.dtype, device=lm.device)
-                owners = torch.tensor(rows, device=lm.device)
-                per_fact = each.new_zeros(len(members)).index_add(0, owners, each * share)
+                per_fact = row_losses(lm, members)
                 slope += torch.autograd.grad(per_fact.sum(), given)[0]
         finally:
             handle.remove()

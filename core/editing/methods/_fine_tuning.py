@@ -70,17 +70,21 @@ def fine_tuned(round_: Round, train: Callable[[], tuple[dict[int, Tensor], Fit]]
     watch = round_.session.watch
     with watch.phase("values"):
         weights, fit = train()
-    updates, raw, shares = {}, {}, {}
     with watch.phase("guard"):
-        for layer, before in edited_now(round_).items():
-            raw[layer] = LowRank.full(weights[layer] - before)
-            if not bool(torch.isfinite(raw[layer].right).all()):
-                raise EditFailure(
-                    f"Fine-tuning broke the weight of layer {layer}. Lower lr, or load the model in float32."
-                )
-            wide = raw[layer].to(torch.float64)
-            guarded = passed(wide, round_.recipe.update_guards, round_.session, layer, before)
-            updates[layer], shares[layer] = guarded.to(before.dtype), removed(wide, guarded)
+        raw = {layer: LowRank.full(weights[layer] - before) for layer, before in edited_now(round_).items()}
+        return through_guards(round_, raw, fit, "Fine-tuning broke the weight")
+
+
+def through_guards(round_: Round, raw: dict[int, LowRank], fit: Fit, broke: str) -> RoundUpdate:
+    """The result of a method that trains: its updates after the guards. `broke` begins the message of an `EditFailure`
+    about an update that is not finite."""
+    updates, shares = {}, {}
+    for layer, before in edited_now(round_).items():
+        if not bool(torch.isfinite(raw[layer].left).all() and torch.isfinite(raw[layer].right).all()):
+            raise EditFailure(f"{broke} of layer {layer}. Lower lr, or load the model in float32.")
+        wide = raw[layer].to(torch.float64)
+        guarded = passed(wide, round_.recipe.update_guards, round_.session, layer, before)
+        updates[layer], shares[layer] = guarded.to(before.dtype), removed(wide, guarded)
     return keyless(round_, updates, raw, shares, fit)
 
 
@@ -178,18 +182,29 @@ def graded(
     loss = torch.zeros(len(lessons))
     for group in batches([len(lesson_.ids) for lesson_ in lessons], lm.token_budget):
         members = [lessons[i] for i in group]
-        rows = [r for r, lesson_ in enumerate(members) for _ in lesson_.reads]
-        columns = [read for lesson_ in members for read in lesson_.reads]
-        wanted = torch.tensor([w for lesson_ in members for w in lesson_.wanted], device=lm.device)
         with torch.enable_grad(), through(lm, weights):
-            logits = logits_at(lm, right_padded(lm, [lesson_.ids for lesson_ in members]), rows, columns)
-            each = F.cross_entropy(logits, wanted, reduction="none")
-            owners = torch.tensor(rows, device=lm.device)
-            share = torch.tensor([1 / len(members[r].reads) for r in rows], dtype=each.dtype, device=lm.device)
-            per_row = each.new_zeros(len(members)).index_add(0, owners, each * share)
+            per_row = row_losses(lm, members)
             (per_row.sum() / len(lessons)).backward()
         loss[group] = per_row.detach().float().cpu()
     return loss
+
+
+def token_losses(lm: LanguageModel, lessons: Sequence[Lesson]) -> Float[Tensor, " n"]:
+    """− log p of every target token of the rows, one after the other, by one pass."""
+    rows = [r for r, one in enumerate(lessons) for _ in one.reads]
+    columns = [read for one in lessons for read in one.reads]
+    wanted = torch.tensor([w for one in lessons for w in one.wanted], device=lm.device)
+    logits = logits_at(lm, right_padded(lm, [one.ids for one in lessons]), rows, columns)
+    return F.cross_entropy(logits, wanted, reduction="none")
+
+
+def row_losses(lm: LanguageModel, lessons: Sequence[Lesson]) -> Float[Tensor, " b"]:
+    """Each row's mean over its target tokens, by one pass."""
+    each = token_losses(lm, lessons)
+    rows = [r for r, one in enumerate(lessons) for _ in one.reads]
+    owners = torch.tensor(rows, device=lm.device)
+    share = torch.tensor([1 / len(lessons[r].reads) for r in rows], dtype=each.dtype, device=lm.device)
+    return each.new_zeros(len(lessons)).index_add(0, owners, each * share)
 
 
 @contextmanager

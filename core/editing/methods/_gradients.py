@@ -11,7 +11,6 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from core.editing.failure import EditFailure
 from core.editing.history.running import Running
@@ -19,12 +18,11 @@ from core.editing.lane.method import Round
 from core.editing.lane.results import Fit, RoundUpdate
 from core.editing.linalg.lowrank import LowRank, added, narrow
 from core.editing.linalg.solve import factor
-from core.editing.methods._fine_tuning import Lesson, edited_now, keyless, lesson
+from core.editing.methods._fine_tuning import Lesson, edited_now, keyless, lesson, token_losses
 from core.editing.rounds.spread import passed, removed
 from core.models.forward import score
-from core.models.hooks import logits_at
 from core.models.language_model import LanguageModel
-from core.models.passes import batches, right_padded
+from core.models.passes import batches
 
 KEYS, SLOPES, SIZES = "keys", "slopes", "sizes"  # in the lane's memory
 ALL = "all"  # in place of a layer, where layers share their statistics
@@ -120,12 +118,8 @@ def backward(
     lm: LanguageModel, lessons: Sequence[Lesson], layers: Sequence[int]
 ) -> Iterator[tuple[dict[int, Tensor], dict[int, Tensor], Tensor]]:
     """For each row: keys and gradients at its reads by layer, [reads, d] each, and its mean loss."""
-    rows = [r for r, one in enumerate(lessons) for _ in one.reads]
-    places = [read for one in lessons for read in one.reads]
-    wanted = torch.tensor([w for one in lessons for w in one.wanted], device=lm.device)
     with torch.enable_grad(), probed(lm, layers, len(lessons)) as (keys, probes):
-        logits = logits_at(lm, right_padded(lm, [one.ids for one in lessons]), rows, places)
-        each = F.cross_entropy(logits, wanted, reduction="none")
+        each = token_losses(lm, lessons)
         slopes = dict(zip(layers, torch.autograd.grad(each.sum(), [probes[layer] for layer in layers]), strict=True))
     start = 0
     for row, one in enumerate(lessons):

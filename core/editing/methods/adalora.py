@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from core import ceiling
-from core.editing.lane.method import Method, Round
+from core.editing.lane.method import Round
+from core.editing.methods.lora import Lora
 from core.editing.settings.defaults import GPT2_XL, GPT_J, LLAMA_2, LLAMA_3, Default, ModelInfo, Published, published
 from core.editing.settings.parameters import param
 
@@ -23,7 +24,7 @@ PUBLISHED = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdaLora(Method):
+class AdaLora(Lora):
     """ΔW = α / (r + 10⁻⁵) P diag(e) Q of each down-projection, e = 0 at first, P and Q drawn from N(0, 0.02²).
 
     Adam minimises − log p of the targets' tokens plus a penalty on ‖Pᵀ P − I‖ and ‖Q Qᵀ − I‖ (Zhang et al. 2023, Eq. 4;
@@ -35,27 +36,17 @@ class AdaLora(Method):
 
     title: ClassVar[str] = "AdaLoRA"
     paper: ClassVar[str] = "Zhang et al. 2023; EasyEdit's configuration"
-    teacher_forced: ClassVar[bool] = True
-    eos: ClassVar[bool] = False
 
     rank: int = param(12, symbol="r", ge=1, le=ceiling.SAMPLED, help="The rank of ΔW: 12 in EasyEdit's runs.")
     alpha: float = param(32.0, symbol="α", gt=0, le=ceiling.RATIO, help="ΔW is P diag(e) Q times α / r.")
     orthogonal: float = param(
         0.5, ge=0, le=ceiling.WEIGHT, help="Weight of the distance of P and Q to orthonormal ones."
     )
-    steps: int = param(70, ge=1, le=ceiling.STEPS, help="Passes over the round's facts.")
-    lr: float = param(5e-3, gt=0, le=ceiling.RATIO, help="Adam's step size.")
-    stop_loss: float = param(0.0, ge=0, le=ceiling.RATIO, help="Training ends when the mean loss is below this.")
-    batch: int = param(100, ge=1, le=ceiling.FACTS, help="Facts per step of Adam.")
-    shuffle: bool = param(False, help="New batches in every pass, drawn by the run's seed; else those of the order.")
 
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:
         """Published numbers of steps; three layers in the middle."""
-        first = max(0, min(round(0.4 * model.n_layers), model.n_layers - 3))
-        layers = tuple(range(first, min(first + 3, model.n_layers)))
-        why = "EasyEdit adapts attention in all layers; here three in the middle."
-        return {**published(model, PUBLISHED), "layers": Default(layers, why)}
+        return {**published(model, PUBLISHED), **super().usual(model)}
 
     def edit(self, round_: Round) -> RoundUpdate:
         """The adapter's change by the round's facts."""
