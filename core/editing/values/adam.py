@@ -45,6 +45,13 @@ class Adam:
         mean, square = self.mean / (1 - BETA1**self.taken), self.square / (1 - BETA2**self.taken)
         rate = self.lr * (radius / delta.shape[-1] ** 0.5 if self.relative else torch.ones_like(radius))
         moved = self.allowed(delta - rate * mean / (square.sqrt() + TINY))
-        size, largest = moved.norm(dim=-1, keepdim=True), self.clamp * radius
-        moved = torch.where(size > largest, moved * (largest / size), moved)
+        moved = within(moved, self.clamp * radius)
         return torch.where(active.view(-1, *[1] * (delta.dim() - 1)), moved, delta)
+
+
+def within(
+    vectors: Float[torch.Tensor, "b *_ d"], most: Float[torch.Tensor, "b *_ 1"]
+) -> Float[torch.Tensor, "b *_ d"]:
+    """The vectors, shortened to these lengths where they are longer."""
+    size = vectors.norm(dim=-1, keepdim=True)
+    return torch.where(size > most, vectors * (most / size), vectors)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from jaxtyping import Bool, Float
 
+from core.editing.values.adam import within
 from core.lazy import torch
 
 if TYPE_CHECKING:
@@ -88,12 +89,6 @@ class GaussNewton:
         gram = gram + torch.diag_embed(ridge[:, None].expand_as(wanted).clamp(min=torch.finfo(gram.dtype).tiny))
         weights = torch.cholesky_solve(wanted[..., None], torch.linalg.cholesky(gram))
         return (rows.mT @ weights)[..., 0].to(nll.dtype)
-
-
-def within(vectors: Float[torch.Tensor, "b d"], most: Float[torch.Tensor, "b 1"]) -> Float[torch.Tensor, "b d"]:
-    """The vectors, shortened to these lengths where they are longer."""
-    size = vectors.norm(dim=1, keepdim=True)
-    return torch.where(size > most, vectors * (most / size), vectors)
 
 
 def log_expm1(nll: Float[torch.Tensor, "*n"]) -> Float[torch.Tensor, "*n"]:
