@@ -24,7 +24,7 @@ HOP_SHARE = 0.25  # share of the trained two-hop questions that an epoch asks
 TASK_EXAMPLES = 400  # per task and epoch
 PROMPT_WEIGHT = 0.25  # loss weight of tokens that are not an answer
 WORD_WEIGHT = 0.05  # of a name's or coined word's pieces, which nothing predicts
-LENGTHS = (64,)  # row lengths
+LENGTH = 64  # tokens of a row
 OPEN_ROWS = 64
 
 
@@ -192,14 +192,11 @@ def encode_prompts(
 def epoch_batches(
     sentences: list[Sentence], tokenizer: "PreTrainedTokenizerFast", batch_tokens: int, key: str
 ) -> list[Rows]:
-    """The batches of an epoch: half of the sentences in short rows, half in long ones, in random order."""
-    batches = []
-    for i, length in enumerate(LENGTHS):
-        rows = encode_rows(sentences[i :: len(LENGTHS)], tokenizer, length)
-        size = batch_tokens // length
-        for start in range(0, len(rows.tokens), size):
-            taken = np.arange(start, start + size) % len(rows.tokens)  # the last batch is filled from the first
-            batches.append(Rows(rows.tokens[taken], rows.weights[taken], rows.words[taken], rows.meanings[taken]))
+    """The batches of an epoch, in random order."""
+    rows, size, batches = encode_rows(sentences, tokenizer, LENGTH), batch_tokens // LENGTH, []
+    for start in range(0, len(rows.tokens), size):
+        taken = np.arange(start, start + size) % len(rows.tokens)  # the last batch is filled from the first
+        batches.append(Rows(rows.tokens[taken], rows.weights[taken], rows.words[taken], rows.meanings[taken]))
     Random(f"batches-{key}").shuffle(batches)
     return batches
 
@@ -208,7 +205,7 @@ def text_rows(sentences: list[Sentence], tokenizer: "PreTrainedTokenizerFast", s
     """Rows of about 64 tokens as lines of text, about `size` characters in all."""
     lengths = (len(ids) for ids in encode_pieces(tokenizer, [s.text() for s in sentences]))
     lines, written = [], 0
-    for members in pack(lengths, LENGTHS[-1] - 4):
+    for members in pack(lengths, LENGTH - 4):
         lines.append(" ".join(sentences[member].text() for member in members))
         written += len(lines[-1]) + 1
         if written >= size:
