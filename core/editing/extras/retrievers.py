@@ -16,7 +16,6 @@ from core.models.forward import token_activations
 from core.models.language_model import LanguageModel
 
 TFIDF, STATES = "tfidf", "states"
-NAMES = (TFIDF, STATES)
 DEPTH = 0.6  # of the model's layers: where states are read
 WORDS, LETTERS = (1, 2), (3, 5)  # lengths of n-grams
 

@@ -32,12 +32,13 @@ def task_work(case: Case, names: Sequence[str], limit: int | None) -> Work:
     choices. Items of tasks that would have to be loaded are taken to be as long as the lane's prompts."""
     tokens, unknown = 0.0, 0
     for name in names:
-        for rows in choice_rows(name):
+        known = choice_rows(name)
+        for rows in known:
             some = rows[:LOOKED_AT]
             prompts = case.lm.encode_all([case.lm.asked(row["prompt"]) for row in some])
             choices = case.lm.encode_all([str(choice) for row in some for choice in row["choices"]])
             asked = min(len(rows), limit or len(rows))
             tokens += asked * sum(map(len, [*prompts, *choices])) / len(some)
-        if not choice_rows(name):
+        if not known:
             unknown += limit or ITEMS
     return passes(case.lm, round(tokens)) + question_work(case, unknown, CHOICES * ANSWER)

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from random import Random
 
-from core.measures.outside.english.items import Item, distinct, item
+from core.measures.outside.english.items import NAMES, Item, distinct, item
 
-NAMES = ("Anna", "Ben", "Clara", "David", "Emma", "Frank", "Grace", "Henry", "Julia", "Kevin", "Laura", "Martin")
 LINKS = ("So", "Therefore", "This means that", "As a result,")
 # Two sentences, the beginning of what follows, and what follows from the first and from the second.
 PAIRS = (

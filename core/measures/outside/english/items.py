@@ -9,6 +9,8 @@ from typing import Any
 ITEMS = 200  # of a task
 TRIES = 100  # for each item, before it is given up: some are drawn twice
 
+NAMES = ("Anna", "Ben", "Clara", "David", "Emma", "Frank", "Grace", "Henry", "Julia", "Kevin", "Laura", "Martin")
+
 Item = dict[str, Any]  # "prompt", "choices", "answer": the index of the right one
 
 

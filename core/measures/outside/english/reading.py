@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from random import Random
 
-from core.measures.outside.english.items import Item, distinct, item
+from core.measures.outside.english.items import NAMES, Item, distinct, item
 
 KINDS = {
-    "person": ("Anna", "Ben", "Clara", "David", "Emma", "Frank", "Grace", "Henry", "Julia", "Kevin", "Laura", "Martin"),
+    "person": NAMES,
     "thing": ("piano", "bicycle", "camera", "horse", "carpet", "clock", "guitar", "table", "boat", "mirror", "lamp"),
     "place": ("Rome", "Paris", "London", "Berlin", "Madrid", "Tokyo", "Boston", "Moscow", "Vienna", "Chicago"),
     "day": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
