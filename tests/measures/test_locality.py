@@ -7,6 +7,7 @@ from core.facts.fact import Question
 from core.measures.config import MeasureConfig
 from core.measures.outside.locality import COLUMNS, Locality
 from core.measures.session import MeasureSession
+from core.measures.session.moment import Moment
 from core.models.tokens import answer_text
 
 LAYERS = [1, 2]
@@ -124,13 +125,13 @@ def test_the_unedited_model_is_asked_once_for_the_lanes_of_a_round(lm, asked, mo
 def test_they_are_columns_of_every_measured_round(lm, facts, asked, unedited, assets):
     config = MeasureConfig(tasks=False, maps=False, inside=False, words=0)
     session = MeasureSession(lm, asked, unedited, LAYERS, config, assets)
-    found = session.measure(edited(lm), [0, 1, 2], [2], 1)
+    found = session.measure(Moment(edited(lm), [0, 1, 2], [2], 1))
     with lm.worn(edited(lm)):
         plainly = Locality(lm, config.neighbors).measure(asked[:3], config.seed)
     for column in COLUMNS:
         assert found.scores[column] == plainly[column]["value"]
         assert found.intervals[column] == [plainly[column]["low"], plainly[column]["high"]]
-    none = MeasureSession(lm, facts, unedited, LAYERS, config, assets).measure(edited(lm), [0, 7], [7], 1)
+    none = MeasureSession(lm, facts, unedited, LAYERS, config, assets).measure(Moment(edited(lm), [0, 7], [7], 1))
     assert [none.scores[column] for column in COLUMNS[:3]] == [None, None, None]  # undefined, not 0
     assert none.scores["locality_kept"] is not None  # of neighbors
     assert not {*COLUMNS[:3]} & {*none.intervals}

@@ -9,6 +9,7 @@ from core.measures.config import MeasureConfig
 from core.measures.measurement import rounded
 from core.measures.outside.scores import Answers, recall, score_facts, summarise
 from core.measures.session import MeasureSession, task_names
+from core.measures.session.moment import Moment
 
 LAYERS = [1, 2]
 
@@ -57,7 +58,7 @@ def test_baseline_is_the_unedited_model(session, lm, facts):
 
 
 def test_a_null_edit_measures_as_the_baseline(session, lm):
-    null = session.measure({layer: lm.original(layer).clone() for layer in LAYERS}, [], [], 1, 0.1).as_dict()
+    null = session.measure(Moment({layer: lm.original(layer).clone() for layer in LAYERS}, [], [], 1, 0.1)).as_dict()
     base = session.baseline(0.1).as_dict()
     for one in (null, base):
         one["scores"].pop("measure_seconds")
@@ -67,7 +68,7 @@ def test_a_null_edit_measures_as_the_baseline(session, lm):
 
 def test_an_edit_is_measured_from_all_sides(session, lm, facts):
     weights = edited(lm)
-    found = session.measure(weights, [0, 1, 2, 3], [2, 3], 2, 0.2)
+    found = session.measure(Moment(weights, [0, 1, 2, 3], [2, 3], 2, 0.2))
     with lm.worn(weights):
         answers = Answers(lm)
         rows = score_facts(answers, facts[:4], 2, 2)
@@ -88,8 +89,8 @@ def test_an_edit_is_measured_from_all_sides(session, lm, facts):
 
 
 def test_payload_is_json_and_the_same_again(session, lm):
-    first = session.measure(edited(lm), [0, 1], [0, 1], 1, final=True).as_dict()
-    again = session.measure(edited(lm), [0, 1], [0, 1], 1, final=True).as_dict()
+    first = session.measure(Moment(edited(lm), [0, 1], [0, 1], 1, final=True)).as_dict()
+    again = session.measure(Moment(edited(lm), [0, 1], [0, 1], 1, final=True)).as_dict()
     for payload in (first, again):
         payload["scores"].pop("measure_seconds")
     assert json.loads(json.dumps(first, allow_nan=False)) == first == again
@@ -97,15 +98,15 @@ def test_payload_is_json_and_the_same_again(session, lm):
 
 
 def test_what_was_said_when_edited_is_carried_on(session, lm):
-    one = session.measure(edited(lm), [0, 1], [0, 1], 1).scores
-    two = session.measure(edited(lm, seed=5), [0, 1, 2], [2], 2, previous=rounded(one)).scores
-    alone = session.measure(edited(lm, seed=5), [0, 1, 2], [2], 2).scores
+    one = session.measure(Moment(edited(lm), [0, 1], [0, 1], 1)).scores
+    two = session.measure(Moment(edited(lm, seed=5), [0, 1, 2], [2], 2, previous=rounded(one))).scores
+    alone = session.measure(Moment(edited(lm, seed=5), [0, 1, 2], [2], 2)).scores
     for name in ("efficacy_when_edited", "efficacy_exact_when_edited"):
         assert two[name] == pytest.approx((2 * one[name] + alone[name]) / 3)
     assert two["scored_when_edited"] == 3
-    unmoved = session.measure(edited(lm), [0, 1, 2], [], 3, previous=two).scores
+    unmoved = session.measure(Moment(edited(lm), [0, 1, 2], [], 3, previous=two)).scores
     assert unmoved["efficacy_when_edited"] == rounded(two)["efficacy_when_edited"]
-    stored = session.measure(edited(lm, seed=5), [0, 1, 2], [2], 2, previous=one).scores
+    stored = session.measure(Moment(edited(lm, seed=5), [0, 1, 2], [2], 2, previous=one)).scores
     assert stored["efficacy_when_edited"] == two["efficacy_when_edited"]  # the same from live and stored numbers
 
 
@@ -118,9 +119,11 @@ def test_one_layer_of_a_lane_and_progress(session, lm):
             pass
 
     found = session.measure(
-        edited(lm, layers=[2]), [0], [0], 1, layers=[2], heartbeat=beat, progress=lambda *step: steps.append(step)
+        Moment(edited(lm, layers=[2]), [0], [0], 1, layers=[2]),
+        heartbeat=beat,
+        progress=lambda *step: steps.append(step),
     )
-    plain = session.measure(edited(lm, layers=[2]), [0], [0], 1, layers=[2])
+    plain = session.measure(Moment(edited(lm, layers=[2]), [0], [0], 1, layers=[2]))
     assert [row["layer"] for row in found.layers] == [2]
     assert rounded(found.layers) == rounded(plain.layers)
     assert {phase for phase, _, _ in steps} == {"scores", "tasks", "inside", "maps"}
@@ -136,7 +139,7 @@ def test_a_heartbeat_may_stop_the_measurement(session, lm):
         raise Stopped
 
     with pytest.raises(Stopped):
-        session.measure(edited(lm), [0], [0], 1, heartbeat=stop)
+        session.measure(Moment(edited(lm), [0], [0], 1), heartbeat=stop)
     with torch.no_grad():
         ids = torch.tensor([lm.encode("The capital")])
         before = lm.model(ids).logits
@@ -147,7 +150,7 @@ def test_a_heartbeat_may_stop_the_measurement(session, lm):
 def test_broken_weights_become_nulls_and_a_note(session, lm):
     weights = edited(lm)
     weights[1] = weights[1].clone().fill_(float("nan"))
-    found = session.measure(weights, [0, 1], [1], 1).as_dict()
+    found = session.measure(Moment(weights, [0, 1], [1], 1)).as_dict()
     json.dumps(found, allow_nan=False)
     assert found["scores"]["efficacy"] == 0
     assert any("NaN" in note for note in found["notes"])
@@ -156,7 +159,7 @@ def test_broken_weights_become_nulls_and_a_note(session, lm):
 
 def test_less_is_measured_where_less_is_asked(lm, facts, unedited, assets):
     bare = make(lm, facts, unedited, assets, tasks=False, inside=False, maps=False, words=0, sample=2)
-    found = bare.measure(edited(lm), [0, 1, 2], [2], 1).as_dict()
+    found = bare.measure(Moment(edited(lm), [0, 1, 2], [2], 1)).as_dict()
     assert found["layers"] == found["words"] == found["drift"] == []
     assert found["map"] is None
     assert found["notes"] == []
@@ -190,8 +193,8 @@ def test_all_maps_after_the_last_round(lm, facts, unedited, assets, monkeypatch)
 
     monkeypatch.setattr(maps, "_umap", lambda joint, seed: joint[:, :2].double())  # compiling umap takes 20 s
     session = make(lm, facts, unedited, assets, tasks=False, inside=False, maps=True)
-    first = session.measure(edited(lm), [0], [0], 1)
-    last = session.measure(edited(lm), [0], [0], 1, final=True)
+    first = session.measure(Moment(edited(lm), [0], [0], 1))
+    last = session.measure(Moment(edited(lm), [0], [0], 1, final=True))
     assert first.map["method"] == "pca"
     assert first.more_maps == []
     assert [drawn["method"] for drawn in last.more_maps] == ["tsne", "umap"]

@@ -8,14 +8,11 @@ measures the same numbers as one that was never stopped.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from core.editing.linalg.dominance import TAU
 from core.facts.fact import Fact
 from core.measures.config import MeasureConfig
 from core.measures.inside.lower_layers import LowerLayers
@@ -28,11 +25,10 @@ from core.measures.outside.tasks import Tasks, own_tasks
 from core.measures.outside.texts import NO_PROSE, Texts, Write, texts_for
 from core.measures.outside.words import Words
 from core.measures.session.inside import InsideMeasures
+from core.measures.session.moment import Moment, Weights
 from core.measures.session.outside import OutsideMeasures
 from core.measures.session.steps import Beat, Progress, Steps
 from core.models.language_model import LanguageModel
-
-Weights = Mapping[int, Tensor]
 
 
 @dataclass
@@ -116,45 +112,27 @@ class MeasureSession:
         self, tau: float | None = None, heartbeat: Beat | None = None, progress: Progress | None = None
     ) -> Measurement:
         """Round 0: the unedited model, on the facts that are to be edited."""
-        return self.measure({}, (), (), 0, tau, heartbeat=heartbeat, progress=progress)
+        return self.measure(Moment({}, (), (), 0, tau), heartbeat, progress)
 
-    def measure(
-        self,
-        weights: Weights,
-        edited: Sequence[int],
-        just: Sequence[int],
-        round: int,
-        tau: float | None = None,
-        layers: Sequence[int] | None = None,
-        previous: Mapping[str, Any] | None = None,
-        final: bool = False,
-        heartbeat: Beat | None = None,
-        progress: Progress | None = None,
-        by: str = "energy",
-    ) -> Measurement:
-        """Measure the model that wears `weights`, after `round` rounds.
-
-        `edited`: indices of the facts edited so far, in their order; `just`: those edited since the last measurement;
-        `tau`: the guard's, a share of Σσ or, `by` "count", of the number of σ; `layers`: those of the lane (none: its
-        states cannot change, and are not measured); `previous`: `scores` of the lane's last measurement, which carries
-        `efficacy_when_edited` on (rounded or not); `final`: after the last round more is measured. `heartbeat` is
-        called between pieces and may wear other weights or raise.
-        """
+    def measure(self, moment: Moment, heartbeat: Beat | None = None, progress: Progress | None = None) -> Measurement:
+        """Measure a lane after a round. `heartbeat` is called between pieces; it may wear other weights, or raise."""
         started = time.perf_counter()
-        result = Measurement(round)
+        weights, result = moment.weights, Measurement(moment.round)
         step = Steps(heartbeat, progress, self.lower)
         outside = OutsideMeasures(
             self.lm, self.facts, self.unedited, self.config, self.texts, self.tasks, self.locality
         )
         with self.lower.remembered():
             with self.lm.worn(weights):
-                outside.measure(result, edited, just, previous, final, unedited=not weights, step=step)
+                outside.measure(result, moment, step)
             if self.references:
                 inside = InsideMeasures(self.lm, self.config, self.references, self.probe)
-                inside.measure(result, weights, self.layers if layers is None else layers, (tau or TAU, by), step)
-            if self.panel and (layers is None or layers):
-                self._maps(self.panel, result, weights, edited, final, step)
-        result.words = self.words(weights, self._shown(just), step.beat)
+                inside.measure(
+                    result, weights, self.layers if moment.layers is None else moment.layers, moment.share, step
+                )
+            if self.panel and (moment.layers is None or moment.layers):
+                self._maps(self.panel, result, moment, step)
+        result.words = self.words(weights, self._shown(moment.just), step.beat)
         result.probes = self.said.after(weights, self.config.probes, step.beat)
         result.scores["measure_seconds"] = time.perf_counter() - started - step.waited
         return result
@@ -168,21 +146,13 @@ class MeasureSession:
         panel = (self.panel or self._panel()) if self.layers else None
         return rounded(panel.draw(weights, edited, method, self.config.seed), 4) if panel else None
 
-    def _maps(
-        self,
-        panel: MapPanel,
-        result: Measurement,
-        weights: Weights,
-        edited: Sequence[int],
-        final: bool,
-        step: Steps,
-    ) -> None:
+    def _maps(self, panel: MapPanel, result: Measurement, moment: Moment, step: Steps) -> None:
         """Add the live map, and after the last round the other two where the config asks for all."""
         live = self.config.live_map() or "pca"
-        methods = [live, "tsne", "umap"] if final and self.config.maps is True else [live]
+        methods = [live, "tsne", "umap"] if moment.final and self.config.maps is True else [live]
         for done, method in enumerate(methods):
             step.report("maps", done, len(methods))
-            drawn = panel.draw(weights, edited, method, self.config.seed, step.beat)
+            drawn = panel.draw(moment.weights, moment.edited, method, self.config.seed, step.beat)
             if drawn is None:
                 result.notes.append("the edited model's states are not finite; there is no map of them")
                 break

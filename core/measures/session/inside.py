@@ -16,11 +16,11 @@ from core.measures.inside.probe_states import Probe
 from core.measures.inside.similarity import binned, compare
 from core.measures.inside.spectrum import Reference, curve, thin
 from core.measures.measurement import Measurement
+from core.measures.session.moment import Weights
 from core.measures.session.steps import Steps
 from core.models.language_model import LanguageModel
 from core.models.worn import extras_of
 
-Weights = Mapping[int, Tensor]
 TOP = 64  # of the dominant singular vectors that are drawn
 
 

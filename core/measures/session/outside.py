@@ -14,6 +14,7 @@ from core.measures.outside.locality import Locality
 from core.measures.outside.perplexity import perplexity
 from core.measures.outside.tasks import Tasks
 from core.measures.outside.texts import Texts
+from core.measures.session.moment import Moment
 from core.measures.session.steps import Steps
 from core.models.language_model import LanguageModel
 
@@ -33,22 +34,13 @@ class OutsideMeasures:
     tasks: Tasks | None
     locality: Locality
 
-    def measure(
-        self,
-        result: Measurement,
-        edited: Sequence[int],
-        just: Sequence[int],
-        previous: Mapping[str, Any] | None,
-        final: bool,
-        unedited: bool,
-        step: Steps,
-    ) -> None:
+    def measure(self, result: Measurement, moment: Moment, step: Steps) -> None:
         """Add scores of facts, recall of unedited ones, locality, perplexity and tasks; the weights are worn.
 
         Locality comes first: its ratings of the neighbors' answers serve the scores too.
         """
-        config = self.config
-        count = config.final_sample if final else config.sample
+        config, edited, just = self.config, moment.edited, moment.just
+        count = config.final_sample if moment.final else config.sample
         chosen = scores.spread_sample(list(edited) or range(len(self.facts)), count, config.seed)
         fresh = scores.spread_sample(list(just), WHEN_EDITED, config.seed)
         others = scores.spread_sample(range(len(self.unedited)), config.unedited, config.seed)
@@ -56,7 +48,7 @@ class OutsideMeasures:
         total = len(chosen) + len(fresh) + len(others)
         step.report("scores", 0, total)
         facts = [self.facts[i] for i in chosen]
-        locality = self.locality.measure(facts, config.seed, step.beat, answers, edited=not unedited)
+        locality = self.locality.measure(facts, config.seed, step.beat, answers, edited=bool(moment.weights))
         rows = scores.score_facts(answers, facts, config.paraphrases, config.neighbors)
         step.report("scores", len(chosen), total)
         new = scores.score_facts(answers, [self.facts[i] for i in fresh], direct_only=True)
@@ -64,7 +56,7 @@ class OutsideMeasures:
         step.report("scores", total, total)
         result.scores |= {"edits": len(edited), "scored": len(chosen)} | scores.summarise(rows)
         result.scores |= by_kind(facts, rows)
-        result.scores |= when_edited(scores.summarise(new), len(fresh), len(just), rounded(dict(previous or {})))
+        result.scores |= when_edited(scores.summarise(new), len(fresh), len(just), rounded(dict(moment.previous or {})))
         result.scores |= {"unedited_recall": scores.mean(recalled), "unedited_scored": len(others)}
         result.scores |= {column: row and row["value"] for column, row in locality.items()}
         if config.perplexity and self.texts.prose:

@@ -24,6 +24,7 @@ from core.editing.rounds.matched_shrinkage import exact
 from core.editing.stopwatch import charged
 from core.errors import UserError
 from core.measures.inside.key_overlap import key_overlap
+from core.measures.session.moment import Moment
 from core.runs.engine.cautions import cautions, conditions, elsewhere, flagged
 from core.runs.engine.laboratory import Laboratory
 from core.runs.engine.run_context import RunContext, prepare, recipe_of, share_of, versions
@@ -261,7 +262,7 @@ class Sequenced:
         self._pace.begin("measure", label)
         before, without = self._past.last_measured(label, number), context.left_out[label]
         weights = self._states.after(label, number).worn
-        measured = context.measures.measure(
+        moment = Moment(
             weights,
             context.plan.edited_by(number, without),
             context.plan.edited_since(before[1], number, without),
@@ -270,9 +271,8 @@ class Sequenced:
             layers=context.layers[label],
             previous=self._past.scores.get(before),
             final=number == context.plan.rounds,
-            heartbeat=self._control.heartbeat,
-            progress=self._reporter(label, number),
         )
+        measured = context.measures.measure(moment, self._control.heartbeat, self._reporter(label, number))
         payload = measured.as_dict()
         payload.pop("round")
         payload["scores"] |= self._past.edit_seconds(label, number)

@@ -10,6 +10,7 @@ from typing import Any
 
 from core.measures.config import MeasureConfig
 from core.measures.session import MeasureSession
+from core.measures.session.moment import Moment
 from core.runs.engine.run_context import announce, share_of
 from core.runs.opened.run import OpenedRun
 from core.runs.opened.selected_rounds import selected_rounds
@@ -82,7 +83,7 @@ def remeasure(
             )
         )
         control.boundary()
-        measured = session.measure(
+        moment = Moment(
             lane.at(number).weights,
             lane.edited_by(number),
             (),
@@ -90,8 +91,8 @@ def remeasure(
             **share_of(lane.recipe),
             layers=lane.layers,
             final=number == run.plan.rounds,
-            heartbeat=control.heartbeat,
         )
+        measured = session.measure(moment, control.heartbeat)
         events.append(_event(label, number, measured.as_dict()).as_dict())
     return _written(folder, events, again.maps)
 
