@@ -13,6 +13,7 @@ from pathlib import Path
 # Read where libraries are imported, and by processes that tests start. With two threads, toys are no faster, and much
 # slower on a busy machine, since each waits for the other; bits are the same in all processes of the tests.
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+os.environ["NUMBA_OPT"] = "0"  # UMAP of forty points: to compile it costs all
 
 import pytest
 from hypothesis import settings

@@ -60,7 +60,7 @@ def test_neighbor_maps_are_repeatable_and_joint(method):
 
 def test_umap_is_asked_for_a_repeatable_joint_layout(monkeypatch):
     """Against a stand-in for umap-learn that notes its settings."""
-    asked = {}
+    asked, threads = {}, torch.get_num_threads()
 
     class UMAP:
         def __init__(self, **settings):
@@ -68,12 +68,14 @@ def test_umap_is_asked_for_a_repeatable_joint_layout(monkeypatch):
 
         def fit_transform(self, joint):
             asked["shape"] = joint.shape
+            torch.set_num_threads(threads + 1)  # as numba does
             return joint[:, :2]
 
     monkeypatch.setitem(sys.modules, "umap", types.SimpleNamespace(UMAP=UMAP))
     found = layout(cloud(), cloud(), "umap", seed=5)
     assert asked == {"n_neighbors": 15, "init": "pca", "random_state": 5, "n_jobs": 1, "shape": (80, 10)}
     assert (found.method, found.points) == ("umap", 40)
+    assert torch.get_num_threads() == threads
 
 
 def test_an_unknown_map_is_named():

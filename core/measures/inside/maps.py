@@ -124,4 +124,11 @@ def _umap(joint: Float[Tensor, "m d"], seed: int) -> Float[Tensor, "m 2"]:
         from umap import UMAP
 
         model = UMAP(n_neighbors=min(15, len(joint) - 1), init="pca", random_state=seed, n_jobs=1)
-        return torch.from_numpy(np.asarray(model.fit_transform(_reduced(joint)))).double()
+        threads = torch.get_num_threads()
+        try:
+            flat = model.fit_transform(_reduced(joint))
+        finally:
+            torch.set_num_threads(
+                threads
+            )  # numba sets those of the OpenMP that torch uses too: later bits would differ
+        return torch.from_numpy(np.asarray(flat)).double()
