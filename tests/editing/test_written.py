@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from core.editing.statistics import written
-from core.editing.statistics.written import nucleus, written_corpus
+from core.editing.statistics.written import Begun, nucleus, written_corpus
 
 TOKENS = 600
 
@@ -69,6 +69,16 @@ def test_progress_rises_to_the_total_and_estimates_the_rest(lm, tmp_path):
     assert told[0].seconds_left is None
     assert told[-1].seconds_left >= 0
     assert "The unedited model writes 600 tokens" in told[-1].message
+
+
+def test_the_time_left_is_that_of_whole_batches(monkeypatch):
+    """600 tokens are asked, and batches of 256 tokens: the third one is written to its end."""
+    told = []
+    monkeypatch.setattr(written.time, "monotonic", lambda: 60.0)
+    for grown in (0, 128, 240):
+        written.tell(None, told.append, Begun(0, 0.0), 512, 768, 600, grown)
+    assert [state.done for state in told] == [400, 500, 587]
+    assert [state.seconds_left for state in told] == [pytest.approx(60 / (512 + n) * (256 - n)) for n in (0, 128, 240)]
 
 
 def test_the_nucleus_holds_so_much_of_the_probability():

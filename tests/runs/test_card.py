@@ -3,14 +3,25 @@
 import csv
 import json
 import re
+import signal
 
 import pytest
 
 from core.__main__ import main
+from core.editing.statistics import written as text_of_its_own
+from core.editing.statistics.second_moment import ToGather
+from core.measures.studies.card import Card
+from core.measures.study.workload import WRITING, statistics_work
+from core.runs.engine import laboratory as laboratory_module
+from core.runs.engine.laboratory import Laboratory
 from core.runs.export.card import across, cell, markdown, table
 from core.runs.opened.run import OpenedRun
 from core.runs.opened.study import study
-from tests.runs.conftest import PAIRS
+from core.runs.opened.without_run import case_without_run
+from core.runs.progress import control
+from core.runs.progress.control import Control, Paused
+from core.runs.spec.run_spec import RunSpec
+from tests.runs.conftest import FACTS, PAIRS
 
 QUICK = ["--edits", "2", "--items", "2", "--tenths", "2", "--seeds", "1", "--layers", "1,2", "--tokens", "300"]
 
@@ -109,6 +120,55 @@ def test_studies_without_a_run(written, model_folder, texts_file, tmp_path, caps
     capsys.readouterr()
     assert main(bad) == 2
     assert 'did you mean "window"' in capsys.readouterr().err
+
+
+def test_an_estimate_counts_the_statistics_that_are_missing(model_folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(text_of_its_own.ROWS, "cpu", 8)
+    monkeypatch.setattr(text_of_its_own, "LENGTH", 32)
+    spec = {"model": str(model_folder), "facts": {"items": FACTS}, "lanes": [{"method": "memit"}], "device": "cpu"}
+    spec = RunSpec.from_dict(spec | {"statistics": {"tokens": 200}, "measure": {"tasks": False}})
+    case, card = case_without_run(Laboratory(tmp_path), spec, Control()), Card(layers=(1, 2))
+    missing = ToGather(written=256, tokens=200, layers=(1, 2))
+    assert case.session.to_gather([1, 2]) == missing
+    token = 2 * case.lm.n_parameters
+    expected = token * 200 * 3 / 4 + 2 * 200 * case.lm.d_ffn**2 + WRITING * token * 256
+    work, before = statistics_work(case, [1, 2]), card.seconds(case, [0])
+    assert work.passes == pytest.approx(expected)
+    case.session.ahead([2])
+    assert case.session.to_gather([1, 2]) == ToGather(0, 200, (1,))
+    case.session.ahead([1])
+    again = case_without_run(Laboratory(tmp_path), spec, Control())  # it finds them on the disk
+    assert case.session.to_gather([1, 2]) == again.session.to_gather([1, 2]) == ToGather()
+    assert before - card.seconds(again, [0]) == pytest.approx(work.seconds(case.lm))
+
+
+def test_a_study_ends_at_once_while_statistics_are_gathered(written, model_folder, tmp_path, monkeypatch, capsys):
+    def terminated(folder, lm, layers, corpus, tokens, skip_bos, heartbeat, progress):
+        signal.raise_signal(signal.SIGTERM)
+        heartbeat()
+        pytest.fail("gathering went on")
+
+    monkeypatch.setattr(control, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(laboratory_module, "cached_moments", terminated)
+    facts = ["--facts", str(written.parent / "facts.csv"), "--device", "cpu", "--out", str(tmp_path / "out")]
+    for command in (["card", str(model_folder)], ["study", "layers", str(model_folder)]):
+        texts = ["--texts", str(written.parent / "facts.csv")]
+        assert main([*command, *facts, *texts, "--tokens", "300"]) == 3
+        assert "Stopped; nothing was written; statistics gathered so far are kept." in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_who_leaves_finishes_a_step_but_not_what_comes_before_the_first(monkeypatch):
+    monkeypatch.setattr(control, "POLL_SECONDS", 0.0)
+    early, late = Control(), Control()
+    early.leave("closing")
+    with pytest.raises(Paused, match="closing"):
+        early.heartbeat()
+    late.boundary()
+    late.leave("closing")
+    late.heartbeat()
+    with pytest.raises(Paused, match="closing"):
+        late.boundary()
 
 
 def test_tables_as_text():

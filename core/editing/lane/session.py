@@ -18,7 +18,7 @@ from core.editing.lane.contexts import sample_contexts
 from core.editing.layer_context import LayerContext, Prior
 from core.editing.linalg.subspace import Svd, svd
 from core.editing.settings.defaults import ModelInfo
-from core.editing.statistics.second_moment import SecondMoment
+from core.editing.statistics.second_moment import SecondMoment, ToGather
 from core.editing.stopwatch import SETUP, Stopwatch
 from core.models.language_model import LanguageModel
 
@@ -94,6 +94,11 @@ class EditSession:
         if gather is not None:
             with self.setup():
                 gather(layers)
+
+    def to_gather(self, layers: Sequence[int]) -> ToGather:
+        """What has yet to be gathered before these layers have their second moments."""
+        missing = getattr(self.moments, "to_gather", None)
+        return ToGather() if missing is None else missing(layers)
 
     def spectral_norm(self, layer: int) -> float:
         """σ_1 of W0, computed once; without its singular vectors, which are large."""

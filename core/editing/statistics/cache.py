@@ -75,6 +75,14 @@ def cached_moments(
     return {layer: moments[layer] for layer in layers}
 
 
+def uncached(
+    folder: Path, lm: LanguageModel, layers: Sequence[int], corpus: Corpus, max_tokens: int, skip_bos: bool = False
+) -> list[int]:
+    """The layers of which `cached_moments` would have to gather the second moments."""
+    about = {layer: description(lm, layer, corpus.name, max_tokens, skip_bos) for layer in layers}
+    return [layer for layer in layers if not place(folder, about[layer]).exists()]
+
+
 def passes(lm: LanguageModel, layers: Sequence[int]) -> list[list[int]]:
     """The layers whose sums are gathered together, pass by pass."""
     many = max(1, AT_ONCE // bytes_of(lm.d_ffn, torch.float64))

@@ -43,6 +43,16 @@ class SecondMoment:
 
 
 @dataclass(frozen=True)
+class ToGather:
+    """What is missing before statistics are there: tokens that the model has to write for them, and the layers whose
+    second moments it has to gather from so many `tokens`."""
+
+    written: int = 0
+    tokens: int = 0
+    layers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Gathering:
     """Progress of the statistics: tokens `done` of `total` over all `passes` (each reads all tokens, for some of the
     layers), seconds left at the speed measured so far, the same at the speed of the first batch (both None before

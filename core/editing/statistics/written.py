@@ -81,11 +81,22 @@ def written_corpus(
         batch = read(path)
         if batch is None:
             begun = begun or Begun(done, time.monotonic())
-            batch = written(lm, f"{seed} {number}", partial(tell, heartbeat, progress, begun, done, tokens))
+            whole = done + batch_tokens(lm) * -(
+                -(tokens - done) // batch_tokens(lm)
+            )  # batches are written to their end
+            batch = written(lm, f"{seed} {number}", partial(tell, heartbeat, progress, begun, done, whole, tokens))
             write(path, batch)
         texts += batch["texts"]
         done, number = done + batch["tokens"], number + 1
     return Corpus(hash_texts(texts), lambda: texts)
+
+
+def unwritten(folder: Path, lm: LanguageModel, tokens: int, seed: int = STATISTICS) -> int:
+    """How many tokens `written_corpus` has yet to write, in whole batches; 0 if all are there."""
+    place, number, done = folder / name_of(lm, seed), 0, 0
+    while done < tokens and (batch := read(place / f"{number:04d}.json")) is not None:
+        done, number = done + batch["tokens"], number + 1
+    return batch_tokens(lm) * -(-max(tokens - done, 0) // batch_tokens(lm))
 
 
 @dataclass(frozen=True)
@@ -101,17 +112,19 @@ def tell(
     progress: Callable[[Writing], None] | None,
     begun: Begun,
     before: int,
+    whole: int,
     total: int,
     grown: int,
 ) -> None:
-    """Call what is to be called before each token: `before` tokens are in batches, `grown` in the present one."""
+    """Call what is to be called before each token: `before` tokens are in batches, `grown` in the present one; the
+    last batch will end at `whole`, after the `total` that was asked for."""
     if heartbeat is not None:
         heartbeat()
     if progress is not None:
-        done = min(before + grown, total)
+        done = before + grown
         fresh = done - begun.tokens
-        left = (time.monotonic() - begun.at) / fresh * (total - done) if fresh > 0 else None
-        progress(Writing(done, total, left))
+        left = (time.monotonic() - begun.at) / fresh * (whole - done) if fresh > 0 else None
+        progress(Writing(total * done // whole, total, left))
 
 
 def name_of(lm: LanguageModel, seed: int) -> str:
@@ -124,6 +137,11 @@ def name_of(lm: LanguageModel, seed: int) -> str:
 def rows(lm: LanguageModel) -> int:
     """Texts of a batch."""
     return ROWS.get(lm.device.type, ROWS["cpu"])
+
+
+def batch_tokens(lm: LanguageModel) -> int:
+    """Tokens of a batch, at most: texts that end early have fewer."""
+    return rows(lm) * min(LENGTH, lm.max_length)
 
 
 @torch.no_grad()

@@ -42,12 +42,14 @@ class Layers:
     neighbors: int = param(2, ge=0, le=ceiling.PER_FACT, help="Neighbors per fact.")
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
-        """About how long it will take here, statistics not counted."""
-        from core.measures.study.workload import question_work
+        """About how long it will take here, with the statistics that have yet to be gathered."""
+        from core.measures.study.workload import question_work, statistics_work
 
         edits = min(self.edits, len(case.facts))
         questions = edits * (STEPS + 2 * (1 + self.paraphrases + self.neighbors)) + self.facts
-        return question_work(case, len(windows(case.lm.n_layers, self.width, self.step)) * questions).seconds(case.lm)
+        sets = windows(case.lm.n_layers, self.width, self.step)
+        work = statistics_work(case, sorted({layer for window in sets for layer in window}))
+        return (work + question_work(case, len(sets) * questions)).seconds(case.lm)
 
     def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """Tables `windows` (all scores of each window), `scores` (those that are drawn) and `changes` (by layer)."""

@@ -11,6 +11,7 @@ from core.measures.study.case import Case
 
 ANSWER = 3  # tokens of an answer, about
 LOOKED_AT = 50  # prompts whose length is taken for that of all
+WRITING = 2.0  # a token that is written takes as long as so many that are read
 CHOICES, ITEMS = 4, 1000  # of an item, and of a task, where neither is known before the task is loaded
 
 
@@ -25,6 +26,18 @@ def question_work(case: Case, questions: int | float, tokens: int | float = ANSW
     lm, some = case.lm, [fact.text for fact in (*case.facts[:LOOKED_AT], *case.unedited[:LOOKED_AT])]
     lengths = [len(ids) for ids in lm.encode_all([lm.asked(text) for text in some])]
     return passes(lm, round(questions * (fmean(lengths) + tokens))) if lengths else Work()
+
+
+def statistics_work(case: Case, layers: Sequence[int]) -> Work:
+    """What the second moments of these layers still take: the model writes its text, if there is none, and reads it up
+    to the last of the layers; keys are multiplied with themselves."""
+    lm, missing = case.lm, case.session.to_gather(layers)
+    if not missing.layers:
+        return Work()
+    depth = (max(missing.layers) + 1) / lm.n_layers
+    squares = missing.tokens * len(missing.layers) * float(lm.d_ffn) ** 2  # the upper half of 2 d² a token
+    read = passes(lm, round(missing.tokens * depth)) + Work(passes=squares)
+    return read + passes(lm, missing.written).times(WRITING)
 
 
 def task_work(case: Case, names: Sequence[str], limit: int | None) -> Work:

@@ -67,7 +67,7 @@ def made(
     control = Control(report=telling.progress)
     quiet()
     try:
-        with interruptible(control, "nothing was written"):
+        with interruptible(control, "nothing was written; statistics gathered so far are kept"):
             from core.runs.engine.laboratory import Laboratory
             from core.runs.opened.without_run import study_without_run
 

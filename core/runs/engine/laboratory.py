@@ -15,10 +15,10 @@ from core.editing.lane.state import LaneState
 from core.editing.recipe import recipe_from_dict
 from core.editing.rounds.edit_round import edit_round
 from core.editing.settings.defaults import statistics_tokens
-from core.editing.statistics.cache import cached_moments
+from core.editing.statistics.cache import cached_moments, uncached
 from core.editing.statistics.corpus import Corpus, dataset_corpus, file_corpus
-from core.editing.statistics.second_moment import Gathering
-from core.editing.statistics.written import ASIDE, STATISTICS, Writing, written_corpus
+from core.editing.statistics.second_moment import Gathering, ToGather
+from core.editing.statistics.written import ASIDE, STATISTICS, Writing, unwritten, written_corpus
 from core.errors import UserError
 from core.facts.fact import Fact
 from core.models.gguf import Say
@@ -93,8 +93,7 @@ class Laboratory:
     ) -> EditSession:
         """A session with the statistics of these layers, gathered or read, and what editing has derived from them."""
         lm = self.model(spec)
-        corpus, skip_bos = self._corpus(spec), spec.statistics.skip_bos
-        tokens = spec.statistics.tokens or statistics_tokens(model_info(lm))
+        corpus, skip_bos, tokens = self._corpus(spec), spec.statistics.skip_bos, self._tokens(spec)
         key = (corpus.name if corpus else "written", tokens, skip_bos, spec.seed)
         if self._session is None or self._session[0] != key:
             self._session = (key, EditSession(lm, {}, spec.seed))
@@ -104,10 +103,20 @@ class Laboratory:
         missing = [layer for layer in layers if layer not in session.moments]
         if missing:
             corpus = corpus or self.writer(spec, heartbeat, progress, STATISTICS)(tokens)
-            folder = self.home / "statistics" / lm.fingerprint[:16]
-            moments = cached_moments(folder, lm, missing, corpus, tokens, skip_bos, heartbeat, progress)
+            moments = cached_moments(self._statistics(lm), lm, missing, corpus, tokens, skip_bos, heartbeat, progress)
             session.moments = {**session.moments, **moments}
         return session
+
+    def to_gather(self, spec: RunSpec, layers: Sequence[int]) -> ToGather:
+        """What `session` has yet to do for the statistics of these layers."""
+        lm, tokens = self.model(spec), self._tokens(spec)
+        corpus = self._corpus(spec)
+        if corpus is None:
+            if text := unwritten(self.home / "written", lm, tokens):
+                return ToGather(text, tokens, tuple(layers))
+            corpus = self.writer(spec, seed=STATISTICS)(tokens)
+        missing = uncached(self._statistics(lm), lm, layers, corpus, tokens, spec.statistics.skip_bos)
+        return ToGather(0, tokens, tuple(missing)) if missing else ToGather()
 
     def warnings(self, spec: RunSpec) -> list[str]:
         """Warnings about the model and its statistics."""
@@ -146,6 +155,14 @@ class Laboratory:
             edit_round(lm, LaneState.base(lm, recipe.layers), [TRIED], recipe, session, heartbeat)
         except (UserError, ImportError) as error:
             print(f"{time.strftime('%F %T')} not warmed up: {error}", file=sys.stderr, flush=True)
+
+    def _tokens(self, spec: RunSpec) -> int:
+        """How many tokens the statistics are gathered from."""
+        return spec.statistics.tokens or statistics_tokens(model_info(self.model(spec)))
+
+    def _statistics(self, lm: LanguageModel) -> Path:
+        """The folder of a model's statistics."""
+        return self.home / "statistics" / lm.fingerprint[:16]
 
     def _corpus(self, spec: RunSpec) -> Corpus | None:
         """The corpus that statistics are gathered from; None if the model is to write it."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 
-from core.editing.statistics.second_moment import SecondMoment
+from core.editing.statistics.second_moment import SecondMoment, ToGather
 from core.errors import UserError
 from core.measures.cost.cost_model import announcement
 from core.measures.outside.texts import texts_for
@@ -97,7 +98,7 @@ def case_of(lane: OpenedLane, report: Callable[[int, int], None] | None = None) 
     """The `Case` of a lane, which studies work on. Statistics of a layer are read or gathered when they are used."""
     run, label = lane.run, lane.label
     spec, past = run.spec, run.past
-    moments = Moments(run.lm.n_layers, lambda layers: _second_moments(run, layers))
+    moments = Moments(run.lm.n_layers, partial(_second_moments, run), partial(run.laboratory.to_gather, run.spec))
     return Case(
         lm=run.lm,
         lane=label,
@@ -120,11 +121,17 @@ def case_of(lane: OpenedLane, report: Callable[[int, int], None] | None = None) 
 
 
 class Moments(dict[int, SecondMoment]):
-    """C0 by layer: each is computed by `gather` on first use, or `ahead` with others, and then kept."""
+    """C0 by layer: each is computed by `gather` on first use, or `ahead` with others, and then kept. `lacking` tells
+    what that would take for some layers."""
 
-    def __init__(self, layers: int, gather: Callable[[Sequence[int]], Mapping[int, SecondMoment]]):
+    def __init__(
+        self,
+        layers: int,
+        gather: Callable[[Sequence[int]], Mapping[int, SecondMoment]],
+        lacking: Callable[[Sequence[int]], ToGather],
+    ):
         super().__init__()
-        self._layers, self._gather = layers, gather
+        self._layers, self._gather, self._lacking = layers, gather, lacking
 
     def __contains__(self, layer: object) -> bool:
         return layer in range(self._layers)
@@ -134,6 +141,11 @@ class Moments(dict[int, SecondMoment]):
             raise KeyError(layer)
         self.ahead([layer])
         return self[layer]
+
+    def to_gather(self, layers: Sequence[int]) -> ToGather:
+        """What has yet to be done for these layers."""
+        missing = [layer for layer in layers if layer not in self.keys()]
+        return self._lacking(missing) if missing else ToGather()
 
     def ahead(self, layers: Sequence[int]) -> None:
         """Compute those of several layers together, in one pass over the texts."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,13 @@ def case_without_run(laboratory: Laboratory, spec: RunSpec, control: Control) ->
     def gather(some: Sequence[int]) -> Mapping[int, Any]:
         return laboratory.session(spec, some, control.heartbeat, gathering(control)).moments
 
+    moments = Moments(lm.n_layers, gather, partial(laboratory.to_gather, spec))
     return Case(
         lm=lm,
         lane=Path(lm.reference).name if Path(lm.reference).is_dir() else lm.reference,
         recipe=recipe,
         ledger=Ledger(NOWHERE),
-        session=replace(laboratory.session(spec, ()), moments=Moments(lm.n_layers, gather)),
+        session=replace(laboratory.session(spec, ()), moments=moments),
         facts=facts.edit,
         unedited=facts.unedited,
         cohorts=(),

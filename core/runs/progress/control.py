@@ -49,6 +49,9 @@ class Control:
         self._stop: str | None = None
         self._leave: str | None = None
         self._at_once = False
+        self._committing = (
+            False  # whether work is committed step by step; before the first one there is nothing to finish
+        )
         self._turn_over = False
         self._steps: int | None = None
         self.paused, self.why = False, ""
@@ -60,8 +63,8 @@ class Control:
         self._stop = message
 
     def leave(self, message: str, at_once: bool = False) -> None:
-        """Let the run finish its current edit or measurement, then raise `Paused`; with `at_once`, at the next
-        heartbeat."""
+        """Let the run finish its current edit or measurement, then raise `Paused`. With `at_once`, and where nothing is
+        committed (before a run's first step, in a study), at the next heartbeat."""
         self._leave, self._at_once = message, at_once
 
     def end_turn(self) -> None:
@@ -118,6 +121,7 @@ class Control:
             self._steps -= 1
             if self._steps <= 0:
                 self.pause()
+        self._committing = True
         self._look(True)
         if self._leave is not None:
             raise Paused(self._leave)
@@ -147,7 +151,7 @@ class Control:
         self._polled = time.monotonic()
         if self._stop is not None:
             raise Stopped(self._stop)
-        if self._leave is not None and self._at_once:
+        if self._leave is not None and (self._at_once or not self._committing):
             raise Paused(self._leave)
 
     def _set_paused(self, paused: bool) -> None:

@@ -61,15 +61,16 @@ class Card:
     seeds: int = param(2, ge=1, le=ceiling.SEEDS, help="Random perturbations of each tenth.")
 
     def seconds(self, case: Case, rounds: Sequence[int]) -> float:
-        """About how long it will take here, statistics not counted."""
+        """About how long it will take here, with the statistics that have yet to be gathered."""
         from core.measures.cost.cost_model import decomposition
-        from core.measures.study.workload import question_work, task_work
+        from core.measures.study.workload import question_work, statistics_work, task_work
 
         lm, recipe = case.lm, self._recipe(case)
         each = task_work(case, self._names(case), self.items) + question_work(case, self.facts)
         work = each.times(self._evaluations(len(recipe.layers)))
         prompts = self.edits * (1 + sum(count for count, _ in recipe.method.samples()))
         work += question_work(case, prompts * STEPS)
+        work += statistics_work(case, recipe.layers)
         work += decomposition(lm.d_model, lm.d_ffn).times(2 * len(recipe.layers))
         return work.seconds(lm)
 
