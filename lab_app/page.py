@@ -145,7 +145,7 @@ def connect(parts: Parts) -> None:
     form["undo"].click(actions.undo, run, form["problem"], **at_once)
     form["stop"].click(actions.stop, run, **QUIET)
     form["facts"].paste(actions.paste, form["facts"], form["facts"], **QUIET)
-    form["facts"].examples(actions.example_rows, None, form["facts"], **QUIET)
+    form["facts"].examples(actions.example_rows, form["model"], form["facts"], **QUIET)
     asks = {"concurrency_limit": None, **QUIET}
     parts.probe.ask(actions.ask, [run, form["model"]], parts.probe, trigger_mode="multiple", **asks)
     parts.panels["map"].map(actions.map, [run, parts.panels["map"]], parts.panels["map"], **asks)

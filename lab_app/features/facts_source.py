@@ -16,6 +16,7 @@ from core.facts.source import MOST
 from core.runs.spec.problems import SpecError
 from core.runs.spec.run_spec import RunSpec
 from lab_app.form import experiment, sources
+from lab_app.form.examples import examples
 from lab_app.form.experiment import rows_of
 from lab_app.handlers.actions import FORM, told, whole
 from lab_app.handlers.parts import QUIET, Parts
@@ -49,7 +50,7 @@ def connect(parts: Parts) -> None:
     facts = form["facts"]
     facts.check(desk.check, form["model"], facts, **many)
     facts.relation(desk.relation, form["model"], facts, **many)
-    form["model"].change(desk.world, form["model"], facts, **at_once)
+    form["model"].change(desk.world, [form["model"], facts], facts, **at_once)
     facts.file(desk.upload, facts, facts, **at_once)
     form["title"].spec(desk.spec, [form[name] for name in FORM], parts.more["spec"], **at_once)
 
@@ -73,9 +74,15 @@ class Desk:
         keys = ([str(row.get(name) or "") for name in ("subject", "prompt", "target", "truth")] for row in rows)
         return gr.update(looked={"rows": [[key, row] for key, row in zip(keys, found, strict=False)]})
 
-    def world(self, model: str | None, request: gr.Request) -> Any:
-        """The choices of the table for another model: it may have another world."""
-        return gr.update(offered=sources.offered(self.lab.world_of(model), self.lab.offer(request)))
+    def world(self, model: str | None, facts: Any, request: gr.Request) -> Any:
+        """The choices of the table for another model, which may have another world. Examples of another world that
+        nobody touched become those of this one; what somebody typed stays."""
+        world, rows = self.lab.world_of(model), rows_of(facts)
+        changed: dict[str, Any] = {"offered": sources.offered(world, self.lab.offer(request))}
+        others = [examples(other) for other in (self.lab.world, self.lab.everyday) if other is not world]
+        if rows in others:
+            changed["value"] = {**kept(facts), "rows": examples(world)}
+        return gr.update(**changed)
 
     def relation(self, model: str | None, event: gr.EventData) -> Any:
         """Subjects and objects of the chosen relation."""

@@ -1,4 +1,4 @@
-"""Example facts, and what the embedded world knows about typed facts."""
+"""Example facts, and what a world knows about typed facts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def examples(world: PocketWorld | None) -> list[Row]:
     for relation, subject, target in READY:
         truth = world.object_of.get((relation, subject))
         if truth and truth != target:
-            prompt = world.relations[relation]["templates"][0]
+            prompt = world.prompt_of(relation, subject)
             rows.append({"subject": subject, "prompt": prompt, "target": target, "truth": truth})
     return rows or [dict(row) for row in PLAIN]
 

@@ -115,9 +115,9 @@ class Actions:
         kept = [row for row in rows if any(str(row.get(name) or "").strip() for name in ("subject", "target"))]
         return told(message=f"{text.plural(len(added), 'row')} added.", good=True, value={"rows": kept + added})
 
-    def example_rows(self) -> Any:
-        """The table as a new visitor finds it."""
-        return told(value={"rows": examples(self.lab.world)})
+    def example_rows(self, model: str | None) -> Any:
+        """The table as a new visitor finds it: facts of the model's world."""
+        return told(value={"rows": examples(self.lab.world_of(model))})
 
     def start(
         self,

@@ -18,8 +18,8 @@ from core.runs.spec.admission import EVERYTHING, Offer
 from core.runs.spec.run_spec import RunSpec
 from lab_app.features.facts_source import Desk
 from lab_app.form import experiment, sources
-from lab_app.form.examples import PLAIN
-from lab_app.handlers.actions import FORM
+from lab_app.form.examples import PLAIN, by_template, examples
+from lab_app.handlers.actions import FORM, Actions
 from lab_app.lab import Lab, admit
 from tests.facts.records import ZSRE
 from tests.lab_app.apart import OWNER, OWNER_KEY
@@ -372,9 +372,29 @@ def test_facts_for_a_real_model_are_everyday_ones(lab):
     assert mixed["items"][1]["kind"] == "known"
     assert experiment.form({**RunSpec.from_dict({"facts": mixed, **LANES}).as_dict()})["count"] == 5
     desk = Desk(lab)
-    offered = {model: desk.world(model, OWNER)["offered"] for model in ("smollm2", "pocket")}
+    offered = {model: desk.world(model, {}, OWNER)["offered"] for model in ("smollm2", "pocket")}
     assert [offered[model]["world"] for model in offered] == ["everyday facts", "the pocket world"]
     assert [row[0] for row in offered["smollm2"]["relations"]] == list(lab.everyday.relations)
     found = desk.relation("smollm2", event(name="plural"))["relation"]
     assert dict(found["subjects"])["child"] == "children"
     assert "world of everyday facts has no relation" in desk.relation("smollm2", event(name="x"))["problems"]["message"]
+
+
+def test_untouched_examples_follow_the_model_and_typed_rows_stay(lab):
+    desk, first = Desk(lab), {"rows": examples(lab.world), "order": "shuffled"}
+    everyday = desk.world("smollm2", first, OWNER)["value"]
+    assert (everyday["rows"], everyday["order"]) == (examples(lab.everyday), "shuffled")
+    assert everyday["rows"] != first["rows"]
+    for row in everyday["rows"]:  # each is asked as the model says it, where it does
+        relation = by_template(lab.everyday)[row["prompt"]]
+        (fact,) = [
+            each for each in lab.everyday.facts if (each["relation"], each["subject"]) == (relation, row["subject"])
+        ]
+        said = [lab.everyday.relations[relation]["templates"][number] for number in fact["known"]]
+        assert row["prompt"] == said[0]
+        assert row["truth"] == fact["object"] != row["target"]
+    assert desk.world("pocket", everyday, OWNER)["value"]["rows"] == first["rows"]
+    assert "value" not in desk.world("pocket", first, OWNER)
+    for changed in ([*first["rows"], TYPED], first["rows"][1:], []):
+        assert "value" not in desk.world("smollm2", {"rows": changed}, OWNER)
+    assert Actions(lab).example_rows("smollm2")["value"]["rows"] == everyday["rows"]

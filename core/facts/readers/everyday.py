@@ -102,6 +102,10 @@ class EverydayWorld(PocketWorld):
         rng = random.Random(f"everyday unedited {seed}")
         return [self._true(row) for row in rng.sample(rows, min(count, len(rows)))]
 
+    def prompt_of(self, relation: str, subject: str) -> str:
+        """The first template in which the model says a fact; the relation's first if there is none."""
+        return self._in_order(self._rows[relation, subject])[0]
+
     def _edit(self, row: dict[str, Any], rng: random.Random) -> Fact:
         relation, subject, truth = row["relation"], row["subject"], row["object"]
         first, *others = self._in_order(row)

@@ -83,6 +83,10 @@ class PocketWorld:
         rng = random.Random(f"pocket unedited {seed}")
         return [self._true(row) for row in rng.sample(rows, min(count, len(rows)))]
 
+    def prompt_of(self, relation: str, subject: str) -> str:
+        """The template in which a fact is asked as an example: the relation's first."""
+        return self.relations[relation]["templates"][0]
+
     def _editable(self) -> dict[str, list[dict[str, Any]]]:
         by_subject = defaultdict(list)
         for row in self.facts:
