@@ -10,7 +10,7 @@ from core.editing.lane.state import LaneState
 from core.editing.rounds.edit_round import edit_round
 from core.editing.values.keys import prompts
 from core.editing.values.objective import make_task
-from core.editing.values.optimise import optimise_values
+from core.editing.values.optimise import Problem, optimise_values
 from core.errors import UserError
 from core.models.forward import score
 from core.models.generation import generate
@@ -70,7 +70,7 @@ def test_an_edit_makes_the_answer_likelier_where_it_was_asked(lm):
     recipe = recipe_of(lm, lr=0.3, relative_lr=True, steps=12, contexts=0)
     state = LaneState.base(lm, recipe.layers)
     rated = partial(score, lm, [fact.text for fact in FACTS], [fact.target for fact in FACTS])
-    found = optimise_values(lm, FACTS, recipe.layers[-1], recipe.method, [])
+    found = optimise_values(Problem(lm, FACTS, recipe.layers[-1], []), recipe.method)
     before = rated().logprob
     torch.testing.assert_close(-before.double(), found.loss_start, rtol=1e-5, atol=0.0)
     state.apply(edit_round(lm, state, FACTS, recipe, session_of(lm)))

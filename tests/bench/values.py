@@ -21,7 +21,7 @@ from core.editing.lane.session import EditSession, model_info
 from core.editing.recipe import recipe_from_dict
 from core.editing.rounds.locate_then_edit import LocateThenEdit
 from core.editing.values.objective import make_task
-from core.editing.values.optimise import optimise_values
+from core.editing.values.optimise import Problem, optimise_values
 from core.facts.fact import Fact
 from core.facts.readers.pocket import PocketWorld
 from core.models.language_model import LanguageModel
@@ -122,9 +122,9 @@ def main() -> None:
     contexts = EditSession(lm, {}).contexts(config)
 
     some = facts[: options.plain_facts]
-    optimise_values(lm, facts[:4], layer, config, contexts)  # warm up
+    optimise_values(Problem(lm, facts[:4], layer, contexts), config)  # warm up
     began = time.perf_counter()
-    found = optimise_values(lm, facts, layer, config, contexts)
+    found = optimise_values(Problem(lm, facts, layer, contexts), config)
     together = (time.perf_counter() - began) / len(facts)
     began = time.perf_counter()
     plain = one_at_a_time(lm, some, layer, config, contexts)

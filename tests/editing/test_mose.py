@@ -15,7 +15,7 @@ from core.editing.rounds.edit_round import edit_round
 from core.editing.rounds.guard_aware import protected
 from core.editing.rounds.layer_choice import nearest_layer
 from core.editing.settings.defaults import ModelInfo
-from core.editing.values.optimise import optimise_values
+from core.editing.values.optimise import Problem, optimise_values
 from core.errors import UserError
 from tests.editing import common
 from tests.editing.common import FACTS, keys, session_of
@@ -249,7 +249,7 @@ def test_the_layer_is_where_values_are_nearest(toy):
         scores[layer] = 0.0
         for fact in FACTS:
             few = mose_of(lm, steps=4).method
-            delta = optimise_values(lm, [fact], layer, few, session.contexts(recipe.method)).delta
+            delta = optimise_values(Problem(lm, [fact], layer, session.contexts(recipe.method)), few).delta
             key = keys(lm, [fact], layer, ())
             size = torch.linalg.matrix_norm(lm.original(layer), 2) * key.norm()
             scores[layer] += float(delta.norm() / size)

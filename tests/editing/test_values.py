@@ -10,7 +10,7 @@ from core.editing.failure import EditFailure
 from core.editing.lane.contexts import prefixes
 from core.editing.methods.memit import Memit
 from core.editing.values.gauss_newton import AIM, FIRST, RIDGE
-from core.editing.values.optimise import optimise_values
+from core.editing.values.optimise import Problem, optimise_values
 from core.models.tokens import answer_ids, slot_last
 from tests.editing.common import FACTS
 
@@ -83,7 +83,7 @@ def slow_values(lm, fact, config):
 def test_values_equal_a_slow_optimisation_of_each_fact(toy, family, clamp):
     lm = toy(family, "float64")
     config = Memit(**{**SETTINGS, "clamp": clamp})
-    found = optimise_values(lm, FACTS, LAYER, config, CONTEXTS, budget=100)
+    found = optimise_values(Problem(lm, FACTS, LAYER, CONTEXTS), config, budget=100)
     for column, fact in enumerate(FACTS):
         delta, losses = slow_values(lm, fact, config)
         torch.testing.assert_close(found.delta[:, column], delta, rtol=1e-7, atol=1e-9)
@@ -96,9 +96,9 @@ def test_values_equal_a_slow_optimisation_of_each_fact(toy, family, clamp):
 def test_facts_that_are_done_stop_and_the_others_go_on(toy):
     lm = toy("llama", "float64")
     config = Memit(**{**SETTINGS, "steps": 12})
-    ends = sorted(optimise_values(lm, FACTS, LAYER, config, CONTEXTS).loss.tolist())
+    ends = sorted(optimise_values(Problem(lm, FACTS, LAYER, CONTEXTS), config).loss.tolist())
     config = Memit(**{**SETTINGS, "steps": 12, "stop_loss": (ends[0] + ends[-1]) / 2})
-    found = optimise_values(lm, FACTS, LAYER, config, CONTEXTS)
+    found = optimise_values(Problem(lm, FACTS, LAYER, CONTEXTS), config)
     slow = [slow_values(lm, fact, config) for fact in FACTS]
     assert found.steps.tolist() == [len(losses) for _, losses in slow]
     assert len(set(found.steps.tolist())) > 1
@@ -109,14 +109,14 @@ def test_facts_that_are_done_stop_and_the_others_go_on(toy):
 @pytest.mark.parametrize("relative", [False, True])
 def test_the_loss_falls_and_the_clamp_holds(lm, relative):
     config = Memit(lr=0.3 if relative else 0.5, relative_lr=relative, clamp=1.5, weight_decay=0.0, steps=20)
-    found = optimise_values(lm, FACTS, LAYER, config, CONTEXTS)
+    found = optimise_values(Problem(lm, FACTS, LAYER, CONTEXTS), config)
     assert bool((found.loss < found.loss_start - 0.1).all())
     assert bool((found.size <= 1.5 + 1e-6).all())
     torch.testing.assert_close(found.target, found.start + found.delta)
 
 
 def test_one_evaluation_takes_no_step(lm):
-    found = optimise_values(lm, FACTS, LAYER, Memit(steps=1), CONTEXTS)
+    found = optimise_values(Problem(lm, FACTS, LAYER, CONTEXTS), Memit(steps=1))
     assert float(found.delta.abs().max()) == 0
     assert torch.equal(found.loss, found.loss_start)
 
@@ -125,17 +125,17 @@ def test_one_evaluation_takes_no_step(lm):
 def test_a_fact_does_not_depend_on_who_else_is_in_the_round(toy, kl):
     lm = toy("llama", "float64")
     config = Memit(**{**SETTINGS, "relative_lr": True, "lr": 0.3, "kl": kl})
-    together = optimise_values(lm, FACTS, LAYER, config, CONTEXTS)
+    together = optimise_values(Problem(lm, FACTS, LAYER, CONTEXTS), config)
     for column, fact in enumerate(FACTS):
-        alone = optimise_values(lm, [fact], LAYER, config, CONTEXTS)
+        alone = optimise_values(Problem(lm, [fact], LAYER, CONTEXTS), config)
         torch.testing.assert_close(together.delta[:, [column]], alone.delta, rtol=1e-8, atol=1e-10)
 
 
 def test_the_worn_weights_are_what_is_edited(lm):
     config = Memit(**SETTINGS)
-    plain = optimise_values(lm, FACTS, LAYER, config, [])
+    plain = optimise_values(Problem(lm, FACTS, LAYER, []), config)
     with lm.worn({1: lm.original(1) * 2}):
-        worn = optimise_values(lm, FACTS, LAYER, config, [])
+        worn = optimise_values(Problem(lm, FACTS, LAYER, []), config)
     assert not torch.allclose(plain.start, worn.start)
 
 
@@ -148,8 +148,8 @@ def test_other_weights_may_be_worn_in_a_heartbeat(lm):
         with lm.worn({1: lm.original(1) * 2}), torch.no_grad():
             lm.model(torch.tensor([[1, 2, 3]]))
 
-    quiet = optimise_values(lm, FACTS, LAYER, config, CONTEXTS)
-    beaten = optimise_values(lm, FACTS, LAYER, config, CONTEXTS, beat)
+    quiet = optimise_values(Problem(lm, FACTS, LAYER, CONTEXTS), config)
+    beaten = optimise_values(Problem(lm, FACTS, LAYER, CONTEXTS), config, beat)
     assert len(beats) == 1 + 2 * config.steps  # the pass before the first; each evaluation, and its one batch
     assert torch.equal(quiet.delta, beaten.delta)
 
@@ -157,7 +157,7 @@ def test_other_weights_may_be_worn_in_a_heartbeat(lm):
 def test_numbers_that_break_name_the_fact(lm):
     broken = {1: torch.full_like(lm.original(1), float("nan"))}
     with lm.worn(broken), pytest.raises(EditFailure, match=r"capital of France is Rome.*layer 2.*Lower lr"):
-        optimise_values(lm, FACTS, LAYER, Memit(**SETTINGS), [])
+        optimise_values(Problem(lm, FACTS, LAYER, []), Memit(**SETTINGS))
 
 
 def slow_step(lm, fact, delta, config):
@@ -204,7 +204,7 @@ def slow_gauss_newton(lm, fact, config):
 def test_gauss_newton_steps_equal_those_of_a_slow_version(toy, clamp):
     lm = toy("gpt2", "float64")
     config = Memit(**{**SETTINGS, "clamp": clamp, "steps": 8, "optimizer": "gauss_newton"})
-    found = optimise_values(lm, FACTS, LAYER, config, CONTEXTS)
+    found = optimise_values(Problem(lm, FACTS, LAYER, CONTEXTS), config)
     backs = []
     for column, fact in enumerate(FACTS):
         delta, loss, back = slow_gauss_newton(lm, fact, config)
@@ -218,8 +218,8 @@ def test_gauss_newton_steps_equal_those_of_a_slow_version(toy, clamp):
 def test_gauss_newton_gets_further_than_adam_with_as_many_evaluations(toy):
     lm = toy("llama", "float64")
     usual = {"clamp": 4.0, "weight_decay": 0.0, "lr": 0.1, "relative_lr": True, "steps": 6}
-    adam = optimise_values(lm, FACTS, LAYER, Memit(**usual), CONTEXTS)
-    found = optimise_values(lm, FACTS, LAYER, Memit(**usual, optimizer="gauss_newton"), CONTEXTS)
+    adam = optimise_values(Problem(lm, FACTS, LAYER, CONTEXTS), Memit(**usual))
+    found = optimise_values(Problem(lm, FACTS, LAYER, CONTEXTS), Memit(**usual, optimizer="gauss_newton"))
     assert bool((found.loss < adam.loss).all())
     assert float(found.loss.mean()) < float(adam.loss.mean()) - 0.2
 
@@ -230,6 +230,6 @@ def test_gauss_newton_stays_orthogonal_to_blocked_directions(toy):
         torch.randn(lm.d_model, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     )[0]
     config = Memit(**{**SETTINGS, "optimizer": "gauss_newton"})
-    found = optimise_values(lm, FACTS, LAYER, config, CONTEXTS, blocked=blocked)
+    found = optimise_values(Problem(lm, FACTS, LAYER, CONTEXTS, blocked=blocked), config)
     torch.testing.assert_close(blocked.T @ found.delta, torch.zeros(3, len(FACTS), dtype=torch.float64))
     assert bool((found.loss < found.loss_start).all())

@@ -7,7 +7,7 @@ from dataclasses import replace
 from core.editing.lane.layer_method import LayerMethod
 from core.editing.lane.method import Round
 from core.editing.values.keys import prompts, states
-from core.editing.values.optimise import optimise_values
+from core.editing.values.optimise import Problem, optimise_values
 
 
 def nearest_layer(round_: Round, steps: int) -> int:
@@ -23,7 +23,7 @@ def nearest_layer(round_: Round, steps: int) -> int:
     distances: dict[int, float] = {}
     with lm.worn(round_.state.sums):
         for layer in round_.recipe.layers:
-            values = optimise_values(lm, facts, layer, method, contexts, round_.heartbeat)
+            values = optimise_values(Problem(lm, facts, layer, contexts), method, round_.heartbeat)
             keys = states(lm, rows, layer, "key", round_.heartbeat)
             size = session.spectral_norm(layer)  # rotating W does not change it
             distances[layer] = float((values.delta.norm(dim=0) / (size * keys.norm(dim=0))).sum())

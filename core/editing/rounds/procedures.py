@@ -16,7 +16,7 @@ from core.editing.linalg.lowrank import total
 from core.editing.rounds.guard_aware import protected
 from core.editing.rounds.spread import removed, spread
 from core.editing.values.keys import prompts, states
-from core.editing.values.optimise import optimise_values
+from core.editing.values.optimise import Problem, optimise_values
 
 
 def all_at_once(round_: Round, values_of: Callable[[Round], Values] | None = None) -> RoundUpdate:
@@ -55,17 +55,8 @@ def target_values(round_: Round, original: bool = False) -> Values:
     with lm.worn(weights):
         rows, beat = prompts(lm, facts, ()), round_.heartbeat
         start = states(lm, rows, last, method.site, beat) if method.site != "block" else None
-        values = optimise_values(
-            lm,
-            facts,
-            last,
-            method,
-            contexts,
-            round_.heartbeat,
-            progress=round_.progress,
-            blocked=None if basis is None else basis.outputs,
-            start=start,
-        )
+        problem = Problem(lm, facts, last, contexts, None if basis is None else basis.outputs, start)
+        values = optimise_values(problem, method, round_.heartbeat, round_.progress)
     return wrapped_values(round_, values, weights)
 
 

@@ -7,6 +7,7 @@ All facts of a round are optimised in parallel, each separately: one δ, one los
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -44,38 +45,45 @@ class Steps(Protocol):
         """The result: δ and its loss, given the last ones."""
 
 
+@dataclass(frozen=True)
+class Problem:
+    """Which values are wanted: of `facts`, at the output of `layer`, on the model with its present weights."""
+
+    lm: LanguageModel
+    facts: Sequence[Fact]
+    layer: int
+    contexts: Sequence[str]  # texts before the prompts
+    blocked: Float[Tensor, "d k"] | None = None  # orthonormal columns: δ stays orthogonal to them
+    start: Float[Tensor, "d b"] | None = None  # h0, if not the output of `layer` at the subject of the bare prompt
+
+    def allowed(self, rows: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        """The part of a gradient or step that may be taken."""
+        if self.blocked is None:
+            return rows
+        basis = self.blocked.to(rows.dtype)
+        return rows - (rows @ basis) @ basis.T
+
+
 def optimise_values(
-    lm: LanguageModel,
-    facts: Sequence[Fact],
-    layer: int,
+    problem: Problem,
     config: LayerMethod,
-    contexts: Sequence[str],
     heartbeat: Callable[[], None] | None = None,
-    budget: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
-    blocked: Float[Tensor, "d k"] | None = None,
-    start: Float[Tensor, "d b"] | None = None,
+    budget: int | None = None,
 ) -> Values:
-    """Optimise δ of each fact at the output of `layer`, on the model with its present weights.
+    """Optimise δ of each fact.
 
     The loss is that of `Objective`. From δ = 0 on, `config.optimizer` takes the steps; after each one δ is projected to
     ‖δ‖ ≤ clamp · ‖h0‖; a fact stops when its loss is below `stop_loss`; the last of `steps` evaluations makes no step.
     `progress` is called with ("values", the step that begins, all of them); the last steps are not run if all facts
-    stop early. With `blocked`, orthonormal columns, δ stays orthogonal to them: its gradient and every step are
-    projected. h0 is the output of `layer` at the subject of the bare prompt; or `start`, if z is the output of a part
-    of the layer (its FFN) that is added to the layer's.
+    stop early. `budget`: new tokens of a pass, by default what the model's memory allows. `problem.start` is for values
+    z at the output of a part of the layer (its FFN) that is added to the layer's.
     """
-
-    def allowed(rows: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        if blocked is None:
-            return rows
-        basis = blocked.to(rows.dtype)
-        return rows - (rows @ basis) @ basis.T
-
-    task = make_task(lm, facts, contexts, with_kl=config.kl > 0)
+    lm, facts, layer, start = problem.lm, problem.facts, problem.layer, problem.start
+    task = make_task(lm, facts, problem.contexts, with_kl=config.kl > 0)
     forward = PartialForward(lm, task.rows, layer, budget, heartbeat)
     objective = Objective(forward, task, config.kl, config.weight_decay, None if start is None else start.T)
-    steps = stepping(config, allowed)
+    steps = stepping(config, problem.allowed)
     delta = torch.zeros_like(objective.start)
     active = torch.ones(len(facts), dtype=torch.bool, device=lm.device)
     evaluations = torch.zeros(len(facts), dtype=torch.long, device=lm.device)
@@ -105,7 +113,7 @@ def optimise_values(
             break
         delta = steps.next(objective, delta, found, final, active)
     delta, final = steps.chosen(delta, final)
-    begun, moved = objective.start.double().T.contiguous(), allowed(delta.double()).T.contiguous()
+    begun, moved = objective.start.double().T.contiguous(), problem.allowed(delta.double()).T.contiguous()
     return Values(begun + moved, moved, begun, first.double().cpu(), final.double().cpu(), evaluations.cpu())
 
 
