@@ -41,6 +41,7 @@ def test_there_are_enough_known_templates_and_subjects_for_long_sequences(world)
     assert len(world.sample_of(KNOWN)) + len(world.sample_of(FURTHER)) >= 600 + 1_500  # distinct subjects to edit
     assert len(world.sample_of(FURTHER)) >= 1_500
     assert all(set(row["known"]) <= set(range(len(world.relations[row["relation"]]["templates"]))) for row in known)
+    assert {row["relation"] for row in known} == set(world.relations)  # each relation has sentences that are completed
 
 
 def test_a_sample_is_known_first_then_further_and_of_distinct_subjects(world):
