@@ -66,8 +66,13 @@ def score_ids(
         at_col = list(chain.from_iterable(cols[len(heads[i]) - 1 :] for i, (_, cols) in part.places.items()))
         wanted = torch.tensor(list(chain.from_iterable(targets[i] for i in part.places)), device=lm.device)
         ends = [r for r, _ in part.places.values()], [cols[len(heads[i]) - 1] for i, (_, cols) in part.places.items()]
-        width = part.inputs["input_ids"].shape[1]
-        with last_mlp_at(lm, torch.tensor(at_row), torch.tensor(at_col)), lm.ending(*ends, width):
+        after = [
+            (r, column, number)
+            for number, (i, (r, cols)) in enumerate(part.places.items())
+            for column in cols[len(heads[i]) :]
+        ]
+        asked = lm.ending(*ends, part.inputs["input_ids"].shape[1], after, heads=[heads[i] for i in part.places])
+        with last_mlp_at(lm, torch.tensor(at_row), torch.tensor(at_col)), asked:
             logits = logits_at(lm, part.inputs, at_row, at_col)
         log_p = (logits.gather(1, wanted[:, None])[:, 0] - logits.logsumexp(1)).cpu()
         first = logits.argmax(1)

@@ -57,12 +57,14 @@ def continuations(
         lengths = torch.tensor([len(rows[i]) for i in batch], device=lm.device)
         inputs: dict[str, Any] = right_padded(lm, [rows[i] for i in batch])
         columns: Tensor | list[int] = lengths - 1
-        cache = DynamicCache()
+        cache, decided = DynamicCache(), dict[str, Tensor]()  # what is decided where the prompts end holds to the end
         for step in range(count):
             if beat is not None:
                 beat()
             ends = [len(rows[i]) - 1 for i in batch] if step == 0 else []  # new tokens are no ends of prompts
-            with lm.ending(range(len(ends)), ends, inputs["input_ids"].shape[1]):
+            new = [(row, 0, row) for row in range(len(batch))] if step else []
+            heads = [rows[i] for i in batch] if step == 0 else []
+            with lm.ending(range(len(ends)), ends, inputs["input_ids"].shape[1], new, decided, heads):
                 logits = logits_at(lm, inputs, range(len(batch)), columns, cache)
             chosen = pick(logits)
             for index, token in zip(batch, chosen.tolist(), strict=True):
@@ -104,7 +106,7 @@ def moved_right(cache: DynamicCache, lengths: Int[Tensor, " n"]) -> Int[Tensor, 
 def next_tokens(lm: LanguageModel, prompt: str, k: int = 10) -> list[tuple[str, float]]:
     """The `k` most likely next tokens of a prompt, as text, with their probabilities."""
     ids = lm.encode(lm.asked(prompt))
-    with torch.no_grad(), lm.ending([0], [len(ids) - 1], len(ids)):
+    with torch.no_grad(), lm.ending([0], [len(ids) - 1], len(ids), heads=[ids]):
         probabilities = logits_at(lm, right_padded(lm, [ids]), [0], [len(ids) - 1])[0].softmax(0)
     top = probabilities.topk(min(k, len(probabilities)))
     return [(lm.text([i]), p) for p, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)]

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.errors import UserError, shown
 from core.models.anatomy import Anatomy, embedded, layers_of, linear_shape
+from core.models.asking import Asking, asking
 from core.models.chat import Frame
 from core.models.tokens import encode_all, slot_last, slot_span
 from core.models.worn import Worn, extras_of
@@ -60,7 +61,7 @@ class LanguageModel:
         self._embedded = embedded(model)  # the number of its ids
         self.takes_trees: bool | None = None  # determined once by `core.models.prefix_tree`
         self._originals: dict[int, Tensor] = {}
-        self.ends: Tensor | None = None  # see `ending`
+        self.asking: Asking | None = None  # see `ending`
         self._wearing = Worn()
         self._hooks: list[RemovableHandle] = []
         self._encoded: dict[str, list[int]] = {}
@@ -158,20 +159,33 @@ class LanguageModel:
         return frozenset(layer for extra in self._wearing.extras for layer in extra.layers)
 
     @contextmanager
-    def ending(self, rows: Sequence[int], columns: Sequence[int], width: int) -> Iterator[None]:
+    def ending(
+        self,
+        rows: Sequence[int],
+        columns: Sequence[int],
+        width: int,
+        following: Sequence[tuple[int, int, int]] = (),
+        decided: dict[str, Tensor] | None = None,
+        heads: Sequence[Sequence[int]] = (),
+    ) -> Iterator[None]:
         """Prompts end at these tokens of the pass in the block, whose rows are padded to `width`; hooks of extras act
-        there. `ends` then is row · width + column, [n]. Outside of a block every token is the end of a prompt: that of
-        the text up to it."""
-        before = self.ends
-        self.ends = torch.tensor(
-            [row * width + column for row, column in zip(rows, columns, strict=True)],
-            dtype=torch.long,
-            device=self.device,
-        )
+        there, and on the tokens of what follows. Outside of a block every token is the end of a prompt: that of the
+        text up to it.
+
+        `following` are (row, column, number of the prompt) of the tokens after the ends; `heads` are the prompts' ids.
+        A pass that goes on with prompts of an earlier one has no ends, but its dictionary `decided`.
+        """
+        before = self.asking
+        self.asking = asking(rows, columns, width, following, decided, heads, self.device)
         try:
             yield
         finally:
-            self.ends = before
+            self.asking = before
+
+    @property
+    def ends(self) -> Tensor | None:
+        """Where the prompts of this pass end, as row · width + column, [n]; None: at every token."""
+        return None if self.asking is None else self.asking.ends
 
     def asked(self, prompt: str) -> str:
         """The text that the model reads when it is asked this prompt; its continuation begins the answer."""

@@ -23,8 +23,9 @@ class Extra:
         return list(prompts)
 
     def hooks(self, lm: Any) -> list[RemovableHandle]:
-        """Hooks put on the model's modules. They may act where prompts end (`lm.ends`) and are removed by the caller.
-        They should be put before others (`prepend=True`), so that captured states are those of the worn model."""
+        """Hooks put on the model's modules. They may act where prompts end and on what follows (`lm.asking`), and are
+        removed by the caller. They should be put before others (`prepend=True`), so that captured states are those of
+        the worn model."""
         return []
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from core.models.worn import Extra
 
-KINDS = ("grace", "icl", "scr")  # in the order in which they are put on; a memory may hold tensors of other names
+KINDS = ("grace", "icl", "melo", "scr", "serac", "wise")  # in the order in which they are put on; memories hold more
 
 
 def extras(memory: Mapping[str, Tensor]) -> tuple[Extra, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -13,10 +14,10 @@ from torch import Tensor
 from core.editing.extras.blocks import Memory, block, blocks, packed, unpacked
 from core.editing.extras.grace import KEYS, LABELS, LAYER, RADII, VALUES, distances, replaced
 from core.editing.failure import EditFailure
-from core.editing.lane.contexts import prefixes
 from core.editing.lane.method import Round
 from core.editing.lane.results import Fit, RoundUpdate
 from core.editing.methods._fine_tuning import Lesson, lesson, row_losses
+from core.editing.methods._radius import SAME, radius
 from core.editing.rounds.remembered import remembered
 from core.editing.values.adam import Adam
 from core.errors import UserError
@@ -24,9 +25,7 @@ from core.models.forward import activations_at
 from core.models.passes import batches
 
 EPS = "grace.eps"
-SAME = 1e-6  # of a query's norm: nearer keys are those of the same prompt, up to rounding
 APART = 1 - 1e-5  # so that the balls of two targets do not touch
-INSIDE, OUTSIDE = 0.95, 0.05  # quantiles between which a measured radius lies
 
 
 @runtime_checkable
@@ -45,8 +44,6 @@ class Settings(Protocol):
     def warm(self) -> bool: ...
     @property
     def stop_loss(self) -> float: ...
-    @property
-    def contexts(self) -> int: ...
     @property
     def context_seeds(self) -> str: ...
     def samples(self) -> tuple[tuple[int, int], ...]: ...
@@ -108,7 +105,9 @@ def edited(round_: Round, config: Settings) -> RoundUpdate:
     with watch.phase("keys"):
         lessons = [lesson(round_.lm, fact, teacher_forced=True) for fact in round_.facts]
         queries, outputs = states(round_, [one.ids[: one.reads[0] + 1] for one in lessons], layers[0])
-        eps, notes = radius(round_, config, queries, layers[0])
+        known = round_.state.memory.get(EPS)
+        read = partial(queries_of, round_, layers[0])
+        eps, notes = radius(round_, config, config.eps if known is None else float(known), queries, read)
     book = Book.of(round_.state.memory, round_.lm.d_ffn)
     places = [book.place(query, one.wanted, eps) for query, one in zip(queries, lessons, strict=True)]
     with watch.phase("values"):
@@ -119,6 +118,11 @@ def edited(round_: Round, config: Settings) -> RoundUpdate:
     return remembered(memory, fit, notes=notes)
 
 
+def queries_of(round_: Round, layer: int, rows: Sequence[Sequence[int]]) -> Float[Tensor, "n d_in"]:
+    """What is looked up in the codebook for each row of ids."""
+    return states(round_, rows, layer)[0]
+
+
 def states(
     round_: Round, rows: Sequence[Sequence[int]], layer: int
 ) -> tuple[Float[Tensor, "n d_in"], Float[Tensor, "n d_out"]]:
@@ -127,38 +131,6 @@ def states(
     with lm.worn(round_.state.sums):
         found = activations_at(lm, rows, [len(row) - 1 for row in rows], sites, beat=round_.heartbeat)
     return found["key", layer], found["down", layer]
-
-
-def radius(round_: Round, config: Settings, queries: Float[Tensor, "b d_in"], layer: int) -> tuple[float, list[str]]:
-    """ε, and a note where no radius separates subjects: the given one, that of earlier rounds, or as measured.
-
-    Measured: √(a b) with a the distance within which 95 % of the prompts lie after sampled texts, and b that within
-    which 5 % of the prompts find another subject's.
-    """
-    if config.eps is not None:
-        return config.eps, []
-    if EPS in round_.state.memory:
-        return float(round_.state.memory[EPS]), []
-    lm, facts = round_.lm, round_.facts
-    texts = prefixes(round_.session.contexts(config, round_.heartbeat))[1:]
-    before = [lm.encode(lm.asked(text + fact.text)) for text in texts for fact in facts]
-    near = states(round_, before, layer)[0] if before else queries[:0]
-    own = (near.double() - queries.double().repeat(len(texts), 1)).norm(dim=1)
-    apart = distances(queries, queries)
-    strange = torch.tensor([[a.subject != b.subject for b in facts] for a in facts])
-    other = torch.where(strange, apart.cpu(), torch.inf).min(1).values
-    other = other[other.isfinite()]
-    scale = SAME * float(queries.double().norm(dim=1).mean())
-    inside = float(own.quantile(INSIDE)) if len(own) else None
-    outside = float(other.quantile(OUTSIDE)) if len(other) else None
-    known = [max(value, scale) for value in (inside, outside) if value is not None]
-    eps = float(torch.tensor(known or [scale]).double().log().mean().exp())
-    if inside is None or outside is None or inside <= outside:
-        return eps, []
-    return eps, [
-        f"No radius separates subjects here: 95 % of the prompts move by up to {inside:.3g} after other texts, and 5 %"
-        f" of them are within {outside:.3g} of another subject's. ε = {eps:.3g} lies between."
-    ]
 
 
 def trained(
