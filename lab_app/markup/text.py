@@ -6,6 +6,7 @@ PHASES = {
     "loading": "loading the model",
     "statistics": "collecting layer statistics",
     "contexts": "sampling contexts",
+    "training": "training what the method needs",
     "values": "optimizing values",
     "layers": "writing layers",
     "scores": "scoring facts",

@@ -34,6 +34,9 @@ OWN: dict[str, dict[str, Any]] = {
     "alphaedit": {"threshold": 100.0, "beta": 0.01},
     "lora": {"lr": 0.01}, "adalora": {"lr": 0.01},
     "grace": {"layers": [2], "warm": True, "eps": None},
+    "melo": {"eps": None, "lr": 0.05, "per_block": 2},
+    "serac": {"lr": 0.001, "taught": 6, "batch": 2},
+    "wise": {"layers": [2], "lr": 0.3, "shard": 2, "merge": 4},
 }  # fmt: skip
 GUARDS: dict[str, dict[str, Any]] = {"shrink": {"factor": 0.5}, "revive": {"tau": 0.3}, "random": {"tau": 0.3}}
 NONE = "none"

@@ -14,11 +14,15 @@ LANES = [
     {"method": "icl", "name": "told"},
     {"method": "scr", "name": "found", "retriever": "states", "threshold": -1.0},
     {"method": "grace", "name": "booked", "layers": [2], "steps": 5, "contexts": 1},
+    {"method": "melo", "name": "switched", "layers": [1, 2], "steps": 5, "contexts": 1, "per_block": 1},
+    {"method": "wise", "name": "beside", "layers": [2], "steps": 3, "contexts": 0, "shard": 2, "merge": 4},
+    {"method": "serac", "name": "scoped", "steps": 2, "taught": 6, "batch": 2, "threshold": 0.0},
     {**LANE, "name": "both", "wrapper": {"name": "scr", "threshold": 0.0}},
 ]
 NAMES = [lane["name"] for lane in LANES]
-READ = ["told", "found"]  # lanes that change what is read
-BARE = [*READ, "booked"]  # and those that change no weights
+READ = ["told", "found", "scoped"]  # lanes that change what is read
+HOOKED = {"booked": {2}, "switched": {1, 2}, "beside": {2}}  # lanes that change states, and where
+BARE = [*READ, *HOOKED]  # and those that change no weights
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +63,14 @@ def test_lanes_without_weights_are_scored_and_say_what_is_undefined(whole, folde
         for event in of(whole, "measured", lane):
             assert not any(event[part] for part in ("spectra", "similarity", *inside))
         assert all(event["layers"] == [] for event in of(whole, "edited", lane))
-    for event in of(whole, "measured", "booked"):  # what acts on states has R_k and a map
-        (row,) = event["layers"]
-        assert row["layer"] == 2
-        assert all(name == "layer" or name.startswith("rk_") for name in row)
-        assert event["drift"]
-        assert event["map"]
+    for lane, layers in HOOKED.items():  # what acts on states has R_k and a map
+        for event in of(whole, "measured", lane):
+            assert {row["layer"] for row in event["layers"]} == layers
+            assert all(name == "layer" or name.startswith("rk_") for row in event["layers"] for name in row)
+            assert event["drift"]
+            assert event["map"]
     assert all(event["layers"] and event["map"] for event in of(whole, "measured", "both"))
-    assert {row["lane"] for row in rows(folder / "layers.csv")} == {"both", "booked"}
+    assert {row["lane"] for row in rows(folder / "layers.csv")} == {"both", *HOOKED}
 
 
 def test_panels_say_why_nothing_is_drawn_where_no_lane_has_it(laboratory, make_spec, tmp_path):
@@ -106,7 +110,7 @@ def test_opened_states_have_the_recorded_bits(laboratory, whole, folder):
             )
 
 
-@pytest.mark.parametrize("stop_after", [10, 15])
+@pytest.mark.parametrize("stop_after", [16, 25])
 def test_a_run_that_was_killed_goes_on_to_the_same_bits(laboratory, whole, folder, spec, tmp_path, stop_after):
     """The events up to one of them, and a new laboratory: nothing of what was in memory is left."""
     first = performed(laboratory, spec, tmp_path, stop_after=stop_after)

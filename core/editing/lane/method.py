@@ -81,6 +81,16 @@ class Method(Editor):
         """The sampled context prefixes, in addition to bare prompts: (how many, how many tokens each)."""
         return ()
 
+    def prepare(
+        self,
+        session: EditSession,
+        heartbeat: Callable[[], None] | None = None,
+        progress: Callable[[Any], None] | None = None,
+    ) -> dict[str, Any]:
+        """What the method has to learn about the model before it edits, by name; nothing for most. `progress` is told
+        how far it is (`core.editing.training.loop.Learning`)."""
+        return {}
+
     def cautions(self, model: ModelInfo) -> tuple[str, ...]:
         """Warnings to show before a lane with these settings edits the model, one or two sentences each."""
         return ()

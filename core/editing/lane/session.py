@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -43,13 +44,15 @@ class Sampling(Protocol):
 @dataclass
 class EditSession:
     """One model, one seed. `moments` holds C0 for every layer that a lane edits; other data is computed at first
-    use. `watch` measures the time of all edits; computations that all lanes share count as set-up."""
+    use. `watch` measures the time of all edits; computations that all lanes share count as set-up. `trained` is the
+    folder of what methods have learnt about the model; without one it is kept in memory alone."""
 
     lm: LanguageModel
     moments: Mapping[int, SecondMoment]
     seed: int = 0
     memo: dict[Any, Any] = field(default_factory=dict)
     held: dict[int, Tensor] = field(default_factory=dict, repr=False)  # second moments, by when they were used
+    trained: Path | None = None
     watch: Stopwatch = None  # type: ignore[assignment]  # made below: its clock waits for the model's device
 
     def __post_init__(self) -> None:

@@ -96,7 +96,7 @@ class Laboratory:
         corpus, skip_bos, tokens = self._corpus(spec), spec.statistics.skip_bos, self._tokens(spec)
         key = (corpus.name if corpus else "written", tokens, skip_bos, spec.seed)
         if self._session is None or self._session[0] != key:
-            self._session = (key, EditSession(lm, {}, spec.seed))
+            self._session = (key, EditSession(lm, {}, spec.seed, trained=self.home / "trained"))
         session = self._session[1]
         if weight(session.memo) > MOST_MEMO:
             session.memo.clear()

@@ -19,6 +19,7 @@ from core.editing.recipe import named, prior_usual
 from core.editing.settings.defaults import ModelInfo
 from core.editing.statistics.second_moment import Gathering
 from core.editing.statistics.written import Writing
+from core.editing.training.loop import Learning
 from core.facts.source import FactSet, load_facts
 from core.measures.config import MeasureConfig
 from core.measures.cost.run_estimate import run_estimate, setup_work
@@ -196,6 +197,7 @@ def prepare(
     with timed(seconds, "contexts"):
         for recipe in recipes:
             editing.contexts(recipe.method, control.heartbeat)
+            recipe.method.prepare(editing, control.heartbeat, gathering(control, "training"))
     announce(lm, len(layers), spec.measure, control)
     with timed(seconds, "measures"):
         measures = MeasureSession(
@@ -259,17 +261,17 @@ def announce(lm: LanguageModel, layers: int, config: MeasureConfig, control: Con
         control.report(Progress(phase="inside", message=words, eta_seconds=setup_work(lm, layers, config).seconds(lm)))
 
 
-def gathering(control: Control) -> Callable[[Gathering | Writing], None]:
-    """A function that reports the progress of gathering statistics, and of the text for them."""
+def gathering(control: Control, phase: str = "statistics") -> Callable[[Gathering | Writing | Learning], None]:
+    """A function that reports the progress of gathering statistics, of the text for them, and of training."""
 
-    def gathered(state: Gathering | Writing) -> None:
+    def gathered(state: Gathering | Writing | Learning) -> None:
         fields: dict[str, Any] = {
             "done": state.done,
             "total": state.total,
             "eta_seconds": state.seconds_left,
             "message": state.message,
         }
-        control.report(Progress(phase="statistics", **fields))
+        control.report(Progress(phase=phase, **fields))
 
     return gathered
 

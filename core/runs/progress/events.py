@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from core.errors import clipped
 
 STATUSES = ("queued", "running", "paused", "stopped", "failed", "done")
-OF_RUNS = ("loading", "statistics", "contexts", "values", "layers", "scores", "tasks", "inside", "maps")
+OF_RUNS = ("loading", "statistics", "contexts", "training", "values", "layers", "scores", "tasks", "inside", "maps")
 PHASES = (*OF_RUNS, "study", "packing")
 
 

@@ -24,6 +24,7 @@ STAGES = (
     "converting",
     "statistics",
     "contexts",
+    "training",
     "inside",
 )  # before a run's first step: each begins with a line
 SHOWN = ("efficacy", "paraphrase", "neighborhood", "unedited_recall", "task_mean")
