@@ -129,6 +129,7 @@ def test_an_estimate_counts_the_statistics_that_are_missing(model_folder, tmp_pa
     spec = RunSpec.from_dict(spec | {"statistics": {"tokens": 200}, "measure": {"tasks": False}})
     case, card = case_without_run(Laboratory(tmp_path), spec, Control()), Card(layers=(1, 2))
     missing = ToGather(written=256, tokens=200, layers=(1, 2))
+    assert not (tmp_path / "written").exists()  # nobody has asked for text yet
     assert case.session.to_gather([1, 2]) == missing
     token = 2 * case.lm.n_parameters
     expected = token * 200 * 3 / 4 + 2 * 200 * case.lm.d_ffn**2 + WRITING * token * 256

@@ -15,7 +15,6 @@ from core.editing.deltas.ledger import Ledger
 from core.editing.lane.session import model_info
 from core.editing.recipe import recipe_from_dict
 from core.facts.source import load_facts
-from core.measures.outside.texts import texts_for
 from core.measures.session import task_names
 from core.measures.study.case import Case
 from core.runs.engine.laboratory import Laboratory
@@ -53,7 +52,8 @@ def study_without_run(
 
 
 def case_without_run(laboratory: Laboratory, spec: RunSpec, control: Control) -> Case:
-    """The model of a spec as studies see a lane. Statistics are read or gathered when they are used."""
+    """The model of a spec as studies see a lane. Statistics are read or gathered when they are used. There are no texts:
+    studies of a model alone read none, and where nobody names any, the model would have to write them."""
     control.report(Progress(phase="loading", message="Reading the facts"))
     facts = load_facts(spec.facts, laboratory.assets)
     control.report(Progress(phase="loading", message=f"Loading the model {spec.model}"))
@@ -73,9 +73,6 @@ def case_without_run(laboratory: Laboratory, spec: RunSpec, control: Control) ->
         facts=facts.edit,
         unedited=facts.unedited,
         cohorts=(),
-        texts=texts_for(
-            lm, spec.measure, facts.unedited, laboratory.assets, laboratory.writer(spec, control.heartbeat)
-        ),
         tasks=task_names(spec.measure, lm, laboratory.assets),
         task_limit=spec.measure.task_limit,
         assets=laboratory.assets,
