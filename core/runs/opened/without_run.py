@@ -52,8 +52,8 @@ def study_without_run(
 
 
 def case_without_run(laboratory: Laboratory, spec: RunSpec, control: Control) -> Case:
-    """The model of a spec as studies see a lane. Statistics are read or gathered when they are used. There are no texts:
-    studies of a model alone read none, and where nobody names any, the model would have to write them."""
+    """The model of a spec as studies see a lane. Statistics are read or gathered when they are used. There are no
+    texts: studies of a model alone read none, and where nobody names any, the model would have to write them."""
     control.report(Progress(phase="loading", message="Reading the facts"))
     facts = load_facts(spec.facts, laboratory.assets)
     control.report(Progress(phase="loading", message=f"Loading the model {spec.model}"))
