@@ -1,9 +1,12 @@
 """A worker at work, for tests: what is asked of its store, and waiting for what comes of it."""
 
+import os
+import signal
 import time
 
 from core.editing.rounds.effect import LITTLE_CHANGE, NO_VALUES
 from core.runs.spec.run_spec import RunSpec
+from core.runs.worker.process import worker_lives
 
 LITTLE = {"tasks": False, "maps": False, "inside": False, "words": 1, "perplexity": 0}
 PATIENCE = 300  # seconds until a test gives up; what is waited for comes late on a busy machine
@@ -17,6 +20,13 @@ def until(condition, what="the condition"):
             return found
         time.sleep(0.01)
     raise AssertionError(f"{what} did not come about")
+
+
+def kill(process, store):
+    """Kill the worker of a `WorkerProcess`, which then knows that it is gone."""
+    os.kill(store.worker().pid, signal.SIGKILL)
+    process.close(PATIENCE)  # its lock is free a little before it is gone
+    until(lambda: not worker_lives(process.home), "the worker's death")
 
 
 def kinds(store, run, kind):

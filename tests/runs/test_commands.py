@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import threading
 
 import pytest
@@ -15,8 +14,8 @@ from core.runs.store.commands import WITHDRAWN
 from core.runs.store.store import Store
 from core.runs.worker import command_handler
 from core.runs.worker.loop import Worker
-from core.runs.worker.process import WorkerProcess, worker_lives
-from tests.runs.at_work import LITTLE, answered, kinds, long, queued, status, until
+from core.runs.worker.process import WorkerProcess
+from tests.runs.at_work import LITTLE, answered, kill, kinds, long, queued, status, until
 
 ENDLESS = 2**36  # bytes of a table that nobody packs to its end
 
@@ -133,8 +132,7 @@ def test_an_export_that_kills_the_worker_is_tried_twice_and_then_answered(forked
     for attempt in (1, 2):
         process.ensure()
         until(lambda attempt=attempt: packs(store, asked, attempt), f"attempt {attempt}")
-        os.kill(store.worker().pid, signal.SIGKILL)
-        until(lambda: not worker_lives(process.home), "the worker's death")
+        kill(process, store)
         assert list((run.folder / FOLDER).glob(f"{MAKING}*"))
     process.ensure()
     told = answered(store, asked)

@@ -1,7 +1,6 @@
 """The worker: commands while a run goes on, questions, turns; its death and what comes after."""
 
 import os
-import signal
 import sys
 import time
 
@@ -12,7 +11,7 @@ from core.runs.store.study_queue import Asked
 from core.runs.worker import loop as worker_module
 from core.runs.worker.loop import GIVEN_UP, Worker
 from core.runs.worker.process import WorkerProcess, worker_lives
-from tests.runs.at_work import LITTLE, PATIENCE, answered, kinds, long, queued, status, until, warnings
+from tests.runs.at_work import LITTLE, PATIENCE, answered, kill, kinds, long, queued, status, until, warnings
 from tests.runs.tables import TABLES, table
 
 
@@ -221,8 +220,7 @@ def test_kill_9_costs_one_round_and_changes_no_number(tmp_path, make_spec, done)
     run = queued(store, make_spec())
     process.ensure()
     until(lambda: len(kinds(store, run, "edited")) >= 2, "two edits")
-    os.kill(store.worker().pid, signal.SIGKILL)
-    until(lambda: not worker_lives(process.home), "the worker's death")
+    kill(process, store)
     committed = len(kinds(store, run, "edited"))
     assert committed < 6
     assert store.get(run).status == "running"
@@ -254,8 +252,7 @@ def test_kill_9_while_a_branch_is_computed_changes_no_number(tmp_path, make_spec
     status(store, run, "done")
     asked = store.command(run, "add_lanes", {"lanes": lanes[1:]})
     until(lambda: any(event["lane"] == "more" for event in kinds(store, run, "edited")), "an edit of a branch")
-    os.kill(store.worker().pid, signal.SIGKILL)
-    until(lambda: not worker_lives(process.home), "the worker's death")
+    kill(process, store)
     assert store.answer(asked).state == "done"
     assert store.get(run).status == "running"
     process.ensure()
