@@ -28,7 +28,8 @@ SMALLER = {
     "make bench": "make --dry-run bench",  # tests/bench is run below, small
     "python -m tests.bench.values": "python -m tests.bench.values --facts 4",
     "python -m tests.bench.lane": "python -m tests.bench.lane --facts 4 --round-size 2",
-    "python -m tests.bench.long --seeds 0": "python -m tests.bench.long --seeds 0 --facts 2 --round-size 2 --every 1",
+    "python -m tests.bench.long --seeds 0": "python -m tests.bench.long --seeds 0 --facts 2 --round-size 2 --every 1 "
+    "--lanes MEMIT",
     "python -m core card pocket --out bench": "python -m core card pocket --out bench --edits 2 --known 8 --items 2 "
     "--tenths 2 --seeds 1 --layers 1 --tokens 2000",
     "python -m core pocket train --out pocket --steps 4000": "python -m core pocket train --out pocket --steps 2 "

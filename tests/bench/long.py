@@ -89,11 +89,13 @@ def main() -> None:
     options.add_argument("--round-size", type=int)
     options.add_argument("--every", type=int, help="rounds from one measurement to the next")
     options.add_argument("--seeds", type=int, nargs="+")
+    options.add_argument("--lanes", nargs="+", metavar="NAME", help="these alone (by default all)")
     options.add_argument("--picture", type=Path, metavar="FILE.svg")
     arguments = options.parse_args()
     bench = BENCHES[arguments.model]
     facts, size = arguments.facts or bench.facts, arguments.round_size or bench.round_size
     every, seeds = arguments.every or bench.every, arguments.seeds or bench.seeds
+    lanes = chosen(bench.lanes, arguments.lanes)
     print(describe())
     folders = []
     for seed in seeds:
@@ -101,7 +103,7 @@ def main() -> None:
             "model": arguments.model,
             "facts": {"source": bench.source, "count": facts, "seed": seed},
             "round_size": size,
-            "lanes": bench.lanes,
+            "lanes": lanes,
             "measure": {"every": every, "maps": False, "words": 0, "sample": 200, "final_sample": 200},
             "seed": seed,
         }
@@ -112,6 +114,14 @@ def main() -> None:
     print(at_exactness(rounds))
     if arguments.picture:
         arguments.picture.write_text(as_svg(figure(rounds)), encoding="utf-8")
+
+
+def chosen(lanes: list[dict[str, Any]], names: list[str] | None) -> list[dict[str, Any]]:
+    """The lanes of these names, or all. Ends the program for a name that no lane has."""
+    known = [lane["name"] for lane in lanes]
+    if unknown := set(names or ()) - set(known):
+        sys.exit(f"--lanes {' '.join(sorted(unknown))}: the lanes are {', '.join(known)}")
+    return [lane for lane in lanes if names is None or lane["name"] in names]
 
 
 def done(spec: dict[str, Any], folder: Path) -> Path:
