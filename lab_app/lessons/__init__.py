@@ -1,5 +1,5 @@
 """The lessons of the Learn page, one file each. A lesson is a module that exports a `Lesson` as LESSON: data, and one
-pure function that summarizes a run. `place` orders them."""
+pure function that summarises a run. `place` orders them."""
 
 from __future__ import annotations
 

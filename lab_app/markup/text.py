@@ -7,14 +7,14 @@ PHASES = {
     "statistics": "collecting layer statistics",
     "contexts": "sampling contexts",
     "training": "training what the method needs",
-    "values": "optimizing values",
+    "values": "optimising values",
     "layers": "writing layers",
     "scores": "scoring facts",
     "tasks": "running tasks",
     "inside": "analyzing weights and states",
     "maps": "drawing maps",
 }
-COUNTED = {"values": "optimizing values, step {} of {}", "layers": "writing layer {} of {}"}
+COUNTED = {"values": "optimising values, step {} of {}", "layers": "writing layer {} of {}"}
 STATES = {
     "queued": "waiting",
     "running": "running",
@@ -29,7 +29,7 @@ def doing(phase: str, done: int | float = 0, total: int | float = 0) -> str:
     """The current phase of a run, with the step where steps are counted.
 
     >>> doing("values"), doing("values", 7, 25), doing("tasks", 1, 4)
-    ('optimizing values', 'optimizing values, step 7 of 25', 'running tasks')
+    ('optimising values', 'optimising values, step 7 of 25', 'running tasks')
     """
     if phase in COUNTED and done and total:
         return COUNTED[phase].format(done, total)

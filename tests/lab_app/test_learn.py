@@ -52,7 +52,7 @@ def test_a_run_is_followed_to_its_end(store, world):
     at = {"done": 3, "total": 25, "eta_seconds": 62.0, "run_done": 6, "run_total": 28}
     store.set_progress(run, Progress(phase="values", lane=guard.PLAIN, round=2, **at))
     state = reader.look()
-    assert state["says"] == "MEMIT: optimizing values, step 3 of 25, round 2 of 6"
+    assert state["says"] == "MEMIT: optimising values, step 3 of 25, round 2 of 6"
     assert state["left"] == "62 s"
     assert state["part"] == pytest.approx(6 / 28, abs=1e-3)
     assert state["seen"]["sentences"] == []

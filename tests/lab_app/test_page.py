@@ -150,7 +150,7 @@ def test_a_round_can_be_left_out_of_an_answer(visit: Any, served: Any) -> None:
 
 def test_the_dock_says_at_which_step_an_edit_is(visit: Any, served: Any) -> None:
     page = visit(f"?run={record(served.store, rounds=6, until=2)}")
-    page.wait_for_selector("#lab-dock .says >> text=Round 3 of 6, MEMIT: optimizing values, step 12 of 50")
+    page.wait_for_selector("#lab-dock .says >> text=Round 3 of 6, MEMIT: optimising values, step 12 of 50")
 
 
 def test_problems_stand_where_they_are(visit: Any) -> None:

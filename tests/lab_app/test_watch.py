@@ -107,7 +107,7 @@ def test_what_the_page_says_of_a_run(store):
     store.beat(0, "")  # how a worker signs off
     state = Reader(store, run).poll()["status"]["state"]
     assert state["status"] == "running"
-    assert state["phase"] == "optimizing values, step 12 of 50"
+    assert state["phase"] == "optimising values, step 12 of 50"
     assert state["left"] == "2 min"
     assert state["notice"] == "The worker stopped. A new one continues from the last round."
     assert state["warnings"][0]["message"] == "LS of layer 5 fell under .5"

@@ -34,10 +34,10 @@ class LayerMethod(Method):
     optimizer: str = param(
         ADAM,
         choices=(ADAM, GAUSS_NEWTON),
-        help="Steps of the value optimization: Adam, or Gauss-Newton steps on the target's margins, which need fewer.",
+        help="Steps of the value optimisation: Adam, or Gauss-Newton steps on the target's margins, which need fewer.",
     )
     steps: int = param(25, ge=1, le=ceiling.STEPS, help="Evaluations of the value loss; no step follows the last.")
-    lr: float = param(0.1, gt=0, le=ceiling.RATIO, help="Adam's learning rate in the value optimization.")
+    lr: float = param(0.1, gt=0, le=ceiling.RATIO, help="Adam's learning rate in the value optimisation.")
     relative_lr: bool = param(False, help="Scale the learning rate by each fact's state: lr · ‖h0‖ / √d instead of lr.")
     clamp: float = param(0.75, gt=0, le=ceiling.RATIO, help="Maximum ‖δ‖ / ‖h0‖.")
     weight_decay: float = param(
@@ -57,7 +57,7 @@ class LayerMethod(Method):
         "words", choices=("words", "bos"), help="How prefixes start: with one of five common words, or with nothing."
     )
     guard_aware: bool = param(
-        False, help="Optimize values and solve for updates within what the guards allow, not projected afterwards."
+        False, help="Optimise values and solve for updates within what the guards allow, not projected afterwards."
     )
 
     def idle(self) -> dict[str, str]:

@@ -41,6 +41,17 @@ class Sampling(Protocol):
     def samples(self) -> tuple[tuple[int, int], ...]: ...
 
 
+@runtime_checkable
+class OnFirstUse(Protocol):
+    """Second moments that are gathered when one is asked for."""
+
+    def ahead(self, layers: Sequence[int]) -> None:
+        """Gather those of these layers in one pass over the texts."""
+
+    def to_gather(self, layers: Sequence[int]) -> ToGather:
+        """What has yet to be gathered before these layers have theirs."""
+
+
 @dataclass
 class EditSession:
     """One model, one seed. `moments` holds C0 for every layer that a lane edits; other data is computed at first
@@ -93,15 +104,13 @@ class EditSession:
 
     def ahead(self, layers: Sequence[int]) -> None:
         """Gather the second moments of these layers in one pass over the texts, if they are gathered on first use."""
-        gather = getattr(self.moments, "ahead", None)
-        if gather is not None:
+        if isinstance(self.moments, OnFirstUse):
             with self.setup():
-                gather(layers)
+                self.moments.ahead(layers)
 
     def to_gather(self, layers: Sequence[int]) -> ToGather:
         """What has yet to be gathered before these layers have their second moments."""
-        missing = getattr(self.moments, "to_gather", None)
-        return ToGather() if missing is None else missing(layers)
+        return self.moments.to_gather(layers) if isinstance(self.moments, OnFirstUse) else ToGather()
 
     def spectral_norm(self, layer: int) -> float:
         """σ_1 of W0, computed once; without its singular vectors, which are large."""

@@ -31,7 +31,7 @@ POCKET = {
         "Candidates: the layers before the fifth. From the fifth on, the model reads out its knowledge.",
     ),
     "clamp": Default(
-        1.0, "A rotation reaches a value's direction, not its norm, so values are optimized in a larger radius."
+        1.0, "A rotation reaches a value's direction, not its norm, so values are optimised in a larger radius."
     ),
     "stop_loss": Default(
         0.01, "For the same reason: of 50 facts (seed 101) .98 are then exact, .86 with MEMIT’s values in five layers."

@@ -44,7 +44,7 @@ class Pmet(Memit):
     site: ClassVar[str] = "ffn"
 
     steps: int = param(30, ge=1, le=ceiling.STEPS, help="Evaluations of the value loss; no step follows the last.")
-    lr: float = param(0.2, gt=0, le=ceiling.RATIO, help="Adam's learning rate in the value optimization.")
+    lr: float = param(0.2, gt=0, le=ceiling.RATIO, help="Adam's learning rate in the value optimisation.")
     clamp: float = param(
         0.75, gt=0, le=ceiling.RATIO, help="Maximum ‖δ‖ / ‖h0‖, for the FFN output and for the attention output."
     )

@@ -57,7 +57,7 @@ class Rome(LocateThenEdit):
     flat_mean: ClassVar[bool] = True
 
     steps: int = param(20, ge=1, le=ceiling.STEPS, help="Evaluations of the value loss; no step follows the last.")
-    lr: float = param(0.5, gt=0, le=ceiling.RATIO, help="Adam's learning rate in the value optimization.")
+    lr: float = param(0.5, gt=0, le=ceiling.RATIO, help="Adam's learning rate in the value optimisation.")
     clamp: float = param(4.0, gt=0, le=ceiling.RATIO, help="Maximum ‖δ‖ / ‖v0‖; v0 is the FFN's output.")
     contexts: int = param(20, ge=0, le=50, help="Number of sampled prefixes; half of them have half the length.")
     moment: bool = param(
