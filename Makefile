@@ -1,4 +1,4 @@
-# make run    the lab in a browser          make test   everything that has to hold; FAST=1: neither browser nor real model
+# make run    the lab in a browser          make test   everything that has to hold; FAST=1: what takes minutes left out
 # make bench  what it costs, in numbers     make fuzz   ten thousand inputs of any kind
 # make lint   the checks that run nothing   make wheel  what `pip install` takes, in dist/
 # make lock   requirements.lock, anew       make clean  forget the virtual environment
@@ -15,7 +15,7 @@ run: $(RUNTIME)
 	$(BIN)/python app.py
 
 # Each process runs whole files, with one thread of torch (tests/conftest.py).
-TESTS := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(if $(FAST),-m "not browser and not model")
+TESTS := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(if $(FAST),-m "not browser and not model and not slow")
 
 test: lint
 	$(BIN)/python -m pytest $(TESTS)

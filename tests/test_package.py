@@ -49,6 +49,7 @@ def tracked(*folders: str) -> set[str]:
     return set(told.stdout.split())
 
 
+@pytest.mark.slow
 def test_all_of_both_packages_is_in_the_wheel(inside):
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout: nobody says which files belong to it")

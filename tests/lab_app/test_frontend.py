@@ -94,6 +94,7 @@ def test_shared_sheets_come_first_and_hold_no_rule_that_gradio_drops():
         assert kept <= {"media", "keyframes", "font-face"}, path
 
 
+@pytest.mark.slow
 def test_the_unit_tests_of_the_modules():
     """`node --test` beside the modules; where its tools are not installed, that is said."""
     node = shutil.which("node")

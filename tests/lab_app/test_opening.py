@@ -44,6 +44,7 @@ def built():
     return [line.split() for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_gradios_stubs_are_left_out_and_components_work(built):
     plain = "import gradio.component_meta as meta; print(meta.create_or_modify_pyi.__module__)"
     usual = subprocess.run([sys.executable, "-c", plain], cwd=ROOT, check=True, capture_output=True, text=True)

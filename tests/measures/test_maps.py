@@ -46,7 +46,7 @@ def test_layouts_follow_the_one_before():
     assert second.explained is not None
 
 
-@pytest.mark.parametrize("method", ["tsne", "umap"])  # umap takes 11 s of the processor to import and compile itself
+@pytest.mark.parametrize("method", ["tsne", pytest.param("umap", marks=pytest.mark.slow)])
 def test_neighbor_maps_are_repeatable_and_joint(method):
     left, right = cloud(n=20), cloud(n=20, seed=1) + 40
     before = torch.cat([left, right])

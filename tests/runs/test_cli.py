@@ -177,6 +177,7 @@ def wait_for_edits(out, count):
     raise AssertionError("no edits were committed in time")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_was_killed_goes_on_to_the_same_tables(done, spec_file, tmp_path, number, capsys):
     out = tmp_path / "out"

@@ -118,6 +118,7 @@ def at_work(home):
     return worker, thread
 
 
+@pytest.mark.slow
 def test_an_export_that_kills_the_worker_is_tried_twice_and_then_answered(forked, tmp_path, make_spec, done):
     """Also what it had written is taken away, and all that was asked after it is answered."""
     store = Store(tmp_path)

@@ -4,6 +4,8 @@ import os
 import sys
 import time
 
+import pytest
+
 from core.errors import UserError
 from core.paths import default_home
 from core.runs.store.store import Store
@@ -213,6 +215,7 @@ def test_a_run_can_be_deleted_while_it_goes_on(store, make_spec):
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_kill_9_costs_one_round_and_changes_no_number(tmp_path, make_spec, done):
     """Also: the worker is started again, notices what was left, and leaves when it is asked to."""
     process = WorkerProcess(tmp_path / "home", parent=os.getpid(), options=("--no-preload",))
@@ -240,6 +243,7 @@ def test_kill_9_costs_one_round_and_changes_no_number(tmp_path, make_spec, done)
     store.close()
 
 
+@pytest.mark.slow
 def test_kill_9_while_a_branch_is_computed_changes_no_number(tmp_path, make_spec):
     plain, guarded = make_spec()["lanes"]
     begins = {"from": {"lane": "plain", "round": 1}}
