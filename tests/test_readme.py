@@ -107,7 +107,7 @@ def test_pictures_of_the_readme_are_there():
         assert (ROOT / path).is_file(), path
 
 
-ABSENT = ("adaedit", "mend")
+ABSENT = ("adaedit",)
 
 
 def test_what_is_counted_in_the_readme_is_there():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from inspect import signature
 from typing import Any
 
@@ -108,6 +108,32 @@ def last_mlp_at(lm: LanguageModel, rows: Tensor, columns: Tensor) -> Iterator[No
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def probed(
+    lm: LanguageModel, layers: Sequence[int], n_rows: int
+) -> Iterator[tuple[dict[int, Tensor], dict[int, Tensor]]]:
+    """(inputs [rows, tokens, d_in], zeros that are added to the outputs) of down-projections, once a pass has run.
+
+    A gradient in such zeros is that in the output. Layers below the first need no gradient and take no part in the
+    backward pass.
+    """
+    keys: dict[int, Tensor] = {}
+    probes: dict[int, Tensor] = {}
+
+    def probe(layer: int) -> Callable[..., Tensor]:
+        def hook(_: Any, args: tuple, output: Tensor) -> Tensor:
+            keys[layer] = args[0].detach().reshape(n_rows, -1, args[0].shape[-1])
+            probes[layer] = torch.zeros_like(output, requires_grad=True)
+            return output + probes[layer]
+
+        return hook
+
+    with ExitStack() as stack:
+        for layer in layers:
+            stack.callback(lm.down(layer).register_forward_hook(probe(layer)).remove)
+        yield keys, probes
 
 
 @contextmanager

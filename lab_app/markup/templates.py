@@ -67,7 +67,7 @@ LANES = """
   <p>MEMIT writes all facts of a round into a few layers at once, by least squares against what those layers already
   store. REVIVE then removes from that update every component that touches the first k singular directions of the
   original matrix.</p><div class="equation">%s</div>
-  <p>Not included: AdaEdit (no published algorithm or code was found), and MEND.</p></details>
+  <p>Not included: AdaEdit, of which no published algorithm or code was found.</p></details>
 </div>"""
 
 WORDS = """

@@ -35,6 +35,7 @@ OWN: dict[str, dict[str, Any]] = {
     "lora": {"lr": 0.01}, "adalora": {"lr": 0.01},
     "grace": {"layers": [2], "warm": True, "eps": None},
     "melo": {"eps": None, "lr": 0.05, "per_block": 2},
+    "mend": {"lr": 0.001, "taught": 6, "batch": 2, "rank": 4, "edit_lr": 0.001},
     "serac": {"lr": 0.001, "taught": 6, "batch": 2},
     "wise": {"layers": [2], "lr": 0.3, "shard": 2, "merge": 4},
 }  # fmt: skip

@@ -3,10 +3,9 @@ predict the facts' answers; both standardised by all that the lane has seen; and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -21,6 +20,7 @@ from core.editing.linalg.solve import factor
 from core.editing.methods._fine_tuning import Lesson, edited_now, keyless, lesson, token_losses
 from core.editing.rounds.spread import passed, removed
 from core.models.forward import score
+from core.models.hooks import probed
 from core.models.language_model import LanguageModel
 from core.models.passes import batches
 
@@ -131,32 +131,6 @@ def backward(
             {layer: slopes[layer].reshape(len(lessons), -1, slopes[layer].shape[-1])[row, reads] for layer in layers},
             loss,
         )
-
-
-@contextmanager
-def probed(
-    lm: LanguageModel, layers: Sequence[int], n_rows: int
-) -> Iterator[tuple[dict[int, Tensor], dict[int, Tensor]]]:
-    """(inputs [rows, tokens, d_in], zeros that are added to the outputs) of down-projections, once a pass has run.
-
-    A gradient in such zeros is that in the output. Layers below the first need no gradient and take no part in the
-    backward pass.
-    """
-    keys: dict[int, Tensor] = {}
-    probes: dict[int, Tensor] = {}
-
-    def probe(layer: int) -> Callable[..., Tensor]:
-        def hook(_: Any, args: tuple, output: Tensor) -> Tensor:
-            keys[layer] = args[0].detach().reshape(n_rows, -1, args[0].shape[-1])
-            probes[layer] = torch.zeros_like(output, requires_grad=True)
-            return output + probes[layer]
-
-        return hook
-
-    with ExitStack() as stack:
-        for layer in layers:
-            stack.callback(lm.down(layer).register_forward_hook(probe(layer)).remove)
-        yield keys, probes
 
 
 def seen(round_: Round, found: Answers, pooled: bool) -> tuple[dict[int, tuple[Running, Running]], dict[str, Tensor]]:
