@@ -89,7 +89,7 @@ def test_shrink(delta):
 
 
 def test_a_guard_is_a_file():
-    assert guards.names() == ["prune", "random", "rect", "revive", "shrink", "sphere"]
+    assert guards.names() == ["crisp", "prune", "random", "rect", "revive", "shrink", "sphere"]
     assert guards.get("revive") is Revive
     with pytest.raises(UserError, match='did you mean "revive"'):
         guards.get("revve")

@@ -15,7 +15,7 @@ from core.editing.settings.parameters import Parameter, parameters
 FOLDER = Path(__file__).parent
 WITHIN, AFTER, ACCUMULATED = "within", "after", "accumulated"
 MOMENTS = (WITHIN, AFTER, ACCUMULATED)
-ORIGINAL, CURRENT, WEIGHT = "original", "current", "weight"  # inputs of `prepare`
+ORIGINAL, CURRENT, WEIGHT, CURVATURE = "original", "current", "weight", "curvature"  # inputs of `prepare`
 
 Prepared = TypeVar("Prepared")
 
@@ -40,7 +40,8 @@ class Guard(ABC, Generic[Prepared]):
     @property
     def needs(self) -> str | None:
         """The input of `prepare`: the SVD of W0 (`ORIGINAL`) or of the current weight (`CURRENT`), the current
-        weight itself (`WEIGHT`), or nothing (None)."""
+        weight itself (`WEIGHT`), the second moments of the layer's inputs and of the gradients in its outputs
+        (`CURVATURE`), or nothing (None)."""
         return None
 
     @property

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from core.editing.failure import EditFailure
-from core.editing.guards import CURRENT, WEIGHT, Guard
+from core.editing.guards import CURRENT, CURVATURE, WEIGHT, Guard
 from core.editing.lane.contexts import sample_contexts
 from core.editing.layer_context import LayerContext, Prior
 from core.editing.linalg.subspace import Svd, svd
 from core.editing.settings.defaults import ModelInfo
 from core.editing.statistics.second_moment import SecondMoment, ToGather
+from core.editing.statistics.slopes import own_texts, slope_moment
 from core.editing.stopwatch import SETUP, Stopwatch
 from core.models.language_model import LanguageModel
 
@@ -121,6 +122,15 @@ class EditSession:
                 self.memo[layer, "norm"] = float(torch.linalg.eigvalsh(gram)[-1].clamp(min=0).sqrt())
         return self.memo[layer, "norm"]
 
+    def slopes(self, layer: int) -> Tensor:
+        """The second moment of the gradients of text's loss in a layer's output, computed once; float64."""
+        if (layer, "slopes") not in self.memo:
+            with self.setup():
+                if "own texts" not in self.memo:
+                    self.memo["own texts"] = own_texts(self.lm, self.seed)
+                self.memo[layer, "slopes"] = slope_moment(self.lm, layer, self.memo["own texts"])
+        return self.memo[layer, "slopes"]
+
     def setup(self) -> AbstractContextManager:
         """Time within this block is set-up: computed once for all lanes."""
         return self.watch.phase(SETUP)
@@ -167,5 +177,6 @@ class EditSession:
         place = (layer, "basis", acting)
         if place not in self.memo:
             with self.setup():
-                self.memo[place] = acting.prepare(self.svd(layer), layer)
+                source = (self.moment(layer), self.slopes(layer)) if acting.needs == CURVATURE else self.svd(layer)
+                self.memo[place] = acting.prepare(source, layer)
         return self.memo[place]
