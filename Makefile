@@ -14,6 +14,9 @@ INSTALLED := $(VENV)/installed
 run: $(RUNTIME)
 	$(BIN)/python app.py
 
+# Compiled modules are kept, whatever the environment says: every process of the tests would compile all of them anew.
+export PYTHONDONTWRITEBYTECODE =
+
 # Each process runs whole files, with one thread of torch (tests/conftest.py).
 TESTS := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(if $(FAST),-m "not browser and not model and not slow")
 
