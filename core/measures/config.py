@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from core import ceiling
 from core.names import Names
 
 Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 PATH = StringConstraints(min_length=1, max_length=4096)
+Round = Annotated[int, Field(ge=1, le=ceiling.FACTS)]
+MOST_ROUNDS = 200  # of a list of measured rounds
 
 
 class ReadDataset(BaseModel):
@@ -34,6 +36,12 @@ class MeasureConfig(BaseModel):
 
     every: int = Field(
         default=1, ge=1, le=ceiling.FACTS, description="measure after every so many rounds (the last one always)"
+    )
+    rounds: list[Round] | None = Field(
+        default=None,
+        max_length=MOST_ROUNDS,
+        description="measure after these rounds instead, such as [1, 2, 5, 10, 20, 50, 100], and after the last one; "
+        "rounds that the run does not have are passed over",
     )
     tasks: Annotated[bool | list[str], Names.TASKS] = Field(
         default=True,
@@ -99,6 +107,12 @@ class MeasureConfig(BaseModel):
     )
     pause_on_warning: bool = Field(default=False, description="pause the run when a lane shows signs of collapse")
     seed: int = Field(default=0, ge=-ceiling.SEED, le=ceiling.SEED)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> MeasureConfig:
+        if self.rounds is not None and self.every != 1:
+            raise ValueError('give either "every" or "rounds": both say after which rounds to measure')
+        return self
 
     def live_map(self) -> str | None:
         """The method of the map that every measured round gets."""

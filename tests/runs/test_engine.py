@@ -136,8 +136,9 @@ def test_a_run_that_ended_anywhere_goes_on_to_the_same_tables(
         assert without_seconds(tmp_path / "other" / f"{table}.csv") == without_seconds(whole_folder / f"{table}.csv")
 
 
-def test_measuring_every_second_round_still_measures_the_last(laboratory, make_spec, tmp_path):
-    measure = {"tasks": False, "maps": False, "inside": False, "every": 2, "words": 0}
+@pytest.mark.parametrize("when", [{"every": 2}, {"rounds": [2, 20]}])
+def test_measuring_some_rounds_still_measures_the_last(laboratory, make_spec, tmp_path, when):
+    measure = {"tasks": False, "maps": False, "inside": False, "words": 0} | when
     events = performed(laboratory, make_spec(measure=measure), tmp_path / "run")
     assert [event["round"] for event in events if event["kind"] == "measured" and event["lane"] == LABELS[0]] == [
         0,

@@ -28,6 +28,12 @@ def test_a_plan_covers_every_fact_once():
     assert (plan.measurements(), plan.measurements(2)) == (2, 1)
 
 
+def test_a_list_of_rounds_is_measured_and_the_last_one():
+    plan = Plan(facts=12, size=1, chosen=frozenset((1, 2, 5, 10, 20)))
+    assert [n for n in range(1, plan.rounds + 1) if plan.measured(n)] == [1, 2, 5, 10, 12]
+    assert (plan.measurements(), plan.measurements(2)) == (5, 3)
+
+
 def test_the_past_is_read_from_events():
     events = [
         {"kind": "measured", "lane": "a", "round": 0, "scores": {"efficacy": 0}},

@@ -72,6 +72,8 @@ REFUSED = [
     (spec(facts={"item": []}), 'facts.item: unknown field; did you mean "items"?'),
     (spec(measure={"evry": 2}), 'measure.evry: unknown field; did you mean "every"?'),
     (spec(measure={"every": 0}), "measure.every: should be greater than or equal to 1, not 0"),
+    (spec(measure={"rounds": [1, 0]}), "measure.rounds[1]: should be greater than or equal to 1, not 0"),
+    (spec(measure={"rounds": [1], "every": 2}), 'measure: give either "every" or "rounds"'),
     (spec(measure={"maps": "tsnee"}), "measure.maps: should be"),
     (
         spec(round_size="many"),

@@ -43,5 +43,5 @@ def run_estimate(lm: LanguageModel, layers: int, config: MeasureConfig) -> list[
     return [
         f"Singular values, similarity and R_k of {layers} layers are expected to take {in_words(once)} on this machine"
         f" before the first round, then {in_words(each)} after each measured round of a lane. Without them:"
-        " measure.inside false; more seldom: measure.every."
+        " measure.inside false; more seldom: measure.every or measure.rounds."
     ]

@@ -172,7 +172,7 @@ def prepare(
     control.report(Progress(phase="loading", message="Reading the facts"))
     with timed(seconds, "facts"):
         facts = load_facts(spec.facts, laboratory.assets)
-    plan = Plan(len(facts.edit), spec.round_size, spec.measure.every)
+    plan = Plan.of(spec, len(facts.edit))
     check_origins(spec.lanes, plan.rounds)
     check_there(spec.lanes, plan.facts)
     control.report(Progress(phase="loading", message=f"Loading the model {spec.model}"))

@@ -106,7 +106,7 @@ class OpenedRun:
     @property
     def plan(self) -> Plan:
         """Which facts are edited in which round."""
-        return Plan(len(self.facts.edit), self.spec.round_size, self.spec.measure.every)
+        return Plan.of(self.spec, len(self.facts.edit))
 
     @property
     def lm(self) -> LanguageModel:

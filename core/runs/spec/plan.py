@@ -8,18 +8,26 @@ from typing import Any
 
 from core.editing.stopwatch import SETUP, charged
 from core.runs.progress.events import standing
+from core.runs.spec.run_spec import RunSpec
 
 ALL_DONE = "All rounds are edited and measured."
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Rounds of `size` facts out of `facts`; round numbers count from 1, facts from 0. Every `every`-th round and the
-    last one are measured. Facts that a lane leaves out (`without`) keep their places."""
+    """Rounds of `size` facts out of `facts`; round numbers count from 1, facts from 0. Every `every`-th round is
+    measured, or those in `chosen`; the last one always. Facts that a lane leaves out (`without`) keep their places."""
 
     facts: int
     size: int
     every: int = 1
+    chosen: frozenset[int] | None = None
+
+    @classmethod
+    def of(cls, spec: RunSpec, facts: int) -> Plan:
+        """The plan of a spec that has so many facts."""
+        measure = spec.measure
+        return cls(facts, spec.round_size, measure.every, None if measure.rounds is None else frozenset(measure.rounds))
 
     @property
     def rounds(self) -> int:
@@ -36,7 +44,8 @@ class Plan:
 
     def measured(self, number: int) -> bool:
         """Whether a round's end is measured."""
-        return number % self.every == 0 or number == self.rounds
+        due = number % self.every == 0 if self.chosen is None else number in self.chosen
+        return due or number == self.rounds
 
     def edited_since(self, before: int, number: int, without: Collection[int] = ()) -> list[int]:
         """The facts edited after the end of round `before`, up to the end of round `number`."""
