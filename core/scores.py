@@ -10,7 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-PROTOCOLS = ("probability", "exact", "when edited")
+TEACHER_FORCED = ("probability", "exact", "when edited")
+FREE = {  # by the ending of their columns: a protocol of free generation, and how it is measured
+    "exact": ("free, exact", "says it, no more"),
+    "contains": ("free, contains", "says it within a line"),
+}
+PROTOCOLS = (*TEACHER_FORCED, *(protocol for protocol, _ in FREE.values()))
 FIRST = "every token the arg-max"
 NOT_SO = "not measured so"
 
@@ -23,6 +28,7 @@ class Score:
     of `PROTOCOLS`. `drawn`: by protocol, how the number is measured, in a few words. `compared`: its name in the
     comparison of runs ("": it is left out); `curve`: it is also compared over the edits. `kept`: for measures of what
     edits leave alone, a short name and what is counted. `always`: every data set has its questions.
+    `asked`: it is measured only where the spec asks for it, and is a column only then.
     """
 
     name: str
@@ -34,12 +40,35 @@ class Score:
     curve: bool = False
     kept: tuple[str, str] | None = None
     always: bool = True
+    asked: bool = False
     unit: str = "share"
 
 
 def in_all(wears: str) -> dict[str, str]:
-    """The same number under every protocol."""
-    return dict.fromkeys(PROTOCOLS, wears)
+    """The same number under every teacher-forced protocol."""
+    return dict.fromkeys(TEACHER_FORCED, wears)
+
+
+def free(group: str, what: str, title: str = "", called: str = "") -> tuple[Score, ...]:
+    """The scores of one kind of questions by free generation; `called` is what a comparison of runs calls them."""
+    rules = {
+        "exact": "the first sentence of the greedy answer is right",
+        "contains": "a right answer stands in the greedy answer's line",
+        "judged": "the judge finds the greedy answer right",
+    }
+    return tuple(
+        Score(
+            name=f"{group}_free_{match}",
+            meaning=f"{what} for which {rule}",
+            group=group,
+            title=title,
+            drawn={FREE[match][0]: FREE[match][1]} if match in FREE else {},
+            compared=f"{called or title}, {FREE[match][0]}" if match in FREE and (called or title) else "",
+            always=False,
+            asked=True,
+        )
+        for match, rule in rules.items()
+    )
 
 
 SCORES = (
@@ -127,6 +156,11 @@ SCORES = (
         drawn=in_all("same tokens first"),
         always=False,
     ),
+    *free("efficacy", "edited facts", called="Efficacy"),
+    *free("paraphrase", "paraphrases", called="Paraphrase"),
+    *free("neighborhood", "neighbors", called="Neighborhood"),
+    *free("locality", "locality questions", called="Locality"),
+    *free("portability", "questions that follow from edited facts", "Portability"),
     Score(
         name="unedited_recall",
         meaning="facts that no edit concerns for which every token of the object is the arg-max",
@@ -145,14 +179,14 @@ SCORES = (
         kept=("tasks", "mean task accuracy, the most likely choice counts"),
     ),
 )
-GROUPS = ("efficacy", "paraphrase", "neighborhood", "unedited", "locality", "kept")  # in the order of the page
+GROUPS = ("efficacy", "paraphrase", "neighborhood", "unedited", "locality", "portability", "kept")  # as on the page
 SAID = "efficacy_exact"  # the score at which lanes are compared: exact efficacy
 KEPT = "unedited_recall"  # the default measure of what edits leave alone
 
 
 def names() -> tuple[str, ...]:
-    """The names of the columns, in order."""
-    return tuple(score.name for score in SCORES)
+    """The names of the columns that every table has, in order."""
+    return tuple(score.name for score in SCORES if not score.asked)
 
 
 def grouped() -> dict[str, list[Score]]:

@@ -135,7 +135,7 @@ class Choice:
 
     With a `column`, only rows with the chosen value are drawn, and without `options` these are the column's values.
     `prefix`: the options are the table's columns whose names begin with it. `shared`: the choice is the same on all
-    plots of a page.
+    plots of a page. `needs`: options that are offered only where the first chart's table has a value in a column.
     """
 
     name: str
@@ -144,6 +144,7 @@ class Choice:
     column: str = ""
     prefix: str = ""
     shared: bool = False
+    needs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.charts.grammar import Plot
@@ -11,6 +11,10 @@ from core.charts.select import Data
 from core.charts.table import Block, Column, joined, unpacked
 
 Event = Mapping[str, Any]
+SINGLE = (
+    "single edits: every round is edited on the unedited model, its facts are asked in its own state, and all else is"
+    " that of the round shown alone"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +71,13 @@ class Panel:
         again."""
         return any(chart.at_round for chart in self.plot.charts)
 
+    def begun(self, event: Event) -> Start:
+        """What is drawn before the first round; its protocol says if rounds were edited each by itself."""
+        begun = self.start(event)
+        if event.get("protocol") != "single":
+            return begun
+        return replace(begun, protocol="; ".join(filter(None, [begun.protocol, SINGLE])))
+
     def row(self, event: Event) -> dict[str, Any] | None:
         """What is sent to a page for a measured event; None if there is nothing to draw."""
         blocks = self.rows(event)
@@ -87,7 +98,7 @@ def filled(panel: Panel, events: Iterable[Event]) -> Filled:
     begun, parts, lanes = Start(), [], dict[str, None]()
     for event in events:
         if event["kind"] == "started":
-            begun, lanes = panel.start(event), dict.fromkeys(lane["label"] for lane in event["lanes"])
+            begun, lanes = panel.begun(event), dict.fromkeys(lane["label"] for lane in event["lanes"])
         elif event["kind"] == "measured":
             lanes.setdefault(event["lane"])
             parts.append(unpacked(panel.rows(event), lane=event["lane"], round=event["round"]))

@@ -85,9 +85,11 @@ class Number:
 
 def options(choice: Choice, plot: Plot, data: Data) -> list[tuple[Any, str]]:
     """The options of a choice, (key, title) each."""
-    if choice.options:
-        return list(choice.options)
     table = plot.charts[0].table
+    if choice.options:
+        present = {name for row in data.rows.get(table, ()) for name, value in row.items() if value is not None}
+        needs = choice.needs
+        return [(key, title) for key, title in choice.options if key not in needs or needs[key] in present]
     if choice.prefix:
         known = [column for column in data.columns.get(table, ()) if column.name.startswith(choice.prefix)]
         return [(column.name, column.title) for column in known]

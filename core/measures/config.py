@@ -79,6 +79,21 @@ class MeasureConfig(BaseModel):
         '"split", "column"}; "statements" of the unedited facts; null: text that the unedited model samples, '
         "and on the pocket model sentences of its world that it was not trained on; for R_k such statements as well",
     )
+    generated: int | None = Field(
+        default=0,
+        ge=0,
+        le=ceiling.FACTS,
+        description="of the facts scored, how many are asked by free generation as well, with their paraphrases, "
+        "neighbors, locality and portability questions (columns `_free_exact`, `_free_contains`); 0: none, null: all",
+    )
+    answer_tokens: int = Field(
+        default=50, ge=1, le=ceiling.WORD_TOKENS, description="tokens of such an answer, at most; it ends with its line"
+    )
+    judge: Annotated[str | None, Names.MODEL] = Field(
+        default=None,
+        min_length=1,
+        description="a causal language model that judges these answers (`_free_judged`): a folder, a hub id or pocket",
+    )
     inside: bool = Field(default=True, description="spectra, subspace similarity and R_k of the edited layers")
     top_rank: Literal["fixed", "recomputed"] = Field(
         default="fixed", description="k of LS and SS: fixed by W0, or recomputed from W_t"
@@ -109,9 +124,11 @@ class MeasureConfig(BaseModel):
     seed: int = Field(default=0, ge=-ceiling.SEED, le=ceiling.SEED)
 
     @model_validator(mode="after")
-    def _one_way(self) -> MeasureConfig:
+    def _fit_together(self) -> MeasureConfig:
         if self.rounds is not None and self.every != 1:
             raise ValueError('give either "every" or "rounds": both say after which rounds to measure')
+        if self.judge is not None and self.generated == 0:
+            raise ValueError('"judge" is asked about free answers, and none are generated; set "generated" as well')
         return self
 
     def live_map(self) -> str | None:

@@ -45,8 +45,10 @@ def continuations(
     pick: Pick,
     budget: int | None = None,
     beat: Beat | None = None,
+    over: Callable[[list[int]], bool] | None = None,
 ) -> list[list[int]]:
-    """Up to `count` new ids for each row of ids, chosen by `pick` from the logits; ends before an EOS.
+    """Up to `count` new ids for each row of ids, chosen by `pick` from the logits; ends before an EOS, or when the new
+    ids are `over`.
 
     `beat` is called before each token. It may raise, and it may set other weights for a while.
     """
@@ -72,6 +74,8 @@ def continuations(
                     open_rows.discard(index)
                 elif index in open_rows:
                     result[index].append(token)
+                    if over is not None and over(result[index]):
+                        open_rows.discard(index)
             if not open_rows:
                 break
             mask = inputs["attention_mask"]

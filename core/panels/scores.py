@@ -6,7 +6,7 @@ from core.charts.formula import formula, frac, row, sub, total, words
 from core.charts.grammar import Chart, Choice, Chosen, Figure, Plot
 from core.charts.panel import Event, Panel
 from core.charts.table import EDITS, LANE, ROUND, Block, Column, short
-from core.scores import NOT_SO, PROTOCOLS, SCORES, Score, grouped
+from core.scores import FREE, NOT_SO, PROTOCOLS, SCORES, Score, grouped
 
 COUNTS = (EDITS, Column("scored", "facts asked", "count"))
 ASKED = [score for score in SCORES if not score.name.startswith("task_")]
@@ -72,8 +72,10 @@ PANEL = Panel(
     "paraphrases, with neighborhood prompts, whose answers must stay, and with facts that were never edited. "
     "<em>Probability</em>: the new answer is more likely than the old one. <em>Exact</em>: every token of it is the "
     "arg-max. <em>When edited</em>: each round right after its own edits. Bands are 95 % bootstrap intervals over the "
-    "facts tested. Locality is a dataset's further prompts, tested against its own answers; <em>as before</em> is the "
-    "share of tokens of all these answers that the unedited model would choose too.",
+    "facts tested. <em>Free</em>, where a run measures it: the model answers by itself, no token given; exact, "
+    "the answer is right and says no more; contains, a right answer stands in its first line. Locality is a "
+    "dataset's further prompts, tested against its own answers; <em>as before</em> is the share of tokens of all these "
+    "answers that the unedited model would choose too.",
     equation=formula(
         words("efficacy"),
         "=",
@@ -83,7 +85,14 @@ PANEL = Panel(
     ),
     plot=Plot(
         charts=tuple(chart(group) for group in grouped().values()),
-        choices=(Choice(name="protocol", label="Protocol", options=tuple((name, name) for name in PROTOCOLS)),),
+        choices=(
+            Choice(
+                name="protocol",
+                label="Protocol",
+                options=tuple((name, name) for name in PROTOCOLS),
+                needs={protocol: f"efficacy_free_{match}" for match, (protocol, _) in FREE.items()},
+            ),
+        ),
         figures=tuple(figure(group) for group in grouped().values()),
         side_by_side=True,
     ),

@@ -142,6 +142,7 @@ interface Choice {
   column?: string;
   prefix?: string;
   shared?: boolean;
+  needs?: Record<string, string>;
 }
 
 /** Charts side by side with their choices, as `core/charts/grammar.py` declares them; its charts are as they come. */

@@ -143,7 +143,7 @@ class Reader:
             common | {"rounds": event["rounds"], "facts": event["facts"], "model": model},
         )
         for panel in PANELS:
-            self._add(panel.key, common | panel.start(event).as_dict())
+            self._add(panel.key, common | panel.begun(event).as_dict())
         self._add("words", common)
 
     def _add(self, name: str, row: Value | None) -> None:

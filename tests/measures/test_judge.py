@@ -5,8 +5,8 @@ import torch
 from transformers import AutoTokenizer, LlamaConfig
 
 from core.errors import UserError
+from core.measures.outside.judge import Judge
 from core.measures.outside.metrics import AnswerRating
-from core.measures.studies.generation.judge import Judge
 from tests import toys
 
 
@@ -40,7 +40,7 @@ def test_yes_must_be_likelier_than_no(judge):
     [(-1.0, -2.0, True), (-2.0, -1.0, False), (-1.0, -1.0, False), (math.nan, -1.0, False), (-1.0, math.nan, False)],
 )
 def test_verdicts(judge, monkeypatch, yes, no, agrees):
-    from core.measures.studies.generation import judge as module
+    from core.measures.outside import judge as module
 
     rated = {"yes": AnswerRating(yes, 0.0, False), "no": AnswerRating(no, 0.0, False)}
     monkeypatch.setattr(module, "rate_answers", lambda _, pairs, beat: {pair: rated[pair[1]] for pair in pairs})

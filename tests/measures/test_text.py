@@ -5,7 +5,7 @@ import math
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from core.measures.studies.generation.free_text import (
+from core.measures.outside.free_text import (
     TfIdf,
     contains_match,
     entropy,

@@ -232,7 +232,7 @@ def test_tables_come_from_events(tmp_path):
     assert header[:2] == ["lane", "round"]
     assert header[-4:] == ["edit_seconds", "per_edit_seconds", "setup_seconds", "measure_seconds"]
     assert header.index("task_mean") < header.index("task_x") < header.index("new_column")
-    assert rounds[2].startswith("a,1,2,,,")
+    assert rounds[2].startswith("a,1,sequential,2,,,")
     layers = (tmp_path / "layers.csv").read_text().splitlines()
     assert dict(zip(layers[0].split(","), layers[2].split(","), strict=True))["delta_frobenius"] == "2.0"
     assert [dict(zip(layers[0].split(","), line.split(","), strict=True))["rounds_edited"] for line in layers[1:]] == [

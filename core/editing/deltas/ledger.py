@@ -51,6 +51,7 @@ class Ledger:
                 tensors[name] = value.cpu().contiguous()
         tensors |= {MEMORY + name: value.cpu().contiguous() for name, value in update.memory.items()}
         about = {"lane": lane, "round": round_, "layers": list(update.updates)}
+        about |= {"alone": True} if update.alone else {}
         path = self.path(lane, round_)
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(f".{os.getpid()}.part")
@@ -103,7 +104,7 @@ class Ledger:
         # Copied: the alignment of the file's bytes in memory may change a product's last bit.
         tensors = {name: tensor.clone() for name, tensor in read.items()}
         try:
-            return _updates(tensors, about["layers"])
+            return replace(_updates(tensors, about["layers"]), alone=about.get("alone") is True)
         except Unreadable as error:
             raise unread(lane, round_, self.path(lane, round_), error) from None
 
@@ -160,7 +161,7 @@ class Ledger:
                         f" and round {round_} kept: undo round {round_} as well."
                     )
                 update, last = replace(update, corrections={}), round_
-            self.grown(lm, state, update).apply(update)
+            self.ready(lm, state, update).apply(update)
         if worn is not None and last is not None:
             state.weights = {**state.sums, **worn(self.holder(lane, last), state.sums)}
         return state
@@ -179,16 +180,22 @@ class Ledger:
         for round_ in self._between(lane, after, upto):
             beat()
             update = self.read(lane, round_, lm.device)
-            self.grown(lm, state, update).apply(update)
+            self.ready(lm, state, update).apply(update)
             yield round_, update
 
     def _between(self, lane: str, after: int, upto: int | None) -> list[int]:
-        return [n for n in self.rounds(lane) if n > after and (upto is None or n <= upto)]
+        """The rounds that lead from one to another. A round that was edited alone needs none of those before it."""
+        rounds = [n for n in self.rounds(lane) if n > after and (upto is None or n <= upto)]
+        alone = rounds and self._contents(lane, rounds[-1], "cpu", names=())[1].get("alone") is True
+        return rounds[-1:] if alone else rounds
 
     @staticmethod
-    def grown(lm: LanguageModel, state: LaneState, update: LayerUpdates) -> LaneState:
-        """The state, with the unedited matrices of layers that the update edits for the first time. Raises
-        `UserError` for an update of another model."""
+    def ready(lm: LanguageModel, state: LaneState, update: LayerUpdates) -> LaneState:
+        """The state for an update to be applied to: with the unedited matrices of layers that it edits for the first
+        time; for a round that was edited alone, the unedited model. Raises `UserError` for an update of another
+        model."""
+        if update.alone:
+            state.restore(lm)
         for layer, delta in update.updates.items():
             shape = (len(delta.left), len(delta.right))
             if layer >= lm.n_layers or shape != tuple(lm.original(layer).shape):

@@ -25,7 +25,7 @@ class LayerUpdates:
     before the guards. `start` and `target` are the facts' values at the last edited layer, before the edit and as aimed
     at, for methods that have such values. `memory` is what the editor will need in later rounds, by names of its own
     (running statistics, a measured norm), and all that it wears besides matrices (`core.editing.extras`); it replaces
-    what was there under these names.
+    what was there under these names. A round that was edited `alone` changes the unedited model, whatever came before.
     """
 
     updates: dict[int, LowRank]
@@ -35,6 +35,7 @@ class LayerUpdates:
     start: Float[Tensor, "d facts"] | None = field(default=None, kw_only=True)
     target: Float[Tensor, "d facts"] | None = field(default=None, kw_only=True)
     memory: dict[str, Tensor] = field(default_factory=dict, kw_only=True)
+    alone: bool = field(default=False, kw_only=True)
 
 
 class Shelf:
@@ -77,6 +78,12 @@ class LaneState:
         """The unedited model."""
         weights = {layer: lm.original(layer) for layer in layers}
         return cls(weights, {layer: w.new_zeros(w.shape[1], 0) for layer, w in weights.items()}, dict(weights))
+
+    def restore(self, lm: LanguageModel) -> None:
+        """Become the unedited model again."""
+        self.weights = {layer: lm.original(layer) for layer in self.weights}
+        self.history = {layer: w.new_zeros(w.shape[1], 0) for layer, w in self.weights.items()}
+        self.sums, self.shelves, self.memory = dict(self.weights), {}, {}
 
     @property
     def worn(self) -> Worn:

@@ -47,23 +47,38 @@ class Chooser:
 
 
 def greedy_ids(
-    lm: LanguageModel, prompts: Sequence[str], counts: Sequence[int], beat: Beat | None = None
+    lm: LanguageModel, prompts: Sequence[str], counts: Sequence[int], beat: Beat | None = None, line: bool = False
 ) -> tuple[list[list[int]], int]:
     """(the first `counts[i]` greedy tokens after `prompts[i]`, fewer if the text ends; how many rows ended because
-    their logits were not finite). Prompts with the same count share batches."""
-    chooser = Chooser(lm)
+    their logits were not finite). Prompts with the same count share batches. With `line` a row also ends when its
+    first line does."""
+    chooser, over = Chooser(lm), LineOver(lm) if line else None
     generated: list[list[int]] = [[] for _ in prompts]
     heads = lm.encode_all(lm.asked_all(prompts))
     for count, indices in by_count(counts).items():
         lengths = [len(heads[i]) + count for i in indices]
         for chosen in batches(lengths, pass_size(lm)):
             part = [indices[i] for i in chosen]
-            new = continuations(lm, [heads[i] for i in part], count, chooser, beat=beat)
+            new = continuations(lm, [heads[i] for i in part], count, chooser, beat=beat, over=over)
             for i, ids in zip(part, new, strict=True):
                 generated[i] = ids
             if beat:
                 beat()
     return generated, chooser.broken
+
+
+class LineOver:
+    """Whether ids hold a line that is not blank, to its end. Only where the last token may end it is the text made."""
+
+    def __init__(self, lm: LanguageModel):
+        self._lm = lm
+        self._breaks: dict[int, bool] = {}  # whether a token holds a line break
+
+    def __call__(self, ids: list[int]) -> bool:
+        last = ids[-1]
+        if last not in self._breaks:
+            self._breaks[last] = "\n" in self._lm.text([last])
+        return self._breaks[last] and "\n" in self._lm.text(ids, skip_special_tokens=True).lstrip()
 
 
 def answer_lengths(lm: LanguageModel, pairs: Sequence[tuple[str, str]]) -> list[int]:

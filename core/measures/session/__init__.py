@@ -19,6 +19,8 @@ from core.measures.inside.lower_layers import LowerLayers
 from core.measures.inside.probe_states import MapPanel, Probe
 from core.measures.inside.spectrum import Reference
 from core.measures.measurement import Measurement, rounded
+from core.measures.outside.free_answers import FreeAnswers
+from core.measures.outside.judge import Judge
 from core.measures.outside.locality import Locality
 from core.measures.outside.scores import spread_sample
 from core.measures.outside.tasks import Tasks, own_tasks
@@ -57,12 +59,17 @@ class MeasureSession:
     said: Words = field(init=False)
     lower: LowerLayers = field(init=False)
     locality: Locality = field(init=False)
+    free: FreeAnswers | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.layers = sorted(set(self.layers))
         self.lower = LowerLayers(self.lm, min(self.layers, default=self.lm.n_layers - 1))
         self.said = Words(self.lm, self.facts, self.config.word_tokens)
         self.locality = Locality(self.lm, self.config.neighbors)
+        if self.config.generated != 0:
+            named = self.config.judge
+            judge = Judge(named, str(self.lm.device), self.assets) if named else None
+            self.free = FreeAnswers(self.lm, self.config.answer_tokens, judge)
         self.texts = texts_for(self.lm, self.config, self.unedited, self.assets, self.write)
         names = task_names(self.config, self.lm, self.assets)
         if names:
@@ -120,7 +127,7 @@ class MeasureSession:
         weights, result = moment.weights, Measurement(moment.round)
         step = Steps(heartbeat, progress, self.lower)
         outside = OutsideMeasures(
-            self.lm, self.facts, self.unedited, self.config, self.texts, self.tasks, self.locality
+            self.lm, self.facts, self.unedited, self.config, self.texts, self.tasks, self.locality, self.free
         )
         with self.lower.remembered():
             with self.lm.worn(weights):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from core.editing.linalg.dominance import TAU
 
 Weights = Mapping[int, Tensor]
+Apart = Callable[[Sequence[int]], Iterator[tuple[list[int], Weights]]]  # facts in parts, and what is worn for each
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Moment:
     layers: Sequence[int] | None = None  # the lane's; none: its states cannot change, and are not measured
     previous: Mapping[str, Any] | None = None  # `scores` of its last measurement, rounded or not: some are carried on
     final: bool = False  # after the last round more is measured
+    apart: Apart | None = None  # where rounds were edited each alone: facts are asked in these states, not in `weights`
 
     @property
     def share(self) -> tuple[float, str]:

@@ -10,10 +10,12 @@ from core.facts.fact import Fact
 from core.measures.config import MeasureConfig
 from core.measures.measurement import Measurement, rounded
 from core.measures.outside import scores
+from core.measures.outside.free_answers import FreeAnswers
 from core.measures.outside.locality import Locality
 from core.measures.outside.perplexity import perplexity
 from core.measures.outside.tasks import Tasks
 from core.measures.outside.texts import Texts
+from core.measures.session.asked import AskedFacts, in_states
 from core.measures.session.moment import Moment
 from core.measures.session.steps import Steps
 from core.models.language_model import LanguageModel
@@ -33,53 +35,52 @@ class OutsideMeasures:
     texts: Texts
     tasks: Tasks | None
     locality: Locality
+    free: FreeAnswers | None = None
 
     def measure(self, result: Measurement, moment: Moment, step: Steps) -> None:
         """Add scores of facts, recall of unedited ones, locality, perplexity and tasks; the weights are worn.
 
-        Locality comes first: its ratings of the neighbors' answers serve the scores too.
+        With `apart` facts are asked in states of their own, each right after its edit; all else in the present one.
         """
-        config, edited, just = self.config, moment.edited, moment.just
+        config, edited, just, apart = self.config, moment.edited, moment.just, moment.apart
         count = config.final_sample if moment.final else config.sample
         chosen = scores.spread_sample(list(edited) or range(len(self.facts)), count, config.seed)
-        fresh = scores.spread_sample(list(just), WHEN_EDITED, config.seed)
+        fresh = scores.spread_sample([] if apart else list(just), WHEN_EDITED, config.seed)
         others = scores.spread_sample(range(len(self.unedited)), config.unedited, config.seed)
+        freely = set(scores.spread_sample(chosen, config.generated, config.seed)) if self.free else set()
         answers = scores.Answers(self.lm, step.beat)
-        total = len(chosen) + len(fresh) + len(others)
-        step.report("scores", 0, total)
-        facts = [self.facts[i] for i in chosen]
-        locality = self.locality.measure(facts, config.seed, step.beat, answers, edited=bool(moment.weights))
-        rows = scores.score_facts(answers, facts, config.paraphrases, config.neighbors)
+        total, done = len(chosen) + len(fresh) + len(others), 0
+        asked = AskedFacts(self.lm, self.locality, self.free, config.paraphrases, config.neighbors, step.beat)
+        for some, state in in_states(self.lm, chosen, apart):
+            step.report("scores", done, total)
+            own = scores.Answers(self.lm, step.beat) if apart else answers
+            with state:
+                asked.ask([self.facts[i] for i in some], [i in freely for i in some], own, bool(moment.weights))
+            done, asked.not_numbers = done + len(some), asked.not_numbers + (own.not_numbers if apart else 0)
         step.report("scores", len(chosen), total)
-        new = scores.score_facts(answers, [self.facts[i] for i in fresh], direct_only=True)
+        columns, result.intervals = asked.summary(config.seed)
+        result.scores |= {"edits": len(edited), "scored": len(chosen)} | columns
+        if not apart:
+            new = scores.score_facts(answers, [self.facts[i] for i in fresh], direct_only=True)
+            before = rounded(dict(moment.previous or {}))
+            result.scores |= when_edited(scores.summarise(new), len(fresh), len(just), before)
+        if freely:
+            result.scores["generated"] = len(freely)
         recalled = scores.recall(answers, [self.unedited[i] for i in others])
         step.report("scores", total, total)
-        result.scores |= {"edits": len(edited), "scored": len(chosen)} | scores.summarise(rows)
-        result.scores |= by_kind(facts, rows)
-        result.scores |= when_edited(scores.summarise(new), len(fresh), len(just), rounded(dict(moment.previous or {})))
         result.scores |= {"unedited_recall": scores.mean(recalled), "unedited_scored": len(others)}
-        result.scores |= {column: row and row["value"] for column, row in locality.items()}
         if config.perplexity and self.texts.prose:
             result.scores["perplexity"] = perplexity(self.lm, self.texts.prose, config.perplexity, step.beat)
-        result.intervals = scores.intervals(rows, config.seed)
-        result.intervals |= {column: [row["low"], row["high"]] for column, row in locality.items() if row}
         if recalled:
             result.intervals["unedited_recall"] = list(scores.bootstrap(recalled, config.seed))
-        if answers.not_numbers:
-            result.notes.append(f"{answers.not_numbers} answers had no finite probability (NaN) and count as wrong")
+        if bad := asked.not_numbers + answers.not_numbers:
+            result.notes.append(f"{bad} answers had no finite probability (NaN) and count as wrong")
+        if asked.broken:
+            result.notes.append(f"{asked.broken} free answers ended early: their logits were not finite")
         tasks = self.tasks.evaluate(step.beat) if self.tasks else {}
         result.scores["task_mean"] = self.tasks.mean(tasks) if self.tasks else None
         result.scores |= {f"task_{name}": value for name, value in tasks.items()}
         step.report("tasks", len(tasks), len(tasks))
-
-
-def by_kind(facts: Sequence[Fact], rows: Sequence[scores.Row]) -> dict[str, float | None]:
-    """The six scores of each kind of facts alone (`efficacy_known`, …); nothing if the facts have no kinds."""
-    found: dict[str, float | None] = {}
-    for kind in sorted({fact.kind for fact in facts} - {""}):
-        of_kind = scores.summarise([row for fact, row in zip(facts, rows, strict=True) if fact.kind == kind])
-        found |= {f"{column}_{kind}": value for column, value in of_kind.items()}
-    return found
 
 
 def when_edited(

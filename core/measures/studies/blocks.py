@@ -68,7 +68,7 @@ class Blocks:
         removed: list[dict[str, Any]] = []
         notes: list[str] = []
         bases: dict[int, Basis] = {}
-        earlier = {t - 1 for t in chosen} if self.basis == "current" else set()
+        earlier = {t - 1 for t in chosen} if self.basis == "current" and not case.alone else set()
         before: Weights = {}
         for t, weights in walk(case, sorted({*chosen, *earlier})):
             if t not in chosen:
@@ -91,7 +91,7 @@ class Blocks:
                 chance = by_chance(basis)
                 energies = {name: _rows(at, name, delta, basis, chance, blocks) for name, delta in parts.items()}
                 removed.append(at | _removed(energies, len(basis.inputs.T)))
-            before = weights
+            before = {} if case.alone else weights
         case.report(len(chosen), len(chosen))
         return StudyResult(
             tables={"blocks": blocks, "removed": removed},

@@ -32,7 +32,8 @@ class Case:
     `unedited` are true facts that no edit touches (target = the true object). `scores[t]` is what the run measured
     after round t (columns of rounds.csv), for the rounds that it measured; `seconds[t]` what its edit took, by phase.
     `session` gives second moments, contexts and decompositions of W0. `texts` are what R_k and the perplexity are read
-    on. `tasks` names the tasks that the run measures (`outside.tasks.Tasks.build`), `task_limit` items of each
+    on. With `alone` every round was edited on the unedited model. `tasks` names the tasks that the run measures
+    (`outside.tasks.Tasks.build`), `task_limit` items of each
     (None: all).
     """
 
@@ -44,6 +45,7 @@ class Case:
     facts: Sequence[Fact]
     unedited: Sequence[Fact]
     cohorts: Sequence[Sequence[int]]
+    alone: bool = False
     scores: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     seconds: Mapping[int, Mapping[str, float | None]] = field(default_factory=dict)
     texts: Texts = field(default_factory=Texts)
@@ -87,8 +89,10 @@ class Case:
         return max(self.ledger.rounds(self.lane), default=0)
 
     def edited(self, round_: int) -> list[int]:
-        """The facts edited up to the end of a round, as indices into `facts`."""
-        return [index for cohort in self.cohorts[:round_] for index in cohort]
+        """The facts that the state after a round holds, as indices into `facts`: those edited up to its end, or in it
+        alone."""
+        first = max(0, round_ - 1) if self.alone else 0
+        return [index for cohort in self.cohorts[first:round_] for index in cohort]
 
     def weights(self, round_: int) -> Weights:
         """What the lane wears after a round (for `lm.worn`): nothing after round 0."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -16,16 +17,15 @@ import torch
 from core.editing.deltas.ledger import Ledger
 from core.editing.failure import EditFailure
 from core.editing.lane.method import Recipe
-from core.editing.lane.results import RoundUpdate
-from core.editing.lane.state import LaneState
 from core.editing.rounds.edit_round import edit_round
 from core.editing.rounds.effect import NONE, NOT_GUARDED, not_guarded, silent
 from core.editing.rounds.matched_shrinkage import exact
 from core.editing.stopwatch import charged
 from core.errors import UserError
 from core.measures.inside.key_overlap import key_overlap
-from core.measures.session.moment import Moment
+from core.measures.session.moment import Apart, Moment
 from core.runs.engine.cautions import cautions, conditions, elsewhere, flagged
+from core.runs.engine.edited import edited
 from core.runs.engine.laboratory import Laboratory
 from core.runs.engine.run_context import RunContext, prepare, recipe_of, share_of, versions
 from core.runs.engine.states import LiveStates
@@ -177,9 +177,9 @@ class Sequenced:
                 self._parent_lives(label)
             if new:
                 self._control.boundary()
-                edited = self._edit(recipe, number)
+                event = self._edit(recipe, number)
                 yield from self._without_effect(recipe, number)  # first: a committed edit is not made again
-                yield edited
+                yield event
             if due:
                 self._control.boundary()
                 yield self._measure(recipe, number)
@@ -227,7 +227,7 @@ class Sequenced:
         beat, progress, watch = self._control.heartbeat, self._editing(label, number), context.editing.watch
         with watch.counted() as around:
             with watch.phase("rebuild"):
-                state = self._states.after(label, number - 1)
+                state = self._states.after(label, context.plan.base(number))
             with watch.phase("match"):
                 matched = self._matched(recipe, number, facts)
             with watch.phase("edit"):
@@ -236,10 +236,11 @@ class Sequenced:
             if context.plan.measured(number):
                 with watch.phase("overlap"):
                     overlaps = {layer: key_overlap(keys, state.history[layer]) for layer, keys in update.keys.items()}
+            update = replace(update, alone=context.plan.alone)
             self._silent = silent(recipe, update, state.sums)
             with watch.phase("ledger"):
                 self._ledger.append(label, number, update)
-                event = _edited(recipe, number, indices, update, self._states.add(label, number, update), overlaps)
+                event = edited(recipe, number, indices, update, self._states.add(label, number, update), overlaps)
         around.pop("edit")
         phases = {name: update.seconds.get(name, 0.0) + around.get(name, 0.0) for name in (*update.seconds, *around)}
         event = replace(event, seconds={**phases, "total": sum(phases.values())})
@@ -264,13 +265,14 @@ class Sequenced:
         weights = self._states.after(label, number).worn
         moment = Moment(
             weights,
-            context.plan.edited_by(number, without),
-            context.plan.edited_since(before[1], number, without),
+            context.plan.so_far(number, without),
+            context.plan.edited_since(number - 1 if context.plan.alone else before[1], number, without),
             number,
             **share_of(recipe),
             layers=context.layers[label],
             previous=self._past.scores.get(before),
             final=number == context.plan.rounds,
+            apart=self._apart(label) if context.plan.alone else None,
         )
         measured = context.measures.measure(moment, self._control.heartbeat, self._reporter(label, number))
         payload = measured.as_dict()
@@ -281,6 +283,15 @@ class Sequenced:
         payload["words"] = context.measures.words(weights, missed, self._control.heartbeat) + payload["words"]
         self._pace.took("measure", label, time.perf_counter() - began)
         return self._remembered(Measured(lane=label, round=number, **payload))
+
+    def _apart(self, label: str) -> Apart:
+        """A function that gives facts round by round, each round with what the lane wears after it."""
+
+        def parts(facts: Sequence[int]) -> Iterator[tuple[list[int], Mapping[int, torch.Tensor]]]:
+            for number, some in groupby(facts, self._context.plan.round_of):
+                yield list(some), self._states.after(label, number).worn
+
+        return parts
 
     def _remembered(self, event: Measured) -> Measured:
         """The event, after its scores were added to the past: later measurements use them."""
@@ -293,20 +304,27 @@ class Sequenced:
     def _write_facts(self) -> None:
         """Write facts.csv at the end of the run: every fact in every lane; no rows without `final_words`."""
         rows: list[dict[str, Any]] = []
-        facts, plan = self._context.facts.edit, self._context.plan
+        plan = self._context.plan
         for label in self._context.spec.labels() if self._context.spec.measure.final_words else ():
             last = self._past.last_edit(label)
-            weights = self._states.after(label, last).worn
-            indices = plan.edited_by(last, self._context.left_out[label])
+            indices = plan.so_far(last, self._context.left_out[label])
             self._report("scores", label, last, f"{label}: asking for every fact")
-            for start in range(0, len(indices), BATCH):
-                some = indices[start : start + BATCH]
-                for row in self._context.measures.words(weights, some, self._control.heartbeat):
-                    index = row["fact"]
-                    about = {"id": facts[index].id, "subject": facts[index].subject, "round": index // plan.size + 1}
-                    kind = {"kind": facts[index].kind} if facts[index].kind else {}
-                    rows.append({"lane": label, **row, **about, **kind})
+            parts = self._apart(label)(indices) if plan.alone else [(indices, self._states.after(label, last).worn)]
+            for some, weights in parts:
+                rows += self._last_words(label, some, weights)
         self._folder.write_facts(rows)
+
+    def _last_words(
+        self, label: str, indices: Sequence[int], weights: Mapping[int, torch.Tensor]
+    ) -> Iterator[dict[str, Any]]:
+        """The rows of facts.csv for these facts of a lane."""
+        facts = self._context.facts.edit
+        for start in range(0, len(indices), BATCH):
+            some = indices[start : start + BATCH]
+            for row in self._context.measures.words(weights, some, self._control.heartbeat):
+                fact = facts[row["fact"]]
+                place = {"id": fact.id, "subject": fact.subject, "round": self._context.plan.round_of(row["fact"])}
+                yield {"lane": label, **row, **place, **({"kind": fact.kind} if fact.kind else {})}
 
     def _report(self, phase: str, lane: str | None, number: int, message: str, done: int = 0, total: int = 0) -> None:
         edited = len(self._past.edited)
@@ -341,40 +359,3 @@ class Sequenced:
             self._report(phase, lane, number, f"Measuring {what}: {phase}", done, total)
 
         return report
-
-
-def _edited(
-    recipe: Recipe,
-    number: int,
-    indices: list[int],
-    update: RoundUpdate,
-    state: LaneState,
-    overlaps: Mapping[int, float | None],
-) -> Edited:
-    layers = [
-        {
-            "layer": layer,
-            "delta_frobenius": delta.norm(),
-            "removed_share": update.removed_share[layer],
-            "key_overlap": overlaps.get(layer),
-            "residual_before": update.residual_before[layer],
-            "residual_after": update.residual_after[layer],
-        }
-        for layer, delta in update.updates.items()
-    ]
-    values = update.values
-    event = Edited(
-        lane=recipe.label,
-        round=number,
-        facts=indices,
-        seconds={},
-        layers=layers,
-        hash=state.digests(list(update.updates)),
-        values={
-            "loss_start": float(values.loss_start.mean()),
-            "loss": float(values.loss.mean()),
-            "steps": float(values.steps.double().mean()),
-        },
-        notes=list(update.notes),
-    )
-    return event if update.factor is None else replace(event, factor=update.factor)

@@ -124,6 +124,7 @@ class RunContext:
                 if share
             },
             tasks=self.measures.versions.get("tasks", {}),
+            protocol=self.spec.protocol,
         )
 
     def resolved(self) -> dict[str, Any]:

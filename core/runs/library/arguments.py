@@ -14,6 +14,7 @@ from core.facts.source import USUAL, FactsSpec
 from core.facts.typed import parse_row
 from core.names import WORLDS
 from core.runs.library.lane_text import lanes_of
+from core.runs.progress.events import SINGLE
 from core.runs.spec.problems import SpecError, problems_of
 from core.runs.spec.run_spec import MOST_ROWS, RunSpec
 
@@ -87,7 +88,7 @@ def spec_of(
         spec["lanes"] = lanes_of(spec["lanes"])
     if round_size is not None:
         spec["round_size"] = round_size
-    elif not whole:
+    elif not whole and fields.get("protocol") != SINGLE:
         known = spec["facts"]
         count = len(known["items"]) if "items" in known else known.get("count")
         spec["round_size"] = max(1, -(-(count or USUAL) // ROUNDS))

@@ -8,6 +8,7 @@ replaces it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -64,14 +65,15 @@ def compute(lane: OpenedLane, number: int, facts: Sequence[Fact]) -> Ledger:
         return ledger
     entry = next(entry for entry in as_begun(run.spec.lanes, run.started) if entry["name"] == label)
     recipe, report = recipe_of_lane(entry, model_info(lm)), _reports(label, number, control)
-    message = f"{label}: rebuilding round {number - 1}"
+    message = f"{label}: rebuilding round {run.plan.base(number)}"
     control.report(Progress(phase="loading", lane=label, round=number, message=message))
     with torch.inference_mode(False), torch.enable_grad():  # a measurement that is held may have neither
         session = run.laboratory.session(run.spec, recipe.layers, control.boundary, gathering(control))
-        state = lane.at(number - 1).state
+        state = lane.at(run.plan.base(number)).state
         control.boundary()
         matched = _matched(run, recipe, number, facts)
         update = edit_round(lm, state, facts, recipe, session, control.boundary, matched, report)
+        update = replace(update, alone=run.plan.alone)
     ledger.delete(label)
     ledger.append(label, number, update)
     return ledger

@@ -215,7 +215,7 @@ class OpenedLane:
         return self.run.plan.edited_in(round_, self.left_out)
 
     def edited_by(self, round_: int) -> list[int]:
-        """The facts edited up to the end of a round."""
+        """The facts that the state after a round holds."""
         return self.run.plan.edited_by(round_, self.left_out)
 
     def at(self, wanted: int | None = None, without: tuple[int, ...] = (), first: int = 0) -> LaneAt:
@@ -262,8 +262,8 @@ class LaneAt:
 
     @property
     def before(self) -> LaneAt:
-        """The lane after the round before this one."""
-        return LaneAt(self.lane, self.round - 1)
+        """The lane in the state that this round edited: after the round before it, or the unedited model."""
+        return LaneAt(self.lane, self.lane.run.plan.base(self.round))
 
     @property
     def event(self) -> Mapping[str, Any] | None:

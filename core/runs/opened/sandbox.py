@@ -171,7 +171,7 @@ def _read(lane: OpenedLane, ledger: Ledger, number: int) -> StoredRound:
     if not lane.recipe.changes_weights:
         raise UserError(f"{lane.label} changes no weights: there is no update that a guard could act on")
     update = ledger.read(lane.label, number, lm.device)
-    state = run.states.at(lane.label, number - 1, list(update.updates), beat=run.control.heartbeat)
+    state = run.states.at(lane.label, run.plan.base(number), list(update.updates), beat=run.control.heartbeat)
     base, before = dict(state.sums), dict(state.weights)
     state.apply(update)
     facts, edited = run.facts.edit, _edited(lane, number)

@@ -107,6 +107,7 @@ def case_of(lane: OpenedLane, report: Callable[[int, int], None] | None = None) 
         session=replace(run.session, moments=moments),  # and with it all that was derived from W0 so far
         facts=run.facts.edit,
         unedited=run.facts.unedited,
+        alone=run.plan.alone,
         cohorts=[lane.edited_in(number) for number in range(1, run.plan.rounds + 1)],
         scores={place[1]: past.scores[place] for place in past.history(label)},
         texts=texts_for(run.lm, spec.measure, run.facts.unedited, run.laboratory.assets, run.laboratory.writer(spec)),

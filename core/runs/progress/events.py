@@ -17,6 +17,7 @@ from core.errors import clipped
 STATUSES = ("queued", "running", "paused", "stopped", "failed", "done")
 OF_RUNS = ("loading", "statistics", "contexts", "training", "values", "layers", "scores", "tasks", "inside", "maps")
 PHASES = (*OF_RUNS, "study", "packing")
+SEQUENTIAL, SINGLE = "sequential", "single"  # protocols: a round is edited on the round before it, or by itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,8 @@ class Started(Event):
     statistics. `controls`: R_k without any edit
     (`core.measures.session.MeasureSession.controls`). `tasks`: the task settings behind each column
     (`core.measures.outside.tasks.Tasks.info`). `seconds`: the time of preparation by phase (facts, model, statistics,
-    contexts, measures), which is charged to no lane.
+    contexts, measures), which is charged to no lane. `protocol`: "sequential", or "single", where every round begins
+    with the unedited model.
     """
 
     kind: ClassVar[str] = "started"
@@ -64,6 +66,7 @@ class Started(Event):
     seconds: dict[str, float] = field(default_factory=dict)
     lane_k: dict[str, dict[str, int]] = field(default_factory=dict)
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    protocol: str = "sequential"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.editing.stopwatch import SETUP, charged
-from core.runs.progress.events import standing
+from core.runs.progress.events import SINGLE, standing
 from core.runs.spec.run_spec import RunSpec
 
 ALL_DONE = "All rounds are edited and measured."
@@ -16,18 +16,20 @@ ALL_DONE = "All rounds are edited and measured."
 @dataclass(frozen=True)
 class Plan:
     """Rounds of `size` facts out of `facts`; round numbers count from 1, facts from 0. Every `every`-th round is
-    measured, or those in `chosen`; the last one always. Facts that a lane leaves out (`without`) keep their places."""
+    measured, or those in `chosen`; the last one always. Facts that a lane leaves out (`without`) keep their places.
+    With `alone` every round begins with the unedited model (the protocol "single"), else with the round before."""
 
     facts: int
     size: int
     every: int = 1
     chosen: frozenset[int] | None = None
+    alone: bool = False
 
     @classmethod
     def of(cls, spec: RunSpec, facts: int) -> Plan:
         """The plan of a spec that has so many facts."""
-        measure = spec.measure
-        return cls(facts, spec.round_size, measure.every, None if measure.rounds is None else frozenset(measure.rounds))
+        chosen = None if spec.measure.rounds is None else frozenset(spec.measure.rounds)
+        return cls(facts, spec.round_size, spec.measure.every, chosen, spec.protocol == SINGLE)
 
     @property
     def rounds(self) -> int:
@@ -39,8 +41,20 @@ class Plan:
         return self.edited_since(number - 1, number, without)
 
     def edited_by(self, number: int, without: Collection[int] = ()) -> list[int]:
-        """The facts edited up to the end of a round."""
+        """The facts that the state after a round holds: all up to its end, or its own if it was edited alone."""
+        return self.edited_since(max(0, number - 1) if self.alone else 0, number, without)
+
+    def so_far(self, number: int, without: Collection[int] = ()) -> list[int]:
+        """The facts edited up to the end of a round, whichever state holds them."""
         return self.edited_since(0, number, without)
+
+    def base(self, number: int) -> int:
+        """The round whose state a round edits; 0 is the unedited model."""
+        return 0 if self.alone else number - 1
+
+    def round_of(self, fact: int) -> int:
+        """The round that edits a fact."""
+        return fact // self.size + 1
 
     def measured(self, number: int) -> bool:
         """Whether a round's end is measured."""

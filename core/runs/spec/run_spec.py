@@ -16,6 +16,7 @@ from core.facts.typed import Problem, parse_rows
 from core.json_text import JsonError, loads
 from core.measures.config import MeasureConfig
 from core.names import Names
+from core.runs.progress.events import SINGLE
 from core.runs.spec.lanes import check_lanes, labelled
 from core.runs.spec.left_out import too_late
 from core.runs.spec.problems import SpecError, SpecProblem, path, problems_of, shown
@@ -26,6 +27,7 @@ DEEPEST = 12  # levels of lists and objects inside each other
 LARGEST_FILE = 128 * 2**20  # bytes
 LONGEST_BITS = 63  # of a whole number: more no table and no database holds
 CELLS = ("facts", "items")  # where numbers are text: their length is looked at with the cell
+BRANCHED = "single edits begin with the unedited model, so there is no round to branch from; leave it out"
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,2})?")
 
 
@@ -72,7 +74,9 @@ class RunSpec(BaseModel):
     A lane is `{"method", "guards": [{"name", …}], "prior", "name", …}` with any hyperparameter of its method. It may
     branch `"from": {"lane", "round"}` and leave out facts by `"without": [indices]`. `chat`: every prompt is a user's
     message in the chat template of the model's tokenizer, and answers begin the assistant's turn, also in tasks (texts
-    that are only read do not change). `resolved` has the resolved defaults of an earlier run of this spec, from its
+    that are only read do not change). `protocol`: "sequential" edits every round on top of the rounds before it,
+    "single" on the unedited model, which is restored between rounds; a round then has one fact unless `round_size` says
+    how many are edited together. `resolved` has the resolved defaults of an earlier run of this spec, from its
     `spec.json`; the new run reports differences when it begins.
     """
 
@@ -82,6 +86,7 @@ class RunSpec(BaseModel):
     model: Annotated[str, Names.MODEL] = Field(default="pocket", min_length=1)
     chat: bool = False
     facts: FactsSpec
+    protocol: Literal["sequential", "single"] = "sequential"
     round_size: int = Field(default=100, ge=1, le=ceiling.FACTS)
     lanes: Annotated[list[dict[str, Any]], Names.TEXT] = Field(min_length=1, max_length=24)
     measure: MeasureConfig = Field(default_factory=MeasureConfig)
@@ -90,6 +95,13 @@ class RunSpec(BaseModel):
     device: Annotated[str, AfterValidator(_device)] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16", "float64"] = "auto"
     resolved: Annotated[dict[str, Any] | None, Names.TEXT] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_by_one(cls, data: Any) -> Any:
+        """Single edits are of one fact each where nothing else is said."""
+        single = isinstance(data, Mapping) and data.get("protocol") == SINGLE and "round_size" not in data
+        return {**data, "round_size": 1} if single else data
 
     @classmethod
     def from_dict(cls, data: Any, max_facts: int = MOST_FACTS) -> RunSpec:
@@ -107,6 +119,7 @@ class RunSpec(BaseModel):
         reported = {problem.where for problem in problems}
         problems += [problem for problem in _typed(data) if problem.where not in reported]
         problems += check_lanes(data.get("lanes")) or too_late(data.get("lanes"), data.get("round_size", 100))
+        problems += _branched(data) if not problems else []
         if problems or spec is None:
             raise SpecError(problems)
         spec.lanes = labelled(spec.lanes)
@@ -138,6 +151,12 @@ class RunSpec(BaseModel):
     def labels(self) -> list[str]:
         """The lanes' labels, in order."""
         return [lane["name"] for lane in self.lanes]
+
+
+def _branched(data: Mapping[str, Any]) -> list[SpecProblem]:
+    """Problems of lanes that branch, where every round begins with the unedited model."""
+    lanes = data["lanes"] if data.get("protocol") == SINGLE else ()
+    return [SpecProblem(f"lanes[{i}].from", BRANCHED) for i, lane in enumerate(lanes) if lane.get("from")]
 
 
 def _too_many(data: Mapping[str, Any], max_facts: int) -> list[SpecProblem]:

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.runs.progress.events import plain, standing, to_json
+from core.runs.progress.events import SEQUENTIAL, SINGLE, plain, standing, to_json
 from core.scores import names as score_names
 
-ROUNDS = ("lane", "round", "edits", "scored", *score_names())
+ROUNDS = ("lane", "round", "protocol", "edits", "scored", *score_names())
 SECONDS = ("edit_seconds", "per_edit_seconds", "setup_seconds", "measure_seconds")  # alone differ in a repeated run
 LAYERS = (
     *("lane", "round", "layer", "rounds_edited", "dominant_rank", "ls", "ss_right", "ss_left"),
@@ -44,6 +44,7 @@ class RunFolder:
         self._often: dict[tuple[str, int], Counter[int]] = {}
         self._begins: dict[str, Mapping[str, Any]] = {}
         self._order: list[str] = []
+        self._protocol = SEQUENTIAL
         self._written = 0.0
 
     @property
@@ -115,16 +116,18 @@ class RunFolder:
     def _take(self, event: Mapping[str, Any]) -> None:
         if event["kind"] == "started":
             self._order = [lane["label"] for lane in event["lanes"]]
+            self._protocol = event.get("protocol") or SEQUENTIAL
             self._begins = {lane["label"]: lane["from"] for lane in event["lanes"] if lane.get("from")}
         if event["kind"] == "edited":
             lane, number = event["lane"], event["round"]
             self._edits[lane, number] = {layer["layer"]: layer for layer in event["layers"]}
-            self._often[lane, number] = self._so_far(lane, number - 1) + Counter(self._edits[lane, number].keys())
+            before = Counter[int]() if self._protocol == SINGLE else self._so_far(lane, number - 1)
+            self._often[lane, number] = before + Counter(self._edits[lane, number].keys())
         if event["kind"] != "measured":
             return
         lane, number = event["lane"], event["round"]
         scores = {name: value for name, value in event["scores"].items() if not isinstance(value, (dict, list))}
-        self._rounds[lane, number] = {**scores, "lane": lane, "round": number}
+        self._rounds[lane, number] = {**scores, "lane": lane, "round": number, "protocol": self._protocol}
         for row in event["layers"]:
             edit = self._edits.get((lane, number), {}).get(row["layer"], {})
             shares = {name: edit.get(name) for name in EDITED}

@@ -33,8 +33,12 @@ export const columnOf = (data, table, name) =>
  * @returns {[any, string][]}
  */
 export function optionsOf(choice, plot, data) {
-  if (choice.options?.length) return choice.options;
-  const table = plot.charts[0].table;
+  const table = plot.charts[0].table,
+    needs = choice.needs || {};
+  if (choice.options?.length)
+    return choice.options.filter(
+      ([key]) => !(key in needs) || rowsIn(data, table).some((row) => (row[needs[key]] ?? null) !== null),
+    );
   const { prefix } = choice;
   if (prefix)
     return (data.columns?.[table] || [])

@@ -6,9 +6,9 @@ import torch
 from transformers import GPT2Config
 
 from core.errors import UserError
+from core.measures.outside.free_text import TfIdf, contains_match, exact_match, first_line, fluency
 from core.measures.outside.greedy import sampled_texts
 from core.measures.studies.generation import Generation
-from core.measures.studies.generation.free_text import TfIdf, contains_match, exact_match, first_line, fluency
 from core.models.generation import generate
 from tests import toys
 

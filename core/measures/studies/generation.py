@@ -15,8 +15,8 @@ from core.names import Names
 from core.paths import ASSETS
 
 if TYPE_CHECKING:
-    from core.measures.studies.generation.free_text import TfIdf
-    from core.measures.studies.generation.judge import Judge
+    from core.measures.outside.free_text import TfIdf
+    from core.measures.outside.judge import Judge
     from core.measures.study.case import Case
 
 
@@ -60,7 +60,7 @@ class Generation:
 
     def run(self, case: Case, rounds: Sequence[int]) -> StudyResult:
         """Tables `generation` (means) and `answers`. `UserError` for a judge that cannot be loaded."""
-        from core.measures.studies.generation.free_text import TfIdf
+        from core.measures.outside.free_text import TfIdf
         from core.measures.study.loop import each_round, facts_at
 
         judge = self._judge(case)
@@ -107,14 +107,14 @@ class Generation:
         )
 
     def _judge(self, case: Case) -> Judge | None:
-        from core.measures.studies.generation.judge import Judge
+        from core.measures.outside.judge import Judge
 
         return Judge(self.judge, str(case.lm.device), case.assets or ASSETS) if self.judge else None
 
     def _answers(self, case: Case, chosen: Sequence[int], beat: Callable[[], None]) -> tuple[list[dict[str, Any]], int]:
         """A row per fact: its greedy answer and whether it is, or contains, an accepted one; how many were cut off."""
+        from core.measures.outside.free_text import contains_match, exact_match, first_line
         from core.measures.outside.greedy import answer_lengths, decoded, greedy_ids
-        from core.measures.studies.generation.free_text import contains_match, exact_match, first_line
 
         facts = [case.facts[i] for i in chosen]
         lengths = answer_lengths(case.lm, [(fact.text, fact.target) for fact in facts])
@@ -139,8 +139,8 @@ class Generation:
         self, case: Case, chosen: Sequence[int], weights: TfIdf | None, beat: Callable[[], None]
     ) -> dict[str, list[tuple[int, float]]]:
         """(fact, value) pairs: the fluency of each sampled text, the consistency of each fact that has references."""
+        from core.measures.outside.free_text import fluency
         from core.measures.outside.greedy import sampled_texts
-        from core.measures.studies.generation.free_text import fluency
 
         prompts = [(i, prompt) for i in chosen for prompt in self._prompts(case, i)]
         texts = sampled_texts(case.lm, [prompt for _, prompt in prompts], self.length, case.seed, beat)
