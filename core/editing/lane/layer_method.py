@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from core import ceiling
 from core.editing.lane.method import Method, Recipe
+from core.editing.lane.targets import eos_option
 from core.editing.layer_context import LayerContext
 from core.editing.linalg.lowrank import LowRank
 from core.editing.settings.defaults import Default, ModelInfo, value_defaults
@@ -56,6 +57,7 @@ class LayerMethod(Method):
     context_seeds: str = param(
         "words", choices=("words", "bos"), help="How prefixes start: with one of five common words, or with nothing."
     )
+    eos: bool = eos_option()
     guard_aware: bool = param(
         False, help="Optimise values and solve for updates within what the guards allow, not projected afterwards."
     )

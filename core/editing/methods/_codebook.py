@@ -45,6 +45,8 @@ class Settings(Protocol):
     @property
     def stop_loss(self) -> float: ...
     @property
+    def eos(self) -> bool: ...
+    @property
     def context_seeds(self) -> str: ...
     def samples(self) -> tuple[tuple[int, int], ...]: ...
 
@@ -103,7 +105,7 @@ def edited(round_: Round, config: Settings) -> RoundUpdate:
     if len(layers) != 1:
         raise UserError(f'Lane "{round_.recipe.label}": GRACE has one layer, not {len(layers)}; give "layers": [6].')
     with watch.phase("keys"):
-        lessons = [lesson(round_.lm, fact, teacher_forced=True) for fact in round_.facts]
+        lessons = [lesson(round_.lm, fact, teacher_forced=True, eos=config.eos) for fact in round_.facts]
         queries, outputs = states(round_, [one.ids[: one.reads[0] + 1] for one in lessons], layers[0])
         known = round_.state.memory.get(EPS)
         read = partial(queries_of, round_, layers[0])

@@ -15,14 +15,13 @@ from torch.nn import functional as F
 from core.editing.failure import EditFailure
 from core.editing.lane.method import Round
 from core.editing.lane.results import Fit, RoundUpdate
+from core.editing.lane.targets import target_ids
 from core.editing.linalg.lowrank import LowRank
 from core.editing.rounds.spread import passed, removed
-from core.errors import UserError
 from core.facts.fact import Fact
 from core.models.hooks import logits_at
 from core.models.language_model import LanguageModel
 from core.models.passes import batches, right_padded
-from core.models.tokens import answer_ids
 
 
 @dataclass(frozen=True)
@@ -236,12 +235,7 @@ def lesson(lm: LanguageModel, fact: Fact, teacher_forced: bool, eos: bool = Fals
     """Positions and targets: every target token after the prompt's last token, or each after the target tokens
     before it. With `eos` the end of the text is one more target token."""
     prompt = lm.asked(fact.text)
-    head, target = lm.encode(prompt), answer_ids(lm.tokenizer, prompt, fact.target)
-    if eos:
-        end = lm.tokenizer.eos_token_id
-        if end is None:
-            raise UserError(f'{lm.reference} has no token for the end of a text: set "eos": false.')
-        target = [*target, end]
+    head, target = lm.encode(prompt), target_ids(lm, prompt, fact.target, eos)
     last = len(head) - 1
     if teacher_forced:
         return Lesson([*head, *target[:-1]], list(range(last, last + len(target))), target)

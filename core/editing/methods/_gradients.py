@@ -42,6 +42,8 @@ class Solving(Protocol):
     def share(self) -> float: ...
     @property
     def pooled(self) -> bool: ...
+    @property
+    def eos(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def solved_once(round_: Round, config: Solving) -> RoundUpdate:
     watch, layers = round_.session.watch, round_.recipe.layers
     with watch.phase("values"):
         round_.tell("values", 1, 1)
-        found = round_.once("answers", lambda: answers(round_))
+        found = round_.once("answers", lambda: answers(round_, config))
     updates, raw, shares, notes = {}, {}, {}, []
     with watch.phase("solve"):
         statistics, memory = seen(round_, found, config.pooled)
@@ -86,13 +88,13 @@ def solved_once(round_: Round, config: Solving) -> RoundUpdate:
     return replace(keyless(round_, updates, raw, shares, fit), notes=notes, memory=memory)
 
 
-def answers(round_: Round) -> Answers:
+def answers(round_: Round, config: Solving) -> Answers:
     """Keys and gradients of Σ − log p over the answers' tokens. A sum: no token's gradient depends on the other facts.
 
     A gradient at an answer's token contains what the later tokens of the same answer ask of it.
     """
     lm, layers = round_.lm, round_.recipe.layers
-    lessons = [lesson(lm, fact, teacher_forced=True) for fact in round_.facts]
+    lessons = [lesson(lm, fact, teacher_forced=True, eos=config.eos) for fact in round_.facts]
     parts: dict[int, tuple[dict[int, Tensor], dict[int, Tensor], Tensor]] = {}
     with lm.worn(round_.state.sums):
         for group in batches([len(one.ids) for one in lessons], lm.token_budget):

@@ -52,6 +52,8 @@ class JointSettings(Sampling, Protocol):
     def eased(self) -> float: ...
     @property
     def enough_kl(self) -> float: ...
+    @property
+    def eos(self) -> bool: ...
 
 
 def joint_values(round_: Round, config: JointSettings) -> Values:
@@ -93,7 +95,7 @@ class Joint:
     def __init__(self, round_: Round, layer: int, config: JointSettings, blocked: Float[Tensor, "d k"] | None):
         lm, facts = round_.lm, round_.facts
         self.lm, self.layer, self.config, self.blocked = lm, layer, config, blocked
-        self.task = make_task(lm, facts, round_.session.contexts(config), with_kl=config.kl > 0)
+        self.task = make_task(lm, facts, round_.session.contexts(config), with_kl=config.kl > 0, eos=config.eos)
         self.forward = PartialForward(lm, self.task.rows, layer - 1, beat=round_.heartbeat)
         self.plans = [Plan(batch, self.task) for batch in self.forward.batches]
         self.clean: dict[int, Tensor] = {}  # by fact: log-probabilities of the unchanged model in the KL row

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from core.editing.lane.targets import eos_option
 from core.editing.methods.ft_l import FtL
 from core.editing.settings.defaults import Default, ModelInfo
-from core.editing.settings.parameters import param
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,9 +17,7 @@ class FtM(FtL):
     title: ClassVar[str] = "FT-M"
     paper: ClassVar[str] = "arXiv 2401.01286"
     teacher_forced: ClassVar[bool] = True
-    eos: bool = param(  # type: ignore[misc]  # FT-L has one distribution for all tokens, and no end
-        False, help="Train on the end of the text after each target too, as LocFT does; not so in the paper."
-    )
+    eos: bool = eos_option()  # type: ignore[misc]  # FT-L has one distribution for all tokens, and no end
 
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from core import ceiling
 from core.editing.lane.method import STATES, Method, Round
+from core.editing.lane.targets import eos_option
 from core.editing.settings.defaults import (
     GPT2_XL,
     GPT_J,
@@ -67,6 +68,7 @@ class Grace(Method):
     relative_lr: bool = param(False, help="Scale it by the output that is replaced: lr · ‖v0‖ / √d instead of lr.")
     warm: bool = param(False, help="Values begin as the output that they replace; else uniformly in [0, 1).")
     stop_loss: float = param(0.05, ge=0, le=ceiling.RATIO, help="A value is done when its loss is below this.")
+    eos: bool = eos_option()
     contexts: int = param(5, ge=0, le=50, help="Sampled texts before a prompt, by which a radius is measured.")
     context_length: int = param(10, ge=2, le=100, help="Their length in tokens.")
 

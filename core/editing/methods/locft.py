@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from core import ceiling
 from core.editing.lane.method import Method, Round
+from core.editing.lane.targets import eos_option
 from core.editing.settings.defaults import (
     LLAMA_3,
     MISTRAL,
@@ -54,7 +55,7 @@ class LocFt(Method):
     stop_loss: float = param(0.01, ge=0, le=ceiling.RATIO, help="Training ends when the mean loss is below this.")
     batch: int = param(100, ge=1, le=ceiling.FACTS, help="Facts per step of Adam.")
     shuffle: bool = param(True, help="New batches in every epoch, drawn by the run's seed; else those of the order.")
-    eos: bool = param(True, help="Train on the end of the text after each target, so that continuations end there.")
+    eos: bool = eos_option(on=True)
 
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from core import ceiling
 from core.editing.lane.method import Method, Round
+from core.editing.lane.targets import eos_option
 from core.editing.settings.defaults import Default, ModelInfo
 from core.editing.settings.parameters import param
 
@@ -28,7 +29,6 @@ class Lora(Method):
     title: ClassVar[str] = "LoRA"
     paper: ClassVar[str] = "Hu et al. 2021; EasyEdit's configuration"
     teacher_forced: ClassVar[bool] = True
-    eos: ClassVar[bool] = False
 
     rank: int = param(8, symbol="r", ge=1, le=ceiling.SAMPLED, help="The rank of ΔW.")
     alpha: float = param(8.0, symbol="α", gt=0, le=ceiling.RATIO, help="ΔW is B A times α / r.")
@@ -37,6 +37,7 @@ class Lora(Method):
     stop_loss: float = param(0.0, ge=0, le=ceiling.RATIO, help="Training ends when the mean loss is below this.")
     batch: int = param(100, ge=1, le=ceiling.FACTS, help="Facts per step of Adam.")
     shuffle: bool = param(False, help="New batches in every pass, drawn by the run's seed; else those of the order.")
+    eos: bool = eos_option()
 
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from core import ceiling
 from core.editing.lane.method import Method, Round
+from core.editing.lane.targets import eos_option
 from core.editing.settings.defaults import LLAMA_2_13B, LLAMA_3, QWEN, Default, ModelInfo, Published, published
 from core.editing.settings.parameters import param
 
@@ -35,7 +36,6 @@ class MoseOft(Method):
     paper: ClassVar[str] = "Multiplicative Orthogonal Sequential Editing (released code)"
     teacher_forced: ClassVar[bool] = True
     shuffle: ClassVar[bool] = False
-    eos: ClassVar[bool] = False
 
     blocks: int = param(4, symbol="g", ge=1, le=ceiling.WIDTH, help="Blocks of Q; must divide the layer's input size.")
     steps: int = param(25, ge=1, le=ceiling.STEPS, help="Maximum number of passes over the round's facts.")
@@ -44,6 +44,7 @@ class MoseOft(Method):
     cap: float | None = param(None, gt=0, le=ceiling.RATIO, help="Maximum norm of S in each block; null: no limit.")
     batch: int = param(64, ge=1, le=ceiling.FACTS, help="Facts per step of Adam.")
     persistent: bool = param(True, help="Continue training one Q over rounds; otherwise each round uses a new one.")
+    eos: bool = eos_option()
 
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from core import ceiling
 from core.editing.lane.method import Method, Round
+from core.editing.lane.targets import eos_option
 from core.editing.settings.defaults import GPT_J, MISTRAL, Default, ModelInfo, Published, is_pocket, published
 from core.editing.settings.parameters import param
 
@@ -76,6 +77,7 @@ class UltraEdit(Method):
         0.1, gt=0, le=ceiling.RATIO, help="If a is measured: its share of the median ‖k‖² of the first round."
     )
     pooled: bool = param(False, help="One mean and variance for all layers, as in the authors' code.")
+    eos: bool = eos_option()
 
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:

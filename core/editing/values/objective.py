@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.editing.lane.contexts import prefixes
+from core.editing.lane.targets import target_ids
 from core.facts.fact import Fact
 from core.models.language_model import LanguageModel
 from core.models.packing import Row, RowBatch
 from core.models.partial_forward import PartialForward
-from core.models.tokens import answer_ids
 
 STUB = "{} is a"
 STALE = 0.1  # rows of facts that are done are dropped when they are this share of all
@@ -39,8 +39,10 @@ class Task:
     contexts: int
 
 
-def make_task(lm: LanguageModel, facts: Sequence[Fact], contexts: Sequence[str], with_kl: bool) -> Task:
-    """The rows of the value optimisation."""
+def make_task(
+    lm: LanguageModel, facts: Sequence[Fact], contexts: Sequence[str], with_kl: bool, eos: bool = False
+) -> Task:
+    """The rows of the value optimisation; with `eos` the end of the text is one more target token."""
     rows: list[Row] = []
     targets: list[list[int]] = []
     parts: list[int] = []
@@ -50,7 +52,7 @@ def make_task(lm: LanguageModel, facts: Sequence[Fact], contexts: Sequence[str],
         bare.append(len(rows))
         for number, prefix in enumerate(before):
             text, cut = lm.slot_last(fact.prompt, fact.subject, prefix)
-            ids, answer = lm.encode(text), answer_ids(lm.tokenizer, text, fact.target)
+            ids, answer = lm.encode(text), target_ids(lm, text, fact.target, eos)
             reads = tuple(range(len(ids) - 1, len(ids) + len(answer) - 1))
             rows.append(Row((*ids, *answer[:-1]), cut, owner, reads))
             targets.append(answer)

@@ -80,7 +80,7 @@ def optimise_values(
     z at the output of a part of the layer (its FFN) that is added to the layer's.
     """
     lm, facts, layer, start = problem.lm, problem.facts, problem.layer, problem.start
-    task = make_task(lm, facts, problem.contexts, with_kl=config.kl > 0)
+    task = make_task(lm, facts, problem.contexts, with_kl=config.kl > 0, eos=config.eos)
     forward = PartialForward(lm, task.rows, layer, budget, heartbeat)
     objective = Objective(forward, task, config.kl, config.weight_decay, None if start is None else start.T)
     steps = stepping(config, problem.allowed)
