@@ -9,6 +9,8 @@ from collections.abc import Hashable, Iterator, Sequence
 from core.facts.fact import Fact
 
 ORDERS = ("given", "shuffled", "clustered", "adversarial")
+BY_TRUTH = ("likely_first", "unlikely_first")  # orders for which a model has to be asked; see `chosen`
+HIGH, LOW = "high", "low"  # subsets by the same
 
 
 def ordered(facts: Sequence[Fact], order: str = "given", seed: int = 0) -> list[Fact]:
@@ -32,6 +34,17 @@ def ordered(facts: Sequence[Fact], order: str = "given", seed: int = 0) -> list[
     if order == "adversarial":
         return chained(facts)
     raise ValueError(f"there is no order {order!r}; there are {', '.join(ORDERS)}")
+
+
+def chosen(logprobs: Sequence[float], count: int, likely: str | None = None, order: str = "given") -> list[int]:
+    """Places of `count` facts whose truths have these log-probabilities: those with the highest ("high") or the lowest
+    ("low"), or the first ones. They come in their given order, or by log-probability (`BY_TRUTH`); equal ones as
+    given."""
+    rising = sorted(range(len(logprobs)), key=lambda place: logprobs[place])
+    falling = sorted(range(len(logprobs)), key=lambda place: -logprobs[place])
+    kept = set({HIGH: falling, LOW: rising}.get(likely or "", range(len(logprobs)))[:count])
+    by = {BY_TRUTH[0]: falling, BY_TRUTH[1]: rising}.get(order, range(len(logprobs)))
+    return [place for place in by if place in kept]
 
 
 def chained(facts: Sequence[Fact]) -> list[Fact]:

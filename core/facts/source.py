@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,16 +16,20 @@ from core.facts import dataset
 from core.facts.cells import Problem
 from core.facts.dataset import Dataset, Reading
 from core.facts.fact import Fact
-from core.facts.order import ordered
+from core.facts.order import BY_TRUTH, ordered
+from core.facts.order import chosen as chosen_by_truth
 from core.facts.origin import HUB, rows_at
 from core.facts.readers.everyday import NAME as EVERYDAY
 from core.facts.readers.everyday import SUBSETS, EverydayWorld
 from core.facts.readers.pocket import PocketWorld
 from core.names import Names
 
+Rate = Callable[[Sequence[Fact]], Sequence[float]]
+
 MOST = 20_000  # facts of one run
 MOST_ROWS = 200_000  # rows of a file or dataset that are looked at
 MOST_SHOWN = 5  # problems spelled out in one message
+POOL = 4  # times as many facts as are chosen from them, where no number is given
 USUAL = 100  # facts of the lab's own worlds, where no number is asked for
 
 
@@ -42,10 +46,12 @@ class FactsSpec(BaseModel):
 
     The first `count` facts in the order of the file are used, as in the papers; with `shuffle` the records are shuffled
     by `seed` first. The lab's own worlds are always sampled by `seed`. `order` is the order in which the chosen facts
-    are edited: unchanged ("given"), "shuffled" by `seed`, "clustered" by relation, or "adversarial", with those that
-    interfere most next to each other (`core.facts.order`). `malformed` records end the run ("fail") or are left out and
-    counted ("skip"). `unedited` is how many true facts are used to measure side effects: of the same source, of
-    subjects that are not edited.
+    are edited: unchanged ("given"), "shuffled" by `seed`, "clustered" by relation, "adversarial", with those that
+    interfere most next to each other (`core.facts.order`), or by the log-probability per token that the unedited model
+    gives to the truth ("likely_first", "unlikely_first"). `likely` chooses by the same: of the first `pool` facts
+    (null: four times `count`) the `count` whose truth is the most likely ("high") or the least ("low"). `malformed`
+    records end the run ("fail") or are left out and counted ("skip"). `unedited` is how many true facts are used to
+    measure side effects: of the same source, of subjects that are not edited.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -58,7 +64,9 @@ class FactsSpec(BaseModel):
     count: int | None = Field(default=None, ge=1, le=ceiling.FACTS)
     seed: int = Field(default=0, ge=-ceiling.SEED, le=ceiling.SEED)
     shuffle: bool = False
-    order: Literal["given", "shuffled", "clustered", "adversarial"] = "given"
+    order: Literal["given", "shuffled", "clustered", "adversarial", "likely_first", "unlikely_first"] = "given"
+    likely: Literal["high", "low"] | None = None
+    pool: int | None = Field(default=None, ge=1, le=ceiling.FACTS)
     malformed: Literal["fail", "skip"] = "fail"
     unedited: int = Field(default=200, ge=0, le=ceiling.FACTS)
 
@@ -70,7 +78,22 @@ class FactsSpec(BaseModel):
             )
         if self.path or self.subset or self.split:
             self._of_a_dataset()
+        if self.likely is None and self.pool is not None:
+            raise ValueError('"pool" is what "likely" chooses from; set "likely" to "high" or "low", or leave it out')
+        if self.likely is not None and self.count is None:
+            raise ValueError(f'"likely": "{self.likely}" chooses facts; say how many as "count"')
+        if self.pool is not None and self.count is not None and self.pool < self.count:
+            raise ValueError(f'"pool" has {self.pool:,} facts, fewer than the {self.count:,} of "count"; enlarge it')
         return self
+
+    @property
+    def rated(self) -> bool:
+        """Whether a model has to be asked for the choice or the order of the facts."""
+        return self.likely is not None or self.order in BY_TRUTH
+
+    def pooled(self, count: int) -> int:
+        """The number of facts that `count` of them are chosen from."""
+        return count if self.likely is None else self.pool or POOL * count
 
     def _of_a_dataset(self) -> None:
         known = dataset.known()
@@ -103,6 +126,7 @@ class FactSet:
     left_out: tuple[Problem, ...] = ()
     rows: int = 0
     where: str = ""
+    chosen: tuple[int, ...] = ()  # places among the candidates, where a model was asked which to take and in what order
     taught: str = ""  # which of a record's answers is taught, where codebases differ in that
 
     @property
@@ -118,19 +142,22 @@ class FactSet:
         return lines
 
 
-def load_facts(spec: FactsSpec, assets: Path) -> FactSet:
-    """Fetch the facts of a spec; `assets` is the folder that holds `pocket/world`.
+def load_facts(spec: FactsSpec, assets: Path, rate: Rate | None = None, chosen: Sequence[int] = ()) -> FactSet:
+    """Fetch the facts of a spec; `assets` is the folder that holds `pocket/world`. Where the spec asks for what a model
+    finds likely, `rate` gives the log-probabilities of facts' truths; or `chosen` what was chosen by them before.
 
     Raises `UserError` naming the rows and columns that are wrong.
     """
     if spec.source == "pocket":
         world = PocketWorld.load(assets / "pocket" / "world")
-        edit = world.sample(spec.count or USUAL, spec.seed)
-        return FactSet(ordered(edit, spec.order, spec.seed), world.unedited(edit, spec.unedited, spec.seed))
+        drawn = world.sample(spec.pooled(spec.count or USUAL), spec.seed)
+        edit, places = _chosen(drawn, spec.count or USUAL, spec, rate, chosen)
+        return FactSet(edit, world.unedited(edit, spec.unedited, spec.seed), chosen=places)
     if spec.source == EVERYDAY:
         everyday = EverydayWorld.read()
-        edit = everyday.sample(spec.count or USUAL, spec.seed, spec.subset or "")
-        return FactSet(ordered(edit, spec.order, spec.seed), everyday.unedited(edit, spec.unedited, spec.seed))
+        drawn = everyday.sample(spec.pooled(spec.count or USUAL), spec.seed, spec.subset or "")
+        edit, places = _chosen(drawn, spec.count or USUAL, spec, rate, chosen)
+        return FactSet(edit, everyday.unedited(edit, spec.unedited, spec.seed), chosen=places)
     kind, rows, where = _located(spec)
     reading = dataset.read_rows(rows, kind, spec.subset or "")
     groups = _checked(reading, where, spec)
@@ -142,11 +169,29 @@ def load_facts(spec: FactsSpec, assets: Path) -> FactSet:
         raise UserError(f"facts.count: {count:,} facts asked, {where} has {len(facts):,}")
     if count > MOST:
         raise UserError(f'{where}: {count:,} facts, at most {MOST:,} facts fit one run; say how many as "count"')
-    edit, rest = facts[:count], facts[count:]
     problems, left_out = tuple(reading.problems), tuple(reading.left_out)
-    chosen = ordered(_numbered(edit), spec.order, spec.seed)
+    candidates = _numbered(facts[: min(spec.pooled(count), MOST)])
+    edit, places = _chosen(candidates, count, spec, rate, chosen)
+    taken = set(places or range(count))
+    rest = [fact for place, fact in enumerate(facts) if place not in taken]
     alone = _left_alone(rest, edit, spec)
-    return FactSet(chosen, alone, problems, left_out, reading.rows, where, _taught(edit))
+    return FactSet(edit, alone, problems, left_out, reading.rows, where, places, _taught(edit))
+
+
+def _chosen(
+    candidates: list[Fact], count: int, spec: FactsSpec, rate: Rate | None, before: Sequence[int]
+) -> tuple[list[Fact], tuple[int, ...]]:
+    """(`count` of the candidates in the spec's order; their places, if a model was asked for them). Raises
+    `UserError`."""
+    if not spec.rated:
+        return ordered(candidates[:count], spec.order, spec.seed), ()
+    if not before and rate is None:
+        raise UserError("facts: which facts these are depends on what the model finds likely; that is asked in a run")
+    places = list(before) or chosen_by_truth(rate(candidates) if rate else (), count, spec.likely, spec.order)
+    if len(places) != count or not all(0 <= place < len(candidates) for place in places):
+        raise UserError(f"facts: {len(places):,} facts were chosen of others than these {len(candidates):,}; run anew")
+    order = "given" if spec.order in BY_TRUTH else spec.order
+    return ordered([candidates[place] for place in places], order, spec.seed), tuple(places)
 
 
 def _taught(edit: Sequence[Fact]) -> str:

@@ -4,8 +4,9 @@ from typing import get_args
 
 import pytest
 
+from core.errors import UserError
 from core.facts.fact import Fact
-from core.facts.order import ORDERS, ordered, ties
+from core.facts.order import BY_TRUTH, ORDERS, chosen, ordered, ties
 from core.facts.readers.pocket import PocketWorld
 from core.facts.source import FactsSpec, load_facts
 
@@ -116,4 +117,50 @@ def test_a_spec_orders_the_chosen_facts_and_nothing_else(tmp_path):
         assert found.edit == ordered(given.edit, order)
         assert {one.id for one in found.edit} == {f"fact-{number}" for number in range(1, 6)}  # of the row it came from
         assert found.unedited == given.unedited
-    assert get_args(FactsSpec.model_fields["order"].annotation) == ORDERS
+    assert get_args(FactsSpec.model_fields["order"].annotation) == (*ORDERS, *BY_TRUTH)
+
+
+def test_facts_are_chosen_and_ordered_by_how_likely_their_truth_is():
+    logprobs = [-3.0, -1.0, -2.0, -1.0, float("-inf")]
+    assert chosen(logprobs, 3) == [0, 1, 2]
+    assert chosen(logprobs, 3, "high") == [1, 2, 3]  # in their given order
+    assert chosen(logprobs, 2, "low") == [0, 4]
+    assert chosen(logprobs, 5, None, "likely_first") == [1, 3, 2, 0, 4]  # equal ones as given
+    assert chosen(logprobs, 3, "low", "unlikely_first") == [4, 0, 2]
+
+
+def test_a_spec_chooses_from_its_pool(tmp_path):
+    items = [
+        {"subject": name, "prompt": "{} is in", "target": "Rome", "truth": "P" * size}
+        for name, size in zip("ABCDEFGHIJ", (3, 9, 5, 2, 8, 1, 7, 4, 6, 10), strict=True)
+    ]
+
+    def load(before=(), **spec):
+        rate = None if before else lambda facts: [float(len(fact.truth)) for fact in facts]
+        return load_facts(FactsSpec(items=items, unedited=20, **spec), tmp_path, rate, before)
+
+    high = load(count=2, likely="high")
+    assert [fact.subject for fact in high.edit] == ["B", "E"]  # of the first eight
+    assert {fact.subject for fact in high.unedited} == set("ABCDEFGHIJ") - {"B", "E"}
+    assert [fact.subject for fact in load(count=2, likely="low", pool=4).edit] == ["A", "D"]
+    assert [fact.subject for fact in load(count=3, order="likely_first").edit] == ["B", "C", "A"]
+    again = load(before=high.chosen, count=2, likely="high")
+    assert again.edit == high.edit
+    assert again.chosen == high.chosen
+    with pytest.raises(UserError, match="depends on what the model finds likely"):
+        load_facts(FactsSpec(items=items, count=2, likely="high"), tmp_path)
+    with pytest.raises(UserError, match="chosen of others than these"):
+        load(before=(99, 1), count=2, likely="high")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"pool": 9}, '"pool" is what "likely" chooses from'),
+        ({"likely": "high"}, 'say how many as "count"'),
+        ({"likely": "low", "count": 9, "pool": 3}, "fewer than the 9"),
+    ],
+)
+def test_fields_of_a_choice_that_do_not_fit_together_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        FactsSpec(source="pocket", **fields)

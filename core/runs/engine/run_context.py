@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -20,11 +20,13 @@ from core.editing.settings.defaults import ModelInfo
 from core.editing.statistics.second_moment import Gathering
 from core.editing.statistics.written import Writing
 from core.editing.training.loop import Learning
+from core.facts.fact import Fact
 from core.facts.source import FactSet, load_facts
 from core.measures.config import MeasureConfig
 from core.measures.cost.run_estimate import run_estimate, setup_work
 from core.measures.inside.spectrum import curve
 from core.measures.measurement import DRAWN, rounded
+from core.measures.outside.likely import truth_logprobs
 from core.measures.session import MeasureSession
 from core.models.language_model import LanguageModel
 from core.runs.engine.laboratory import Laboratory
@@ -125,6 +127,7 @@ class RunContext:
             },
             tasks=self.measures.versions.get("tasks", {}),
             protocol=self.spec.protocol,
+            chosen=list(self.facts.chosen),
         )
 
     def resolved(self) -> dict[str, Any]:
@@ -139,6 +142,7 @@ class RunContext:
             "versions": event.versions,
             "tasks": self.measures.versions,
             "reads": event.reads,
+            **({"chosen": event.chosen} if event.chosen else {}),
             "contexts": {recipe.label: self.editing.contexts(recipe.method) for recipe in self.recipes},
             "statistics": {
                 str(layer): {"tokens": moment.tokens, "top_share": moment.top_share, "digest": moment.digest}
@@ -172,7 +176,9 @@ def prepare(
     seconds: dict[str, float] = {}
     control.report(Progress(phase="loading", message="Reading the facts"))
     with timed(seconds, "facts"):
-        facts = load_facts(spec.facts, laboratory.assets)
+        facts = load_facts(
+            spec.facts, laboratory.assets, partial(likely, laboratory, spec, control), (started or {}).get("chosen", ())
+        )
     plan = Plan.of(spec, len(facts.edit))
     check_origins(spec.lanes, plan.rounds)
     check_there(spec.lanes, plan.facts)
@@ -213,6 +219,13 @@ def prepare(
         )
     warnings = laboratory.warnings(spec) + facts.warnings
     return RunContext(spec, lm, facts, recipes, editing, measures, plan, warnings, seconds, notes)
+
+
+def likely(laboratory: Laboratory, spec: RunSpec, control: Control, facts: Sequence[Fact]) -> list[float]:
+    """How likely the spec's unedited model finds the truths of facts, as `load_facts` asks."""
+    lm = laboratory.model(spec, control.converting)
+    control.report(Progress(phase="loading", message=f"Asking {len(facts):,} facts of the unedited model"))
+    return truth_logprobs(lm, facts, control.heartbeat)
 
 
 @contextmanager

@@ -98,10 +98,11 @@ class OpenedRun:
         def size(facts: FactSet) -> int:
             return FACT_BYTES * (len(facts.edit) + len(facts.unedited))
 
-        key = "facts", str(self.folder.path)
-        return self._recent.made(
-            key, lambda: load_facts(self.spec.facts, self.laboratory.assets), self._version("spec.json"), size
-        )
+        def load() -> FactSet:
+            chosen = self.started.get("chosen", ()) if self.spec.facts.rated else ()
+            return load_facts(self.spec.facts, self.laboratory.assets, chosen=chosen)
+
+        return self._recent.made(("facts", str(self.folder.path)), load, self._version("spec.json"), size)
 
     @property
     def plan(self) -> Plan:

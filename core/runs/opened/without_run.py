@@ -18,7 +18,7 @@ from core.facts.source import load_facts
 from core.measures.session import task_names
 from core.measures.study.case import Case
 from core.runs.engine.laboratory import Laboratory
-from core.runs.engine.run_context import about_model, gathering
+from core.runs.engine.run_context import about_model, gathering, likely
 from core.runs.opened.catalogue import built
 from core.runs.opened.study import Moments, announce, described, merged, progress_report
 from core.runs.progress.control import Control
@@ -55,7 +55,7 @@ def case_without_run(laboratory: Laboratory, spec: RunSpec, control: Control) ->
     """The model of a spec as studies see a lane. Statistics are read or gathered when they are used. There are no
     texts: studies of a model alone read none, and where nobody names any, the model would have to write them."""
     control.report(Progress(phase="loading", message="Reading the facts"))
-    facts = load_facts(spec.facts, laboratory.assets)
+    facts = load_facts(spec.facts, laboratory.assets, partial(likely, laboratory, spec, control))
     control.report(Progress(phase="loading", message=f"Loading the model {spec.model}"))
     lm = laboratory.model(spec, control.converting)
     recipe = recipe_from_dict({"method": "memit"}, model_info(lm))

@@ -47,7 +47,8 @@ class Started(Event):
     (`core.measures.session.MeasureSession.controls`). `tasks`: the task settings behind each column
     (`core.measures.outside.tasks.Tasks.info`). `seconds`: the time of preparation by phase (facts, model, statistics,
     contexts, measures), which is charged to no lane. `protocol`: "sequential", or "single", where every round begins
-    with the unedited model.
+    with the unedited model. `chosen`: which candidates the facts are, where the model was asked
+    (`core.facts.source.FactSet`).
     """
 
     kind: ClassVar[str] = "started"
@@ -67,6 +68,7 @@ class Started(Event):
     lane_k: dict[str, dict[str, int]] = field(default_factory=dict)
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     protocol: str = "sequential"
+    chosen: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
