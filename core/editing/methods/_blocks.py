@@ -49,6 +49,8 @@ class Settings(Protocol):
     @property
     def stop_loss(self) -> float: ...
     @property
+    def eos(self) -> bool: ...
+    @property
     def context_seeds(self) -> str: ...
     def samples(self) -> tuple[tuple[int, int], ...]: ...
 
@@ -62,7 +64,7 @@ def edited(round_: Round, config: Settings) -> RoundUpdate:
             ' "layers": [4, 5, 6].'
         )
     with watch.phase("keys"):
-        lessons = [lesson(lm, fact, teacher_forced=True) for fact in round_.facts]
+        lessons = [lesson(lm, fact, teacher_forced=True, eos=config.eos) for fact in round_.facts]
         read = partial(queries_of, round_, layers[0])
         queries = read([one.ids[: one.reads[0] + 1] for one in lessons])
         known = before.get(EPS)

@@ -47,6 +47,8 @@ class Settings(Protocol):
     @property
     def lr(self) -> float: ...
     @property
+    def eos(self) -> bool: ...
+    @property
     def stop_loss(self) -> float: ...
     @property
     def bound(self) -> float: ...
@@ -148,7 +150,8 @@ class Writer:
     def batches(self, fact: Any) -> list[Batch]:
         """The rows of a fact, bare and after the sampled texts, as far as they do not depend on D."""
         lm = self.round_.lm
-        rows = [lesson(lm, replace(fact, prompt=text + fact.prompt), teacher_forced=True) for text in self.before]
+        asked = [replace(fact, prompt=text + fact.prompt) for text in self.before]
+        rows = [lesson(lm, one, teacher_forced=True, eos=self.config.eos) for one in asked]
         parts = batches([len(row.ids) for row in rows], lm.gradient_budget)
         return [self._prepared([rows[i] for i in part]) for part in parts]
 

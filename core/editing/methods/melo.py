@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from core import ceiling
 from core.editing.lane.method import STATES, Method, Round
+from core.editing.lane.targets import eos_option
 from core.editing.settings.defaults import GPT2_XL, Default, ModelInfo
 from core.editing.settings.parameters import param
 
@@ -50,6 +51,7 @@ class Melo(Method):
     stop_loss: float = param(
         0.0, ge=0, le=ceiling.RATIO, help="A block is done when the mean loss of its facts is below this."
     )
+    eos: bool = eos_option()
     contexts: int = param(5, ge=0, le=50, help="Sampled texts before a prompt, by which a radius is measured.")
     context_length: int = param(10, ge=2, le=100, help="Their length in tokens.")
 

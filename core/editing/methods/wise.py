@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from core import ceiling
 from core.editing.lane.method import STATES, Method, Round
+from core.editing.lane.targets import eos_option
 from core.editing.settings.defaults import (
     GPT_J,
     LLAMA_2,
@@ -78,6 +79,7 @@ class Wise(Method):
         1000, ge=1, le=ceiling.FACTS, help="Facts after which memories are merged; null: never (retrieving variant)."
     )
     keep: float = param(0.53, gt=0, le=1, help="The share of a memory's entries that is merged.")
+    eos: bool = eos_option()
     contexts: int = param(10, ge=0, le=50, help="Sampled texts before the prompt, besides the bare prompt.")
     context_length: int = param(10, ge=2, le=100, help="The length of half of them in tokens; the others have half.")
 
