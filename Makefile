@@ -56,6 +56,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m tests.bench.page
 	$(BIN)/python -m tests.bench.rounds
 	$(BIN)/python -m tests.bench.solves --dims 4096
+	$(BIN)/python -m tests.bench.worn
 
 wheel: $(INSTALLED)
 	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .

@@ -28,6 +28,10 @@ from core.models.language_model import LanguageModel
 from core.models.passes import right_padded
 
 Pair = tuple[Tensor, Tensor]  # x [n, d_in] and δ [n, d_out] of n tokens
+STEP = "step"  # the edit's step before it is learnt; that of a layer is e^a times as large
+FASTER = (
+    30.0  # how much larger Adam's steps are for log a than for the network: it has to change by orders of magnitude
+)
 SEEN, MEAN, SQUARES = "seen", "mean", "squares"  # running statistics by layer: "mean.5"
 TINY = 1e-7  # is added to a standard deviation
 
@@ -86,7 +90,8 @@ def transformed(params: Mapping[str, Tensor], layer: int, pair: Pair, normalize:
     for number in (1, 2):
         low = h @ params[f"v.{number}"].T @ params[f"u.{number}"].T + params[f"c.{number}"]
         h = h + (params[f"s.{layer}"][number - 1] * low + params[f"o.{layer}"][number - 1]).clamp(min=0)  # slope 1 at 0
-    return h[:, : x.shape[1]], -params[f"a.{layer}"] * h[:, x.shape[1] :]
+    step = params[STEP] * params[f"a.{layer}"].exp()
+    return h[:, : x.shape[1]], -step * h[:, x.shape[1] :]
 
 
 def standardised(params: Mapping[str, Tensor], layer: int, h: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
@@ -127,27 +132,28 @@ class Hypernet(Learner):
         return {"settings": [c.rank, c.edit_lr, c.normalize, c.lr, c.batch, c.taught, c.edit_weight, self.layers]}
 
     def start(self) -> Params:
-        """The identity: U = c = o = 0, s = 1, V standard normal."""
+        """The identity: U = c = o = 0, s = 1; rows of V have length 1 on average."""
         lm, generator = self.lm, torch.Generator().manual_seed(self.seed)
         d_out, d_in = lm.original(self.layers[0]).shape
         size, kind = d_in + d_out, lm.master_dtype
-        params: Params = {}
+        params: Params = {STEP: torch.tensor(self.config.edit_lr, dtype=kind)}
         for number in (1, 2):
             v = torch.randn(self.config.rank, size, generator=generator) / size**0.5
             params |= {f"v.{number}": v.to(kind), f"u.{number}": torch.zeros(size, self.config.rank, dtype=kind)}
             params[f"c.{number}"] = torch.zeros(size, dtype=kind)
         for layer in self.layers:
-            params[f"a.{layer}"] = torch.tensor(self.config.edit_lr, dtype=kind)
+            params[f"a.{layer}"] = torch.zeros((), dtype=kind)
             params |= {f"s.{layer}": torch.ones(2, size, dtype=kind), f"o.{layer}": torch.zeros(2, size, dtype=kind)}
             params[f"{SEEN}.{layer}"] = torch.zeros((), dtype=torch.float64)
             params |= {f"{name}.{layer}": torch.zeros(size, dtype=torch.float64) for name in (MEAN, SQUARES)}
         return params
 
     def rates(self) -> dict[str, float]:
-        """One step size for all but the statistics."""
+        """One step size for the network, a larger one for the logarithms of the edit's steps."""
         shared = [f"{name}.{number}" for name in "uvc" for number in (1, 2)]
-        own = [f"{name}.{layer}" for name in "aso" for layer in self.layers]
-        return dict.fromkeys([*shared, *own], self.config.lr)
+        own = [f"{name}.{layer}" for name in "so" for layer in self.layers]
+        steps = [f"a.{layer}" for layer in self.layers]
+        return dict.fromkeys([*shared, *own], self.config.lr) | dict.fromkeys(steps, FASTER * self.config.lr)
 
     def step(self, params: Params, number: int) -> Tensor:
         """The loss of a batch that the step's number draws: each of its facts is edited by itself."""

@@ -37,7 +37,7 @@ class Mend(Method):
     the new object after another prompt) + KL(before ‖ after) at the answer of a question about another subject. The
     facts of a round are edited one after the other. The network has seen the unedited model alone: on a model that
     many edits have changed it is a stranger, and the literature finds collapse after about ten. The released code adds
-    + a times the gradient and learns the sign; here it is minus.
+    + a times the gradient and learns a with its sign; here it is minus, and log a is learnt.
     """
 
     title: ClassVar[str] = "MEND"
@@ -62,7 +62,6 @@ class Mend(Method):
         return {
             "layers": Default(layers, "The last three, as EasyEdit has them for other models."),
             "lr": Default(1e-3, small),
-            "edit_lr": Default(1e-3, small),
         }
 
     def prepare(
