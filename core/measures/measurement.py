@@ -15,7 +15,7 @@ class Measurement:
     """The tables of one measured round. `as_dict` is the payload of a "measured" event.
 
     scores: the columns of rounds.csv that measures own, and `scored_when_edited`, `unedited_scored`
-    intervals: {column: [low, high]} 95 % bootstrap intervals over the scored facts
+    intervals: {column: [low, high]} 95 % intervals over the scored facts (`share_interval`)
     layers: a row per edited layer; `spectra`, `similarity`, `drift`: what its plots need
     words: a row per shown fact; probes: a row per prompt that is asked every time
     map, more_maps: representations; notes: what was left out and why

@@ -15,7 +15,7 @@ ENDS = ("low", "high")
 
 
 def scores(event: Event) -> list[Block]:
-    """The scores of one lane and round, shares 0..1, and the ends of their 95 % bootstrap intervals."""
+    """The scores of one lane and round, shares 0..1, and the ends of their 95 % intervals."""
     values = event.get("scores") or {}
     known = [column.name for column in (*COUNTS, *COLUMNS) if values.get(column.name) is not None]
     block = {name: short(values[name]) for name in known}
@@ -71,8 +71,8 @@ PANEL = Panel(
     explanation="After each round, every fact edited so far is tested again: with its own prompt (efficacy), with "
     "paraphrases, with neighborhood prompts, whose answers must stay, and with facts that were never edited. "
     "<em>Probability</em>: the new answer is more likely than the old one. <em>Exact</em>: every token of it is the "
-    "arg-max. <em>When edited</em>: each round right after its own edits. Bands are 95 % bootstrap intervals over the "
-    "facts tested. <em>Free</em>, where a run measures it: the model answers by itself, no token given; exact, "
+    "arg-max. <em>When edited</em>: each round right after its own edits. Bands are 95 % intervals over the "
+    "facts tested, by bootstrap, or Wilson's where all or none succeed. <em>Free</em>, where a run measures it: the model answers by itself, no token given; exact, "
     "the answer is right and says no more; contains, a right answer stands in its first line. Locality is a "
     "dataset's further prompts, tested against its own answers; <em>as before</em> is the share of tokens of all these "
     "answers that the unedited model would choose too.",

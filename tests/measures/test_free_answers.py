@@ -12,6 +12,7 @@ from core.measures.outside.free_answers import ASKED, FreeAnswers, column, quest
 from core.measures.outside.free_text import contains_match, exact_match
 from core.measures.outside.greedy import LineOver, answer_lengths, greedy_ids
 from core.measures.outside.judge import Judge
+from core.measures.outside.scores import share_interval
 from core.measures.session import MeasureSession
 from core.measures.session.moment import Moment
 from core.scores import SCORES
@@ -110,7 +111,7 @@ def test_they_are_columns_where_the_spec_asks_for_them(lm, told, unedited, asset
     assert found.scores["generated"] == 1
     assert {name for name in found.scores if "_free_" in name} <= declared
     assert found.scores[column("efficacy", "contains")] == 1
-    assert found.intervals[column("efficacy", "contains")] == [1, 1]
+    assert found.intervals[column("efficacy", "contains")] == list(share_interval([1.0]))
     usual = MeasureConfig(tasks=False, maps=False, inside=False, words=0)
     none = MeasureSession(lm, told, unedited, LAYERS, usual, assets).measure(Moment(edited(lm), [0, 1], [1], 1))
     assert not any("_free_" in name for name in none.scores)

@@ -13,6 +13,7 @@ from core.measures.outside.scores import (
     mean,
     recall,
     score_facts,
+    share_interval,
     spread_sample,
     summarise,
 )
@@ -143,6 +144,17 @@ def test_summary_averages_facts_that_have_the_question():
     }  # fmt: skip
     assert set(intervals(rows)) == {"efficacy", "paraphrase", "efficacy_exact", "neighborhood_exact"}
     assert mean([]) is None
+
+
+@pytest.mark.parametrize("n", [1, 7, 200])
+def test_n_of_n_is_an_interval_and_not_a_point(n):
+    """Wilson's score interval in its usual form, at a share of 1 and of 0."""
+    z, p = 1.959964, 1.0
+    centre, half = (p + z**2 / (2 * n)) / (1 + z**2 / n), z * math.sqrt(z**2 / (4 * n**2)) / (1 + z**2 / n)
+    assert share_interval([1.0] * n) == (pytest.approx(centre - half), 1)
+    assert share_interval([0.0] * n) == (0, pytest.approx(1 - centre + half))
+    mixed = [1.0] * n + [0.5]
+    assert share_interval(mixed, 3) == bootstrap(mixed, 3)
 
 
 def test_bootstrap_covers_like_the_normal_interval():

@@ -3,7 +3,7 @@
 *probability*: the answer has a larger mean log-probability per token than its competitor (CounterFact's protocol; ties
 count 0). *tokens*: the share of the answer's tokens that are the arg-max (ZsRE's and EasyEdit's token accuracy).
 *exact*: whether all of them are (ROME's accuracy). A probability that is not finite is wrong in every metric. Questions
-are averaged within a fact, then over facts; intervals are bootstrapped over facts.
+are averaged within a fact, then over facts; intervals are bootstrapped over facts (Wilson's where all agree).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.facts.fact import Fact, Question
-from core.measures.outside.scores import bootstrap, pass_size
+from core.measures.outside.scores import pass_size, share_interval
 from core.models.forward import score
 from core.models.language_model import LanguageModel
 
@@ -114,7 +114,7 @@ def averaged(values: Iterable[tuple[int, float | None]], seed: int = 0) -> dict[
     if not by_fact:
         return None
     means = [sum(each) / len(each) for each in by_fact.values()]
-    low, high = bootstrap(means, seed)
+    low, high = share_interval(means, seed)
     count = sum(map(len, by_fact.values()))
     return {"value": sum(means) / len(means), "low": low, "high": high, "facts": len(means), "questions": count}
 

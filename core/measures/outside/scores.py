@@ -22,6 +22,7 @@ from core.models.language_model import LanguageModel
 
 Row = dict[str, float | None]
 
+Z = 1.959964  # of the normal distribution: 95 % lie within
 COLUMNS = ("efficacy", "paraphrase", "neighborhood", "efficacy_exact", "paraphrase_exact", "neighborhood_exact")
 CPU_PASS = 512  # tokens of a pass on a CPU: more would only add padding, and keep a heartbeat waiting
 
@@ -124,9 +125,9 @@ def summarise(rows: Sequence[Mapping[str, float | None]]) -> Row:
 
 
 def intervals(rows: Sequence[Mapping[str, float | None]], seed: int = 0) -> dict[str, list[float]]:
-    """[low, high]: 95 % bootstrap intervals of the columns' means over facts."""
+    """[low, high]: 95 % intervals of the columns' means over facts."""
     values = {column: [row[column] for row in rows if row[column] is not None] for column in COLUMNS}
-    return {column: list(bootstrap(v, seed)) for column, v in values.items() if v}
+    return {column: list(share_interval(v, seed)) for column, v in values.items() if v}
 
 
 def bootstrap(values: Sequence[float | None], seed: int = 0, draws: int = 1000) -> tuple[float, float]:
@@ -135,6 +136,18 @@ def bootstrap(values: Sequence[float | None], seed: int = 0, draws: int = 1000) 
     chosen = np.random.default_rng(seed).integers(len(numbers), size=(draws, len(numbers)))
     low, high = np.quantile(numbers[chosen].mean(1), [0.025, 0.975])
     return float(low), float(high)
+
+
+def share_interval(shares: Sequence[float | None], seed: int = 0) -> tuple[float, float]:
+    """95 % interval of a mean of shares: by bootstrap, and by Wilson's score where all are 0 or all are 1. There every
+    resample is the same, but n of n is no proof that all others would be."""
+    numbers = np.asarray(shares, dtype=float)
+    beyond = Z**2 / (len(numbers) + Z**2)
+    if bool((numbers == 0).all()):
+        return 0.0, beyond
+    if bool((numbers == 1).all()):
+        return 1 - beyond, 1.0
+    return bootstrap(shares, seed)
 
 
 def spread_sample(items: Sequence[int], count: int | None, seed: int) -> list[int]:

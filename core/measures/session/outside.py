@@ -72,7 +72,7 @@ class OutsideMeasures:
         if config.perplexity and self.texts.prose:
             result.scores["perplexity"] = perplexity(self.lm, self.texts.prose, config.perplexity, step.beat)
         if recalled:
-            result.intervals["unedited_recall"] = list(scores.bootstrap(recalled, config.seed))
+            result.intervals["unedited_recall"] = list(scores.share_interval(recalled, config.seed))
         if bad := asked.not_numbers + answers.not_numbers:
             result.notes.append(f"{bad} answers had no finite probability (NaN) and count as wrong")
         if asked.broken:

@@ -102,7 +102,7 @@ class Locality:
                 " the unedited model and by the lane; match ratio: share of the unedited model's tokens found at the"
                 " same position (missing ones differ), exact match: all equal. Right: against the dataset's answer,"
                 " which the unedited model may not have given; probability compares it with the edit's new object."
-                f" {answers_protocol(self.answers)} Means within a fact, then over facts; 95 % bootstrap over facts."
+                f" {answers_protocol(self.answers)} Means within a fact, then over facts; 95 % intervals over facts."
             ),
             notes=notes,
             empty=dict.fromkeys(("kept", "right"), "these facts have neither neighbors nor locality questions"),

@@ -85,7 +85,7 @@ class Portability:
                 "Portability questions of facts edited so far, for the lane after the round and for the unedited model."
                 f" {answers_protocol(self.answers)} Tokens: share of the answer's tokens that are the arg-max"
                 " under teacher forcing; exact: all of them. No answer competes, so probabilities are not"
-                " compared. Means within a fact, then over facts, by kind; 95 % bootstrap over facts."
+                " compared. Means within a fact, then over facts, by kind; 95 % intervals over facts."
             ),
             notes=notes,
             empty={"portability": "these facts have no portability questions"},

@@ -108,7 +108,7 @@ class Scores:
                 " scored after the round. Probability: the wanted answer has the larger mean log-probability per token"
                 " than the other one (new against old object; for neighbors the true answer against the new object);"
                 " ties count 0. Tokens: share of the answer's tokens that are the arg-max under teacher forcing"
-                " (ZsRE). Exact: all of them are. Questions are averaged within a fact, then over facts; 95 % bootstrap"
+                " (ZsRE). Exact: all of them are. Questions are averaged within a fact, then over facts; 95 % intervals"
                 f" over facts. {answers_protocol(self.answers)}"
             ),
             notes=notes,

@@ -86,7 +86,7 @@ class Ripple:
                 " tokens as the true object has; it changed if any token differs from the unedited model's. A fact"
                 f" counts under each tie that it has to any fact edited so far ({', '.join(TIES[:-1])}), or as"
                 " unrelated; an edit's objects are its new one and its old one; the named edit is the last one with the"
-                " first tie. Lost: correct before, wrong now. 95 % bootstrap over facts."
+                " first tie. Lost: correct before, wrong now. 95 % intervals over facts."
             ),
             notes=notes,
             empty={

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.facts.fact import Fact
-from core.measures.outside.scores import bootstrap
+from core.measures.outside.scores import share_interval
 from core.measures.outside.words import normalised, says_target
 
 TIES = ("same subject", "same object", "same relation", "unrelated")
@@ -79,7 +79,7 @@ def ripples(
 
 
 def counted(rows: Sequence[dict[str, Any]], seed: int = 0) -> list[dict[str, Any]]:
-    """A row per tie that some fact has, and "all": `tie, facts, changed, share` with its bootstrap interval `low,
+    """A row per tie that some fact has, and "all": `tie, facts, changed, share` with its 95 % interval `low,
     high`, `lost` (right before, wrong now) and `gained`. A fact with several ties counts under each of them."""
     table = []
     for tie in (*TIES, "all"):
@@ -87,7 +87,7 @@ def counted(rows: Sequence[dict[str, Any]], seed: int = 0) -> list[dict[str, Any
         if not members:
             continue
         changed = [float(row["changed"]) for row in members]
-        low, high = bootstrap(changed, seed)
+        low, high = share_interval(changed, seed)
         table.append(
             {
                 "tie": tie,
