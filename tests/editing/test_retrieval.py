@@ -230,6 +230,22 @@ def test_retrieval_around_a_method_edits_as_the_method_alone_and_reads_what_is_f
     assert ledger.rebuild(lm, "lane", [1]).digests([1]) == both.digests([1])
 
 
+def test_a_text_that_facts_were_taken_from_is_remembered_once_for_all_of_them(lm, session):
+    """Several facts of one event; a fact without a text is a sentence."""
+    event = f"{MANY[0].text} Rome and {MANY[1].text} Rome."
+    facts = [replace(MANY[0], passage=event), replace(MANY[1], passage=event), MANY[2]]
+    with lm.worn(lane(lm, session, facts, method="scr", texts="passages", threshold=-1.0).worn):
+        assert lm.asked_all([fact.text for fact in facts]) == [
+            f"{event} {facts[0].text}",
+            f"{event} {facts[1].text}",
+            f"{facts[2].text} {facts[2].target}. {facts[2].text}",
+        ]
+    with lm.worn(lane(lm, session, facts, method="scr", texts="passages", threshold=-1.0, k=3, margin=0.01).worn):
+        assert lm.asked(facts[0].text).count(event) == 1
+    with lm.worn(lane(lm, session, facts, method="scr", threshold=-1.0).worn):
+        assert lm.asked(facts[0].text) == f"{facts[0].text} {facts[0].target}. {facts[0].text}"
+
+
 def test_a_round_left_out_is_not_remembered(lm, session, tmp_path):
     ledger, states = Ledger(tmp_path), {"method": "scr", "retriever": "states", "threshold": -1.0}
     whole = lane(lm, session, MANY[:4], MANY[4:6], MANY[6:], ledger=ledger, **states)

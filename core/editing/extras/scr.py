@@ -76,10 +76,10 @@ class Retrieval(Extra):
         contexts = []
         for row, places in zip(likeness, order, strict=True):
             best = places[0]
-            others = row[self._subjects != self._subjects[best]]
+            others = row[(self._subjects != self._subjects[best]) & (self._sentences != self._sentences[best])]
             clear = not len(others) or row[best] - others.max() >= self.settings["margin"]
-            chosen = places[: self.settings["k"]] if row[best] >= least and clear else ()
-            contexts.append(self._fitting(lm, [self.facts[place][1]["sentence"] for place in chosen]))
+            chosen = dict.fromkeys(self._sentences[places].tolist()) if row[best] >= least and clear else ()
+            contexts.append(self._fitting(lm, list(chosen)[: self.settings["k"]]))
         return contexts
 
     def _fitting(self, lm: Any, sentences: Sequence[str]) -> str:
@@ -100,6 +100,10 @@ class Retrieval(Extra):
         if not len(found):
             return 0.0
         return float(np.nextafter(np.quantile(found, 1 - FALSE_FIRES, method="higher"), np.inf))
+
+    @cached_property
+    def _sentences(self) -> np.ndarray:
+        return np.array([fact["sentence"] for _, fact in self.facts])
 
     @cached_property
     def _subjects(self) -> np.ndarray:

@@ -31,12 +31,12 @@ class Scr(Retrieving, Method):
 
     def edit(self, round_: Round) -> RoundUpdate:
         """The round's sentences, added to the memory."""
-        from core.editing.rounds.remembered import remembered, sentence
+        from core.editing.rounds.remembered import remembered, text_of
         from core.editing.rounds.sentences import memory_of, read
         from core.editing.stopwatch import SETUP
 
         with round_.session.watch.phase(SETUP):
-            notes = read(round_, [sentence(fact) for fact in round_.facts])
+            notes = read(round_, [text_of(fact, self.texts) for fact in round_.facts])
         with round_.session.watch.phase("values"):
             return remembered(memory_of(round_, self), facts=len(round_.facts), notes=notes)
 

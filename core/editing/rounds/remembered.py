@@ -39,6 +39,11 @@ def sentence(fact: Fact) -> str:
     return text if text.endswith(tuple(END)) else f"{text}."
 
 
+def text_of(fact: Fact, texts: str) -> str:
+    """What is remembered of a fact: with `texts` "passages" the free text that it was taken from, if it has one."""
+    return fact.passage if texts == "passages" and fact.passage else sentence(fact)
+
+
 def listed(memory: Mapping[str, Tensor], kind: str, new: Sequence[object]) -> dict[str, Tensor]:
     """A block of new items after those that the memory has of this kind."""
     return {block(kind, len(items(memory, kind))): packed(list(new))}

@@ -12,7 +12,7 @@ from core.editing.extras.retrievers import STATES, mean_states
 from core.editing.extras.scr import CENTER, FACTS, SETTINGS, VECTORS
 from core.editing.lane.contexts import sample_contexts
 from core.editing.lane.method import Round
-from core.editing.rounds.remembered import listed, sentence
+from core.editing.rounds.remembered import listed, text_of
 from core.editing.settings.parameters import values
 from core.models.forward import score
 
@@ -36,7 +36,7 @@ def read(round_: Round, texts: Sequence[str]) -> list[str]:
 def memory_of(round_: Round, config: Any) -> dict[str, Tensor]:
     """What the round adds to the memory. `config` has the fields of `methods.scr.Scr`."""
     before = round_.state.memory
-    new = [{"prompt": f.text, "sentence": sentence(f), "subject": f.subject} for f in round_.facts]
+    new = [{"prompt": f.text, "sentence": text_of(f, config.texts), "subject": f.subject} for f in round_.facts]
     memory = listed(before, FACTS, new)
     memory[SETTINGS] = packed({name: value for name, value in values(config).items() if name != "layers"})
     if config.retriever == STATES:

@@ -18,6 +18,12 @@ class Retrieving:
         offers=(("tfidf", "words and letters"), ("states", "the unedited model's states")),
         help="What similarity is measured by.",
     )
+    texts: str = param(
+        "facts",
+        choices=("facts", "passages"),
+        offers=(("facts", "the fact as a sentence"), ("passages", "the text that it was taken from")),
+        help="What is remembered of a fact; a fact without a text of its own (events of ELKEN have one) is a sentence.",
+    )
     k: int = param(
         1,
         ge=1,
