@@ -116,8 +116,7 @@ class Desk:
         seed, spec, wrong = whole(form["seed"]), None, ""
         try:
             chosen, _ = experiment.asked(form["facts"], whole(form["count"]), seed, self.lab.world_of(form["model"]))
-            size = whole(form["round_size"], 1)
-            spec = experiment.spec(chosen, form["lanes"], form["model"], size, form["tasks"], form["maps"], seed)
+            spec = experiment.spec(chosen, form | {"seed": seed, "round_size": whole(form["round_size"], 1)})
             admit(RunSpec.from_dict(spec), self.lab.offer(request))
         except SpecError as error:
             wrong = "; ".join(f"{problem.where}: {problem.message}" for problem in error.problems[:5])

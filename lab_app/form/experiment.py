@@ -12,6 +12,7 @@ from core.editing.recipe import defaults, named, refused
 from core.editing.settings.defaults import Default, by_name
 from core.editing.settings.parameters import Parameter, parameters
 from core.errors import UserError
+from core.facts.order import HIGH, LOW
 from core.facts.readers.pocket import PocketWorld
 from core.facts.typed import COLUMNS, source_of
 from core.names import WORLDS
@@ -20,6 +21,7 @@ from core.runs.spec.problems import SpecProblem
 from lab_app.form.examples import completed
 
 CHOICES = ("source", "subset", "order", "shuffle")  # of the table, besides its rows
+FREELY = 30  # facts that are asked by free generation at every measured round
 LEFT_ALONE = 200  # facts of the world that a run asks about and never edits
 BEGINS = ("from", "without")  # where a lane begins, and the facts that it leaves out
 PARTS = {"prior": priors, "wrapper": wrappers}
@@ -97,9 +99,12 @@ def asked(table: Any, count: int, seed: int, world: PocketWorld | None) -> tuple
     places as `facts` has them. A dataset is edited alone: its first `count` records, as in the papers, or with
     `shuffle` the first of those mixed by the seed."""
     chosen = {name: str(table.get(name) or "") if isinstance(table, Mapping) else "" for name in CHOICES}
-    order = {"order": chosen["order"]} if chosen["order"] not in ("", "given") else {}
+    wanted = chosen["order"] if chosen["order"] != "given" else ""
+    order = {"likely" if wanted in (HIGH, LOW) else "order": wanted} if wanted else {}
     if chosen["source"] in ("", *WORLDS.values()):
         found, places = facts(rows_of(table), count, seed, world)
+        if "likely" in order and "items" in found:
+            raise UserError("only sampled facts are chosen by how sure the model is; take the typed rows out")
         return found | order, places
     if not count:
         raise UserError(f"no facts: say how many to sample from {chosen['source']}")
@@ -108,18 +113,30 @@ def asked(table: Any, count: int, seed: int, world: PocketWorld | None) -> tuple
     return source | {"malformed": "skip", "unedited": LEFT_ALONE} | order, []
 
 
-def spec(
-    facts: Mapping[str, Any], form: Any, model: Any, size: int, tasks: Any, maps: Any, seed: int
-) -> dict[str, Any]:
-    """What Run sends: the facts as `asked`, the lanes' `form`, and the other fields."""
+def spec(facts: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What Run sends: the facts as `asked`, and the other fields of the form by name; `round_size` and `seed` are whole
+    numbers."""
+    form = given.get("lanes") or {}
+    measure: dict[str, Any] = {"tasks": bool(given.get("tasks")), "maps": "pca" if given.get("maps") else False}
+    measure |= {"generated": FREELY} if given.get("free") else {}
+    measure |= {"rounds": rounds} if (rounds := measured(str(given.get("measured") or ""))) else {}
     return {
-        "model": str(model or "").strip() or "pocket",
+        "model": str(given.get("model") or "").strip() or "pocket",
         "facts": facts,
-        "round_size": size,
-        "lanes": lanes((form or {}).get("lanes") or []),
-        "measure": {"tasks": bool(tasks), "maps": "pca" if maps else False} | asked_again(form),
-        "seed": seed,
+        **({"protocol": "single"} if given.get("single") else {}),
+        "round_size": given["round_size"],
+        "lanes": lanes(form.get("lanes") or []),
+        "measure": measure | asked_again(form),
+        "seed": given["seed"],
     }
+
+
+def measured(text: str) -> list[int]:
+    """Rounds as typed, such as "1, 2, 5, 10" or "1-5, 10"; all of them for "". Raises `UserError`."""
+    try:
+        return sorted(set(layers(text))) if text.strip() else []
+    except ValueError:
+        raise UserError(f'measured rounds: "{text[:60]}" should be numbers, such as 1, 2, 5, 10; or nothing') from None
 
 
 def asked_again(form: Any) -> dict[str, Any]:
@@ -225,12 +242,16 @@ def form(spec: Mapping[str, Any]) -> dict[str, Any]:
     typed = [row for row in items if row.get("source") not in WORLDS.values()]
     count = asked.get("count") or 0 if asked.get("source") else len(items) - len(typed)
     return {
-        "facts": {"rows": typed, **{name: asked.get(name) or "" for name in CHOICES}},
+        "facts": {"rows": typed, **{name: asked.get(name) or "" for name in CHOICES}}
+        | ({"order": asked["likely"]} if asked.get("likely") else {}),
         "count": count,
         "seed": asked.get("seed", 0) if asked.get("source") else spec.get("seed", 0),
         "lanes": {"lanes": [shown(made) for made in spec["lanes"]], "probes": spec["measure"].get("probes") or []},
         "model": spec["model"],
         "round_size": spec["round_size"],
+        "single": spec.get("protocol") == "single",
+        "measured": text_of(spec["measure"].get("rounds") or []),
+        "free": spec["measure"].get("generated") != 0,
         "tasks": bool(spec["measure"]["tasks"]),
         "maps": bool(spec["measure"]["maps"]),
     }

@@ -11,7 +11,7 @@ from core.errors import UserError, clipped, nearest, one_line
 from core.facts import dataset
 from core.facts.dataset import Dataset, Reading
 from core.facts.files import read_file
-from core.facts.order import ORDERS
+from core.facts.order import BY_TRUTH, HIGH, LOW, ORDERS
 from core.facts.readers.pocket import PocketWorld
 from core.facts.source import MOST, spelled_out
 from core.facts.typed import COLUMNS, parse_rows
@@ -25,7 +25,12 @@ LONGEST_NAME = 100  # characters of a column's name in a message
 CHECKED = 60  # rows of one check
 TABLE = "table"
 WORLD_NAMES = {"pocket": "the pocket world", "everyday": "everyday facts"}
-ORDER_NAMES = dict(zip(ORDERS, ("as given", "shuffled", "by relation", "adversarial"), strict=True))
+ORDER_NAMES = dict(zip(ORDERS, ("as given", "shuffled", "by relation", "adversarial"), strict=True)) | {
+    BY_TRUTH[0]: "the model’s surest first",
+    BY_TRUTH[1]: "the least sure first",
+    HIGH: "the surest quarter alone",
+    LOW: "the least sure quarter alone",
+}
 
 
 def offered(world: PocketWorld | None, offer: Offer) -> dict[str, Any]:

@@ -26,7 +26,9 @@ PROBE_PATIENCE, MAP_PATIENCE = 30.0, 300.0  # seconds
 LONGEST_PROMPT = 500  # characters
 NEW_TOKENS = 12  # of an answer
 RUNS_SHOWN = 12
-FORM = ("facts", "count", "seed", "lanes", "model", "round_size", "tasks", "maps")  # the experiment's fields
+FORM = (  # the experiment's fields
+    *("facts", "count", "seed", "lanes", "model", "round_size", "single", "measured", "tasks", "maps", "free"),
+)
 CONTROLS = {  # which of pause, step, undo, stop can be pressed, and what the first says
     "queued": (True, False, False, True, "Pause"),
     "running": (True, True, False, True, "Pause"),
@@ -119,27 +121,18 @@ class Actions:
         """The table as a new visitor finds it: facts of the model's world."""
         return told(value={"rows": examples(self.lab.world_of(model))})
 
-    def start(
-        self,
-        facts: Any,
-        count: float | None,
-        seed: float | None,
-        lanes: Any,
-        model: str | None,
-        round_size: float | None,
-        tasks: bool,
-        maps: bool,
-        visitor: str,
-        request: gr.Request,
-    ) -> tuple[Any, ...]:
-        """Check the experiment and queue it; problems are shown at their places."""
+    def start(self, request: gr.Request, *given: Any) -> tuple[Any, ...]:
+        """Check the experiment and queue it; problems are shown at their places. `given`: the values of `FORM`, and
+        the visitor."""
+        asked, visitor = dict(zip(FORM, given[:-1], strict=True)), given[-1]
         places: Sequence[int] = ()
+        count, seed = whole(asked["count"]), whole(asked["seed"])
         try:
-            chosen, places = experiment.asked(facts, whole(count), whole(seed), self.lab.world_of(model))
+            chosen, places = experiment.asked(asked["facts"], count, seed, self.lab.world_of(asked["model"]))
         except UserError as error:
             return gr.skip(), *where(Placed(fields={"facts": str(error)})), gr.skip()
         try:
-            spec = experiment.spec(chosen, lanes, model, whole(round_size, 1), tasks, maps, whole(seed))
+            spec = experiment.spec(chosen, asked | {"seed": seed, "round_size": whole(asked["round_size"], 1)})
             run = self.lab.start(spec, owner(visitor, request), self.lab.offer(request))
         except SpecError as error:
             return gr.skip(), *where(experiment.placed(error.problems, places)), gr.skip()

@@ -71,12 +71,13 @@ def test_a_run_of_a_visitor_names_only_what_is_offered(lab, what):
 def test_the_form_of_a_visitor_is_admitted_like_a_spec(lab):
     values = {"facts": {"rows": SPEC["facts"]["items"]}, "count": 0, "seed": 0, "lanes": {"lanes": SPEC["lanes"]}}
     values |= {"model": FOLDER, "round_size": 1, "tasks": False, "maps": False}
+    values |= {"single": False, "measured": "", "free": False}
     form = [values[name] for name in FORM]
     actions = Actions(lab)
-    assert "is not offered here" in actions.start(*form, "visitor", VISITOR)[3]
+    assert "is not offered here" in actions.start(VISITOR, *form, "visitor")[3]
     assert "is not offered here" in Facts(lab).spec(VISITOR, *form)["wrong"]
     assert lab.store.runs() == []
-    assert actions.start(*form, "visitor", OWNER)[3] == ""
+    assert actions.start(OWNER, *form, "visitor")[3] == ""
     assert Facts(lab).spec(OWNER, *form)["wrong"] == ""
 
 

@@ -40,6 +40,7 @@ COUNTERFACT = {
     "neighborhood_prompts": ["The capital of Gaul is"],
 }
 LANES = {"lanes": [{"method": "memit"}]}
+FORM_VALUES = {"lanes": LANES, "round_size": 1, "seed": 0}
 
 
 def event(**data: Any) -> Any:
@@ -64,13 +65,13 @@ def test_a_dataset_is_edited_alone_its_first_records_as_in_the_papers(world):  #
         **{"malformed": "skip", "unedited": 200, "order": "adversarial"},
     }
     assert places == []
-    spec = RunSpec.from_dict(experiment.spec(facts, LANES, "", 10, True, False, 7))
+    spec = RunSpec.from_dict(experiment.spec(facts, {**FORM_VALUES, "round_size": 10, "tasks": True, "seed": 7}))
     admit(spec, EVERYTHING)
     form = experiment.form(spec.as_dict())
     assert (form["facts"], form["count"], form["seed"]) == (table | {"rows": []}, 30, 7)
     mixed, _ = experiment.asked(table | {"shuffle": "true"}, 30, 7, world)
     assert mixed == facts | {"shuffle": True}
-    spec = RunSpec.from_dict(experiment.spec(mixed, LANES, "", 10, True, False, 7))
+    spec = RunSpec.from_dict(experiment.spec(mixed, {**FORM_VALUES, "round_size": 10, "tasks": True, "seed": 7}))
     assert experiment.form(spec.as_dict())["facts"]["shuffle"]  # and stays so when the form is filled again
     with pytest.raises(UserError, match="say how many"):
         experiment.asked(table, 0, 7, world)
@@ -81,7 +82,7 @@ def test_an_order_goes_with_typed_and_sampled_facts(world):  # noqa: F811
         facts, places = experiment.asked({"rows": [{}, TYPED], "source": "pocket", "order": order}, 3, 0, world)
         assert facts.get("order", "given") == order
         assert places == [2]
-        spec = RunSpec.from_dict(experiment.spec(facts, LANES, "", 1, 0, 0, 0))
+        spec = RunSpec.from_dict(experiment.spec(facts, FORM_VALUES))
         assert experiment.form(spec.as_dict())["facts"]["order"] == order
     assert experiment.asked("nonsense", 3, 0, world)[0]["source"] == "pocket"
 
@@ -141,7 +142,7 @@ def test_a_dataset_is_recognised_and_its_bad_records_named(tmp_path):
     assert "counterfact.json is CounterFact: 1 fact added. 1 records left out: row 2, " in words
     assert found[0]["paraphrases"] == ("France is governed from",)
     facts, _ = experiment.asked({"rows": found}, 0, 0, None)
-    assert RunSpec.from_dict(experiment.spec(facts, LANES, "", 1, 0, 0, 0)).facts.items[0]["truth"] == "Paris"
+    assert RunSpec.from_dict(experiment.spec(facts, FORM_VALUES)).facts.items[0]["truth"] == "Paris"
 
 
 def test_what_zsre_teaches_is_named_where_it_is_chosen(tmp_path):
@@ -243,7 +244,7 @@ def test_the_handlers_believe_nothing(lab):
 
 def form(**changes: Any) -> list[Any]:
     values = {"facts": {"rows": [TYPED]}, "count": 0, "seed": 2, "lanes": LANES, "model": "pocket", "round_size": 5}
-    values |= {"tasks": True, "maps": False} | changes
+    values |= {"tasks": True, "maps": False, "single": False, "measured": "", "free": False} | changes
     return [values[name] for name in FORM]
 
 
@@ -253,7 +254,7 @@ def test_the_spec_that_is_shown_is_the_one_that_run_sends(lab):
     sent = json.loads(shown["text"])
     assert RunSpec.from_dict(sent).facts.items[0]["subject"] == "France"
     facts, _ = experiment.asked({"rows": [TYPED]}, 0, 2, lab.world)
-    assert sent == experiment.spec(facts, LANES, "pocket", 5, True, False, 2)
+    assert sent == experiment.spec(facts, {**FORM_VALUES, "model": "pocket", "round_size": 5, "tasks": True, "seed": 2})
     wrong = Desk(lab).spec(OWNER, *form(lanes={"lanes": [{"method": "memitt"}]}))
     assert "lanes[0].method" in wrong["wrong"]
     assert "memitt" in wrong["text"]
@@ -398,3 +399,19 @@ def test_untouched_examples_follow_the_model_and_typed_rows_stay(lab):
     for changed in ([*first["rows"], TYPED], first["rows"][1:], []):
         assert "value" not in desk.world("smollm2", {"rows": changed}, OWNER)
     assert Actions(lab).example_rows("smollm2")["value"]["rows"] == everyday["rows"]
+
+
+def test_protocols_of_the_form_are_fields_of_the_spec_and_come_back(lab):
+    given = {**FORM_VALUES, "single": True, "measured": "1, 2, 5-7", "free": True}
+    facts, _ = experiment.asked({"rows": [], "order": "high"}, 5, 0, lab.world)
+    spec = RunSpec.from_dict(experiment.spec(facts, given))
+    assert (spec.protocol, spec.round_size) == ("single", 1)
+    assert (spec.measure.rounds, spec.measure.generated) == ([1, 2, 5, 6, 7], experiment.FREELY)
+    assert (spec.facts.likely, spec.facts.order) == ("high", "given")
+    filled = experiment.form(spec.as_dict())
+    assert (filled["single"], filled["measured"], filled["free"]) == (True, "1, 2, 5, 6, 7", True)
+    assert filled["facts"]["order"] == "high"
+    usual = experiment.form(RunSpec.from_dict(experiment.spec(facts, FORM_VALUES)).as_dict())
+    assert (usual["single"], usual["measured"], usual["free"]) == (False, "", False)
+    assert "should be numbers" in Desk(lab).spec(OWNER, *form(measured="some"))["wrong"]
+    assert "take the typed rows out" in Desk(lab).spec(OWNER, *form(facts={"rows": [TYPED], "order": "low"}))["wrong"]

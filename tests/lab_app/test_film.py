@@ -42,9 +42,9 @@ def test_prompts_are_sent_once_and_rows_stay_small():
 
 def test_saved_prompts_go_into_the_spec_and_back_into_the_form():
     form = {"lanes": [{"method": "memit"}], "probes": PROMPTS}
-    spec = experiment.spec({"source": "pocket", "count": 1}, form, "pocket", 1, True, False, 0)
+    spec = experiment.spec({"source": "pocket", "count": 1}, {"lanes": form, "round_size": 1, "tasks": True, "seed": 0})
     assert spec["measure"]["probes"] == PROMPTS
-    assert "probes" not in experiment.spec({}, {"lanes": []}, "pocket", 1, True, False, 0)["measure"]
+    assert "probes" not in experiment.spec({}, {"lanes": {"lanes": []}, "round_size": 1, "seed": 0})["measure"]
     assert experiment.form(spec | {"measure": spec["measure"]})["lanes"]["probes"] == PROMPTS
 
 

@@ -180,6 +180,10 @@ export function factSources({ element, props, watch, trigger, add, choose, chose
     clustered: "Grouped by relation.",
     adversarial:
       "Facts that share a subject, relation or object follow each other, so that a round edits them together.",
+    likely_first: "By the probability that the unedited model gives to the truth, the highest first.",
+    unlikely_first: "By the probability that the unedited model gives to the truth, the lowest first.",
+    high: "Four times as many are drawn; the quarter whose truth the unedited model finds most likely is edited.",
+    low: "Four times as many are drawn; the quarter whose truth the unedited model finds least likely is edited.",
   };
   form.source = () => chosen.source || "";
   function paint() {
