@@ -11,9 +11,10 @@ from core.editing.settings.parameters import parameters
 from core.editing.values.objective import make_task
 from tests.editing.common import FACTS, changing, recipe_of, session_of
 
-UNTRAINED = {  # one distribution for all tokens of a target has no end; nothing is trained on the facts of a round
-    "ft_l",
-    "serac",
+UNTRAINED = {
+    "ft_l": "one distribution for all tokens of a target has no end",
+    "serac": "nothing is trained on the facts of a round",
+    "mend": "its hyper-network is trained on gradients of targets without an end",
 }
 SETTINGS = {
     "memit": {"steps": 12, "lr": 0.1, "kl": 0.0, "lambda": 0.01},
