@@ -71,11 +71,11 @@ PANEL = Panel(
     explanation="After each round, every fact edited so far is tested again: with its own prompt (efficacy), with "
     "paraphrases, with neighborhood prompts, whose answers must stay, and with facts that were never edited. "
     "<em>Probability</em>: the new answer is more likely than the old one. <em>Exact</em>: every token of it is the "
-    "arg-max. <em>When edited</em>: each round right after its own edits. Bands are 95 % intervals over the "
-    "facts tested, by bootstrap, or Wilson's where all or none succeed. <em>Free</em>, where a run measures it: the model answers by itself, no token given; exact, "
-    "the answer is right and says no more; contains, a right answer stands in its first line. Locality is a "
-    "dataset's further prompts, tested against its own answers; <em>as before</em> is the share of tokens of all these "
-    "answers that the unedited model would choose too.",
+    "arg-max. <em>When edited</em>: each round right after its own edits. Bands are 95 % intervals over the facts "
+    "tested, by bootstrap, or Wilson's where all or none succeed. <em>Free</em>, where a run measures it: the model "
+    "answers by itself, no token given; exact, the answer is right and says no more; contains, a right answer stands "
+    "in its first line. Locality is a dataset's further prompts, tested against its own answers; <em>as before</em> is "
+    "the share of tokens of all these answers that the unedited model would choose too.",
     equation=formula(
         words("efficacy"),
         "=",
