@@ -162,7 +162,7 @@ def cut(facts: dict[int, float], tasks: dict[int, float], groups: list[tuple[flo
         for n, s in scores.items()
     ]
     hurt = [
-        {"how": f"input side, {how}", "size": "ε = 3", "group": i, "task": "true facts"}
+        {"how": f"input side, {how}", "size": "ε = 1", "group": i, "task": "true facts"}
         | {"relative": mid * scale, "low": low * scale, "high": high * scale}
         for how, scale in (("equal norm", 1), ("equal per direction", 0.5))
         for i, (mid, low, high) in enumerate(groups, start=1)
@@ -176,6 +176,7 @@ def test_abilities_in_the_strongest_directions():
     assert seen.outcome.value == pytest.approx(55)
     assert "hold 10 % of the singular energy, 5 % of all, keep 55 % of the true facts and 99 %" in seen.sentences[0]
     assert "the true facts need the top 20 % and the eight tasks need the top 10 %" in seen.sentences[1]
+    assert "where a disturbance as large as the weights is put" in seen.sentences[2]
     assert "in the strongest fifth of the energy it leaves 10 % of the true facts, in fifth 3 90 %" in seen.sentences[2]
     assert [row["share"] for row in seen.rows if row["table"] == "hurt"] == [0.1, 0.5, 0.9]  # of one kind alone
     assert {row["what"] for row in seen.rows} == {name for name, _ in spectrum.LESSON.series}
