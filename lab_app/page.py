@@ -116,12 +116,12 @@ def experiment(lab: Lab) -> dict[str, Any]:
             min_width=80,
         )
         form["measured"] = gr.Textbox(
-            "", label="Measured rounds", placeholder="all; or 1, 2, 5, 10", elem_id="measured-rounds", min_width=80
+            "", label="Measured rounds", placeholder="all", max_lines=1, elem_id="measured-rounds", min_width=80
         )
     with gr.Row(elem_classes=["pair"]):
         with gr.Column(elem_classes=["ticks"], min_width=80):
-            form["single"] = gr.Checkbox(False, label="Restore the model after each round", container=False)
-            form["free"] = gr.Checkbox(False, label="Also ask for free answers", container=False)
+            form["single"] = gr.Checkbox(False, label="Single edits", container=False)
+            form["free"] = gr.Checkbox(False, label="Free answers", container=False)
         with gr.Column(elem_classes=["ticks"], min_width=80):
             form["tasks"] = gr.Checkbox(True, label="Run tasks", container=False)
             form["maps"] = gr.Checkbox(True, label="Draw maps", container=False)

@@ -119,12 +119,16 @@ def spec(facts: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     form = given.get("lanes") or {}
     measure: dict[str, Any] = {"tasks": bool(given.get("tasks")), "maps": "pca" if given.get("maps") else False}
     measure |= {"generated": FREELY} if given.get("free") else {}
-    measure |= {"rounds": rounds} if (rounds := measured(str(given.get("measured") or ""))) else {}
+    rounds, size, single = measured(str(given.get("measured") or "")), given["round_size"], given.get("single")
+    if rounds:
+        measure["rounds"] = rounds
+    elif single:
+        measure["every"] = size  # each fact is a round of its own: what else is a round says when to measure
     return {
         "model": str(given.get("model") or "").strip() or "pocket",
         "facts": facts,
-        **({"protocol": "single"} if given.get("single") else {}),
-        "round_size": given["round_size"],
+        **({"protocol": "single"} if single else {}),
+        "round_size": 1 if single else size,
         "lanes": lanes(form.get("lanes") or []),
         "measure": measure | asked_again(form),
         "seed": given["seed"],
@@ -241,6 +245,7 @@ def form(spec: Mapping[str, Any]) -> dict[str, Any]:
     items = (asked.get("items") or [])[: asked.get("count")]
     typed = [row for row in items if row.get("source") not in WORLDS.values()]
     count = asked.get("count") or 0 if asked.get("source") else len(items) - len(typed)
+    single = spec.get("protocol") == "single"
     return {
         "facts": {"rows": typed, **{name: asked.get(name) or "" for name in CHOICES}}
         | ({"order": asked["likely"]} if asked.get("likely") else {}),
@@ -248,8 +253,8 @@ def form(spec: Mapping[str, Any]) -> dict[str, Any]:
         "seed": asked.get("seed", 0) if asked.get("source") else spec.get("seed", 0),
         "lanes": {"lanes": [shown(made) for made in spec["lanes"]], "probes": spec["measure"].get("probes") or []},
         "model": spec["model"],
-        "round_size": spec["round_size"],
-        "single": spec.get("protocol") == "single",
+        "round_size": max(spec["round_size"], spec["measure"]["every"]) if single else spec["round_size"],
+        "single": single,
         "measured": text_of(spec["measure"].get("rounds") or []),
         "free": spec["measure"].get("generated") != 0,
         "tasks": bool(spec["measure"]["tasks"]),

@@ -43,6 +43,10 @@ PLOT = Plot(
 Resolved = tuple[dict[str, Any], Recipe | None]
 MEASURED, WAITS = "as measured", "chosen when the run begins"
 OTHER_FACTS = "These runs edit different facts, so their scores answer different questions."
+OTHER_PROTOCOL = (
+    "Some of these runs make single edits, restored after each round, others edits on top of each other: their scores"
+    " answer different questions."
+)
 OTHER_COUNT = "The lanes have different numbers of edits: each score is after the lane’s last measured round."
 
 
@@ -172,6 +176,8 @@ def notes(runs: Sequence[Run], lanes: Sequence[Mapping[str, Any]]) -> list[str]:
     chosen = [{k: v for k, v in ((run.spec or {}).get("facts") or {}).items() if k != "unedited"} for run in runs]
     if any(facts != chosen[0] for facts in chosen[1:]):
         said.append(OTHER_FACTS)
+    if len({(run.spec or {}).get("protocol", "sequential") for run in runs}) > 1:
+        said.append(OTHER_PROTOCOL)
     edits = {lane["scores"]["edits"] for lane in lanes if "edits" in lane["scores"]}
     if len(edits) > 1:
         said.append(OTHER_COUNT)

@@ -411,6 +411,9 @@ def test_protocols_of_the_form_are_fields_of_the_spec_and_come_back(lab):
     filled = experiment.form(spec.as_dict())
     assert (filled["single"], filled["measured"], filled["free"]) == (True, "1, 2, 5, 6, 7", True)
     assert filled["facts"]["order"] == "high"
+    each = RunSpec.from_dict(experiment.spec(facts, {**FORM_VALUES, "single": True, "round_size": 50}))
+    assert (each.round_size, each.measure.every) == (1, 50)
+    assert experiment.form(each.as_dict())["round_size"] == 50
     usual = experiment.form(RunSpec.from_dict(experiment.spec(facts, FORM_VALUES)).as_dict())
     assert (usual["single"], usual["measured"], usual["free"]) == (False, "", False)
     assert "should be numbers" in Desk(lab).spec(OWNER, *form(measured="some"))["wrong"]

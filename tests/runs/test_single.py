@@ -7,6 +7,7 @@ from core.errors import UserError
 from core.measures.outside.scores import Answers, score_facts, summarise
 from core.panels import get
 from core.runs.engine.laboratory import Laboratory
+from core.runs.opened.remeasure import Again, remeasure
 from core.runs.opened.run import OpenedRun
 from core.runs.spec.problems import SpecError
 from core.runs.spec.run_spec import RunSpec
@@ -106,6 +107,17 @@ def test_it_goes_on_where_it_ended(laboratory, spec, whole, folder, tmp_path):
     assert hashes(again) == hashes(whole)
     for table in ("rounds", "facts"):
         assert without_seconds(tmp_path / "other" / f"{table}.csv") == without_seconds(folder / f"{table}.csv")
+
+
+def test_rounds_are_measured_again_as_they_were(laboratory, whole, folder):
+    written, _ = remeasure(OpenedRun(folder, laboratory), "0,1,3", ["keys"], Again(name="more"))
+    first = {row["round"]: row for row in without_seconds(folder / "rounds.csv") if row["lane"] == "keys"}
+    again = {row["round"]: row for row in without_seconds(written)}
+    assert set(again) == {"0", "1", "3"}
+    for number, row in again.items():
+        names = [name for name, value in row.items() if value]
+        assert "efficacy_free_contains" in names
+        assert {name: row[name] for name in names} == {name: first[number][name] for name in names}
 
 
 def test_tables_and_panels_say_the_protocol(whole, folder):

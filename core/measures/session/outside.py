@@ -42,7 +42,8 @@ class OutsideMeasures:
 
         With `apart` facts are asked in states of their own, each right after its edit; all else in the present one.
         """
-        config, edited, just, apart = self.config, moment.edited, moment.just, moment.apart
+        config, edited, just = self.config, moment.edited, moment.just
+        apart = moment.apart if edited else None
         count = config.final_sample if moment.final else config.sample
         chosen = scores.spread_sample(list(edited) or range(len(self.facts)), count, config.seed)
         fresh = scores.spread_sample([] if apart else list(just), WHEN_EDITED, config.seed)

@@ -85,12 +85,13 @@ def remeasure(
         control.boundary()
         moment = Moment(
             lane.at(number).weights,
-            lane.edited_by(number),
+            lane.so_far(number),
             (),
             number,
             **share_of(lane.recipe),
             layers=lane.layers,
             final=number == run.plan.rounds,
+            apart=lane.apart if run.plan.alone else None,
         )
         measured = session.measure(moment, control.heartbeat)
         events.append(_event(label, number, measured.as_dict()).as_dict())

@@ -7,10 +7,11 @@ with at.worn(): ...             # the model as the lane left it after round 3
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,15 @@ class OpenedLane:
     def edited_by(self, round_: int) -> list[int]:
         """The facts that the state after a round holds."""
         return self.run.plan.edited_by(round_, self.left_out)
+
+    def so_far(self, round_: int) -> list[int]:
+        """The facts edited up to the end of a round, whichever state holds them."""
+        return self.run.plan.so_far(round_, self.left_out)
+
+    def apart(self, facts: Sequence[int]) -> Iterator[tuple[list[int], Weights]]:
+        """Facts round by round, each round with what the lane wears after it."""
+        for number, some in groupby(facts, self.run.plan.round_of):
+            yield list(some), self.at(number).weights
 
     def at(self, wanted: int | None = None, without: tuple[int, ...] = (), first: int = 0) -> LaneAt:
         """The lane after a round, by default its last, replayed `without` some rounds. `first` is the smallest round
