@@ -17,7 +17,7 @@ PROTOCOLS = {  # the columns that each shows, in order
     "exact": ("efficacy_exact", "paraphrase_exact", "neighborhood_exact", "unedited_recall", "locality_kept"),
     "when edited": ("efficacy_when_edited", None, None, "unedited_recall", "locality_kept"),
 }
-SCORES = ("Efficacy", "Paraphrase", "Neighbors", "Unedited facts", "As before")
+SCORES = ("Efficacy", "Paraphrase", "Neighbors", "Unedited", "As before")
 MEASURES = {"ls": "LS to W₀", "ss_right": "SS right to W₀", "ss_left": "SS left to W₀"}
 CASES = [  # every panel with each of its choices
     *(("scores", {"protocol": protocol}) for protocol in PROTOCOLS),
