@@ -56,6 +56,15 @@ def test_only_the_round_that_is_looked_at():
     assert points(cell.series[1]) == [(20, 0.76)]
 
 
+def test_an_option_may_need_a_column_with_values():
+    choice = Choice(name="m", label="m", options=(("ls", "LS"), ("ss", "SS")), needs={"ss": "ss"})
+    plot = Plot(charts=(Chart(kind="line", y="ls", **CHART),), choices=(choice,))
+    rows = [{"lane": "a", "edits": 0, "ls": 1.0, "ss": None}]
+    assert options(choice, plot, Data({"layers": rows}, {}, ("a",))) == [("ls", "LS")]
+    rows.append({"lane": "a", "edits": 1, "ls": 1.0, "ss": 0.0})
+    assert options(choice, plot, Data({"layers": rows}, {}, ("a",))) == [("ls", "LS"), ("ss", "SS")]
+
+
 def test_a_choice_changes_the_column():
     chart = Chart(kind="line", y=Chosen("measure", {"ls": "ls", "ss": "ss"}), y_also="share", **CHART)
     plot = Plot(charts=(chart,), choices=(MEASURE, LAYER))
