@@ -131,7 +131,7 @@ def _map(at: LaneAt, weights: Weights, payload: Mapping[str, Any]) -> dict[str, 
 def _mapping(run: OpenedRun) -> MeasureSession:
     """A session that only draws maps."""
     layers = sorted({layer for own in run.layers.values() for layer in own})
-    config = run.spec.measure.model_copy(update={"tasks": False, "inside": False, "maps": "pca"})
+    config = run.spec.measure.model_copy(update={"tasks": False, "inside": False, "maps": "pca", "generated": 0})
     facts, lm, recent = run.facts, run.lm, run.laboratory.recent
 
     def made() -> MeasureSession:
