@@ -26,7 +26,6 @@ from core.editing.training.loop import Learner, Params
 from core.editing.training.world import Taught, lessons
 from core.facts.fact import Fact
 
-DEPTH = 0.5  # of the layers: from there on they have the adapter
 SLACK = 1e-6  # between p and 1, so that a wrong edit of distance 0 has a finite loss
 
 
@@ -55,7 +54,7 @@ class ScopeLearner(Learner):
 
     def __init__(self, session: EditSession, config: Settings):
         self.lm, self.seed, self.config, self.steps = session.lm, session.seed, config, config.steps
-        self.layers = range(round(DEPTH * self.lm.n_layers), self.lm.n_layers)
+        self.layers = range(self.lm.n_layers)  # also the lowest: what is looked up in the sentence depends on them
 
     @cached_property
     def facts(self) -> list[Taught]:
@@ -78,7 +77,6 @@ class ScopeLearner(Learner):
         return {
             "settings": [config.size, config.rank, config.lr, config.batch, config.taught],
             "layers": list(self.layers),
-            "depth": DEPTH,
         }
 
     def start(self) -> Params:

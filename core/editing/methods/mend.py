@@ -47,7 +47,7 @@ class Mend(Method):
     edit_lr: float = param(1e-4, symbol="a", ge=0, le=ceiling.RATIO, help="The edit's step before it is learnt.")
     normalize: bool = param(True, help="Standardise x and δ; else the network reads them as they are.")
     lr: float = param(1e-4, gt=0, le=ceiling.RATIO, help="Adam's step size. For large models 1e-6 is published.")
-    steps: int = param(300, ge=1, le=ceiling.STEPS, help="Steps of the training, once per model.")
+    steps: int = param(600, ge=1, le=ceiling.STEPS, help="Steps of the training, once per model.")
     batch: int = param(5, ge=1, le=ceiling.FACTS, help="Facts a step, each edited by itself.")
     taught: int = param(600, ge=4, le=ceiling.FACTS, help="Facts that are learnt from, at most.")
     edit_weight: float = param(0.1, ge=0, le=ceiling.RATIO, help="Weight of the edit's loss; that of the KL is 1.")

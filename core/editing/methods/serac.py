@@ -23,7 +23,7 @@ class Serac(Method):
     No weight changes. A prompt in the scope of an edit, p > `threshold`, is answered by the counterfactual model, which
     reads the edit's sentence before the prompt; any other by the base model. p = exp(− ‖e(x) − e(z)‖²) with z the
     edit's prompt and e a linear map of the unedited model's mean states to `size` numbers. The counterfactual model is
-    the base model with an adapter of the down-projections in the upper half, on from the end of the prompt. Both learn
+    the base model with an adapter of all down-projections, on from the end of the prompt. Both learn
     from facts of the model's own world about subjects that no run edits (the pocket world's; for other models everyday
     facts), half of them with another object: the classifier by a balanced cross-entropy between prompts of a fact and
     questions about others, the adapter by − log p of the object after the fact's sentence. The authors use a BERT and a
@@ -38,9 +38,9 @@ class Serac(Method):
 
     threshold: float = param(0.5, ge=0, le=1, help="The p from which a prompt is in the scope of an edit.")
     size: int = param(128, ge=1, le=ceiling.SAMPLED, help="Numbers of e(x).")
-    rank: int = param(8, symbol="r", ge=1, le=ceiling.SAMPLED, help="The adapter's rank.")
-    lr: float = param(1e-3, gt=0, le=ceiling.RATIO, help="Adam's step size. The authors train larger parts by 1e-5.")
-    steps: int = param(400, ge=1, le=ceiling.STEPS, help="Steps of the training, once per model.")
+    rank: int = param(16, symbol="r", ge=1, le=ceiling.SAMPLED, help="The adapter's rank.")
+    lr: float = param(3e-3, gt=0, le=ceiling.RATIO, help="Adam's step size. The authors train larger parts by 1e-5.")
+    steps: int = param(600, ge=1, le=ceiling.STEPS, help="Steps of the training, once per model.")
     batch: int = param(8, ge=1, le=ceiling.FACTS, help="Facts a step.")
     taught: int = param(600, ge=4, le=ceiling.FACTS, help="Facts that are learnt from, at most.")
 
