@@ -39,7 +39,7 @@ class Crisp(Guard[Curvature]):
     inside: ClassVar[bool] = False
 
     gamma: float = param(
-        0.9,
+        0.5,
         symbol="γ",
         ge=0,
         le=1,
