@@ -148,8 +148,8 @@ SMOLLM2_LAYERS = Default(
     EARLY,
     "By a causal trace of 12 known facts: the FFNs of layers 4-8, restored at the subject's last token, give back .15"
     " of the answer's probability, those of 8-12 only .03. (Those of 0-4 give .33: they read the disturbed token"
-    " itself.) In a sweep (12 facts, seed 101) rounds on 0-4, 2-6, 4-8, 6-10 and 8-12 were all exact; 4-8 carried over to"
-    " the most paraphrases (by one of 24) and kept all known facts, and 8-12 spared neighbors least.",
+    " itself.) In a sweep (12 facts, seed 101) rounds on 0-4, 2-6, 4-8, 6-10 and 8-12 were all exact. 4-8 carried over"
+    " to the most paraphrases (by one of 24) and kept all known facts; later windows spared fewer neighbors.",
 )
 TOKENS = {"pocket": 10_000, "smollm2": 60_000}
 MOST_TOKENS = 100_000
