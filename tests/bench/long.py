@@ -104,7 +104,14 @@ def main() -> None:
             "facts": {"source": bench.source, "count": facts, "seed": seed},
             "round_size": size,
             "lanes": lanes,
-            "measure": {"every": every, "maps": False, "words": 0, "sample": 200, "final_sample": 200},
+            "measure": {
+                "every": every,
+                "maps": False,
+                "words": 0,
+                "sample": 200,
+                "final_sample": 200,
+                "final_words": False,
+            },
             "seed": seed,
         }
         folders.append(done(spec, arguments.out / f"{arguments.model}-{seed}"))
