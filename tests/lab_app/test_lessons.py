@@ -11,7 +11,7 @@ from core.paths import ASSETS
 from core.runs.opened.catalogue import built
 from core.runs.progress.events import Measured, Started
 from core.runs.spec.run_spec import RunSpec
-from lab_app.lessons import collapse, guard, lessons, misleading, one_edit, spectrum
+from lab_app.lessons import collapse, guard, lessons, lookup, misleading, one_edit, spectrum
 from lab_app.lessons.lesson import STUDIED, Choice, clearly, crossing
 from lab_app.lessons.markup import article
 
@@ -283,6 +283,53 @@ def test_where_the_effects_are_absent():
     assert "not 0 but up to 0.01" in seen.sentences[0]
     assert "would not hide them" in seen.sentences[1]
     assert "changed little" in seen.sentences[2]
+
+
+# -- 6: edit, or look it up
+
+
+def asked_in_other_words(*shares: float, retrieved: float = 0.0) -> Events:
+    """What four lanes answer after round 6; `retrieved`: of the prompts that SCR remembers."""
+    events = []
+    for lane, share in zip(lookup.LANES, shares, strict=True):
+        said = retrieved if lane == lookup.RETRIEVE else 1.0
+        scores = {"efficacy_exact": said, "paraphrase_exact": share, "neighborhood_exact": 0.9, "unedited_recall": 0.8}
+        sure = {name: [value - 0.02, value + 0.02] for name, value in scores.items()}
+        events += [told(lane, 0, edits=0, unedited_recall=1.0), told(lane, 6, sure, edits=300, **scores)]
+    return events
+
+
+def timed(**ratios: float) -> dict[str, Any]:
+    return found(latency=[{"lane": lane, "ratio": r, "low": r - 0.05, "high": r + 0.05} for lane, r in ratios.items()])
+
+
+@pytest.mark.parametrize(
+    ("shares", "value"),
+    [((0.9, 0.5, 0.4, 0.0), "edit"), ((0.5, 0.9, 0.4, 0.0), "tune"), ((0.5, 0.4, 0.3, 0.9), "store")]
+    + [((0.9, 0.89, 0.4, 0.0), None)],
+)
+def test_the_way_that_answers_most_paraphrases(shares, value):
+    seen = lookup.seen(asked_in_other_words(*shares))
+    assert seen.outcome.value == value
+    assert value is None or value in dict(lookup.LESSON.predict.options)
+    assert f"in other words, MEMIT {100 * shares[0]:.0f} %" in seen.sentences[0]
+    assert "need a second fact" not in seen.sentences[0]  # none was asked
+    assert len(seen.rows) == 16
+
+
+def test_a_model_that_does_not_read_is_said_not_to():
+    assert "does not use it" in lookup.seen(asked_in_other_words(1, 1, 1, 0)).sentences[2]
+    assert "reads it there" in lookup.seen(asked_in_other_words(1, 1, 1, 1, retrieved=0.9)).sentences[2]
+
+
+def test_the_time_of_an_answer_is_told_where_it_was_measured():
+    events = asked_in_other_words(0.9, 0.5, 0.4, 0.0)
+    names = dict(zip(lookup.LANES, (1.0, 1.0, 1.02, 1.3), strict=True))
+    assert len(lookup.seen(events).sentences) == 3
+    seen = lookup.seen([*events, timed(**names)])
+    assert "SCR 1.3; SCR made it clearly slower" in seen.sentences[3]
+    assert "none of them" in lookup.seen([*events, timed(**dict.fromkeys(names, 1.0))]).sentences[3]
+    assert [row["ratio"] for row in seen.rows if row["table"] == "seconds"] == [1.0, 1.0, 1.02, 1.3]
 
 
 def test_predictions_have_a_meaning():
