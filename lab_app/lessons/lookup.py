@@ -195,9 +195,7 @@ LESSON = Lesson(
     protocol=f"{SAMPLE} of the facts and 200 others, asked after the last round; every token is the arg-max, but two-hop "
     "questions, whose answer stands in what the model writes by itself; latency: the median of six prompts’ ratios; "
     "whiskers: 95 % intervals over facts",
-    equation=formula(
-        "h", "→", sub("v", "i"), words(" where "), "‖", "h", "−", sub("k", "i"), "‖", "≤", sub("ε", "i")
-    ),
+    equation=formula("h", "→", sub("v", "i"), words(" where "), "‖", "h", "−", sub("k", "i"), "‖", "≤", sub("ε", "i")),
     where="GRACE: the state h at the end of a prompt is replaced by the stored one, v, if it is within ε of the key k that "
     "was stored with it.",
     paper="Ren et al., Revisiting Parameter-Based Knowledge Editing in Large Language Models: Theoretical Limits and "

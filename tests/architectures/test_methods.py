@@ -33,6 +33,8 @@ OWN: dict[str, dict[str, Any]] = {
     "alphaedit": {"threshold": 100.0, "beta": 0.01},
     "lora": {"lr": 0.01}, "adalora": {"lr": 0.01},
     "grace": {"layers": [2], "warm": True, "eps": None},
+    "wise": {"layers": [2]},
+    "mend": {"steps": 2, "lr": 1e-4, "edit_lr": 1e-3, "taught": 6, "batch": 2, "rank": 4},
     "pmet": {"clamp": 1.0, "steps": 20},  # only one of its two δ is written: neither may do it alone
 }  # fmt: skip
 NORMED = ["gemma2", "gemma3_text"]

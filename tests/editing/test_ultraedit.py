@@ -126,10 +126,10 @@ def test_the_batch_does_not_matter(toy):
     lm = toy("llama", "float64")
     recipe = recipe_of(lm, method="ultraedit", layers=[1])
     round_ = Round(lm, LaneState.base(lm, (1,)), FACTS, recipe, session_of(lm))
-    whole, budget = answers(round_), lm.token_budget
+    whole, budget = answers(round_, recipe.method), lm.token_budget
     try:
         lm.token_budget = 1
-        single = answers(round_)
+        single = answers(round_, recipe.method)
     finally:
         lm.token_budget = budget
     torch.testing.assert_close(single.keys[1], whole.keys[1], **EXACT)
