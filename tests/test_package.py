@@ -24,6 +24,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 BY_NAME = "--disable-pip-version-check", "--no-index", "--no-deps", "--no-build-isolation", "--quiet"
 ASK = """
 import core, core.paths as paths
+
+pytestmark = pytest.mark.slow
 print(core.__version__, paths.INSTALLED, (paths.ASSETS / "pocket" / "model" / "config.json").is_file())
 """
 
@@ -49,7 +51,6 @@ def tracked(*folders: str) -> set[str]:
     return set(told.stdout.split())
 
 
-@pytest.mark.slow
 def test_all_of_both_packages_is_in_the_wheel(inside):
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout: nobody says which files belong to it")

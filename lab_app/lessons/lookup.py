@@ -143,8 +143,8 @@ LESSON = Lesson(
     title="Edit, or look it up?",
     short="Edit or look up",
     question="A fact can be written into the weights, or kept beside the model and looked up. Which is the better way?",
-    lead="MEMIT and fine-tuning change the weights. GRACE keeps a code book: a prompt that comes near enough to a stored "
-    "one gets a stored state. SCR keeps sentences and puts the best match before the question.",
+    lead="MEMIT and fine-tuning change the weights. GRACE keeps a code book: a prompt that comes near enough to a "
+    "stored one gets a stored state. SCR keeps sentences and puts the best match before the question.",
     predict=Choice(
         says="After 300 edits, which way answers most questions that are asked in other words?",
         options=(
@@ -153,8 +153,8 @@ LESSON = Lesson(
             ("store", "GRACE or SCR: nothing is forgotten beside the model"),
         ),
     ),
-    does=f"The same {EDITS} facts in rounds of {ROUND}, in four ways. Then they are asked as taught, in other words and in "
-    "questions that need a second fact, and answers of 20 tokens are timed.",
+    does=f"The same {EDITS} facts in rounds of {ROUND}, in four ways. Then they are asked as taught, in other words "
+    "and in questions that need a second fact, and answers of 20 tokens are timed.",
     takes="110 s",
     again="with other facts",
     spec=spec,
@@ -191,13 +191,13 @@ LESSON = Lesson(
         ),
     ),
     series=tuple(zip(LANES, (1, 4, 2, 3), strict=True)),
-    promise="Five groups of bars: what is said, in other words, one step further, and what was left alone; then the time.",
-    protocol=f"{SAMPLE} of the facts and 200 others, asked after the last round; every token is the arg-max, but two-hop "
-    "questions, whose answer stands in what the model writes by itself; latency: the median of six prompts’ ratios; "
-    "whiskers: 95 % intervals over facts",
+    promise="Five groups of bars: what is said, in other words, one step further, and what was left alone; then time.",
+    protocol=f"{SAMPLE} of the facts and 200 others, asked after the last round; every token is the arg-max, but "
+    "two-hop questions, whose answer stands in what the model writes by itself; latency: the median of six prompts’ "
+    "ratios; whiskers: 95 % intervals over facts",
     equation=formula("h", "→", sub("v", "i"), words(" where "), "‖", "h", "−", sub("k", "i"), "‖", "≤", sub("ε", "i")),
-    where="GRACE: the state h at the end of a prompt is replaced by the stored one, v, if it is within ε of the key k that "
-    "was stored with it.",
+    where="GRACE: the state h at the end of a prompt is replaced by the stored one, v, if it is within ε of the key k "
+    "that was stored with it.",
     paper="Ren et al., Revisiting Parameter-Based Knowledge Editing in Large Language Models: Theoretical Limits and "
     "Empirical Evidence; Hartvigsen et al. 2023 (GRACE)",
 )

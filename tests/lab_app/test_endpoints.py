@@ -20,6 +20,8 @@ from lab_app.handlers.there import lanes_there
 from tests.lab_app.apart import run_apart
 from tests.lab_app.synthetic import LANES, record
 
+pytestmark = pytest.mark.slow
+
 ENDPOINTS = (
     *("start_run", "run_status", "run_events", "list_runs", "steer_run", "delete_run", "undo_run", "add_lanes"),
     *("ask_run", "fact_card", "film_strip", "study_run", "run_studies", "study_result", "stop_study"),

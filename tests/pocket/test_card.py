@@ -11,6 +11,8 @@ from core.pocket.cli import add_parser
 from core.pocket.model import Shape
 from core.pocket.train import Training, train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def trained(built, tmp_path_factory):

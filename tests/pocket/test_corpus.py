@@ -17,6 +17,8 @@ from core.pocket.tasks import all_tasks, held_out_items
 from core.pocket.tokenizer import encode_pieces
 from core.pocket.world import read_world
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def sentences(world, tasks):

@@ -18,6 +18,8 @@ from core.pocket.model import (
 )
 from core.pocket.train import Position, Training, learning_rate, train, weighted_loss
 
+pytestmark = pytest.mark.slow
+
 TINY = Shape(width=64, layers=2, ffn=128)
 
 
@@ -126,7 +128,6 @@ def test_write_size_is_what_modules_add(tokenizer):
     torch.testing.assert_close(take_write_size(model), expected)
 
 
-@pytest.mark.slow
 def test_a_hundred_steps_lower_the_loss(built, tmp_path):
     lines = []
     train(folder_with_world(built, tmp_path, "a"), plan(100, learning_rate=3e-3), say=lines.append)
@@ -134,7 +135,6 @@ def test_a_hundred_steps_lower_the_loss(built, tmp_path):
     assert losses[-1] < losses[0] - 0.3
 
 
-@pytest.mark.slow
 def test_resumed_equals_uninterrupted(built, tmp_path, monkeypatch):
     whole = train(folder_with_world(built, tmp_path, "whole"), plan(12), say=lambda _: None)
     out = folder_with_world(built, tmp_path, "halves")

@@ -16,6 +16,8 @@ from core.runs.store.undo import undo
 from tests.runs.performed import performed
 from tests.runs.tables import TABLES, table
 
+pytestmark = pytest.mark.slow
+
 FACT = {"subject": "France", "prompt": "The capital of {} is", "target": "Lyon", "truth": "Paris"}
 PLAIN = {"method": "memit", "name": "plain"}
 

@@ -16,6 +16,8 @@ from core.runs.store.store import Store
 from tests.runs.at_work import PATIENCE
 from tests.runs.tables import TABLES, table
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -177,7 +179,6 @@ def wait_for_edits(out, count):
     raise AssertionError("no edits were committed in time")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_was_killed_goes_on_to_the_same_tables(done, spec_file, tmp_path, number, capsys):
     out = tmp_path / "out"

@@ -17,6 +17,8 @@ from core.runs.worker.loop import Worker
 from core.runs.worker.process import WorkerProcess
 from tests.runs.at_work import LITTLE, answered, kill, kinds, long, queued, status, until
 
+pytestmark = pytest.mark.slow
+
 ENDLESS = 2**36  # bytes of a table that nobody packs to its end
 
 
@@ -118,7 +120,6 @@ def at_work(home):
     return worker, thread
 
 
-@pytest.mark.slow
 def test_an_export_that_kills_the_worker_is_tried_twice_and_then_answered(forked, tmp_path, make_spec, done):
     """Also what it had written is taken away, and all that was asked after it is answered."""
     store = Store(tmp_path)

@@ -8,6 +8,8 @@ from core.__main__ import main
 from core.runs.spec.differences import SAME, compared, differing
 from tests.runs.tables import TABLES, table
 
+pytestmark = pytest.mark.slow
+
 BEFORE = {
     "lanes": [{"name": "MEMIT", "lambda": 30.0}],
     "layers": {"MEMIT": [1, 2]},

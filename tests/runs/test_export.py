@@ -26,6 +26,8 @@ from core.runs.store.record import Record
 from tests.runs.at_work import LITTLE
 from tests.runs.conftest import LANE
 
+pytestmark = pytest.mark.slow
+
 PEFT_ASKS = "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"  # what peft asks transformers
 LANES = [
     {

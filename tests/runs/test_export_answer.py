@@ -12,6 +12,8 @@ from core.runs.export.offered import FOLDER, KEPT, file_name, keep_figures, need
 from core.runs.export.options import ExportOptions, ExportRequest
 from tests.runs.at_work import LITTLE, answered, kinds, long, queued, status, until
 
+pytestmark = pytest.mark.slow
+
 NASTY = "../../etc/passwd <b>"
 
 

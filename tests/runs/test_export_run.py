@@ -21,6 +21,8 @@ from tests.runs.at_work import LITTLE
 from tests.runs.conftest import FACTS, LANE
 from tests.runs.tables import TABLES, table
 
+pytestmark = pytest.mark.slow
+
 
 def names(path):
     with zipfile.ZipFile(path) as file:

@@ -16,6 +16,8 @@ from tests.runs.performed import performed, rows
 from tests.runs.tables import TABLES, table
 from tests.runs.test_additions import FACT, hashes, of, scores
 
+pytestmark = pytest.mark.slow
+
 MEMIT = {"method": "memit", "name": "m"}
 
 

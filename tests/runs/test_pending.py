@@ -15,6 +15,8 @@ from core.runs.worker.loop import Worker
 from tests.runs.at_work import answered, kinds, long, queued, status, until
 from tests.runs.test_sandbox import REVIVE
 
+pytestmark = pytest.mark.slow
+
 
 def weigh(store, run, **payload):
     return answered(store, store.command(run, "sandbox", {"round": "next", **payload}))

@@ -11,6 +11,8 @@ from core.runs.store.record import Record
 from tests.runs.conftest import LANE
 from tests.runs.performed import performed
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def laboratory(tmp_path_factory):

@@ -15,6 +15,8 @@ from tests.runs.conftest import FACTS, LANE
 from tests.runs.performed import performed, rows
 from tests.runs.test_engine import without_seconds
 
+pytestmark = pytest.mark.slow
+
 COUNT = 3
 LANES = [
     {**LANE, "name": "keys", "history": True},

@@ -1,5 +1,7 @@
 """Studies in the queue, made by the worker beside its runs."""
 
+import pytest
+
 from core.errors import UserError
 from core.runs.opened.run import OpenedRun
 from core.runs.opened.study import study
@@ -8,6 +10,8 @@ from core.runs.store.study_queue import Asked
 from core.runs.worker import loop as worker_module
 from tests.runs.at_work import LITTLE, answered, kinds, long, queued, status, until, warnings
 from tests.runs.tables import TABLES, table
+
+pytestmark = pytest.mark.slow
 
 ASKED = Asked(name="norms", options={}, lanes=None, rounds="last")
 

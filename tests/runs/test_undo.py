@@ -13,6 +13,8 @@ from core.runs.store.undo import bring_in_line, undo
 from tests.runs.at_work import answered, kinds, long, queued, status, until
 from tests.runs.tables import TABLES, table
 
+pytestmark = pytest.mark.slow
+
 SPEC = {"model": "pocket", "facts": {"source": "pocket", "count": 3}, "lanes": [{"method": "memit", "name": "a"}]}
 
 

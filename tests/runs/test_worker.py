@@ -16,6 +16,8 @@ from core.runs.worker.process import WorkerProcess, worker_lives
 from tests.runs.at_work import LITTLE, PATIENCE, answered, kill, kinds, long, queued, status, until, warnings
 from tests.runs.tables import TABLES, table
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_run_is_done_with_the_tables_of_the_command_line(store, make_spec, done):
     run = queued(store, make_spec())
@@ -215,7 +217,6 @@ def test_a_run_can_be_deleted_while_it_goes_on(store, make_spec):
     assert not folder.exists()
 
 
-@pytest.mark.slow
 def test_kill_9_costs_one_round_and_changes_no_number(tmp_path, make_spec, done):
     """Also: the worker is started again, notices what was left, and leaves when it is asked to."""
     process = WorkerProcess(tmp_path / "home", parent=os.getpid(), options=("--no-preload",))
@@ -243,7 +244,6 @@ def test_kill_9_costs_one_round_and_changes_no_number(tmp_path, make_spec, done)
     store.close()
 
 
-@pytest.mark.slow
 def test_kill_9_while_a_branch_is_computed_changes_no_number(tmp_path, make_spec):
     plain, guarded = make_spec()["lanes"]
     begins = {"from": {"lane": "plain", "round": 1}}

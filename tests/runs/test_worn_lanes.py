@@ -10,6 +10,8 @@ from core.runs.opened.run import OpenedRun
 from tests.runs.conftest import LANE
 from tests.runs.performed import performed, rows
 
+pytestmark = pytest.mark.slow
+
 LANES = [
     {"method": "icl", "name": "told"},
     {"method": "scr", "name": "found", "retriever": "states", "threshold": -1.0},
