@@ -29,7 +29,7 @@ from lab_app.lessons.lesson import (
 EDIT, TUNE, CODEBOOK, RETRIEVE = "MEMIT", "fine-tuning", "GRACE", "SCR"
 LANES = (EDIT, TUNE, CODEBOOK, RETRIEVE)
 EDITS, ROUND = 300, 50
-SAMPLE = 100  # facts that are asked
+SAMPLE, HOPS = 100, 60  # facts that are asked, and asked two-hop questions
 SAID, REWORDED, HOP, KEPT = "efficacy_exact", "paraphrase_exact", "portability_free_contains", "unedited_recall"
 ASKED = (
     (SAID, "edited facts"),
@@ -46,7 +46,7 @@ def spec(seed: int, world: PocketWorld | None) -> dict[str, Any]:
     """The same facts written into weights in two ways, and kept beside the model in two ways."""
     return {
         "model": "pocket",
-        "facts": {"source": "pocket", "count": EDITS, "seed": seed, "unedited": 200},
+        "facts": {"source": "pocket", "count": EDITS, "seed": seed, "unedited": 100},
         "round_size": ROUND,
         "lanes": [
             {"method": "memit", "contexts": 0, "name": EDIT},
@@ -55,8 +55,8 @@ def spec(seed: int, world: PocketWorld | None) -> dict[str, Any]:
             {"method": "scr", "name": RETRIEVE},
         ],
         "measure": {"every": EDITS // ROUND, "tasks": False, "maps": False, "inside": False, "words": 0}
-        | {"sample": SAMPLE, "final_sample": SAMPLE, "unedited": 200, "final_words": False}
-        | {"generated": SAMPLE, "answer_tokens": 8},
+        | {"sample": SAMPLE, "final_sample": SAMPLE, "unedited": 100, "final_words": False, "perplexity": 0}
+        | {"generated": HOPS, "answer_tokens": 8},
         "seed": seed,
     }
 
@@ -158,7 +158,7 @@ LESSON = Lesson(
     takes="110 s",
     again="with other facts",
     spec=spec,
-    study=Study(name="cost", does="timing answers", options={"tokens": 20, "prompts": 6}),
+    study=Study(name="cost", does="timing answers", options={"tokens": 20, "prompts": 10}),
     seen=seen,
     charts=(
         Chart(
@@ -192,8 +192,8 @@ LESSON = Lesson(
     ),
     series=tuple(zip(LANES, (1, 4, 2, 3), strict=True)),
     promise="Five groups of bars: what is said, in other words, one step further, and what was left alone; then time.",
-    protocol=f"{SAMPLE} of the facts and 200 others, asked after the last round; every token is the arg-max, but "
-    "two-hop questions, whose answer stands in what the model writes by itself; latency: the median of six prompts’ "
+    protocol=f"{SAMPLE} of the facts and 100 others, asked after the last round; every token is the arg-max, but "
+    "two-hop questions, whose answer stands in what the model writes by itself; latency: the median of ten prompts’ "
     "ratios; whiskers: 95 % intervals over facts",
     equation=formula("h", "→", sub("v", "i"), words(" where "), "‖", "h", "−", sub("k", "i"), "‖", "≤", sub("ε", "i")),
     where="GRACE: the state h at the end of a prompt is replaced by the stored one, v, if it is within ε of the key k "
