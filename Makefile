@@ -17,10 +17,8 @@ run: $(RUNTIME)
 # Compiled modules are kept, whatever the environment says: every process of the tests would compile all of them anew.
 export PYTHONDONTWRITEBYTECODE =
 
-# Each process runs whole files, with one thread of torch (tests/conftest.py). One more than there are cores: page tests
-# wait for a browser half of their time.
-PROCESSES := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
-TESTS := -n $(PROCESSES) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(if $(FAST),-m "not browser and not model and not slow")
+# Each process runs whole files, with one thread of torch (tests/conftest.py).
+TESTS := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(if $(FAST),-m "not browser and not model and not slow")
 
 test: lint
 	$(BIN)/python -m pytest $(TESTS)

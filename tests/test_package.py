@@ -20,12 +20,11 @@ from core.__main__ import main as command_line
 from lab_app import cli, frontend
 
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 BY_NAME = "--disable-pip-version-check", "--no-index", "--no-deps", "--no-build-isolation", "--quiet"
 ASK = """
 import core, core.paths as paths
-
-pytestmark = pytest.mark.slow
 print(core.__version__, paths.INSTALLED, (paths.ASSETS / "pocket" / "model" / "config.json").is_file())
 """
 
