@@ -14,14 +14,14 @@ from lab_app.lessons.lesson import (
     Interval,
     Lesson,
     Outcome,
-    Rows,
     Seen,
+    bars,
     clearly,
     interval,
-    measured,
     percent,
     points,
     score,
+    together,
 )
 
 FACTOR = 0.8  # says about as much as REVIVE at 0.1 (another seed: 1.00 of 200 edits, REVIVE .985)
@@ -54,19 +54,10 @@ def spec(seed: int, world: PocketWorld | None) -> dict[str, Any]:
 
 def seen(events: Events) -> Seen:
     """What each recipe preserves after the same edits, and whether the guard gains more than smaller updates."""
-    states = measured(events)
-    by_round = {lane: {state["round"]: state for state in states.get(lane) or ()} for lane in LANES}
-    number = max(set.intersection(*(set(found) for found in by_round.values())), default=0)
-    if number < 1:
-        return Seen([], [])
-    last = {lane: found[number] for lane, found in by_round.items()}
-    rows: Rows = [
-        {"table": "kept", "lane": lane, "what": what, "share": value[0], "low": value[1], "high": value[2]}
-        | {"text": f"{100 * value[0]:.0f}"}
-        for name, what in ASKED
-        for lane in LANES
-        if (value := interval(last[lane], name)) is not None
-    ]
+    last = together(events, LANES)
+    rows = bars("kept", last, ASKED)
+    if not last:
+        return Seen([], rows)
     kept, said = (
         {lane: value for lane in LANES if (value := interval(last[lane], name)) is not None} for name in (KEPT, SAID)
     )

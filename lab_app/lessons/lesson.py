@@ -123,6 +123,25 @@ def measured(events: Events) -> dict[str, list[Mapping[str, Any]]]:
     return {lane: sorted(rows, key=lambda event: event["round"]) for lane, rows in found.items()}
 
 
+def together(events: Events, lanes: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """The measured events of all these lanes after the last round that each of them completed; nothing before."""
+    states = measured(events)
+    by_round = {lane: {state["round"]: state for state in states.get(lane) or ()} for lane in lanes}
+    number = max(set.intersection(*(set(found) for found in by_round.values())), default=0)
+    return {lane: found[number] for lane, found in by_round.items()} if number else {}
+
+
+def bars(table: str, states: Mapping[str, Mapping[str, Any]], asked: Sequence[tuple[str, str]]) -> Rows:
+    """Rows of a bar chart: the scores of `asked`, each with what it is called, under every lane."""
+    return [
+        {"table": table, "lane": lane, "what": what, "share": value[0], "low": value[1], "high": value[2]}
+        | {"text": f"{100 * value[0]:.0f}"}
+        for name, what in asked
+        for lane, state in states.items()
+        if (value := interval(state, name)) is not None
+    ]
+
+
 def studied(events: Events, table: str) -> Rows:
     """The rows of one table of the lesson's study; none if it is not done."""
     for event in events:

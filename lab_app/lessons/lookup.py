@@ -14,16 +14,16 @@ from lab_app.lessons.lesson import (
     Interval,
     Lesson,
     Outcome,
-    Rows,
     Seen,
     Study,
+    bars,
     clearly,
     interval,
     listed,
-    measured,
     percent,
     short,
     studied,
+    together,
 )
 
 EDIT, TUNE, CODEBOOK, RETRIEVE = "MEMIT", "fine-tuning", "GRACE", "SCR"
@@ -63,21 +63,12 @@ def spec(seed: int, world: PocketWorld | None) -> dict[str, Any]:
 
 def seen(events: Events) -> Seen:
     """What each way says and keeps after all edits, and how long it takes to answer."""
-    states = measured(events)
-    by_round = {lane: {state["round"]: state for state in states.get(lane) or ()} for lane in LANES}
-    number = max(set.intersection(*(set(found) for found in by_round.values())), default=0)
-    if number < 1:
-        return Seen([], [])
+    last = together(events, LANES)
+    rows = bars("answers", last, ASKED)
     scores = {
-        name: {lane: value for lane in LANES if (value := interval(by_round[lane][number], name)) is not None}
+        name: {lane: value for lane, state in last.items() if (value := interval(state, name)) is not None}
         for name, _ in ASKED
     }
-    rows: Rows = [
-        {"table": "answers", "lane": lane, "what": what, "share": value[0], "low": value[1], "high": value[2]}
-        | {"text": f"{100 * value[0]:.0f}"}
-        for name, what in ASKED
-        for lane, value in scores[name].items()
-    ]
     slower = {found["lane"]: found for found in studied(events, "latency") if found["lane"] in LANES}
     rows += [
         {"table": "seconds", "lane": lane, "what": "latency", "ratio": found["ratio"]}
