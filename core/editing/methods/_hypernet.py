@@ -20,7 +20,7 @@ from core.editing.lane.session import EditSession, model_info
 from core.editing.linalg.lowrank import LowRank, added, narrow
 from core.editing.methods._fine_tuning import Lesson, edited_now, lesson, row_losses, through_guards
 from core.editing.methods._gradients import fitted
-from core.editing.training.loop import Learner, Params
+from core.editing.training.loop import Learner, Params, Schedule
 from core.editing.training.world import Taught, lessons
 from core.facts.fact import Fact
 from core.models.hooks import logits_at, probed
@@ -29,15 +29,13 @@ from core.models.passes import right_padded
 
 Pair = tuple[Tensor, Tensor]  # x [n, d_in] and δ [n, d_out] of n tokens
 STEP = "step"  # the edit's step before it is learnt; that of a layer is e^a times as large
-FASTER = (
-    30.0  # how much larger Adam's steps are for log a than for the network: it has to change by orders of magnitude
-)
+FASTER = 30.0  # times the network's rate is that of log a, which has to change by orders of magnitude
 SEEN, MEAN, SQUARES = "seen", "mean", "squares"  # running statistics by layer: "mean.5"
 TINY = 1e-7  # is added to a standard deviation
 
 
 @runtime_checkable
-class Settings(Protocol):
+class Settings(Schedule, Protocol):
     """The settings of `methods.mend.Mend` that are used here."""
 
     @property
@@ -48,14 +46,6 @@ class Settings(Protocol):
     def edit_lr(self) -> float: ...
     @property
     def normalize(self) -> bool: ...
-    @property
-    def lr(self) -> float: ...
-    @property
-    def steps(self) -> int: ...
-    @property
-    def batch(self) -> int: ...
-    @property
-    def taught(self) -> int: ...
     @property
     def edit_weight(self) -> float: ...
 

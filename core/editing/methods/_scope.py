@@ -22,7 +22,7 @@ from core.editing.methods._fine_tuning import lesson, row_losses
 from core.editing.rounds.remembered import listed, remembered, sentence
 from core.editing.rounds.sentences import read
 from core.editing.stopwatch import SETUP
-from core.editing.training.loop import Learner, Params
+from core.editing.training.loop import Learner, Params, Schedule
 from core.editing.training.world import Taught, lessons
 from core.facts.fact import Fact
 
@@ -30,21 +30,13 @@ SLACK = 1e-6  # between p and 1, so that a wrong edit of distance 0 has a finite
 
 
 @runtime_checkable
-class Settings(Protocol):
+class Settings(Schedule, Protocol):
     """The settings of `methods.serac.Serac` that are used here."""
 
     @property
     def size(self) -> int: ...
     @property
     def rank(self) -> int: ...
-    @property
-    def lr(self) -> float: ...
-    @property
-    def steps(self) -> int: ...
-    @property
-    def batch(self) -> int: ...
-    @property
-    def taught(self) -> int: ...
 
 
 class ScopeLearner(Learner):

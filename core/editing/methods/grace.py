@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from core import ceiling
-from core.editing.lane.method import STATES, Method, Round
+from core.editing.lane.method import STATES, Round
 from core.editing.lane.targets import eos_option
+from core.editing.methods._measured_radius import MeasuredRadius, contexts_option, length_option
 from core.editing.settings.defaults import (
     GPT2_XL,
     GPT_J,
@@ -38,7 +39,7 @@ UNKNOWN = "No published setting for this model: states of another scale make an 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grace(Method):
+class Grace(MeasuredRadius):
     """One down-projection's output at the end of the prompt is replaced near a stored key (Hartvigsen et al. 2023).
 
     No weight changes. A fact's query q is the down-projection's input at the last token of its prompt. With the nearest
@@ -69,18 +70,8 @@ class Grace(Method):
     warm: bool = param(False, help="Values begin as the output that they replace; else uniformly in [0, 1).")
     stop_loss: float = param(0.05, ge=0, le=ceiling.RATIO, help="A value is done when its loss is below this.")
     eos: bool = eos_option()
-    contexts: int = param(5, ge=0, le=50, help="Sampled texts before a prompt, by which a radius is measured.")
-    context_length: int = param(10, ge=2, le=100, help="Their length in tokens.")
-
-    def samples(self) -> tuple[tuple[int, int], ...]:
-        """The texts by which the radius is measured, where it is not given."""
-        return ((self.contexts, self.context_length),) if self.eps is None else ()
-
-    def idle(self) -> dict[str, str]:
-        """Texts that are not sampled."""
-        if self.eps is None:
-            return {}
-        return dict.fromkeys(("contexts", "context_length"), "the radius is given, not measured")
+    contexts: int = contexts_option()
+    context_length: int = length_option()
 
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:

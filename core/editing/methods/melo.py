@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from core import ceiling
-from core.editing.lane.method import STATES, Method, Round
+from core.editing.lane.method import STATES, Round
 from core.editing.lane.targets import eos_option
+from core.editing.methods._measured_radius import MeasuredRadius, contexts_option, length_option
 from core.editing.settings.defaults import GPT2_XL, Default, ModelInfo
 from core.editing.settings.parameters import param
 
@@ -18,7 +19,7 @@ CODE = "the MELO authors' configuration for gpt2-xl, which adapts the FFN's firs
 
 
 @dataclass(frozen=True, kw_only=True)
-class Melo(Method):
+class Melo(MeasuredRadius):
     """Each few facts get a LoRA block B A of their own, which prompts near them switch on (Yu et al. 2024).
 
     No weight changes. The database reads the output of the first layer's down-projection at the last token of the
@@ -52,18 +53,8 @@ class Melo(Method):
         0.0, ge=0, le=ceiling.RATIO, help="A block is done when the mean loss of its facts is below this."
     )
     eos: bool = eos_option()
-    contexts: int = param(5, ge=0, le=50, help="Sampled texts before a prompt, by which a radius is measured.")
-    context_length: int = param(10, ge=2, le=100, help="Their length in tokens.")
-
-    def samples(self) -> tuple[tuple[int, int], ...]:
-        """The texts by which the radius is measured, where it is not given."""
-        return ((self.contexts, self.context_length),) if self.eps is None else ()
-
-    def idle(self) -> dict[str, str]:
-        """Texts that are not sampled."""
-        if self.eps is None:
-            return {}
-        return dict.fromkeys(("contexts", "context_length"), "the radius is given, not measured")
+    contexts: int = contexts_option()
+    context_length: int = length_option()
 
     @classmethod
     def usual(cls, model: ModelInfo) -> dict[str, Default]:

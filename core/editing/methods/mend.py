@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from core import ceiling
-from core.editing.lane.method import Method, Round
+from core.editing.lane.method import Round
+from core.editing.methods._learning import LearningMethod
 from core.editing.settings.defaults import GPT2_XL, GPT_J, LLAMA_2, LLAMA_3, Default, ModelInfo, Published, published
 from core.editing.settings.parameters import param
 
 if TYPE_CHECKING:
     from core.editing.lane.results import RoundUpdate
     from core.editing.lane.session import EditSession
+    from core.editing.training.loop import Learner
 
 CODE = "EasyEdit's configuration of MEND, which edits up-projections of these layers too"
 NETWORK = {"rank": 1920}
@@ -26,7 +27,7 @@ PUBLISHED = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mend(Method):
+class Mend(LearningMethod):
     """ΔW = − a Σ δ̃ x̃ᵀ over the tokens of a fact (Mitchell et al. 2022).
 
     x are a down-projection's inputs and δ the gradients of the mean − log p of the target's tokens in its outputs; a
@@ -64,17 +65,11 @@ class Mend(Method):
             "lr": Default(1e-3, small),
         }
 
-    def prepare(
-        self,
-        session: EditSession,
-        heartbeat: Callable[[], None] | None = None,
-        progress: Callable[[Any], None] | None = None,
-    ) -> dict[str, Any]:
-        """The network: read, or trained."""
+    def learner(self, session: EditSession) -> Learner:
+        """MEND's network."""
         from core.editing.methods._hypernet import Hypernet
-        from core.editing.training.loop import learnt
 
-        return learnt(session, Hypernet(session, self), heartbeat, progress)
+        return Hypernet(session, self)
 
     def edit(self, round_: Round) -> RoundUpdate:
         """The round's facts, one after the other."""

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from core import ceiling
-from core.editing.lane.method import PROMPT, Method, Round
+from core.editing.lane.method import PROMPT, Round
+from core.editing.methods._learning import LearningMethod
 from core.editing.settings.parameters import param
 
 if TYPE_CHECKING:
     from core.editing.lane.results import RoundUpdate
     from core.editing.lane.session import EditSession
+    from core.editing.training.loop import Learner
 
 
 @dataclass(frozen=True, kw_only=True)
-class Serac(Method):
+class Serac(LearningMethod):
     """A scope classifier and a counterfactual model, trained once per model (Mitchell et al. 2022). An edit trains
     nothing: it is added to a list.
 
@@ -44,17 +45,11 @@ class Serac(Method):
     batch: int = param(8, ge=1, le=ceiling.FACTS, help="Facts a step.")
     taught: int = param(600, ge=4, le=ceiling.FACTS, help="Facts that are learnt from, at most.")
 
-    def prepare(
-        self,
-        session: EditSession,
-        heartbeat: Callable[[], None] | None = None,
-        progress: Callable[[Any], None] | None = None,
-    ) -> dict[str, Any]:
-        """The classifier and the adapter: read, or trained."""
+    def learner(self, session: EditSession) -> Learner:
+        """The classifier and the adapter."""
         from core.editing.methods._scope import ScopeLearner
-        from core.editing.training.loop import learnt
 
-        return learnt(session, ScopeLearner(session, self), heartbeat, progress)
+        return ScopeLearner(session, self)
 
     def edit(self, round_: Round) -> RoundUpdate:
         """The round's facts, added to the list."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Callable
@@ -81,9 +82,7 @@ def written_corpus(
         batch = read(path)
         if batch is None:
             begun = begun or Begun(done, time.monotonic())
-            whole = done + batch_tokens(lm) * -(
-                -(tokens - done) // batch_tokens(lm)
-            )  # batches are written to their end
+            whole = done + in_batches(lm, tokens - done)
             batch = written(lm, f"{seed} {number}", partial(tell, heartbeat, progress, begun, done, whole, tokens))
             write(path, batch)
         texts += batch["texts"]
@@ -96,7 +95,7 @@ def unwritten(folder: Path, lm: LanguageModel, tokens: int, seed: int = STATISTI
     place, number, done = folder / name_of(lm, seed), 0, 0
     while done < tokens and (batch := read(place / f"{number:04d}.json")) is not None:
         done, number = done + batch["tokens"], number + 1
-    return batch_tokens(lm) * -(-max(tokens - done, 0) // batch_tokens(lm))
+    return in_batches(lm, max(tokens - done, 0))
 
 
 @dataclass(frozen=True)
@@ -142,6 +141,11 @@ def rows(lm: LanguageModel) -> int:
 def batch_tokens(lm: LanguageModel) -> int:
     """Tokens of a batch, at most: texts that end early have fewer."""
     return rows(lm) * min(LENGTH, lm.max_length)
+
+
+def in_batches(lm: LanguageModel, tokens: int) -> int:
+    """The tokens of as many batches as so many tokens need: each is written to its end."""
+    return batch_tokens(lm) * math.ceil(tokens / batch_tokens(lm))
 
 
 @torch.no_grad()

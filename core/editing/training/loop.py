@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from safetensors.torch import save_file
@@ -43,6 +43,20 @@ class Learning:
         """The same as a sentence."""
         left = "how long it takes is measured on the first step" if self.seconds_left is None else ""
         return f"Training {self.what}, once per model: {left or roughly(self.seconds_left or 0.0) + ' left'}"
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """The hyperparameters of a training."""
+
+    @property
+    def lr(self) -> float: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def taught(self) -> int: ...
 
 
 class Learner(ABC):

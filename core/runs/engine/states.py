@@ -63,8 +63,8 @@ class LiveStates:
 
     def add(self, lane: str, round_: int, update: LayerUpdates) -> LaneState:
         """The lane after one more round, which was put into the ledger."""
-        base = LaneState.base(self._lm, self._layers[lane])
-        state = base if update.alone else self.after(lane, round_ - 1)
+        alone = update.alone
+        state = LaneState.base(self._lm, self._layers[lane]) if alone else self.after(lane, round_ - 1)
         self._ledger.ready(self._lm, state, update).apply(update)
         self._held[lane] = (round_, state)
         return state
